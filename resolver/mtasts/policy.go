@@ -1,0 +1,208 @@
+package mtasts
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	policyVersion = "STSv1"
+	bom           = "\ufeff"
+
+	// MaxPolicyLen is the longest policy text that is read, in octets: the
+	// limit that RFC 8461 section 3.3 suggests.
+	MaxPolicyLen = 64 << 10
+
+	// MaxMaxAge is the longest a policy may ask to be kept (RFC 8461 section
+	// 3.2); above it counts as this.
+	MaxMaxAge = 31557600 * time.Second
+
+	maxAgeDigits = 10
+)
+
+// Mode is what a policy asks a sender to do where an MX host fails validation
+// (RFC 8461 section 5). The zero Mode is no mode at all.
+type Mode uint8
+
+const (
+	ModeNone    Mode = iota + 1 // as though the domain had no policy
+	ModeTesting                 // deliver all the same, report
+	ModeEnforce                 // do not deliver
+)
+
+// String returns the mode as policies write it.
+func (m Mode) String() string {
+	switch m {
+	case ModeNone:
+		return "none"
+	case ModeTesting:
+		return "testing"
+	case ModeEnforce:
+		return "enforce"
+	}
+	return "invalid"
+}
+
+func parseMode(s string) (Mode, bool) {
+	for _, m := range []Mode{ModeNone, ModeTesting, ModeEnforce} {
+		if s == m.String() {
+			return m, true
+		}
+	}
+	return 0, false
+}
+
+// Policy is a valid policy (RFC 8461 section 3.2). Only ParsePolicy makes one.
+type Policy struct {
+	Mode Mode
+	// MaxAge counts from the fetch, 0 to MaxMaxAge.
+	MaxAge time.Duration
+	// MX are the usable MX host patterns in policy order, without duplicates:
+	// host names in lower case without a trailing dot, or "*." and one. Never
+	// empty unless Mode is ModeNone.
+	MX []string
+	// Text is the policy as published, unknown keys and all.
+	Text string
+}
+
+// ParsePolicy reads the body that a policy host served. The error is a
+// *SyntaxError that names the line. Nothing is guessed or repaired: a policy
+// misread is mail bounced or mail unprotected.
+func ParsePolicy(text string) (Policy, error) {
+	if len(text) > MaxPolicyLen {
+		return Policy{}, policyError(0, "it is longer than %d octets", MaxPolicyLen)
+	}
+	p := Policy{Text: text}
+	var version, maxAge bool
+	patterns := map[string]bool{}
+	for n, line := range lines(text) {
+		if line == "" {
+			continue
+		}
+		key, value, err := parseLine(n, line)
+		if err != nil {
+			return Policy{}, err
+		}
+		switch {
+		case key == "version" && !version:
+			if value != policyVersion {
+				return Policy{}, policyError(n, "version is %s, not %s", quote(value), policyVersion)
+			}
+			version = true
+		case key == "mode" && p.Mode == 0:
+			mode, ok := parseMode(value)
+			if !ok {
+				return Policy{}, policyError(n, "mode %s is none of enforce, testing and none", quote(value))
+			}
+			p.Mode = mode
+		case key == "max_age" && !maxAge:
+			if p.MaxAge, err = parseMaxAge(n, value); err != nil {
+				return Policy{}, err
+			}
+			maxAge = true
+		case key == "mx":
+			if err := p.addMX(n, value, patterns); err != nil {
+				return Policy{}, err
+			}
+		}
+	}
+	switch {
+	case !version:
+		return Policy{}, policyError(0, "it has no version")
+	case p.Mode == 0:
+		return Policy{}, policyError(0, "it has no mode")
+	case !maxAge:
+		return Policy{}, policyError(0, "it has no max_age")
+	case len(p.MX) == 0 && p.Mode != ModeNone:
+		return Policy{}, policyError(0, "it has no mx that a mail server could match")
+	}
+	return p, nil
+}
+
+// Lines yields the lines of the policy as published that are not blank, in
+// order, without byte order mark, line ends and the blanks before them.
+func (p Policy) Lines(yield func(line string) bool) {
+	for _, line := range lines(p.Text) {
+		if line != "" && !yield(line) {
+			return
+		}
+	}
+}
+
+// lines yields the number, from 1, and the text of each line, without what may
+// stand at its end. A CR that is not part of a CRLF stays, to be refused.
+func lines(text string) func(yield func(int, string) bool) {
+	return func(yield func(int, string) bool) {
+		n := 0
+		for line := range strings.SplitSeq(strings.TrimPrefix(text, bom), "\n") {
+			n++
+			if !yield(n, strings.TrimRight(strings.TrimSuffix(line, "\r"), wsp)) {
+				return
+			}
+		}
+	}
+}
+
+// parseLine reads sts-policy-field: a key, ":", blanks and a value. Any line
+// of another shape speaks against the whole file: it is a web page, a template
+// that was never filled in or a policy that was damaged on its way.
+func parseLine(n int, line string) (key, value string, err error) {
+	key, value, ok := strings.Cut(line, ":")
+	value = strings.TrimLeft(value, wsp)
+	switch {
+	case !ok || !isName(key):
+		return "", "", policyError(n, "%s is not \"key: value\"", quote(line))
+	case strings.ContainsFunc(value, isControl):
+		return "", "", policyError(n, "the value of %s has control characters", key)
+	case !utf8.ValidString(value):
+		return "", "", policyError(n, "the value of %s is not UTF-8", key)
+	}
+	return key, value, nil
+}
+
+// isControl is CTL of RFC 5234 appendix B.1.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// parseMaxAge is sts-policy-max-age-value: 1 to 10 digits.
+func parseMaxAge(n int, value string) (time.Duration, error) {
+	if value == "" || len(value) > maxAgeDigits || strings.Trim(value, "0123456789") != "" {
+		return 0, policyError(n, "max_age %s is not 1 to %d digits", quote(value), maxAgeDigits)
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return 0, policyError(n, "max_age %s: %v", quote(value), err)
+	}
+	return min(time.Duration(seconds)*time.Second, MaxMaxAge), nil
+}
+
+// addMX is sts-policy-mx-value. Two kinds of value are valid and left out:
+// addresses, which no MX host name can match, and single labels, which Postfix
+// would read as words of its own ("hostname", "nexthop").
+func (p *Policy) addMX(n int, value string, seen map[string]bool) error {
+	suffix, wildcard := strings.CutPrefix(value, "*.")
+	host, ok := canonicalHost(suffix)
+	switch {
+	case !wildcard && isIPv6(value):
+		return nil
+	case !ok:
+		return policyError(n, "mx %s is neither a host name nor \"*.\" and a host name", quote(value))
+	case endsInNumber(host):
+		return nil
+	case !wildcard && strings.IndexByte(host, '.') < 0:
+		return nil
+	}
+	// Most often this shares the memory of Text.
+	pattern := strings.ToLower(strings.TrimSuffix(value, "."))
+	if !seen[pattern] {
+		seen[pattern] = true
+		p.MX = append(p.MX, pattern)
+	}
+	return nil
+}
+
+func policyError(line int, format string, args ...any) *SyntaxError {
+	return &SyntaxError{What: "policy", Line: line, Reason: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,138 @@
+package mtasts
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const (
+	recordVersion = "v=STSv1"
+	maxIDLen      = 32
+	maxNameLen    = 32 // of a record's field and of a policy's key
+	wsp           = " \t"
+)
+
+// ErrNoRecord means that no TXT record begins with "v=STSv1;": the domain has
+// not published MTA-STS. Treat it as an answer, not as a failure.
+var ErrNoRecord = errors.New("no MTA-STS record")
+
+// Record is a valid _mta-sts TXT record (RFC 8461 section 3.1).
+type Record struct {
+	// ID names this instance of the policy: 1 to 32 letters and digits, to be
+	// compared for equality alone.
+	ID string
+}
+
+// ParseRecord finds the one MTA-STS record among a name's TXT records, each
+// with its strings already joined. TXT records of other kinds are passed over.
+// The error is ErrNoRecord where there is none, a *SyntaxError where there are
+// several or the one is malformed; RFC 8461 section 3.1 treats all three alike:
+// the domain has no policy to offer.
+func ParseRecord(txts []string) (Record, error) {
+	var found string
+	n := 0
+	for _, txt := range txts {
+		if isRecord(txt) {
+			found = txt
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return Record{}, ErrNoRecord
+	case n > 1:
+		return Record{}, recordError("there are %d of them, RFC 8461 wants exactly one", n)
+	}
+	return parseRecord(found)
+}
+
+// isRecord reports whether txt begins with the version and a delimiter.
+func isRecord(txt string) bool {
+	rest, ok := strings.CutPrefix(txt, recordVersion)
+	return ok && strings.HasPrefix(strings.TrimLeft(rest, wsp), ";")
+}
+
+// parseRecord reads sts-text-record of RFC 8461 section 3.1. White space
+// belongs to the delimiter, so it may stand around a ";" and nowhere else.
+func parseRecord(txt string) (Record, error) {
+	fields := strings.Split(txt, ";")
+	last := len(fields) - 1
+	if strings.Trim(fields[last], wsp) == "" {
+		fields = fields[:last] // the one optional delimiter at the end
+	}
+	id, seen := "", false
+	for i, field := range fields[1:] {
+		field = strings.TrimLeft(field, wsp)
+		if i+1 < last {
+			field = strings.TrimRight(field, wsp)
+		}
+		name, value, err := parseField(field)
+		if err != nil {
+			return Record{}, err
+		}
+		if name == "id" && !seen {
+			id, seen = value, true
+		}
+	}
+	switch {
+	case !seen:
+		return Record{}, recordError("it has no id")
+	case !isID(id):
+		return Record{}, recordError("id %s is not 1 to 32 letters and digits", quote(id))
+	}
+	return Record{ID: id}, nil
+}
+
+// parseField reads sts-field: sts-ext-name "=" sts-ext-value. An id has this
+// shape too.
+func parseField(field string) (name, value string, err error) {
+	if field == "" {
+		return "", "", recordError("it has an empty field")
+	}
+	name, value, ok := strings.Cut(field, "=")
+	if !ok || !isName(name) || !isFieldValue(value) {
+		return "", "", recordError("field %s is not name=value", quote(field))
+	}
+	return name, value, nil
+}
+
+// isName is sts-ext-name and sts-policy-ext-name.
+func isName(s string) bool {
+	if s == "" || len(s) > maxNameLen || !isAlnum(s[0]) {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		if c := s[i]; !isAlnum(c) && c != '_' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// isFieldValue is sts-ext-value: printable ASCII but for "=", ";" and space.
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '=' || c == ';' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isID(s string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxIDLen
+}
+
+func isAlnum(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+func recordError(format string, args ...any) *SyntaxError {
+	return &SyntaxError{What: "record", Reason: fmt.Sprintf(format, args...)}
+}
