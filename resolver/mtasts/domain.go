@@ -2,6 +2,7 @@ package mtasts
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -10,6 +11,10 @@ import (
 const (
 	maxHostLen  = 253
 	maxLabelLen = 63
+
+	// maxUnicodeLen bounds what goes through IDNA, whose cost grows with the
+	// square of a label's length: four octets of UTF-8 a character.
+	maxUnicodeLen = 4 * maxHostLen
 )
 
 // RFC 8461 sections 3.1 and 3.2: what is put before a policy domain to find
@@ -39,6 +44,16 @@ func (d Domain) RecordName() string { return recordLabel + d.name }
 // (RFC 8461 section 3.2), "mta-sts.example.com".
 func (d Domain) PolicyHost() string { return policyHostLabel + d.name }
 
+// Parent returns the domain without its first label; ok is false where what is
+// left is a single label.
+func (d Domain) Parent() (parent Domain, ok bool) {
+	_, rest, _ := strings.Cut(d.name, ".")
+	if strings.IndexByte(rest, '.') < 0 {
+		return Domain{}, false
+	}
+	return Domain{rest}, true
+}
+
 // CanPublish reports whether the DNS can hold the domain's record: the longest
 // host names leave no room for the label before them.
 func (d Domain) CanPublish() bool { return len(recordLabel)+len(d.name) <= maxHostLen }
@@ -51,8 +66,9 @@ var toASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(f
 // labels and whatever is no host name are refused with a *SyntaxError.
 func ParseDomain(s string) (Domain, error) {
 	name, ok := canonicalHost(s)
-	if !ok && !isASCII(s) {
-		// The whole of it goes through IDNA: its dots may be U+3002.
+	if !ok && len(s) <= maxUnicodeLen && !isASCII(s) && utf8.ValidString(s) {
+		// The whole of it goes through IDNA: its dots may be U+3002. It must
+		// be UTF-8 already: idna takes stray octets for U+FFFD and goes on.
 		if ascii, err := toASCII.ToASCII(s); err == nil {
 			name, ok = canonicalHost(ascii)
 		}

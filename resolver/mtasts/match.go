@@ -1,9 +1,6 @@
 package mtasts
 
-import (
-	"net/netip"
-	"strings"
-)
+import "strings"
 
 // Matches reports whether one of the policy's patterns allows the MX host
 // (RFC 8461 section 4.1): a wildcard stands for exactly one label.
@@ -23,9 +20,4 @@ func matches(pattern, host string) bool {
 	}
 	_, rest, ok := strings.Cut(host, ".")
 	return ok && rest == parent
-}
-
-func isIPv6(s string) bool {
-	addr, err := netip.ParseAddr(s)
-	return err == nil && addr.Is6()
 }

@@ -2,6 +2,7 @@ package mtasts
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -137,9 +138,12 @@ func (p Policy) Lines(yield func(line string) bool) {
 func lines(text string) func(yield func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		n := 0
-		for line := range strings.SplitSeq(strings.TrimPrefix(text, bom), "\n") {
+		for line := range strings.Lines(strings.TrimPrefix(text, bom)) {
 			n++
-			if !yield(n, strings.TrimRight(strings.TrimSuffix(line, "\r"), wsp)) {
+			if ended, ok := strings.CutSuffix(line, "\n"); ok {
+				line = strings.TrimSuffix(ended, "\r")
+			}
+			if !yield(n, strings.TrimRight(line, wsp)) {
 				return
 			}
 		}
@@ -175,7 +179,8 @@ func parseMaxAge(n int, value string) (time.Duration, error) {
 	if err != nil {
 		return 0, policyError(n, "max_age %s: %v", quote(value), err)
 	}
-	return min(time.Duration(seconds)*time.Second, MaxMaxAge), nil
+	// In seconds, because ten digits of them overflow a Duration.
+	return time.Duration(min(seconds, int64(MaxMaxAge/time.Second))) * time.Second, nil
 }
 
 // addMX is sts-policy-mx-value. Two kinds of value are valid and left out:
@@ -185,7 +190,7 @@ func (p *Policy) addMX(n int, value string, seen map[string]bool) error {
 	suffix, wildcard := strings.CutPrefix(value, "*.")
 	host, ok := canonicalHost(suffix)
 	switch {
-	case !wildcard && isIPv6(value):
+	case isIPv6(value):
 		return nil
 	case !ok:
 		return policyError(n, "mx %s is neither a host name nor \"*.\" and a host name", quote(value))
@@ -201,6 +206,11 @@ func (p *Policy) addMX(n int, value string, seen map[string]bool) error {
 		p.MX = append(p.MX, pattern)
 	}
 	return nil
+}
+
+func isIPv6(s string) bool {
+	addr, err := netip.ParseAddr(s)
+	return err == nil && addr.Is6() && addr.Zone() == ""
 }
 
 func policyError(line int, format string, args ...any) *SyntaxError {

@@ -9,9 +9,10 @@ import (
 )
 
 // First runs attempt(ctx, 0), attempt(ctx, 1) … n of them at most, n being at
-// least 1, and returns the first success. The next attempt starts as soon as one has failed, or when stagger
-// has passed since the last one started; those already under way go on beside
-// it. When First returns, the ctx of all attempts is cancelled.
+// least 1, and returns the first success. The next attempt starts as soon as
+// one has failed, or when stagger has passed since the last one started; those
+// already under way go on beside it. When First returns, the ctx of all
+// attempts is cancelled.
 //
 // A success that comes after First has returned goes to discard, which may be
 // nil; so nothing that an attempt opened is lost. Where every attempt fails,
