@@ -1,0 +1,117 @@
+// Package dnsclient asks recursive resolvers for what the daemon needs to know
+// of a domain. It knows the DNS's wire format, failover and the checks that
+// keep strangers' replies out; it caches nothing and tries no search domains:
+// every name is absolute, with or without its last dot.
+package dnsclient
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"mta-sts-daemon/resolver/internal/race"
+)
+
+const (
+	defaultTimeout = 5 * time.Second
+	// patience is how long a server may keep a question to itself before the
+	// next one is asked beside it.
+	patience       = time.Second
+	triesPerServer = 2
+)
+
+// Options say whom to ask and for how long. The zero value follows
+// /etc/resolv.conf.
+type Options struct {
+	// Servers are the recursive resolvers; where there are none, those of
+	// ResolvConf, followed as the file changes.
+	Servers []netip.AddrPort
+	// ResolvConf is the path of a resolv.conf(5); "" is /etc/resolv.conf.
+	ResolvConf string
+	// Timeout bounds one question in all, over every server, try and CNAME;
+	// 0 is 5 seconds.
+	Timeout time.Duration
+	// Logger hears of a resolv.conf that cannot be read; nil discards it.
+	Logger *slog.Logger
+}
+
+// Client asks the DNS. It is safe for concurrent use.
+type Client struct {
+	timeout time.Duration
+	servers func() *serverSet
+}
+
+// New returns a Client. Nothing needs closing.
+func New(o Options) *Client {
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.ResolvConf == "" {
+		o.ResolvConf = defaultResolvConf
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{timeout: o.Timeout}
+	if len(o.Servers) > 0 {
+		set := newServerSet(o.Servers)
+		c.servers = func() *serverSet { return set }
+	} else {
+		conf := &resolvConf{path: o.ResolvConf, logger: o.Logger}
+		c.servers = conf.servers
+	}
+	return c
+}
+
+// find asks for the records of name and qtype, along the chain of CNAME records
+// if there is one. Its errors are *Error.
+func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding, error) {
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	f, err := newFinding(name)
+	for err == nil && !f.done {
+		var reply *dns.Msg
+		question := dns.Question{Name: f.end(), Qtype: qtype, Qclass: dns.ClassINET}
+		if reply, err = c.ask(limited, question); err == nil {
+			err = f.add(reply, qtype)
+		}
+	}
+	if err == nil {
+		return f, nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // the caller gave up; no server is to blame
+	}
+	return nil, &Error{Name: name, Type: dns.TypeToString[qtype], Err: err}
+}
+
+// ask puts one question to the servers, the one that answered last first, until
+// one of them gives a conclusive reply. ctx must have a deadline.
+func (c *Client) ask(ctx context.Context, question dns.Question) (*dns.Msg, error) {
+	type answer struct {
+		reply  *dns.Msg
+		server int
+	}
+	set := c.servers()
+	first, n := set.first(), len(set.addrs)
+	faults := newFaults(set.addrs, c.timeout)
+	deadline, _ := ctx.Deadline()
+	stagger := min(patience, time.Until(deadline)/time.Duration(n+1))
+	attempt := func(ctx context.Context, i int) (answer, error) {
+		server := (first + i) % n
+		reply, err := exchange(ctx, set.addrs[server], question)
+		if err != nil && ctx.Err() == nil {
+			faults.note(server, err)
+		}
+		return answer{reply, server}, err
+	}
+	a, err := race.First(ctx, triesPerServer*n, stagger, attempt, nil)
+	if err != nil {
+		return nil, faults.err()
+	}
+	set.prefer(a.server)
+	return a.reply, nil
+}

@@ -1,0 +1,151 @@
+package dnsclient
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// maxNames bounds a chain of CNAME records, the name asked for included. Real
+// ones rarely have four.
+const maxNames = 8
+
+var (
+	errName      = errors.New("not a name that the DNS can carry")
+	errAliasLoop = errors.New("its CNAME records lead back to themselves")
+	errAliases   = fmt.Errorf("more than %d names in its chain of CNAME records", maxNames)
+)
+
+// finding is what the replies so far say of one question.
+type finding struct {
+	names         []string // in lower case: the one asked for, then each CNAME record's target
+	records       []dns.RR // of the type asked for; their owner is the last of names
+	ttl           time.Duration
+	hasTTL        bool
+	authenticated bool
+	done          bool // there is nothing more to ask
+
+	least time.Duration // of the TTLs met so far
+}
+
+func newFinding(name string) (*finding, error) {
+	name = dns.CanonicalName(name)
+	// The most that a name may take on the wire, RFC 1035 section 3.1.
+	var wire [255]byte
+	if _, err := dns.PackDomainName(name, wire[:], 0, nil, false); err != nil {
+		return nil, errName
+	}
+	return &finding{names: []string{name}, authenticated: true, least: math.MaxInt64}, nil
+}
+
+// end is the name that the chain has come to.
+func (f *finding) end() string { return f.names[len(f.names)-1] }
+
+// add takes in a conclusive reply to the question for the chain's end.
+func (f *finding) add(reply *dns.Msg, qtype uint16) error {
+	f.authenticated = f.authenticated && reply.AuthenticatedData
+	asked := f.end()
+	for {
+		records, err := owned(reply.Answer, f.end(), qtype)
+		if err != nil {
+			return err
+		}
+		if len(records) > 0 {
+			f.records = records
+			f.conclude(records...)
+			return nil
+		}
+		aliases, err := owned(reply.Answer, f.end(), dns.TypeCNAME)
+		if err != nil {
+			return err
+		}
+		if len(aliases) == 0 {
+			break
+		}
+		if err := f.follow(aliases[0].(*dns.CNAME)); err != nil {
+			return err
+		}
+	}
+	return f.absent(reply, asked)
+}
+
+// follow goes on to the target of a CNAME record.
+func (f *finding) follow(alias *dns.CNAME) error {
+	target := dns.CanonicalName(alias.Target)
+	if slices.Contains(f.names, target) {
+		return errAliasLoop
+	}
+	if len(f.names) == maxNames {
+		return errAliases
+	}
+	f.names = append(f.names, target)
+	f.least = min(f.least, ttl(alias))
+	return nil
+}
+
+// absent concludes that there are no records, unless the reply only led along
+// the chain and left off there, as forwarders do: then the target has to be
+// asked for. An SOA record or NXDOMAIN speaks of the chain's end (RFC 2308
+// section 2, RFC 6604 section 3).
+func (f *finding) absent(reply *dns.Msg, asked string) error {
+	for _, rr := range reply.Ns {
+		soa, ok := rr.(*dns.SOA)
+		if !ok || soa.Hdr.Class != dns.ClassINET || !dns.IsSubDomain(soa.Hdr.Name, f.end()) {
+			continue
+		}
+		if soa.Hdr.Rdlength == 0 {
+			return malformed(soa)
+		}
+		f.least = min(f.least, seconds(soa.Minttl))
+		f.conclude(soa)
+		return nil
+	}
+	f.done = reply.Rcode == dns.RcodeNameError || f.end() == asked
+	return nil
+}
+
+// conclude ends the finding with records that say how long it holds.
+func (f *finding) conclude(records ...dns.RR) {
+	for _, rr := range records {
+		f.least = min(f.least, ttl(rr))
+	}
+	f.ttl, f.hasTTL, f.done = f.least, true, true
+}
+
+// owned picks the records that belong to a name. Others are none of the
+// question's business and may be an attempt to slip something in.
+func owned(rrs []dns.RR, name string, rrtype uint16) ([]dns.RR, error) {
+	var found []dns.RR
+	for _, rr := range rrs {
+		h := rr.Header()
+		if h.Rrtype != rrtype || h.Class != dns.ClassINET || !strings.EqualFold(h.Name, name) {
+			continue
+		}
+		if h.Rdlength == 0 {
+			return nil, malformed(rr)
+		}
+		found = append(found, rr)
+	}
+	return found, nil
+}
+
+// malformed is the error for a record without data, which the DNS library lets
+// pass because dynamic updates have them.
+func malformed(rr dns.RR) error {
+	return fmt.Errorf("a %s record without data", dns.TypeToString[rr.Header().Rrtype])
+}
+
+func ttl(rr dns.RR) time.Duration { return seconds(rr.Header().Ttl) }
+
+// seconds reads a TTL; one with the top bit set counts as 0 (RFC 2181 section 8).
+func seconds(ttl uint32) time.Duration {
+	if ttl > math.MaxInt32 {
+		return 0
+	}
+	return time.Duration(ttl) * time.Second
+}

@@ -1,0 +1,29 @@
+package dnsclient
+
+import "strings"
+
+// joinStrings gives the octets of a TXT record's strings, put together. The DNS
+// library hands them over as a zone file shows them: \DDD for an octet outside
+// printable ASCII, \" and \\ (RFC 1035 section 5.1).
+func joinStrings(presented []string) string {
+	joined := strings.Join(presented, "")
+	if strings.IndexByte(joined, '\\') < 0 {
+		return joined
+	}
+	octets := make([]byte, 0, len(joined))
+	for i := 0; i < len(joined); i++ {
+		b := joined[i]
+		if b == '\\' && i+1 < len(joined) {
+			i++
+			b = joined[i]
+			if isDigit(b) && i+2 < len(joined) {
+				b = (b-'0')*100 + (joined[i+1]-'0')*10 + joined[i+2] - '0'
+				i += 2
+			}
+		}
+		octets = append(octets, b)
+	}
+	return string(octets)
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }

@@ -1,0 +1,88 @@
+// Package event is the one table of what is worth a line in the log or the
+// journal. Whoever logs an event names it; its level, its words and its
+// MESSAGE_ID stand here and nowhere else.
+package event
+
+import (
+	"context"
+	"log/slog"
+)
+
+// LevelNotice lies between slog's info and warning, as syslog's notice does:
+// normal, but an operator wants to know.
+const LevelNotice = slog.Level(2)
+
+// Event is one kind of event.
+type Event uint8
+
+// The kinds of events. Lookups are no events: they are told at debug alone.
+const (
+	DaemonStarted Event = iota + 1
+	DaemonStopping
+	ConnectionsCut
+	ConfigReloaded
+	ConfigRefused
+	ResolvConfUnreadable
+	PolicyFound
+	PolicyChanged
+	PolicyDowngraded
+	PolicyUnavailable
+	RecordGone
+	RefreshFailing
+	RefreshRecovered
+	lastEvent = RefreshRecovered
+)
+
+// Definition is what stands in the table for an event.
+type Definition struct {
+	Level   slog.Level
+	Message string
+	// ID is the journal's MESSAGE_ID, 32 hexadecimal digits, never changed
+	// once released.
+	ID string
+}
+
+var definitions = [...]Definition{
+	DaemonStarted:        {slog.LevelInfo, "Ready to answer lookups", "0dd7400194b942be9f9c1e16ab16b2f8"},
+	DaemonStopping:       {slog.LevelInfo, "Stopping: no new lookups, those asked are answered", "d6987eebcf5f4a41a5eabc5a8f66164f"},
+	ConnectionsCut:       {slog.LevelWarn, "Stopped before every lookup was answered", "2941ab283d2a47b6bc7f858a3ff73b2e"},
+	ConfigReloaded:       {slog.LevelInfo, "Configuration loaded anew", "ce271ec28ce2444798f5d71424e22548"},
+	ConfigRefused:        {slog.LevelError, "Configuration refused, the old one stays in force", "1de7efb53c8b48e5a638364aee13621e"},
+	ResolvConfUnreadable: {slog.LevelWarn, "resolv.conf cannot be read, its last servers stay in use", "bf590d50870648b7acbef2d1358de161"},
+	PolicyFound:          {slog.LevelInfo, "Policy found", "431a40867e924d68a98f8960e548b680"},
+	PolicyChanged:        {LevelNotice, "Policy changed", "cbd0083a45f2439bb3e63eb2f662d34f"},
+	PolicyDowngraded:     {slog.LevelWarn, "Policy no longer enforced by its domain", "0564ee2423cc4a039b91c6f5ddbbfba7"},
+	PolicyUnavailable:    {LevelNotice, "Domain announces a policy but none can be had", "55e7459e6f8a4f95b8bc8e51708f737c"},
+	RecordGone:           {slog.LevelWarn, "Record gone, the policy cached is applied until it expires", "5a0b8b9804e74b8991972b7d0af72853"},
+	RefreshFailing:       {slog.LevelWarn, "Policy cannot be renewed, the one cached is applied until it expires", "5fbd2fb8319e46f08c26c9c2fec99a28"},
+	RefreshRecovered:     {LevelNotice, "Policy can be renewed again", "744e68d6ba744080ac64deb68d5dc51d"},
+}
+
+// Define returns what the table says of e.
+func (e Event) Define() Definition { return definitions[e] }
+
+// All yields every event of the table.
+func All(yield func(Event) bool) {
+	for e := DaemonStarted; e <= lastEvent; e++ {
+		if !yield(e) {
+			return
+		}
+	}
+}
+
+// Key of the attribute that carries the Event itself, for a handler that wants
+// its MESSAGE_ID.
+const Key = "event"
+
+// Log writes the event with its level and its words.
+func (e Event) Log(logger *slog.Logger, attrs ...slog.Attr) {
+	def := e.Define()
+	if !logger.Enabled(context.Background(), def.Level) {
+		return
+	}
+	attrs = append(attrs, slog.Any(Key, e))
+	logger.LogAttrs(context.Background(), def.Level, def.Message, attrs...)
+}
+
+// LogValue gives the event its MESSAGE_ID in logs that are not the journal.
+func (e Event) LogValue() slog.Value { return slog.StringValue(e.Define().ID) }
