@@ -1,0 +1,172 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// The networks of an Address, as net.Listen names them.
+const (
+	TCP  = "tcp"
+	Unix = "unix"
+)
+
+// Address is where a listener listens; net.Listen takes its fields as they are.
+// The zero Address is none. It is comparable.
+type Address struct {
+	Network string // TCP or Unix
+	Address string // "host:port", where host may be empty, or an absolute path
+}
+
+// unixPrefix marks the path of a unix socket in the file.
+const unixPrefix = "unix:"
+
+// maxSocketPath is the longest path of a unix socket, unix(7), in octets.
+const maxSocketPath = 107
+
+// String returns the address in the file's form.
+func (a Address) String() string {
+	if a.Network == Unix {
+		return unixPrefix + a.Address
+	}
+	return a.Address
+}
+
+// IsZero reports whether a is no address at all.
+func (a Address) IsZero() bool { return a == Address{} }
+
+// address is where a listener listens. Port 0 lets the system choose one.
+var address = kind[Address]{
+	parse: func(text string) (Address, error) {
+		if path, ok := strings.CutPrefix(text, unixPrefix); ok {
+			return Address{Unix, path}, nil
+		}
+		return Address{TCP, text}, nil
+	},
+	valid: func(a Address) error {
+		switch a.Network {
+		case Unix:
+			return path(maxSocketPath).valid(a.Address)
+		case TCP:
+			host, port, err := net.SplitHostPort(a.Address)
+			if err != nil || host != "" && !isHost(host) {
+				return fmt.Errorf("%s is neither host:port nor unix:/path", quote(a.Address))
+			}
+			return validPort(port, 0)
+		default:
+			return fmt.Errorf("network %s is neither %s nor %s", quote(a.Network), TCP, Unix)
+		}
+	},
+}
+
+const (
+	dnsPort  = 53
+	maxPort  = 65535
+	proxyURL = "http://"
+)
+
+// server is the address of a resolver, whose port may be left out.
+var server = kind[netip.AddrPort]{
+	parse: func(text string) (netip.AddrPort, error) {
+		if ip, err := netip.ParseAddr(text); err == nil {
+			return netip.AddrPortFrom(ip.Unmap(), dnsPort), nil
+		}
+		s, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return s, fmt.Errorf("%s is not an IP address, IPv4:port or [IPv6]:port", quote(text))
+		}
+		return netip.AddrPortFrom(s.Addr().Unmap(), s.Port()), nil
+	},
+	valid: func(s netip.AddrPort) error {
+		if !s.Addr().IsValid() {
+			return fmt.Errorf("an address is missing")
+		}
+		return validPort(strconv.Itoa(int(s.Port())), 1)
+	},
+}
+
+// proxy is the host:port of an HTTP proxy. Its text may hold a password that
+// somebody tried to give, which no message repeats.
+var proxy = kind[string]{
+	parse: func(text string) (string, error) {
+		hostPort, ok := strings.CutPrefix(text, proxyURL)
+		if !ok {
+			return "", errNoProxy
+		}
+		return strings.TrimSuffix(hostPort, "/"), nil
+	},
+	valid: func(hostPort string) error {
+		host, port, err := net.SplitHostPort(hostPort)
+		if err != nil || !isHost(host) || !all(port, isDigit) {
+			return errNoProxy
+		}
+		return validPort(port, 1)
+	},
+}
+
+var errNoProxy = fmt.Errorf("not of the form %shost:port, without user or path", proxyURL)
+
+// network is a network or one address.
+var network = kind[netip.Prefix]{
+	parse: func(text string) (netip.Prefix, error) {
+		if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
+			return netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return p, fmt.Errorf("%s is not a network such as 10.0.0.0/8 or an address", quote(text))
+		}
+		return p, nil
+	},
+	valid: func(p netip.Prefix) error {
+		switch {
+		case !p.IsValid():
+			return fmt.Errorf("a network is missing")
+		case p.Addr().Is4In6():
+			return fmt.Errorf("%s is IPv4 in IPv6; write the IPv4 network", p)
+		case p != p.Masked():
+			return fmt.Errorf("%s has bits beyond its length; write %s for the network or %s for the address",
+				p, p.Masked(), p.Addr())
+		}
+		return nil
+	},
+}
+
+func validPort(port string, least int) error {
+	n, err := strconv.ParseUint(port, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%s is not a port number", quote(port))
+	}
+	if n < uint64(least) || n > maxPort {
+		return fmt.Errorf("port %d is not between %d and %d", n, least, maxPort)
+	}
+	return nil
+}
+
+// isHost reports whether s is an IP address or may be the name of a host.
+func isHost(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil || isHostName(s)
+}
+
+// isHostName reports whether s may be the name of a host, of any number of
+// labels, and is no attempt at an IPv4 address.
+func isHostName(s string) bool {
+	const maxLen = 253 // RFC 1035 section 2.3.4, without the root dot
+	s = strings.TrimSuffix(s, ".")
+	if len(s) > maxLen {
+		return false
+	}
+	last := ""
+	for last = range strings.SplitSeq(s, ".") {
+		if last == "" || last[0] == '-' || !all(last, isLabelByte) {
+			return false
+		}
+	}
+	return strings.Trim(last, "0123456789") != ""
+}
+
+func isLabelByte(c byte) bool { return isAlnum(c) || c == '-' || c == '_' }

@@ -1,0 +1,236 @@
+// Package config turns the daemon's YAML file into a checked Config. It knows
+// the file's schema and nothing of what the values are used for.
+//
+// A reload applies every key but those of listen, and cache.file: these take a
+// restart.
+package config
+
+import (
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Config is the whole configuration. Parse and Load give checked ones; one that
+// is made in code starts from Default and is checked by Validate.
+type Config struct {
+	// Mode says whether lookups are answered at all. Default: enforce.
+	Mode Mode
+
+	// AnswerTimeout bounds how long a lookup waits for a domain that is not
+	// known yet; the discovery behind it goes on. It should stay below
+	// Postfix's own patience with a map, which is 100 s. Default: 8s. A reload
+	// applies it to the lookups that follow.
+	AnswerTimeout time.Duration
+
+	// Listen says where Postfix finds the daemon. A reload does not apply it.
+	Listen Listen
+
+	// Maps says how to answer socketmap requests by map name. Names compare
+	// exactly; one that is not listed gets the zero Map. Default: tlsrpt, with
+	// report attributes; a file adds to that. A reload applies it.
+	Maps map[string]Map
+
+	// Testing says what a policy of mode testing counts as. Default: ignore. A
+	// reload applies it to cached policies too.
+	Testing TestingMode
+
+	// Overrides answer before anything else is asked, but not where Mode is
+	// monitor. The exact name goes before the subdomains of a parent, and the
+	// longest parent before the others. Default: none. A reload replaces them
+	// all.
+	Overrides map[OverrideKey]Override
+
+	// DNS says how names are looked up. A reload applies it to the lookups that
+	// follow; what is cached stays.
+	DNS DNS
+
+	// Fetch says how policies are fetched. A reload applies it to the fetches
+	// that follow.
+	Fetch Fetch
+
+	// Cache says what is kept, and where.
+	Cache Cache
+
+	// Refresh says how cached policies are kept fresh. A reload applies it to
+	// what is scheduled from then on.
+	Refresh Refresh
+
+	// RecheckWait bounds how long a lookup whose domain is cached waits for
+	// news of it, when the TXT record's time to live has passed. It never makes
+	// a lookup exceed AnswerTimeout. Default: 500ms. A reload applies it to the
+	// lookups that follow.
+	RecheckWait time.Duration
+
+	// Admin is the private control socket.
+	Admin Admin
+
+	// Metrics is the HTTP listener for monitoring.
+	Metrics Metrics
+
+	// Log says what is logged and how. A reload applies it at once.
+	Log Log
+}
+
+// Listen says where Postfix finds the daemon. Sockets that systemd passes
+// replace the addresses. A reload applies none of it.
+type Listen struct {
+	// Socketmap are the addresses that speak socketmap_table(5). Default:
+	// 127.0.0.1:8461.
+	Socketmap []Address
+
+	// TCPTable are the listeners that speak tcp_table(5). Default: none.
+	TCPTable []TCPTable
+
+	// SocketMode is the mode of the unix sockets that the daemon makes.
+	// Default: 0666, because Postfix's chroot and users differ from host to
+	// host and a lookup gives away nothing.
+	SocketMode fs.FileMode
+
+	// SocketGroup is the name or number of the group that owns these sockets.
+	// Default: empty, the daemon's own group.
+	SocketGroup string
+
+	// MaxConnections bounds the connections of all these listeners together;
+	// at the limit, the one idle longest makes room. Default: 2000.
+	MaxConnections int
+
+	// IdleTimeout is how long a socketmap connection may be idle; tcp_table
+	// connections have no such limit. Default: 120s.
+	IdleTimeout time.Duration
+}
+
+// TCPTable is one tcp_table(5) listener.
+type TCPTable struct {
+	Address Address
+
+	// Map is the map name that this listener answers as, because the protocol
+	// has none; see Config.Maps. Default: empty, a plain answer.
+	Map string
+}
+
+// Map says how to answer the requests of one map name.
+type Map struct {
+	// TLSRPT adds the attributes that Postfix needs for TLS reports. Default:
+	// false.
+	TLSRPT bool
+}
+
+// DNS says how names are looked up.
+type DNS struct {
+	// Servers are the resolvers to ask, all of them, with failover; their port
+	// is 53 where the file names none. Default: none, which means those of
+	// /etc/resolv.conf, followed as it changes.
+	Servers []netip.AddrPort
+
+	// Timeout bounds one question, over every server and try. A lookup's
+	// AnswerTimeout may end its wait earlier. Default: 5s.
+	Timeout time.Duration
+
+	// DANE says where DANE goes before STS. Default: auto.
+	DANE DANE
+}
+
+// Fetch says how policies are fetched.
+type Fetch struct {
+	// Timeout bounds one fetch in all, RFC 8461 section 3.3. Default: 60s.
+	Timeout time.Duration
+
+	// CAFile is the absolute path of a PEM file with the roots to trust in
+	// place of the system's. Default: empty, the system's. A reload reads the
+	// file again.
+	CAFile string
+
+	// Proxy is the "host:port" of an HTTP proxy that connects to policy hosts
+	// for the daemon; the file writes it as http://host:port. Default: empty,
+	// none.
+	Proxy string
+
+	// AllowNetworks are networks that policy hosts may be in although they are
+	// not public: loopback, private, link-local and so on. Default: none.
+	AllowNetworks []netip.Prefix
+}
+
+// Cache says what is kept, and where.
+type Cache struct {
+	// File is the absolute path of the file that keeps policies across
+	// restarts; MemoryOnly keeps none. Default: empty, which means policies.db
+	// in systemd's state directory, else in the user's. A reload does not apply
+	// it.
+	File string
+
+	// Entries bounds the policies in memory; File holds all of them. Default:
+	// 100000. A reload applies it and evicts what is too much.
+	Entries int
+
+	// NegativeEntries bounds the domains in memory that are known to have no
+	// policy. Default: 200000. A reload applies it likewise.
+	NegativeEntries int
+}
+
+// MemoryOnly is the Cache.File that keeps nothing across restarts.
+const MemoryOnly = "off"
+
+// Refresh says how cached policies are kept fresh.
+type Refresh struct {
+	// Interval is the age at which a policy in use is fetched again although
+	// its id is the same; half of its max_age where that is less. Default: 24h.
+	Interval time.Duration
+
+	// Idle is how long a domain is refreshed after the last lookup of it.
+	// Default: 336h, that is 14 days.
+	Idle time.Duration
+
+	// Concurrency bounds the refreshes under way at once. Default: 16.
+	Concurrency int
+}
+
+// Admin is the private control socket.
+type Admin struct {
+	// Socket is its absolute path. Default: empty, which means admin.sock in
+	// systemd's runtime directory, else in the user's. A reload moves the
+	// socket.
+	Socket string
+}
+
+// Metrics is the HTTP listener for /metrics, /healthz and /readyz.
+type Metrics struct {
+	// Listen is its address. Default: zero, no listener. A reload moves it.
+	Listen Address
+}
+
+// Log says what is logged and how.
+type Log struct {
+	// Level is the least level that is logged. Default: info.
+	Level slog.Level
+
+	// Format is how log entries are written. Default: auto.
+	Format LogFormat
+}
+
+// Default returns the configuration of an empty file.
+func Default() Config {
+	return Config{
+		Mode:          ModeEnforce,
+		AnswerTimeout: 8 * time.Second,
+		Listen: Listen{
+			Socketmap:      []Address{{Network: TCP, Address: "127.0.0.1:8461"}},
+			SocketMode:     0o666,
+			MaxConnections: 2000,
+			IdleTimeout:    2 * time.Minute,
+		},
+		Maps:    map[string]Map{"tlsrpt": {TLSRPT: true}},
+		Testing: TestingIgnore,
+		DNS:     DNS{Timeout: 5 * time.Second, DANE: DANEAuto},
+		Fetch:   Fetch{Timeout: time.Minute},
+		Cache:   Cache{Entries: 100_000, NegativeEntries: 200_000},
+		Refresh: Refresh{
+			Interval:    24 * time.Hour,
+			Idle:        14 * 24 * time.Hour,
+			Concurrency: 16,
+		},
+		RecheckWait: 500 * time.Millisecond,
+		Log:         Log{Level: slog.LevelInfo, Format: LogAuto},
+	}
+}

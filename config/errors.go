@@ -1,0 +1,69 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Error says what is wrong with one key of a configuration. Its message is one
+// line, "/etc/mta-sts-daemon/config.yaml:12: dns.timeout: reason", of printable
+// ASCII but for File.
+type Error struct {
+	File   string // empty for a Config made in code
+	Line   int    // counts from 1; 0 where no line is to blame
+	Key    string // dotted, "dns.timeout"; empty where no key is to blame
+	Reason string
+}
+
+func (e *Error) Error() string {
+	text := e.Reason
+	if e.Key != "" {
+		text = e.Key + ": " + text
+	}
+	switch {
+	case e.File == "":
+		return text
+	case e.Line == 0:
+		return e.File + ": " + text
+	default:
+		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, text)
+	}
+}
+
+// A report collects what is wrong with one configuration.
+type report struct {
+	file        string
+	unavailable map[string]exception
+	errs        []*Error
+}
+
+func (r *report) fail(line int, key, format string, args ...any) {
+	r.errs = append(r.errs, &Error{r.file, line, key, fmt.Errorf(format, args...).Error()})
+}
+
+// maxErrors bounds what one broken file makes an operator read at once.
+const maxErrors = 20
+
+// err joins the errors in the order of their lines; it is nil where there are
+// none.
+func (r *report) err() error {
+	slices.SortStableFunc(r.errs, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+	var joined []error
+	for _, e := range r.errs[:min(len(r.errs), maxErrors)] {
+		joined = append(joined, e)
+	}
+	return errors.Join(joined...)
+}
+
+// maxQuoted bounds what a message repeats of the file's text.
+const maxQuoted = 64
+
+// quote makes text from the file safe and short enough for a message.
+func quote(s string) string {
+	if len(s) > maxQuoted {
+		return fmt.Sprintf("%+q...", s[:maxQuoted])
+	}
+	return fmt.Sprintf("%+q", s)
+}

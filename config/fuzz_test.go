@@ -1,0 +1,38 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// What is accepted is valid, parsing is deterministic, and a message is one
+// line of printable ASCII for each error, whatever the file holds.
+func FuzzParse(f *testing.F) {
+	f.Add(example)
+	f.Add("mode: [\n")
+	f.Add("a: &a [*a]\n")
+	f.Add("overrides: {x.example: 'fingerprint match=a|b'}\n")
+	f.Add("listen: {tcp_table: [{address: 'unix:/t', map: tlsrpt}]}\n")
+	f.Add("? |\n  b\u00fccher\n: \"\\u2028\\n\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parse("f", []byte(text), nil)
+		again, errAgain := parse("f", []byte(text), nil)
+		if err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				if !strings.HasPrefix(line, "f:") || !all(line, isPrintable) {
+					t.Errorf("message %q", line)
+				}
+			}
+			if errAgain == nil || errAgain.Error() != err.Error() {
+				t.Errorf("first %v, then %v", err, errAgain)
+			}
+			return
+		}
+		if err := c.Validate(); err != nil {
+			t.Errorf("accepted, but %v", err)
+		}
+		if d := diff(c, again); errAgain != nil || d != "" {
+			t.Errorf("then %v (-first +then):\n%s", errAgain, d)
+		}
+	})
+}

@@ -1,0 +1,130 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxFileLen bounds a configuration file, in octets; thousands of overrides fit.
+const maxFileLen = 1 << 20
+
+// Load reads and parses the file at path, which must exist: whether a missing
+// one means Default is for the caller to say, by errors.Is(err,
+// fs.ErrNotExist).
+func Load(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, err
+	}
+	defer f.Close()
+	// One octet too many lets Parse see that it is too long.
+	text, err := io.ReadAll(io.LimitReader(f, maxFileLen+1))
+	if err != nil {
+		return Config{}, err
+	}
+	return Parse(path, text)
+}
+
+// Parse makes a checked Config of a file's text; what the text leaves out is as
+// in Default. The name of the file is for messages alone. The error joins an
+// *Error for each fault found, in the order of their lines.
+func Parse(file string, text []byte) (Config, error) {
+	return parse(file, text, unavailable)
+}
+
+func parse(file string, text []byte, unavailable map[string]exception) (Config, error) {
+	r := &report{file: file, unavailable: unavailable}
+	c := Default()
+	if root := readYAML(r, text); root != nil {
+		schema(&c).decode(r, "", root)
+	}
+	if err := r.err(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// Validate checks a Config that was made in code, as Parse checks a file. Its
+// error joins an *Error, without file and line, for each fault found.
+func (c Config) Validate() error {
+	r := &report{}
+	schema(&c).check(r, "")
+	return r.err()
+}
+
+// readYAML returns the root node of text, or nil where there is none or a fault
+// was reported.
+func readYAML(r *report, text []byte) *yaml.Node {
+	if line, reason := unreadable(text); reason != "" {
+		r.fail(line, "", "%s", reason)
+		return nil
+	}
+	docs, err := documents(text)
+	switch {
+	case err != nil:
+		line, reason := syntaxError(text, err)
+		r.fail(line, "", "%s", reason)
+		return nil
+	case len(docs) > 1:
+		r.fail(docs[1].Line, "", "a second YAML document; only one is allowed")
+		return nil
+	case len(docs) == 0:
+		return nil
+	}
+	root := docs[0].Content[0]
+	if isNull(root) && root.Value == "" {
+		return nil // "---" and comments
+	}
+	if !onlyPlain(r, root) {
+		return nil
+	}
+	return root
+}
+
+// documents parses text up to its second document.
+func documents(text []byte) ([]*yaml.Node, error) {
+	var docs []*yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	for len(docs) < 2 {
+		// Decoding into a Node expands no alias.
+		n := new(yaml.Node)
+		err := d.Decode(n)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("not YAML: %s", libraryReason(err))
+		}
+		docs = append(docs, n)
+	}
+	return docs, nil
+}
+
+// onlyPlain reports the parts of YAML that a configuration has no use for. An
+// alias would also make a small file large.
+func onlyPlain(r *report, n *yaml.Node) bool {
+	ok := true
+	refuse := func(what string) {
+		r.fail(n.Line, "", "%s are not supported; write the value out", what)
+		ok = false
+	}
+	switch {
+	case n.Kind == yaml.AliasNode:
+		refuse("YAML aliases (*name)")
+	case n.Anchor != "":
+		refuse("YAML anchors (&name)")
+	case n.Tag == "!!merge":
+		refuse("YAML merge keys (<<)")
+	case n.Style&yaml.TaggedStyle != 0:
+		refuse("YAML tags (!name)")
+	}
+	for _, c := range n.Content {
+		ok = onlyPlain(r, c) && ok
+	}
+	return ok
+}

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"iter"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A section is a field with a mapping whose keys are known.
+type section []entry
+
+type entry struct {
+	key   string
+	field field
+}
+
+func (s section) decode(r *report, key string, n *yaml.Node) {
+	lines := map[string]int{}
+	for name, child := range mapping(r, key, n) {
+		full := join(key, name.Value)
+		f := s.find(name.Value)
+		if f == nil {
+			r.fail(name.Line, full, "unknown key%s", s.suggest(key, name.Value))
+			continue
+		}
+		if first, twice := lines[name.Value]; twice {
+			r.fail(name.Line, full, "given twice, first on line %d", first)
+			continue
+		}
+		lines[name.Value] = name.Line
+		before := len(r.errs)
+		decodeChild(r, full, child, f)
+		if len(r.errs) == before {
+			r.refuseUnavailable(full, child)
+		}
+	}
+}
+
+func (s section) check(r *report, key string) {
+	for _, e := range s {
+		e.field.check(r, join(key, e.key))
+	}
+}
+
+func (s section) find(key string) field {
+	for _, e := range s {
+		if e.key == key {
+			return e.field
+		}
+	}
+	return nil
+}
+
+// suggest names the key of the section that an unknown one was meant to be.
+func (s section) suggest(parent, unknown string) string {
+	const maxTypos = 2
+	best, typos := "", maxTypos+1
+	for _, e := range s {
+		if n := editDistance(unknown, e.key); n < typos && n < len(e.key)/2 {
+			best, typos = e.key, n
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + join(parent, best) + "?"
+}
+
+// editDistance is Levenshtein's, in octets, of a key in the file from a known
+// one. It gives up on keys that are far too long.
+func editDistance(unknown, known string) int {
+	if len(unknown) > 2*len(known) {
+		return len(unknown)
+	}
+	row := make([]int, len(known)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(unknown) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(known) {
+			substitute := diagonal
+			if unknown[i] != known[j] {
+				substitute++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(known)]
+}
+
+// mapping yields the keys of n and their values, and reports a node that is no
+// mapping and keys that are no words.
+func mapping(r *report, key string, n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(name, child *yaml.Node) bool) {
+		if n.Kind != yaml.MappingNode {
+			r.fail(n.Line, key, "%s, but keys with values are wanted", describe(n))
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			name := n.Content[i]
+			if name.Kind != yaml.ScalarNode || isNull(name) {
+				r.fail(name.Line, key, "%s where a key is wanted", describe(name))
+				continue
+			}
+			if !yield(name, n.Content[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+func isNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Tag == "!!null"
+}
+
+// describe says in a message what n is.
+func describe(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Kind == yaml.MappingNode:
+		return "keys with values"
+	case isNull(n):
+		return "nothing"
+	default:
+		return quote(n.Value)
+	}
+}
+
+// join makes the dotted key of one below parent. A key that could not be told
+// from the message around it is quoted.
+func join(parent, key string) string {
+	if key == "" || len(key) > maxQuoted || !all(key, isKeyByte) {
+		key = quote(key)
+	}
+	if parent == "" {
+		return key
+	}
+	return parent + "." + key
+}
+
+func isKeyByte(c byte) bool {
+	return isAlnum(c) || c == '_' || c == '-' || c == '.'
+}
