@@ -1,0 +1,44 @@
+package socketmap
+
+import (
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+)
+
+// nowhere is a connection that swallows what is written.
+type nowhere struct{ net.Conn }
+
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+// One lookup that memory answers, but for the system calls.
+func BenchmarkWarmLookup(b *testing.B) {
+	s := NewServer(Netstrings(), &handler{}, NewConnections(1), time.Minute, slog.New(slog.DiscardHandler))
+	defer s.Shutdown(b.Context())
+	c := newConn(s, nowhere{})
+	request := appendRequest(nil, Request{Map: []byte("postfix"), Key: []byte("example.com")})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.handleAll(request); err != nil {
+			b.Fatal(err)
+		}
+		c.flush()
+	}
+}
+
+// One lookup over loopback, the client's side included.
+func BenchmarkRoundTrip(b *testing.B) {
+	bed := newBed(b, 10, time.Minute)
+	c, err := Dial(b.Context(), "tcp", bed.addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Lookup(b.Context(), "postfix", "example.com"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

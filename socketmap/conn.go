@@ -1,0 +1,248 @@
+package socketmap
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxInFlight bounds the lookups of one connection that wait at once.
+	maxInFlight = 16
+	// minBuffer is what an idle connection costs; a pipeline of lookups fits.
+	minBuffer = 1 << 10
+	// maxBuffer holds the longest request.
+	maxBuffer = MaxRequest + 16
+	// flushAt is how much output is gathered before it is written, and the
+	// largest output buffer that a connection keeps.
+	flushAt = 32 << 10
+)
+
+// conn is one client's connection.
+//
+// As long as no lookup waits, the goroutine that reads also writes. A lookup
+// that must wait gets a goroutine of its own and a place in the queue of
+// pending replies; whichever goroutine completes the head of the queue writes
+// all replies that have become ready. So replies keep the order of requests,
+// and the common case pays for no hand-over.
+type conn struct {
+	server *Server
+	nc     net.Conn
+
+	reply []byte // scratch for Handler.Answer
+	slots chan struct{}
+
+	// By the clock of Connections: when the connection was last of use, and,
+	// 0 while there is none, when the request of which a part has arrived began
+	// and when the write under way did.
+	lastUsed, reading, writing atomic.Int64
+
+	// waiting is the length of pending. Only the reading goroutine lengthens
+	// the queue, so where that sees 0, mu need not be held.
+	waiting atomic.Int32
+	mu      sync.Mutex
+	pending []*pendingReply
+	out     []byte // replies not yet written
+}
+
+// pendingReply is a place in the queue of replies.
+type pendingReply struct {
+	Reply
+	ready bool
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	return &conn{server: s, nc: nc, slots: make(chan struct{}, maxInFlight)}
+}
+
+// serve answers lookups until the client has gone or Shutdown has begun, and
+// then those that still wait.
+func (c *conn) serve() {
+	err := c.serveRequests()
+	for range maxInFlight { // all slots free: nothing waits any more
+		c.slots <- struct{}{}
+	}
+	c.flush()
+	c.nc.Close()
+	var malformed *ProtocolError
+	if errors.As(err, &malformed) {
+		c.server.logger.Debug("Connection closed", "client", c.nc.RemoteAddr(), "reason", err)
+	}
+}
+
+func (c *conn) serveRequests() error {
+	buf := make([]byte, minBuffer)
+	filled := 0
+	for {
+		n, err := c.nc.Read(buf[filled:])
+		filled += n
+		used, malformed := c.handleAll(buf[:filled])
+		if malformed != nil {
+			return malformed
+		}
+		if err != nil {
+			return err
+		}
+		filled = copy(buf, buf[used:filled])
+		c.notePartial(filled > 0, used > 0)
+		if filled == len(buf) {
+			buf = append(buf, make([]byte, min(len(buf), maxBuffer-len(buf)))...)
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// notePartial keeps the time since which a request has been incomplete.
+func (c *conn) notePartial(partial, fresh bool) {
+	switch {
+	case !partial:
+		if c.reading.Load() != 0 {
+			c.reading.Store(0)
+		}
+	case fresh || c.reading.Load() == 0:
+		c.reading.Store(c.server.conns.now())
+	}
+}
+
+// handleAll handles the complete requests at the beginning of in and returns
+// how many bytes they take.
+func (c *conn) handleAll(in []byte) (used int, err error) {
+	for {
+		text, n, err := c.server.protocol.next(in[used:])
+		if n == 0 || err != nil {
+			return used, err
+		}
+		if used == 0 {
+			c.lastUsed.Store(c.server.conns.now())
+		}
+		used += n
+		if err := c.handle(text); err != nil {
+			return used, err
+		}
+	}
+}
+
+// handle answers one request, or sees to it that it will be answered.
+func (c *conn) handle(text []byte) error {
+	req, err := c.server.protocol.parse(text)
+	if c.waiting.Load() > 0 {
+		return c.enqueue(req, err)
+	}
+	reply, ok := c.answer(c.reply[:0], req, err)
+	if !ok {
+		return c.enqueue(req, nil)
+	}
+	c.out = c.server.protocol.appendReply(c.out, reply)
+	c.reply = reply.Data
+	if len(c.out) < flushAt {
+		return nil
+	}
+	c.reply = nil // it may have grown with them
+	return c.flush()
+}
+
+// answer gives the reply that needs no waiting.
+func (c *conn) answer(dst []byte, req Request, malformed error) (Reply, bool) {
+	if malformed != nil {
+		return Reply{Perm, append(dst, malformed.Error()...)}, true
+	}
+	return c.server.handler.Answer(dst, req)
+}
+
+// enqueue gives a request its place among the pending replies. It blocks while
+// maxInFlight of them wait.
+func (c *conn) enqueue(req Request, malformed error) error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.slots <- struct{}{}
+	p := &pendingReply{}
+	p.Reply, p.ready = c.answer(nil, req, malformed)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = append(c.pending, p)
+	c.waiting.Store(int32(len(c.pending)))
+	if p.ready {
+		return c.sendReady()
+	}
+	req = req.clone()
+	go func() {
+		reply := c.server.handler.Wait(c.server.ctx, nil, req)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		p.Reply, p.ready = reply, true
+		if c.sendReady() != nil {
+			c.nc.Close() // wakes the reader
+		}
+	}()
+	return nil
+}
+
+// sendReady writes the replies at the head of the queue that are ready. mu is
+// held. The queue gets shorter only once they are written, so that the reader
+// does not write beside it.
+func (c *conn) sendReady() error {
+	sent := 0
+	for sent < len(c.pending) && c.pending[sent].ready {
+		c.out = c.server.protocol.appendReply(c.out, c.pending[sent].Reply)
+		sent++
+	}
+	if sent == 0 {
+		return nil
+	}
+	c.lastUsed.Store(c.server.conns.now())
+	err := c.write()
+	c.pending = slices.Delete(c.pending, 0, sent)
+	c.waiting.Store(int32(len(c.pending)))
+	for range sent {
+		<-c.slots
+	}
+	return err
+}
+
+// flush writes what the reading goroutine has gathered. While lookups wait
+// there is nothing: whoever completes them writes.
+func (c *conn) flush() error {
+	if c.waiting.Load() > 0 {
+		return nil
+	}
+	return c.write()
+}
+
+func (c *conn) write() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	c.writing.Store(c.lastUsed.Load())
+	_, err := c.nc.Write(c.out)
+	c.writing.Store(0)
+	if c.out = c.out[:0]; cap(c.out) > flushAt {
+		c.out = nil
+	}
+	return err
+}
+
+// idleSince returns when the connection was last of use, and whether it is of
+// none at the moment.
+func (c *conn) idleSince() (since int64, idle bool) {
+	return c.lastUsed.Load(), c.waiting.Load() == 0 && c.writing.Load() == 0
+}
+
+// overdue reports whether the client has used up one of its limits.
+func (c *conn) overdue(now int64) bool {
+	past := func(since int64, limit time.Duration) bool {
+		return since != 0 && limit != 0 && time.Duration(now-since) > limit
+	}
+	since, idle := c.idleSince()
+	return idle && past(since, c.server.idle) ||
+		past(c.reading.Load(), requestTimeout) || past(c.writing.Load(), writeTimeout)
+}
+
+// drain lets the connection end as soon as what was asked is answered.
+func (c *conn) drain() { c.nc.SetReadDeadline(time.Now().Add(drainGrace)) }

@@ -1,0 +1,123 @@
+package socketmap
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// maxLine is the longest tcp_table(5) reply that Postfix reads, in bytes with
+// its newline. It takes a longer one for a broken server and tries ten times.
+const maxLine = 4096
+
+// TCPTable is the protocol of tcp_table(5). It has no map names: every request
+// is for the map called name.
+func TCPTable(name string) Protocol { return &tcpTable{[]byte(name)} }
+
+type tcpTable struct{ name []byte }
+
+func (*tcpTable) next(in []byte) ([]byte, int, error) {
+	end := bytes.IndexByte(in, '\n')
+	if end > MaxRequest || end < 0 && len(in) > MaxRequest {
+		return nil, 0, &ProtocolError{fmt.Sprintf("line: longer than %d bytes", MaxRequest)}
+	}
+	if end < 0 {
+		return nil, 0, nil
+	}
+	return in[:end], end + 1, nil
+}
+
+var (
+	errNoGet = errors.New("the request is not get, a space and a key")
+	errHex   = errors.New("the request has a % without two hexadecimal digits")
+)
+
+// parse reads get SP KEY.
+func (p *tcpTable) parse(text []byte) (Request, error) {
+	encoded, ok := bytes.CutPrefix(text, []byte("get "))
+	if !ok {
+		return Request{}, errNoGet
+	}
+	key, ok := unquote(encoded)
+	if !ok {
+		return Request{}, errHex
+	}
+	return Request{Map: p.name, Key: key, Fits: fitsLine}, nil
+}
+
+func (*tcpTable) appendReply(dst []byte, reply Reply) []byte {
+	code, text := "400 ", reply.Data
+	switch reply.Status {
+	case OK:
+		code = "200 "
+	case NotFound:
+		code = "500 "
+		if len(text) == 0 {
+			text = []byte("not found") // Postfix defers the mail where nothing follows
+		}
+	}
+	if !fitsLine(text) {
+		code, text = "400 ", []byte(tooLong+" from a tcp_table, use a socketmap")
+	}
+	return append(appendQuoted(append(dst, code...), text), '\n')
+}
+
+// fitsLine counts as appendQuoted writes.
+func fitsLine(data []byte) bool {
+	n := len("200 \n") + len(data)
+	for _, c := range data {
+		if !plain(c) {
+			n += len("%XX") - 1
+		}
+	}
+	return n <= maxLine
+}
+
+// plain reports whether c stands for itself: printable, no space and no %.
+func plain(c byte) bool { return ' ' < c && c <= '~' && c != '%' }
+
+func appendQuoted(dst, text []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range text {
+		if plain(c) {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
+}
+
+// unquote undoes %XX in place.
+func unquote(text []byte) ([]byte, bool) {
+	out := text[:0]
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '%' {
+			if i+2 >= len(text) {
+				return nil, false
+			}
+			high, ok1 := hexDigit(text[i+1])
+			low, ok2 := hexDigit(text[i+2])
+			if !ok1 || !ok2 {
+				return nil, false
+			}
+			c = high<<4 | low
+			i += 2
+		}
+		out = append(out, c)
+	}
+	return out, true
+}
+
+func hexDigit(c byte) (value byte, ok bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}

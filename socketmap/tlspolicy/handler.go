@@ -1,0 +1,136 @@
+package tlspolicy
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/socketmap"
+)
+
+// reportingMap is the map name, in any case, that postfix-tlspol answers with
+// report attributes.
+var reportingMap = []byte("QUERYwithTLSRPT")
+
+// Resolver is what a Handler asks: memory first, then whatever it takes.
+type Resolver interface {
+	Cached(resolver.NextHop) (resolver.Answer, bool)
+	Resolve(context.Context, resolver.NextHop) (resolver.Answer, error)
+}
+
+// Profile is how a Handler answers; a reload may change it.
+type Profile struct {
+	// Monitor answers NOTFOUND to everything; only the log, at debug, tells
+	// what would have been answered.
+	Monitor bool
+	// EnforceTesting takes policies of mode testing for enforce.
+	EnforceTesting bool
+	// Overrides go before what is found.
+	Overrides Overrides
+	// Reporting says of map names whether they are answered with report
+	// attributes. Maps not named are answered without, but for
+	// QUERYwithTLSRPT.
+	Reporting map[string]bool
+}
+
+// Handler answers socketmap requests with TLS policies.
+type Handler struct {
+	resolver Resolver
+	profile  atomic.Pointer[Profile]
+	logger   *slog.Logger
+}
+
+// NewHandler returns a Handler that answers from r as p says.
+func NewHandler(r Resolver, p Profile, logger *slog.Logger) *Handler {
+	h := &Handler{resolver: r, logger: logger}
+	h.SetProfile(p)
+	return h
+}
+
+// SetProfile puts p in force for the lookups that begin from now on.
+func (h *Handler) SetProfile(p Profile) { h.profile.Store(&p) }
+
+// Answer implements socketmap.Handler.
+func (h *Handler) Answer(dst []byte, req socketmap.Request) (socketmap.Reply, bool) {
+	hop, ok := ParseKey(req.Key)
+	if !ok {
+		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}, true
+	}
+	p := h.profile.Load()
+	reply, ok := p.Overrides.find(hop.Domain)
+	if ok {
+		reply.Data = append(dst, reply.Data...)
+	} else {
+		answer, ok := h.resolver.Cached(hop)
+		if !ok {
+			return socketmap.Reply{Data: dst}, false
+		}
+		reply = p.reply(dst, req, hop.Domain, answer)
+	}
+	if h.logger.Enabled(context.Background(), slog.LevelDebug) {
+		h.log(hop, reply, 0)
+	}
+	return p.monitored(reply), true
+}
+
+// Wait implements socketmap.Handler.
+func (h *Handler) Wait(ctx context.Context, dst []byte, req socketmap.Request) socketmap.Reply {
+	hop, ok := ParseKey(req.Key)
+	if !ok {
+		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}
+	}
+	start := time.Now()
+	p := h.profile.Load()
+	answer, err := h.resolver.Resolve(ctx, hop)
+	reply := socketmap.Reply{Status: socketmap.Temp, Data: append(dst, givenUp...)}
+	if err == nil {
+		reply = p.reply(dst, req, hop.Domain, answer)
+	}
+	h.log(hop, reply, time.Since(start))
+	return p.monitored(reply)
+}
+
+const givenUp = "the lookup was given up, try again later"
+
+// reply puts an answer into Postfix's words.
+func (p *Profile) reply(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer) socketmap.Reply {
+	if !p.enforced(a.Policy) {
+		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}
+	}
+	dst = AppendSecure(dst, a.Policy)
+	if p.reporting(req.Map) {
+		dst = AppendReport(dst, d, a.Policy, req.Fits)
+	}
+	return socketmap.Reply{Status: socketmap.OK, Data: dst}
+}
+
+func (p *Profile) enforced(policy *mtasts.Policy) bool {
+	if policy == nil {
+		return false
+	}
+	return policy.Mode == mtasts.ModeEnforce || policy.Mode == mtasts.ModeTesting && p.EnforceTesting
+}
+
+// monitored withholds a reply in monitor mode.
+func (p *Profile) monitored(reply socketmap.Reply) socketmap.Reply {
+	if p.Monitor {
+		return socketmap.Reply{Status: socketmap.NotFound, Data: reply.Data[:0]}
+	}
+	return reply
+}
+
+func (p *Profile) reporting(name []byte) bool {
+	if reports, ok := p.Reporting[string(name)]; ok {
+		return reports
+	}
+	return bytes.EqualFold(name, reportingMap)
+}
+
+// log tells of one lookup, at debug: a busy server has thousands a second.
+func (h *Handler) log(hop resolver.NextHop, reply socketmap.Reply, took time.Duration) {
+	h.logger.Debug("Lookup", "domain", hop.Domain.String(), "result", reply.Status.String(), "answer", string(reply.Data), "took", took)
+}

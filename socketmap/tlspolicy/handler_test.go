@@ -1,0 +1,121 @@
+package tlspolicy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/socketmap"
+)
+
+// known answers from memory, slow when waited for; any other domain is a
+// mistake of the test.
+type fake struct {
+	t           *testing.T
+	known, slow map[string]resolver.Answer
+	err         error
+}
+
+func (f *fake) Cached(hop resolver.NextHop) (resolver.Answer, bool) {
+	a, ok := f.known[hop.Domain.String()]
+	return a, ok
+}
+
+func (f *fake) Resolve(_ context.Context, hop resolver.NextHop) (resolver.Answer, error) {
+	a, ok := f.slow[hop.Domain.String()]
+	if !ok && f.err == nil {
+		f.t.Errorf("Resolve(%v) was not expected", hop)
+	}
+	return a, f.err
+}
+
+func ask(h *Handler, name, key string) string {
+	req := socketmap.Request{Map: []byte(name), Key: []byte(key), Fits: within(maxData)}
+	reply, ok := h.Answer(nil, req)
+	if !ok {
+		reply = h.Wait(context.Background(), nil, req)
+	}
+	return reply.Status.String() + " " + string(reply.Data)
+}
+
+func TestHandler(t *testing.T) {
+	answer := func(text string) resolver.Answer { return resolver.Answer{Policy: policy(t, text)} }
+	enforced := answer(enforce("mx.example"))
+	h := NewHandler(&fake{t: t,
+		known: map[string]resolver.Answer{
+			"enforce.example": enforced,
+			"testing.example": answer(strings.Replace(enforce("mx.example"), "enforce", "testing", 1)),
+			"none.example":    answer("version: STSv1\nmode: none\nmax_age: 86400"),
+			"absent.example":  {},
+		},
+		slow: map[string]resolver.Answer{"slow.example": enforced, "unknown.example": {}},
+	}, Profile{Reporting: map[string]bool{"tlsrpt": true, "own": true, "QUERYWITHTLSRPT": false}}, slog.New(slog.DiscardHandler))
+
+	const plain = "OK secure match=mx.example servername=hostname"
+	report := func(d string) string {
+		return plain + " policy_type=sts policy_domain=" + d + " mx_host_pattern=mx.example { policy_string = version: STSv1 }" +
+			" { policy_string = mode: enforce } { policy_string = max_age: 86400 } { policy_string = mx: mx.example }"
+	}
+	for _, tc := range []struct{ name, key, want string }{
+		{"postfix", "enforce.example", plain},
+		{"postfix", "ENFORCE.example.:25", plain},
+		{"postfix", "[enforce.example]:587", plain},
+		{"postfix", "slow.example", plain},
+		{"postfix", "testing.example", "NOTFOUND "},
+		{"postfix", "none.example", "NOTFOUND "},
+		{"postfix", "absent.example", "NOTFOUND "},
+		{"postfix", "unknown.example", "NOTFOUND "},
+		{"postfix", ".example", "NOTFOUND "},
+		{"postfix", "localhost", "NOTFOUND "},
+		{"postfix", "[192.0.2.1]", "NOTFOUND "},
+		{"postfix", "", "NOTFOUND "},
+		{"", "enforce.example", plain},
+		{"QUERY", "enforce.example", plain},
+		{"TLSRPT", "enforce.example", plain}, // configured names compare exactly
+		{"tlsrpt", "enforce.example", report("enforce.example")},
+		{"own", "slow.example", report("slow.example")},
+		{"QUERYwithTLSRPT", "enforce.example", report("enforce.example")},
+		{"querywithtlsrpt", "enforce.example", report("enforce.example")},
+		{"QUERYWITHTLSRPT", "enforce.example", plain}, // the configuration says so
+		{"tlsrpt", "testing.example", "NOTFOUND "},
+	} {
+		if got := ask(h, tc.name, tc.key); got != tc.want {
+			t.Errorf("%s %s:\n got %s\nwant %s", tc.name, tc.key, got, tc.want)
+		}
+	}
+
+	h.SetProfile(Profile{})
+	if got := ask(h, "own", "enforce.example"); got != plain {
+		t.Errorf("after SetProfile: %s", got)
+	}
+}
+
+func TestHandlerCannotKnow(t *testing.T) {
+	h := NewHandler(&fake{t: t, err: errors.New("gone\r\nOK secure")}, Profile{}, slog.New(slog.DiscardHandler))
+	got := ask(h, "postfix", "slow.example")
+	if !strings.HasPrefix(got, "TEMP ") || strings.ContainsAny(got, "\r\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestHandlerLogsEachLookupAtDebugAlone(t *testing.T) {
+	for _, tc := range []struct {
+		level slog.Level
+		lines int
+	}{{slog.LevelInfo, 0}, {slog.LevelDebug, 2}} {
+		var log bytes.Buffer
+		h := NewHandler(&fake{t: t,
+			known: map[string]resolver.Answer{"a.example": {}},
+			slow:  map[string]resolver.Answer{"b.example": {}},
+		}, Profile{}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: tc.level})))
+		ask(h, "postfix", "a.example")
+		ask(h, "postfix", "b.example")
+		if n := strings.Count(log.String(), "\n"); n != tc.lines {
+			t.Errorf("at %v: %d lines, want %d:\n%s", tc.level, n, tc.lines, &log)
+		}
+	}
+}
