@@ -1,0 +1,38 @@
+package resolver
+
+import (
+	"time"
+
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// NextHop is where Postfix is about to send mail. A policy belongs to its
+// Domain alone (RFC 8461 section 3.4); MX and Port matter to DANE.
+type NextHop struct {
+	Domain mtasts.Domain
+	// MX: mail goes to the domain's MX hosts. False for a next hop in
+	// brackets, which is the mail host itself.
+	MX bool
+	// Port is the TCP port of the mail host; 0 where it is not known.
+	Port uint16
+}
+
+// Source says where an answer came from.
+type Source uint8
+
+const (
+	FromMemory    Source = iota + 1 // known before the lookup
+	FromDiscovery                   // learned for the lookup
+)
+
+// Answer is what is known about a next hop.
+type Answer struct {
+	// Policy is the domain's live policy, of whatever mode; nil where there is
+	// none.
+	Policy *mtasts.Policy
+	// ID is the policy id of the record seen before Policy was fetched.
+	ID string
+	// Until is when Policy ends; zero where there is none.
+	Until  time.Time
+	Source Source
+}

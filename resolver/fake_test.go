@@ -1,0 +1,182 @@
+package resolver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// world is the DNS and the policy hosts of a test, in fake time. What is not
+// set does not exist.
+type world struct {
+	t *testing.T
+
+	mu      sync.Mutex
+	log     bytes.Buffer
+	txt     map[string]txtAnswer  // by domain
+	hosts   map[string]hostAnswer // by domain
+	queries map[string]int
+	fetches map[string]int
+}
+
+type txtAnswer struct {
+	records []string
+	ttl     time.Duration
+	err     error
+	delay   time.Duration
+}
+
+type hostAnswer struct {
+	text  string
+	err   error
+	delay time.Duration
+}
+
+var (
+	errServfail = errors.New("SERVFAIL")
+	errRefused  = errors.New("connection refused")
+)
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, txt: map[string]txtAnswer{}, hosts: map[string]hostAnswer{},
+		queries: map[string]int{}, fetches: map[string]int{}}
+}
+
+// resolver returns a Resolver with the default times. It ends with the test.
+func (w *world) resolver() *Resolver {
+	r := New(Settings{TXT: w, Policies: w, AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
+		Entries: 4, NegativeEntries: 4}, slog.New(slog.NewTextHandler(w, nil)))
+	w.t.Cleanup(r.Close)
+	return r
+}
+
+// Write takes what is logged.
+func (w *world) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.Write(line)
+}
+
+func (w *world) TXT(ctx context.Context, name string) (dnsclient.Answer[string], error) {
+	w.mu.Lock()
+	domain := strings.TrimPrefix(name, "_mta-sts.")
+	w.queries[domain]++
+	a := w.txt[domain]
+	w.mu.Unlock()
+	if err := sleep(ctx, a.delay); err != nil {
+		return dnsclient.Answer[string]{}, err
+	}
+	return dnsclient.Answer[string]{Records: a.records, TTL: a.ttl}, a.err
+}
+
+func (w *world) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
+	w.mu.Lock()
+	w.fetches[d.String()]++
+	a, ok := w.hosts[d.String()]
+	w.mu.Unlock()
+	if !ok {
+		w.t.Errorf("no fetch for %v was expected", d)
+	}
+	if err := sleep(ctx, a.delay); err != nil {
+		return "", err
+	}
+	return a.text, a.err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// publish sets the record and the policy of a domain.
+func (w *world) publish(domain, id, policyText string) {
+	w.setTXT(domain, txtAnswer{records: []string{"v=STSv1; id=" + id + ";"}, ttl: 5 * time.Minute})
+	w.setHost(domain, hostAnswer{text: policyText})
+}
+
+func (w *world) setTXT(domain string, a txtAnswer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.txt[domain] = a
+}
+
+func (w *world) setHost(domain string, a hostAnswer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hosts[domain] = a
+}
+
+// asked returns how often the DNS and the policy host were asked so far.
+func (w *world) asked(domain string) (queries, fetches int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.queries[domain], w.fetches[domain]
+}
+
+func (w *world) expectAsked(domain string, queries, fetches int) {
+	w.t.Helper()
+	if q, f := w.asked(domain); q != queries || f != fetches {
+		w.t.Errorf("%s: %d queries and %d fetches, want %d and %d", domain, q, f, queries, fetches)
+	}
+}
+
+// expectLogged counts an event's message in the log so far.
+func (w *world) expectLogged(message string, times int) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := strings.Count(w.log.String(), message); n != times {
+		w.t.Errorf("%q logged %d times, want %d:\n%s", message, n, times, &w.log)
+	}
+}
+
+func hop(t *testing.T, domain string) NextHop {
+	t.Helper()
+	d, err := mtasts.ParseDomain(domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NextHop{Domain: d, MX: true, Port: 25}
+}
+
+// lookUp does what a handler does, and says how long it took.
+func lookUp(t *testing.T, r *Resolver, domain string) (mode string, took time.Duration) {
+	t.Helper()
+	start := time.Now()
+	h := hop(t, domain)
+	a, ok := r.Cached(h)
+	if !ok {
+		var err error
+		if a, err = r.Resolve(t.Context(), h); err != nil {
+			t.Fatalf("%s: %v", domain, err)
+		}
+	}
+	mode = "-"
+	if a.Policy != nil {
+		mode = a.Policy.Mode.String() + "/" + a.ID
+	}
+	return mode, time.Since(start)
+}
+
+func expect(t *testing.T, r *Resolver, domain, want string) {
+	t.Helper()
+	if got, _ := lookUp(t, r, domain); got != want {
+		t.Errorf("%s: %s, want %s", domain, got, want)
+	}
+}
+
+func policyText(mode string, maxAge string) string {
+	return "version: STSv1\nmode: " + mode + "\nmx: mx.example\nmax_age: " + maxAge + "\n"
+}

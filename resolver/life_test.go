@@ -1,0 +1,172 @@
+package resolver
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+func TestPolicyLivesForItsMaxAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		// From now on nothing can be learned of it.
+		w.setTXT("a.example", txtAnswer{err: errServfail})
+		time.Sleep(10*day - time.Nanosecond)
+		expect(t, r, "a.example", "enforce/1")
+		time.Sleep(time.Nanosecond)
+		expect(t, r, "a.example", "-")
+	})
+}
+
+func TestRecordGoneLeavesThePolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{})
+		for range 9 {
+			time.Sleep(day)
+			expect(t, r, "a.example", "enforce/1")
+		}
+		w.expectLogged("Record gone", 1)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		time.Sleep(time.Hour)
+		expect(t, r, "a.example", "enforce/1")
+		w.expectLogged("can be renewed again", 1)
+	})
+}
+
+func TestNewIDIsNoticedAfterTheTTL(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		ttl, life time.Duration
+	}{
+		{"short TTL", time.Second, time.Minute},
+		{"TTL", 5 * time.Minute, 5 * time.Minute},
+		{"long TTL", day, time.Hour},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=1"}, ttl: tc.ttl})
+				r := w.resolver()
+				expect(t, r, "a.example", "enforce/1")
+				w.publish("a.example", "2", policyText("testing", "864000"))
+				time.Sleep(tc.life - time.Nanosecond)
+				expect(t, r, "a.example", "enforce/1")
+				w.expectAsked("a.example", 1, 1)
+				time.Sleep(time.Nanosecond)
+				expect(t, r, "a.example", "testing/2")
+				w.expectAsked("a.example", 2, 2)
+				w.expectLogged("no longer enforced", 1)
+			})
+		})
+	}
+}
+
+func TestSameIDIsNotFetchedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		for range 10 {
+			expect(t, r, "a.example", "enforce/1")
+			time.Sleep(5 * time.Minute)
+		}
+		w.expectAsked("a.example", 10, 1)
+	})
+}
+
+func TestRecheckWaitsBriefly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+
+		// The new policy takes longer than a lookup waits, and is there for the next.
+		w.publish("a.example", "2", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 2 * time.Second})
+		time.Sleep(5 * time.Minute)
+		if mode, took := lookUp(t, r, "a.example"); mode != "enforce/1" || took != 500*time.Millisecond {
+			t.Errorf("%s after %v, want the old policy after recheck_wait", mode, took)
+		}
+		if mode, took := lookUp(t, r, "a.example"); mode != "enforce/1" || took != 0 {
+			t.Errorf("%s after %v, want the old policy at once", mode, took)
+		}
+		time.Sleep(2 * time.Second)
+		expect(t, r, "a.example", "enforce/2")
+		w.expectLogged("Policy changed", 1)
+	})
+}
+
+// While the resolver fails, one lookup in 30 s waits for it.
+func TestRecheckWhileTheDNSFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{err: errServfail, delay: 5 * time.Second})
+		time.Sleep(5 * time.Minute)
+		waited := 0
+		for start := time.Now(); time.Since(start) < 5*time.Minute; time.Sleep(time.Second) {
+			mode, took := lookUp(t, r, "a.example")
+			if mode != "enforce/1" {
+				t.Fatalf("%s", mode)
+			}
+			if took > 0 {
+				waited++
+			}
+		}
+		if waited < 8 || waited > 10 {
+			t.Errorf("%d lookups in 5 min waited, want one in 30 s", waited)
+		}
+		if queries, _ := w.asked("a.example"); queries > 11 {
+			t.Errorf("%d queries in 5 min", queries)
+		}
+	})
+}
+
+func TestNewPolicyCannotBeFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		w.publish("a.example", "2", "<html>")
+		time.Sleep(5 * time.Minute)
+		for range 60 {
+			expect(t, r, "a.example", "enforce/1")
+			time.Sleep(time.Minute)
+		}
+		if _, fetches := w.asked("a.example"); fetches < 2 || fetches > 1+60/5 {
+			t.Errorf("%d fetches in an hour, want at most one in five minutes", fetches)
+		}
+		w.expectLogged("cannot be renewed", 1)
+		w.publish("a.example", "2", policyText("enforce", "864000"))
+		time.Sleep(5 * time.Minute)
+		expect(t, r, "a.example", "enforce/2")
+	})
+}
+
+func TestPolicyThatIsNotToBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		w.publish("a.example", "2", policyText("enforce", "0"))
+		time.Sleep(5 * time.Minute)
+		expect(t, r, "a.example", "enforce/2") // for the lookup that waits
+		w.setTXT("a.example", txtAnswer{err: errServfail})
+		expect(t, r, "a.example", "-") // and nothing is left behind
+	})
+}
