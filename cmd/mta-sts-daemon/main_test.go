@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/socketmap"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"mta-sts-daemon": main,
+		"lookup":         lookup,
+		"waitfor":        waitFor,
+	})
+}
+
+// The program as a person meets it. dns.yaml is a configuration whose DNS server
+// knows no domains but these.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"expand": expand,
+			"exits":  exits,
+			"signal": sendSignal,
+			"stale":  leaveStale,
+		},
+		Setup: func(env *testscript.Env) error {
+			dns := resolvertest.StartDNS(t)
+			dns.Add(
+				`_mta-sts.broken.test. 300 IN TXT "v=STSv1; id=a-b;"`,
+				`_mta-sts.unreachable.test. 300 IN TXT "v=STSv1; id=1;"`,
+				`mta-sts.unreachable.test. 300 IN A 127.0.0.1`,
+			)
+			env.Setenv("DNS", dns.Addr().String())
+			dns.Misbehave("_mta-sts.servfail.test", resolvertest.DNSRcode(2))
+			return os.WriteFile(filepath.Join(env.WorkDir, "dns.yaml"),
+				fmt.Appendf(nil, "dns: {servers: [\"%v\"]}\n", dns.Addr()), 0o600)
+		},
+	})
+}
+
+// expand FILE puts the script's environment in place of $NAME in the file.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// exits STATUS COMMAND… runs the command and holds its exit status to be that.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	status := 0
+	err := ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		status = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(status) != args[0] {
+		ts.Fatalf("exit status %d, want %s", status, args[0])
+	}
+}
+
+// sendSignal NAME reaches the daemon in the background.
+func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(signals[args[0]]))
+	}
+}
+
+// leaveStale PATH leaves a socket behind as a killed daemon does.
+func leaveStale(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: ts.MkAbs(args[0])})
+	ts.Check(err)
+	l.SetUnlinkOnClose(false)
+	ts.Check(l.Close())
+}
+
+// patience is how long a script waits for what must come.
+const patience = 20 * time.Second
+
+// lookup SOCKET MAP KEY asks a running daemon, once it is up, and prints the
+// reply.
+func lookup() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	until(ctx, func() error {
+		c, err := socketmap.Dial(ctx, "unix", os.Args[1])
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		reply, err := c.Lookup(ctx, os.Args[2], os.Args[3])
+		if err == nil {
+			fmt.Printf("%v %s\n", reply.Status, reply.Data)
+		}
+		return err
+	})
+}
+
+// waitfor FILE TEXT returns once the file has the text.
+func waitFor() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	until(ctx, func() error {
+		text, err := os.ReadFile(os.Args[1])
+		if err == nil && !strings.Contains(string(text), os.Args[2]) {
+			err = fmt.Errorf("%s does not say %q but:\n%s", os.Args[1], os.Args[2], text)
+		}
+		return err
+	})
+}
+
+// until repeats try until it succeeds; when ctx ends first the script fails.
+func until(ctx context.Context, try func() error) {
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

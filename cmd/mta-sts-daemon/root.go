@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"mta-sts-daemon/config"
+)
+
+const defaultConfigFile = "/etc/mta-sts-daemon/config.yaml"
+
+// newRoot puts the commands together. Without one the program serves.
+func newRoot() *cobra.Command {
+	var file string
+	// load reads the file named, or the default one if that is there.
+	load := func() (config.Config, error) {
+		if file != "" {
+			return config.Load(file)
+		}
+		c, err := config.Load(defaultConfigFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			return config.Default(), nil
+		}
+		return c, err
+	}
+	serve := newServe(load)
+	root := &cobra.Command{
+		Use:   "mta-sts-daemon",
+		Short: "Answer Postfix's TLS policy lookups from MTA-STS policies (RFC 8461)",
+		Long: `mta-sts-daemon discovers, fetches and caches the MTA-STS policies (RFC 8461) of
+the domains that Postfix sends mail to and answers Postfix's
+smtp_tls_policy_maps lookups with them. Without a command it serves.`,
+		Args:          cobra.NoArgs,
+		RunE:          serve.RunE,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().StringVarP(&file, "config", "c", "",
+		"configuration `file` (default "+defaultConfigFile+", which may be missing)")
+	root.AddCommand(serve, newQuery(load), newCheckConfig(load), newVersion())
+	return root
+}
