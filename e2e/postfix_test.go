@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// postfix is a running instance of Postfix in a root of its own. It sends
+// mail and takes none but from its sendmail command.
+type postfix struct {
+	root   *root
+	master *process
+}
+
+// mapServer is the lookup table as main.cf names it.
+const mapServer = "socketmap:inet:" + daemonAddr + ":postfix"
+
+// startPostfix starts an instance of the suite's Postfix that asks the daemon
+// about TLS. settings are lines of main.cf that add to or replace those here.
+func startPostfix(t *testing.T, w *world, s suite, settings ...string) *postfix {
+	t.Helper()
+	p := &postfix{root: newRoot(t, s)}
+	p.root.write(t, "etc/postfix/ca.pem", string(w.ca.PEM()))
+	p.root.write(t, "etc/postfix/main.cf", strings.Join(append([]string{
+		"compatibility_level = 3.6",
+		"maillog_file = /dev/stdout",
+		"myhostname = " + senderHost,
+		"mydestination =",
+		"alias_maps =",
+		"inet_interfaces = 127.0.0.1",
+		"inet_protocols = ipv4",
+		"enable_long_queue_ids = yes", // never used twice
+		"smtp_tls_security_level = may",
+		"smtp_tls_policy_maps = " + mapServer,
+		"smtp_tls_CAfile = /etc/postfix/ca.pem",
+		"smtp_tls_loglevel = 1",
+	}, settings...), "\n")+"\n")
+	// Debian copies these into the smtp client's jail when Postfix starts.
+	for _, name := range []string{"etc/resolv.conf", "etc/services"} {
+		run(t, p.root.command("/bin/cp", "/"+name, "/var/spool/postfix/"+name))
+	}
+	p.master = startProcess(t, p.root.command("/usr/sbin/postfix", "start-fg"))
+	await(t, p.master, "a running Postfix", func(lines []string) (struct{}, bool) {
+		return struct{}{}, strings.Contains(strings.Join(lines, "\n"), "daemon started -- version ")
+	})
+	t.Cleanup(func() {
+		run(t, p.root.command("/usr/sbin/postfix", "stop"))
+		p.master.awaitEnd(t)
+	})
+	return p
+}
+
+// senderHost is Postfix's own name.
+const senderHost = "client.test"
+
+// send gives Postfix a message to rcpt and returns its queue id.
+func (p *postfix) send(t *testing.T, rcpt string) (queueID string) {
+	t.Helper()
+	messageID := fmt.Sprintf("<%s@%s>", rand.Text(), senderHost)
+	sendmail := p.root.command("/usr/sbin/sendmail", "-f", "sender@"+senderHost, rcpt)
+	sendmail.Stdin = strings.NewReader("Subject: end to end\nMessage-ID: " + messageID + "\n\nHello.\n")
+	run(t, sendmail)
+	return await(t, p.master, "a queue id", func(lines []string) (string, bool) {
+		return findQueueID(lines, messageID)
+	})
+}
+
+// outcome waits for the first attempt to deliver a message.
+func (p *postfix) outcome(t *testing.T, queueID string) outcome {
+	t.Helper()
+	return await(t, p.master, "an outcome for "+queueID, func(lines []string) (outcome, bool) {
+		return findOutcome(lines, queueID, "")
+	})
+}
+
+// awaitSent waits for an attempt that succeeds.
+func (p *postfix) awaitSent(t *testing.T, queueID string) outcome {
+	t.Helper()
+	return await(t, p.master, "a delivery of "+queueID, func(lines []string) (outcome, bool) {
+		return findOutcome(lines, queueID, statusSent)
+	})
+}
+
+// flush makes Postfix try all deferred mail anew, as an operator does.
+func (p *postfix) flush(t *testing.T) {
+	t.Helper()
+	run(t, p.root.command("/usr/sbin/postqueue", "-f"))
+}
+
+// postmap asks the daemon for key as an operator does. found is false where
+// there is no answer, as postmap's exit status 1 says it.
+func (p *postfix) postmap(t *testing.T, key string) (answer string, found bool) {
+	t.Helper()
+	cmd := p.root.command("/usr/sbin/postmap", "-q", key, mapServer)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if exit, ok := err.(*exec.ExitError); ok && exit.ExitCode() == 1 && stderr.Len() == 0 {
+		return "", false
+	}
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("postmap -q %q: %v %s", key, err, stderr.String())
+	}
+	return strings.TrimSuffix(string(out), "\n"), true
+}

@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// root is a private copy of an unpacked tree: what is written to it stays in
+// memory, above the tree itself, and goes with the test.
+type root struct {
+	dir string
+}
+
+// newRoot lays a new root over the tree of s.
+func newRoot(t *testing.T, s suite) *root {
+	t.Helper()
+	base := t.TempDir()
+	r := &root{dir: filepath.Join(base, "root")}
+	upper, work := filepath.Join(base, "upper"), filepath.Join(base, "work")
+	for _, dir := range []string{r.dir, upper, work} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", s.dir(), upper, work)
+	if err := unix.Mount("overlay", r.dir, "overlay", 0, layers); err != nil {
+		t.Fatalf("mounting an overlay of %s: %v", s.dir(), err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(r.dir, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmounting %s: %v", r.dir, err)
+		}
+	})
+	if err := unix.Mount("proc", filepath.Join(r.dir, "proc"), "proc", 0, ""); err != nil {
+		t.Fatalf("mounting /proc of %s: %v", r.dir, err)
+	}
+	r.write(t, "etc/resolv.conf", "nameserver "+resolverAddr.Addr().String()+"\n")
+	return r
+}
+
+// write puts a file into the root; its name has no leading slash. Its time is
+// set back, because Postfix waits until what it reads is no longer brand-new.
+func (r *root) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// command is a command to run in the root. Its name is an absolute path there.
+func (r *root) command(name string, args ...string) *exec.Cmd { return chrooted(r.dir, name, args...) }
+
+func chrooted(dir, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir}
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	return cmd
+}

@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/textproto"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mta-sts-daemon/resolver/resolvertest"
+)
+
+// certificate is how the certificate of a sink is, or its absence.
+type certificate string
+
+const (
+	goodCertificate certificate = "good"
+	wrongName       certificate = "wrong name"
+	expired         certificate = "expired"
+	selfSigned      certificate = "self-signed"
+	noSTARTTLS      certificate = "no STARTTLS"
+)
+
+// message is one that a sink has taken.
+type message struct {
+	Recipient  string
+	TLS        bool
+	ServerName string // that Postfix asked for in the handshake (SNI), in lower case
+}
+
+// sink is a mail server that takes everything and keeps an account of it.
+type sink struct {
+	host      string
+	tls       *tls.Config // nil: no STARTTLS
+	listener  net.Listener
+	receiving sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	conns    map[net.Conn]struct{}
+	messages []message
+}
+
+// startSink starts a server that calls itself host at addr.
+func startSink(t *testing.T, ca *resolvertest.CA, addr, host string, cert certificate) *sink {
+	t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sink{host: host, listener: listener, conns: make(map[net.Conn]struct{})}
+	leaf := resolvertest.Leaf{Names: []string{host}}
+	switch cert {
+	case wrongName:
+		leaf.Names = []string{"elsewhere.test"}
+	case expired:
+		leaf.NotAfter = time.Now().Add(-time.Hour)
+	case selfSigned:
+		leaf.SelfSigned = true
+	}
+	if cert != noSTARTTLS {
+		s.tls = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(leaf)}}
+	}
+	s.receiving.Go(s.accept)
+	t.Cleanup(s.stop)
+	return s
+}
+
+// received returns what the sink has taken so far. A message is in it before
+// the client hears that it was taken.
+func (s *sink) received() []message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.messages[:len(s.messages):len(s.messages)]
+}
+
+func (s *sink) accept() {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		s.mu.Lock()
+		if s.closed {
+			conn.Close()
+		}
+		s.conns[conn] = struct{}{}
+		s.mu.Unlock()
+		s.receiving.Go(func() {
+			s.serve(conn)
+			conn.Close()
+		})
+	}
+}
+
+func (s *sink) stop() {
+	s.mu.Lock()
+	s.closed = true
+	s.listener.Close()
+	for conn := range s.conns {
+		conn.Close()
+	}
+	s.mu.Unlock()
+	s.receiving.Wait()
+}
+
+// serve speaks SMTP (RFC 5321) to one client, as much of it as Postfix needs.
+func (s *sink) serve(conn net.Conn) {
+	client := textproto.NewConn(conn)
+	client.PrintfLine("220 %s ESMTP", s.host)
+	var m message
+	for {
+		line, err := client.ReadLine()
+		if err != nil {
+			return
+		}
+		verb, argument, _ := strings.Cut(line, " ")
+		switch strings.ToUpper(verb) {
+		case "EHLO":
+			client.PrintfLine("250-%s", s.host)
+			if s.tls != nil && !m.TLS {
+				client.PrintfLine("250-STARTTLS")
+			}
+			client.PrintfLine("250-8BITMIME")
+			client.PrintfLine("250 SMTPUTF8")
+		case "STARTTLS":
+			client.PrintfLine("220 go ahead")
+			secure := tls.Server(conn, s.tls)
+			if secure.Handshake() != nil {
+				return
+			}
+			m = message{TLS: true, ServerName: strings.ToLower(secure.ConnectionState().ServerName)}
+			client = textproto.NewConn(secure)
+		case "RCPT":
+			m.Recipient = recipient(argument)
+			client.PrintfLine("250 ok")
+		case "DATA":
+			client.PrintfLine("354 send it")
+			if _, err := io.Copy(io.Discard, client.DotReader()); err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.messages = append(s.messages, m)
+			s.mu.Unlock()
+			client.PrintfLine("250 taken")
+		case "QUIT":
+			client.PrintfLine("221 bye")
+			return
+		default:
+			client.PrintfLine("250 ok")
+		}
+	}
+}
+
+// recipient is the address in "TO:<address> parameters".
+func recipient(argument string) string {
+	_, address, _ := strings.Cut(argument, "<")
+	address, _, _ = strings.Cut(address, ">")
+	return address
+}
