@@ -8,7 +8,7 @@ import (
 // What is accepted is valid, parsing is deterministic, and a message is one
 // line of printable ASCII for each error, whatever the file holds.
 func FuzzParse(f *testing.F) {
-	f.Add(example)
+	f.Add("mode: enforce\nlisten: {socketmap: [\"127.0.0.1:8461\"], socket_mode: \"0666\"}\ndns: {servers: [192.0.2.1], timeout: 5s}\nfetch: {proxy: \"http://proxy.example:3128\", allow_networks: [10.0.0.0/8]}\n")
 	f.Add("mode: [\n")
 	f.Add("a: &a [*a]\n")
 	f.Add("overrides: {x.example: 'fingerprint match=a|b'}\n")
