@@ -13,11 +13,9 @@ import (
 //
 // A feature that comes removes its line here; nothing else has to change.
 var unavailable = map[string]exception{
-	"dns.dane":            only("off"),
-	"cache.file":          only("off"),
-	"refresh":             only(),
-	"admin.socket":        only(""),
-	"metrics.listen":      only(""),
+	"dns.dane":       only("off"),
+	"admin.socket":   only(""),
+	"metrics.listen": only(""),
 }
 
 // An exception says which values a key whose feature is not available may have.

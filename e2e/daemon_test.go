@@ -3,41 +3,89 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-// daemonAddr is where the daemon answers Postfix, its own default.
-const daemonAddr = "127.0.0.1:8461"
+// Where the daemon answers Postfix: its own default, and the address that its
+// documentation gives for tcp_table.
+const (
+	daemonAddr   = "127.0.0.1:8461"
+	tcpTableAddr = "127.0.0.1:8462"
+	reportAddr   = "127.0.0.1:8463" // a tcp_table with report attributes
+)
 
-// daemonConf is the configuration file: the world's resolver and authority in
-// place of the host's.
-const daemonConf = `
-listen: {socketmap: [%q]}
-dns: {servers: [%q], dane: off}
-fetch: {ca_file: %q, allow_networks: [127.0.0.0/8]}
-cache: {file: "off"}
-log: {level: debug}
-`
+// listenAll is the setting for both protocols at once.
+const listenAll = `listen: {socketmap: ["` + daemonAddr + `"], tcp_table: ["` + tcpTableAddr + `", {address: "` + reportAddr + `", map: tlsrpt}]}`
 
-// startDaemon starts the program under test, with nothing in its cache, and
-// returns when Postfix can ask it.
-func startDaemon(t *testing.T, w *world) *process {
+// What the daemon's log says.
+const (
+	saysReady       = `msg="Ready to answer lookups"`
+	saysReloaded    = `msg="Configuration loaded anew"`
+	saysPolicyFound = `msg="Policy found"`
+)
+
+// Where the daemon's files are in its root.
+const (
+	daemonPath   = "/usr/sbin/mta-sts-daemon"
+	daemonConfig = "/etc/mta-sts-daemon/config.yaml"
+	daemonCAFile = "/etc/mta-sts-daemon/ca.pem"
+)
+
+// daemon is the program under test.
+type daemon struct {
+	*process
+	root *root
+}
+
+// startDaemon starts the daemon in a root of its own, with nothing in its
+// cache, and returns when it can be asked. settings are top-level lines of its
+// configuration, "key: value", that add to or replace those of configure.
+func startDaemon(t *testing.T, w *world, settings ...string) *daemon {
 	t.Helper()
-	dir := t.TempDir()
-	config, caFile := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "ca.pem")
-	for name, text := range map[string]string{
-		config: fmt.Sprintf(daemonConf, daemonAddr, resolverAddr.String(), caFile),
-		caFile: string(w.ca.PEM()),
-	} {
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	return startDaemonIn(t, w, newRoot(t, bookworm), settings...)
+}
+
+// startDaemonIn does so in the root of another program.
+func startDaemonIn(t *testing.T, w *world, r *root, settings ...string) *daemon {
+	t.Helper()
+	r.write(t, daemonCAFile, string(w.ca.PEM()))
+	r.write(t, daemonPath, "")
+	binary := daemonBinary(os.Getenv(envWorkDir))
+	if err := unix.Mount(binary, filepath.Join(r.dir, daemonPath), "", unix.MS_BIND, ""); err != nil {
+		t.Fatalf("mounting %s: %v", binary, err)
 	}
-	cmd := exec.Command(daemonBinary(os.Getenv(envWorkDir)), "serve", "--config", config)
-	cmd.Env = []string{} // nothing of the machine may matter
-	daemon := startProcess(t, cmd)
-	daemon.awaitListening(t, daemonAddr)
-	return daemon
+	d := &daemon{root: r}
+	d.configure(t, settings...)
+	d.process = startProcess(t, r.command(daemonPath, "serve", "--config", daemonConfig))
+	d.awaitSaid(t, saysReady, 1)
+	return d
+}
+
+// configure writes the configuration file: the world's resolver and authority
+// in place of the host's, and settings.
+func (d *daemon) configure(t *testing.T, settings ...string) {
+	t.Helper()
+	d.root.write(t, daemonConfig, settingsFile(":", append([]string{
+		fmt.Sprintf("listen: {socketmap: [%q]}", daemonAddr),
+		fmt.Sprintf("dns: {servers: [%q], dane: off}", resolverAddr),
+		fmt.Sprintf("fetch: {ca_file: %q, allow_networks: [127.0.0.0/8]}", daemonCAFile),
+		`cache: {file: "off"}`,
+		"log: {level: debug}",
+	}, settings...)...))
+}
+
+// reload puts settings in force in place of those before.
+func (d *daemon) reload(t *testing.T, settings ...string) {
+	t.Helper()
+	d.configure(t, settings...)
+	lines, _ := d.said.snapshot()
+	before := containing(lines, saysReloaded)
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitSaid(t, saysReloaded, before+1)
 }

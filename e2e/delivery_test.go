@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+	"time"
 
 	"mta-sts-daemon/resolver/resolvertest"
 )
@@ -41,6 +42,7 @@ var (
 	outOfDate  = expectation{statusDeferred, "4.7.5", "Untrusted", "certificate has expired"}
 	unknownCA  = expectation{statusDeferred, "4.7.5", "Untrusted", "self-signed certificate"}
 	notOffered = expectation{statusDeferred, "4.7.4", "", ""}
+	undecided  = expectation{statusDeferred, "4.7.5", "", ""} // the map has no answer
 )
 
 var deliveries = []delivery{
@@ -50,6 +52,10 @@ var deliveries = []delivery{
 	{"enforce, self-signed", "self-signed.test", "", enforce, selfSigned, unknownCA},
 	{"enforce, no STARTTLS", "no-starttls.test", "", enforce, noSTARTTLS, notOffered},
 	{"enforce, MX host not in the policy", "other-host.test", "", otherHost, goodCertificate, mismatch},
+	{"enforce, 100 MX host patterns", "hundred.test", "", enforceMany(100), goodCertificate, verified},
+	{"enforce, 500 MX host patterns", "five-hundred.test", "", enforceMany(500), goodCertificate, verified},
+	{"enforce, 500 MX host patterns, wrong name", "five-hundred-wrong.test", "", enforceMany(500), wrongName, mismatch},
+	{"enforce, policy host takes 5 s", "slow.test", "", enforceAfter(5 * time.Second), goodCertificate, verified},
 	{"enforce, wildcard", "wildcard.test", "", wildcard, goodCertificate, verified},
 	{"enforce, wildcard, wrong name", "wildcard-wrong-name.test", "", wildcard, wrongName, mismatch},
 
@@ -120,9 +126,7 @@ func TestDelivery(t *testing.T) {
 // has seen.
 func check(t *testing.T, want expectation, got outcome, mx *sink, rcpt string) {
 	t.Helper()
-	if (expectation{got.Status, got.DSN, got.TLS, got.Fault}) != want {
-		t.Errorf("want %+v, Postfix said %+v", want, got)
-	}
+	checkOutcome(t, want, got)
 	var expect []message
 	if want.status == statusSent {
 		m := message{Recipient: rcpt, TLS: want.tls != ""}
@@ -133,6 +137,13 @@ func check(t *testing.T, want expectation, got outcome, mx *sink, rcpt string) {
 	}
 	if got := mx.received(); fmt.Sprint(got) != fmt.Sprint(expect) {
 		t.Errorf("%s has taken %+v, want %+v", mx.host, got, expect)
+	}
+}
+
+func checkOutcome(t *testing.T, want expectation, got outcome) {
+	t.Helper()
+	if (expectation{got.Status, got.DSN, got.TLS, got.Fault}) != want {
+		t.Errorf("want %+v, Postfix said %+v", want, got)
 	}
 }
 

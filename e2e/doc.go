@@ -27,10 +27,14 @@
 // started or mounted ends with the binary, even if it is killed. Test runs may
 // go on side by side.
 //
-// Each program from Debian runs in a root of its own: a layer in memory above
-// the unpacked tree, which is never written to (root_test.go, suite_test.go).
+// Each program, the daemon too, runs in a root of its own: a layer in memory
+// above the unpacked tree, which is never written to (root_test.go,
+// suite_test.go). Only where both use a socket in the file system the daemon
+// runs in Postfix's (unixsocket_test.go).
 //
-//	127.0.0.1:8461   the daemon                     daemon_test.go
+//	127.0.0.1:8461   the daemon, socketmap          daemon_test.go
+//	127.0.0.1:8462   the daemon, tcp_table          daemon_test.go
+//	127.0.0.1:8463   the same with reports          daemon_test.go
 //	127.0.0.1:443    all policy hosts               world_test.go
 //	127.0.0.53:53    unbound                        unbound_test.go
 //	127.0.0.54:53    authority for the zone test    world_test.go
@@ -48,8 +52,12 @@
 // delivery_test.go. A test with settings of its own starts like this:
 //
 //	w := newWorld(t)
-//	startDaemon(t, w).stopLater(t)
+//	startDaemon(t, w, "testing: enforce").stopLater(t)
 //	p := startPostfix(t, w, bookworm, "relayhost = [relay.test]:587")
+//
+// Both take lines of their configuration files in place of the usual ones; the
+// daemon's reload puts others in force. client_test.go asks the daemon without
+// Postfix.
 //
 // Each domain is used by one case alone, because resolvers and the daemon
 // remember. Where mail is expected to go out because no policy holds, the MX

@@ -39,7 +39,7 @@ func (o outcome) String() string {
 var (
 	logQueueID  = regexp.MustCompile(` postfix/cleanup\[\d+\]: (\w+): message-id=(<.*>)$`)
 	logDelivery = regexp.MustCompile(` postfix/[a-z/]+\[(\d+)\]: (\w+): to=<.*>, relay=([^,]*), .*dsn=([0-9.]+), status=(\w+) \((.*)\)$`)
-	logTLS      = regexp.MustCompile(` postfix/[a-z/]+\[(\d+)\]: (\w+) TLS connection established to ([^ ]+): `)
+	logTLS      = regexp.MustCompile(` postfix/[a-z/]+\[(\d+)\]: (\w+) TLS connection (?:established|reused) to ([^ ]+): `)
 	logFault    = regexp.MustCompile(` postfix/[a-z/]+\[(\d+)\]: (?:server )?certificate verification failed for ([^ ]+): (?:num=\d+:)?(.*)$`)
 )
 
@@ -47,6 +47,17 @@ var (
 func findQueueID(lines []string, messageID string) (queueID string, ok bool) {
 	for _, line := range lines {
 		if m := logQueueID.FindStringSubmatch(line); m != nil && m[2] == messageID {
+			return m[1], true
+		}
+	}
+	return "", false
+}
+
+// findAgent looks for the process that made the first attempt to deliver the
+// message.
+func findAgent(lines []string, queueID string) (pid string, ok bool) {
+	for _, line := range lines {
+		if m := logDelivery.FindStringSubmatch(line); m != nil && m[2] == queueID {
 			return m[1], true
 		}
 	}
@@ -89,11 +100,15 @@ Nov 22 00:54:26 client postfix/smtp[458]: Untrusted TLS connection established t
 Nov 22 00:54:26 client postfix/smtp[459]: Verified TLS connection established to mx.a.test[127.0.1.1]:25: TLSv1.3 with cipher X
 Nov 22 00:54:27 client postfix/smtp[458]: 672FCC6: to=<r@a.test>, relay=mx.A.test[127.0.1.1]:25, delay=0.01, delays=0/0/0/0, dsn=4.7.5, status=deferred (Server certificate not verified)
 Nov 22 00:54:28 client postfix/smtp[459]: 700000A: to=<r@b.test>, relay=none, delay=0.01, delays=0/0/0/0, dsn=4.4.3, status=deferred (Host not found, try again)
+Nov 22 00:54:29 client postfix/smtp[458]: Verified TLS connection reused to mx.a.test[127.0.1.1]:25: TLSv1.3 with cipher X
 Nov 22 00:54:29 client postfix/smtp[458]: 672FCC6: to=<r@a.test>, relay=mx.a.test[127.0.1.1]:25, conn_use=2, delay=0.01, delays=0/0/0/0, dsn=2.0.0, status=sent (250 2.0.0 (taken))
 `), "\n")
 
 	if id, ok := findQueueID(log, "<b@client.test>"); !ok || id != "700000A" {
 		t.Errorf("queue id %q, %v", id, ok)
+	}
+	if pid, ok := findAgent(log, "700000A"); !ok || pid != "459" {
+		t.Errorf("agent %q, %v", pid, ok)
 	}
 	for _, test := range []struct {
 		queueID string
@@ -102,7 +117,7 @@ Nov 22 00:54:29 client postfix/smtp[458]: 672FCC6: to=<r@a.test>, relay=mx.a.tes
 		outcome outcome
 	}{
 		{"672FCC6", "", true, outcome{statusDeferred, "4.7.5", "mx.A.test[127.0.1.1]:25", "Untrusted", "hostname mismatch", "Server certificate not verified"}},
-		{"672FCC6", statusSent, true, outcome{statusSent, "2.0.0", "mx.a.test[127.0.1.1]:25", "", "", "250 2.0.0 (taken)"}},
+		{"672FCC6", statusSent, true, outcome{statusSent, "2.0.0", "mx.a.test[127.0.1.1]:25", "Verified", "", "250 2.0.0 (taken)"}},
 		{"700000A", "", true, outcome{statusDeferred, "4.4.3", "none", "", "", "Host not found, try again"}},
 		{"700000A", statusSent, false, outcome{}},
 		{"672FCC", "", false, outcome{}},

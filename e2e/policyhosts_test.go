@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"mta-sts-daemon/resolver/resolvertest"
 )
@@ -30,6 +32,28 @@ func wildcard(domain string) resolvertest.Behaviour {
 
 func otherHost(domain string) resolvertest.Behaviour {
 	return resolvertest.HostPolicy(policy("enforce", "other."+domain))
+}
+
+// enforceMany is a policy of n MX host patterns, of which the last is the MX
+// host.
+func enforceMany(n int) func(domain string) resolvertest.Behaviour {
+	return func(domain string) resolvertest.Behaviour {
+		return resolvertest.HostPolicy(policy("enforce", manyHosts(domain, n)...))
+	}
+}
+
+func manyHosts(domain string, n int) (hosts []string) {
+	for i := range n - 1 {
+		hosts = append(hosts, fmt.Sprintf("mx%03d.%s", i, domain))
+	}
+	return append(hosts, "mx."+domain)
+}
+
+// enforceAfter is the policy of a policy host that takes its time.
+func enforceAfter(delay time.Duration) func(domain string) resolvertest.Behaviour {
+	return func(domain string) resolvertest.Behaviour {
+		return resolvertest.HostDelay(delay, policy("enforce", "mx."+domain))
+	}
 }
 
 func broken(domain string) resolvertest.Behaviour {

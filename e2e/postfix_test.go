@@ -15,8 +15,11 @@ type postfix struct {
 	master *process
 }
 
-// mapServer is the lookup table as main.cf names it.
-const mapServer = "socketmap:inet:" + daemonAddr + ":postfix"
+// The daemon's lookup tables as main.cf names them.
+const (
+	mapServer = "socketmap:inet:" + daemonAddr + ":postfix"
+	tcpTable  = "tcp:" + tcpTableAddr
+)
 
 // startPostfix starts an instance of the suite's Postfix that asks the daemon
 // about TLS. settings are lines of main.cf that add to or replace those here.
@@ -24,7 +27,7 @@ func startPostfix(t *testing.T, w *world, s suite, settings ...string) *postfix 
 	t.Helper()
 	p := &postfix{root: newRoot(t, s)}
 	p.root.write(t, "etc/postfix/ca.pem", string(w.ca.PEM()))
-	p.root.write(t, "etc/postfix/main.cf", strings.Join(append([]string{
+	p.root.write(t, "etc/postfix/main.cf", settingsFile("=", append([]string{
 		"compatibility_level = 3.6",
 		"maillog_file = /dev/stdout",
 		"myhostname = " + senderHost,
@@ -37,7 +40,7 @@ func startPostfix(t *testing.T, w *world, s suite, settings ...string) *postfix 
 		"smtp_tls_policy_maps = " + mapServer,
 		"smtp_tls_CAfile = /etc/postfix/ca.pem",
 		"smtp_tls_loglevel = 1",
-	}, settings...), "\n")+"\n")
+	}, settings...)...))
 	// Debian copies these into the smtp client's jail when Postfix starts.
 	for _, name := range []string{"etc/resolv.conf", "etc/services"} {
 		run(t, p.root.command("/bin/cp", "/"+name, "/var/spool/postfix/"+name))
@@ -90,11 +93,11 @@ func (p *postfix) flush(t *testing.T) {
 	run(t, p.root.command("/usr/sbin/postqueue", "-f"))
 }
 
-// postmap asks the daemon for key as an operator does. found is false where
+// postmap asks a lookup table for key as an operator does. found is false where
 // there is no answer, as postmap's exit status 1 says it.
-func (p *postfix) postmap(t *testing.T, key string) (answer string, found bool) {
+func (p *postfix) postmap(t *testing.T, table, key string) (answer string, found bool) {
 	t.Helper()
-	cmd := p.root.command("/usr/sbin/postmap", "-q", key, mapServer)
+	cmd := p.root.command("/usr/sbin/postmap", "-q", key, table)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

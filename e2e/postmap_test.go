@@ -3,10 +3,10 @@ package e2e
 import "testing"
 
 // TestPostmap asks the daemon as an operator does, with keys as Postfix has
-// them.
+// them, by each protocol.
 func TestPostmap(t *testing.T) {
 	w := newWorld(t)
-	startDaemon(t, w).stopLater(t)
+	startDaemon(t, w, listenAll).stopLater(t)
 	p := startPostfix(t, w, bookworm)
 	w.publish("enforce.test", enforce("enforce.test"))
 	w.publish("wildcard.test", wildcard("wildcard.test"))
@@ -42,12 +42,14 @@ func TestPostmap(t *testing.T) {
 		{"[127.0.0.9]", ""},
 		{"test", ""},
 	} {
-		t.Run(test.key, func(t *testing.T) {
-			t.Parallel()
-			answer, found := p.postmap(t, test.key)
-			if answer != test.answer || found != (test.answer != "") {
-				t.Errorf("got %q, found %v; want %q", answer, found, test.answer)
-			}
-		})
+		for _, table := range []string{mapServer, tcpTable} {
+			t.Run(table+" "+test.key, func(t *testing.T) {
+				t.Parallel()
+				answer, found := p.postmap(t, table, test.key)
+				if answer != test.answer || found != (test.answer != "") {
+					t.Errorf("got %q, found %v; want %q", answer, found, test.answer)
+				}
+			})
+		}
 	}
 }

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -122,6 +124,24 @@ func await[T any](t *testing.T, p *process, what string, find func(lines []strin
 			t.Fatalf("waited %v in vain for %s", patience, what)
 		}
 	}
+}
+
+// awaitSaid waits until n lines of what the process says have text in them.
+func (p *process) awaitSaid(t *testing.T, text string, n int) {
+	t.Helper()
+	await(t, p, fmt.Sprintf("line %d with %q", n, text), func(lines []string) (struct{}, bool) {
+		return struct{}{}, containing(lines, text) >= n
+	})
+}
+
+// containing counts the lines with text in them.
+func containing(lines []string, text string) (n int) {
+	for _, line := range lines {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
 }
 
 // run runs a command to its end and returns what it printed.

@@ -45,8 +45,7 @@ func newRoot(t *testing.T, s suite) *root {
 	return r
 }
 
-// write puts a file into the root; its name has no leading slash. Its time is
-// set back, because Postfix waits until what it reads is no longer brand-new.
+// write puts a file into the root. Its time is set back, because Postfix waits until what it reads is no longer brand-new.
 func (r *root) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(r.dir, name)

@@ -47,12 +47,7 @@ type sink struct {
 // startSink starts a server that calls itself host at addr.
 func startSink(t *testing.T, ca *resolvertest.CA, addr, host string, cert certificate) *sink {
 	t.Helper()
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &sink{host: host, listener: listener, conns: make(map[net.Conn]struct{})}
-	leaf := resolvertest.Leaf{Names: []string{host}}
+	leaf := &resolvertest.Leaf{Names: []string{host}}
 	switch cert {
 	case wrongName:
 		leaf.Names = []string{"elsewhere.test"}
@@ -60,9 +55,22 @@ func startSink(t *testing.T, ca *resolvertest.CA, addr, host string, cert certif
 		leaf.NotAfter = time.Now().Add(-time.Hour)
 	case selfSigned:
 		leaf.SelfSigned = true
+	case noSTARTTLS:
+		leaf = nil
 	}
-	if cert != noSTARTTLS {
-		s.tls = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(leaf)}}
+	return startSinkWith(t, ca, addr, host, leaf)
+}
+
+// startSinkWith starts a server that shows leaf, or none.
+func startSinkWith(t *testing.T, ca *resolvertest.CA, addr, host string, leaf *resolvertest.Leaf) *sink {
+	t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sink{host: host, listener: listener, conns: make(map[net.Conn]struct{})}
+	if leaf != nil {
+		s.tls = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(*leaf)}}
 	}
 	s.receiving.Go(s.accept)
 	t.Cleanup(s.stop)

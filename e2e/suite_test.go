@@ -26,6 +26,8 @@ const (
 	treePasswd   = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
 	treeGroup    = "root:x:0:\nnogroup:x:65534:\npostfix:x:102:\npostdrop:x:103:\n"
 
+	postfixGroup = 102 // of treeGroup
+
 	treeRevision = "1" // to be raised when unpack or prepare change
 )
 

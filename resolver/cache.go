@@ -1,68 +1,113 @@
 package resolver
 
 import (
+	"hash/maphash"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
 )
 
-// cache is what memory holds. Domains without a policy have an LRU of their
-// own, so that a flood of them cannot push a policy out.
+// cache is what is known. The store has every policy and is the authority; the
+// LRU of policies is a window on it, so that eviction frees memory and forgets
+// nothing. Domains without a policy have an LRU of their own, so that a flood
+// of them cannot push a policy out, and are not stored.
 type cache struct {
+	clock    clock
 	policies *lru.Cache[mtasts.Domain, *entry]
 	absences *lru.Cache[mtasts.Domain, absence]
-}
+	store    *store.Store
+	settings *atomic.Pointer[Settings]
 
-// entry is a policy in memory. What is not atomic never changes: news about a
-// domain's policy is a new entry.
-type entry struct {
-	policy  mtasts.Policy
-	id      string
-	expires moment
-	// recheck is when the record is to be asked for again, a moment.
-	recheck atomic.Int64
-	// trouble is why the policy cannot be renewed; nil while it can.
-	trouble atomic.Pointer[trouble]
-}
+	mu        sync.Mutex
+	evictions []eviction // that the store has not heard of
 
-// trouble is a failure that lasts.
-type trouble struct {
-	id    string // whose fetch failed; empty where the record is the trouble
-	retry moment // no fetch for that id before this
+	// stripes keep a domain's entry in the LRU and the one in the store in
+	// step: each is changed under the lock of the domain's stripe.
+	stripes [64]sync.Mutex
+	seed    maphash.Seed
 }
 
 // absence is the knowledge that a domain has no policy to apply.
 type absence struct {
 	until moment
-	trouble
+	*trouble
+}
+
+// eviction is a policy that memory has let go.
+type eviction struct {
+	domain mtasts.Domain
+	entry  *entry
 }
 
 // newCache panics where a size is not positive; the configuration refuses that.
-func newCache(s Settings) *cache {
-	policies, err := lru.New[mtasts.Domain, *entry](s.Entries)
-	if err != nil {
+func newCache(settings *atomic.Pointer[Settings], st *store.Store, clock clock) *cache {
+	c := &cache{clock: clock, store: st, settings: settings, seed: maphash.MakeSeed()}
+	s := settings.Load()
+	var err error
+	if c.policies, err = lru.NewWithEvict(s.Entries, c.noteEviction); err != nil {
 		panic(err)
 	}
-	absences, err := lru.New[mtasts.Domain, absence](s.NegativeEntries)
-	if err != nil {
+	if c.absences, err = lru.New[mtasts.Domain, absence](s.NegativeEntries); err != nil {
 		panic(err)
 	}
-	return &cache{policies, absences}
+	return c
 }
 
-func (c *cache) resize(s Settings) {
+// resize makes room for what the settings say, or less.
+func (c *cache) resize() {
+	s := c.settings.Load()
 	c.policies.Resize(s.Entries)
 	c.absences.Resize(s.NegativeEntries)
+	c.saveEvicted()
 }
 
-// policy returns the domain's live policy, nil if there is none.
-func (c *cache) policy(d mtasts.Domain, now moment) *entry {
+func (c *cache) idle() time.Duration { return c.settings.Load().Idle }
+
+func (c *cache) stripe(d mtasts.Domain) *sync.Mutex {
+	return &c.stripes[maphash.String(c.seed, d.String())%uint64(len(c.stripes))]
+}
+
+// inMemory returns the domain's live policy if memory has it.
+func (c *cache) inMemory(d mtasts.Domain, now moment) *entry {
 	if e, ok := c.policies.Get(d); ok && now < e.expires {
 		return e
 	}
 	return nil
+}
+
+// live returns the domain's live policy, from the store where memory does not
+// have it; nil if there is none.
+func (c *cache) live(d mtasts.Domain, now moment) *entry {
+	if e := c.known(d, now); e != nil && now < e.expires {
+		return e
+	}
+	return nil
+}
+
+// known returns the domain's policy, live or expired.
+func (c *cache) known(d mtasts.Domain, now moment) *entry {
+	if e, ok := c.policies.Get(d); ok {
+		return e
+	}
+	defer c.saveEvicted()
+	lock := c.stripe(d)
+	lock.Lock()
+	defer lock.Unlock()
+	if e, ok := c.policies.Get(d); ok {
+		return e
+	}
+	s, ok := c.store.Get(d)
+	if !ok {
+		return nil
+	}
+	e := c.fromStore(s, now)
+	c.policies.Add(d, e)
+	return e
 }
 
 // absent reports whether the domain is known to have no policy.
@@ -71,39 +116,99 @@ func (c *cache) absent(d mtasts.Domain, now moment) bool {
 	return ok && now < a.until
 }
 
-// trouble returns the failure that is remembered of the domain, nil if none.
+// trouble returns the failure that memory knows of the domain, nil if none.
 func (c *cache) trouble(d mtasts.Domain) *trouble {
 	if e, ok := c.policies.Peek(d); ok { // live or expired
-		return e.trouble.Load()
+		if t := e.trouble.Load(); t != nil {
+			return t
+		}
 	}
-	if a, ok := c.absences.Peek(d); ok && a.id != "" {
-		return &a.trouble
-	}
-	return nil
+	a, _ := c.absences.Peek(d)
+	return a.trouble
 }
 
-func (c *cache) keepPolicy(d mtasts.Domain, e *entry) {
+// keep makes e the domain's policy, in the place of the one before.
+func (c *cache) keep(d mtasts.Domain, e *entry) {
+	defer c.saveEvicted()
+	lock := c.stripe(d)
+	lock.Lock()
+	defer lock.Unlock()
+	c.write(d, e)
 	c.policies.Add(d, e)
 	c.absences.Remove(d)
 }
 
-func (c *cache) keepAbsence(d mtasts.Domain, a absence) {
-	c.absences.Add(d, a)
-	c.policies.Remove(d)
+// update writes down what has changed of the domain's policy.
+func (c *cache) update(d mtasts.Domain, e *entry) {
+	lock := c.stripe(d)
+	lock.Lock()
+	defer lock.Unlock()
+	if current, ok := c.policies.Peek(d); ok && current != e {
+		return // it has been replaced
+	}
+	c.write(d, e)
 }
 
+func (c *cache) write(d mtasts.Domain, e *entry) {
+	now := c.clock.now()
+	e.stored(e.next(now, c.idle()))
+	c.store.Put(c.toStore(d, e, now))
+}
+
+// forget leaves nothing of the domain behind.
 func (c *cache) forget(d mtasts.Domain) {
+	lock := c.stripe(d)
+	lock.Lock()
+	defer lock.Unlock()
 	c.policies.Remove(d)
 	c.absences.Remove(d)
+	c.store.Delete(d)
 }
 
-func (e *entry) recheckAt() moment    { return moment(e.recheck.Load()) }
-func (e *entry) setRecheck(at moment) { e.recheck.Store(int64(at)) }
+// keepAbsence keeps an expired policy in the store, for its time, but not in
+// memory.
+func (c *cache) keepAbsence(d mtasts.Domain, a absence) { c.absences.Add(d, a) }
 
-// claimRecheck reports whether the caller is the one lookup that waits for the
-// record to be asked for again; the others go on with what is known. The claim
-// holds until the outcome sets another time, or lapses where the DNS fails.
-func (e *entry) claimRecheck(now moment) bool {
-	due := e.recheck.Load()
-	return moment(due) <= now && e.recheck.CompareAndSwap(due, int64(now.add(dnsRetry)))
+// flush writes down what only memory knows.
+func (c *cache) flush() {
+	for _, d := range c.policies.Keys() {
+		if e, ok := c.policies.Peek(d); ok && c.hasNews(e) {
+			c.update(d, e)
+		}
+	}
+}
+
+func (c *cache) hasNews(e *entry) bool {
+	return e.news(e.next(c.clock.now(), c.idle()))
+}
+
+// noteEviction is called where the locks of stripes may be held.
+func (c *cache) noteEviction(d mtasts.Domain, e *entry) {
+	if c.hasNews(e) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.evictions = append(c.evictions, eviction{d, e})
+	}
+}
+
+// saveEvicted writes down what memory knew of policies that it has let go,
+// where no newer policy has taken their place.
+func (c *cache) saveEvicted() {
+	c.mu.Lock()
+	evictions := c.evictions
+	c.evictions = nil
+	c.mu.Unlock()
+	for _, out := range evictions {
+		c.saveOne(out)
+	}
+}
+
+func (c *cache) saveOne(out eviction) {
+	lock := c.stripe(out.domain)
+	lock.Lock()
+	defer lock.Unlock()
+	s, ok := c.store.Get(out.domain)
+	if ok && s.ID == out.entry.id && s.Fetched.Equal(out.entry.fetched) && !c.policies.Contains(out.domain) {
+		c.write(out.domain, out.entry)
+	}
 }

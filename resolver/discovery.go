@@ -4,53 +4,76 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/refresh"
+)
+
+// reason is why a discovery is made.
+type reason int
+
+const (
+	firstDiscovery reason = iota // nothing is known of the domain
+	recheck                      // its record is to be asked for again
+	renewal                      // its policy is to be fetched again
 )
 
 // discover asks for the domain's record and, where that announces a policy
-// that is not known yet, for the policy. It runs once per domain at a time,
-// files what it learned and returns what that means for the lookups that wait.
-func (r *Resolver) discover(d mtasts.Domain) Answer {
+// that is not known or the one known is due, for the policy. It runs once per
+// domain at a time, files what it learned and returns what that means for the
+// lookups that wait.
+func (r *Resolver) discover(d mtasts.Domain, why reason) Answer {
 	s := r.settings.Load()
-	known := r.cache.policy(d, r.now())
-	if known == nil {
+	known := r.cache.live(d, r.clock.now())
+	if why == firstDiscovery {
 		// A lookup may have missed in memory and come here only after the
 		// discovery that would have served it had ended.
-		if a, ok := r.Cached(NextHop{Domain: d}); ok {
-			return a
+		if known != nil {
+			return r.answer(known, FromMemory)
+		}
+		if r.cache.absent(d, r.clock.now()) {
+			return Answer{Source: FromMemory}
 		}
 	}
 
 	record, life, err := lookUpRecord(r.ctx, s.TXT, d)
-	now := r.now()
-	if err != nil {
-		return r.withoutRecord(d, known, now.add(life), err)
+	lost := err != nil
+	now := r.clock.now()
+	next := now.add(life)
+	due := known != nil && now >= known.refresh.get()
+	switch {
+	case err != nil && known == nil:
+		return r.noRecord(d, next, err)
+	case err != nil:
+		r.recordLost(d, known, err)
+		if !due {
+			return r.same(d, known, next)
+		}
+		record.ID = known.id // RFC 8461 section 10.2: the fetch does not need the record
+	case known != nil && known.id == record.ID:
+		r.recordFound(d, known)
+		if !due {
+			return r.same(d, known, next)
+		}
 	}
-	recheck := now.add(life)
-	if known != nil && known.id == record.ID {
-		r.recovered(d, known)
-		known.setRecheck(recheck)
-		return r.answer(known, FromMemory)
-	}
-	if before := r.cache.trouble(d); before != nil && before.id == record.ID && now < before.retry {
-		return r.withoutPolicy(d, known, *before, recheck, errTriedLately)
+	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.retry {
+		return r.withoutPolicy(d, known, t, next, errTriedLately)
 	}
 
 	policy, err := fetchPolicy(r.ctx, s.Policies, d)
 	if err != nil {
-		failed := trouble{id: record.ID, retry: r.now().add(fetchRetry)}
-		return r.withoutPolicy(d, known, failed, recheck, err)
+		now := r.clock.now()
+		return r.withoutPolicy(d, known, r.cache.trouble(d).failedAgain(record.ID, now), next, err)
 	}
-	return r.withPolicy(d, known, policy, record.ID, recheck)
+	return r.withPolicy(d, known, policy, record.ID, next, lost)
 }
 
 // errTriedLately is what a discovery says of a policy id that it must not try
 // yet.
-var errTriedLately = errors.New("the policy host failed for this id less than five minutes ago")
+var errTriedLately = errors.New("the policy host failed for this id a short while ago")
 
 // errDNS marks a lookup that the DNS could not answer.
 var errDNS = errors.New("the DNS could not answer")
@@ -76,74 +99,84 @@ func fetchPolicy(ctx context.Context, source PolicySource, d mtasts.Domain) (mta
 	return mtasts.ParsePolicy(text)
 }
 
-// withoutRecord files that no record was to be had until then. A live policy
-// holds all the same (RFC 8461 section 3.1, last paragraph).
-func (r *Resolver) withoutRecord(d mtasts.Domain, known *entry, until moment, err error) Answer {
-	if known == nil {
-		r.cache.keepAbsence(d, absence{until: until})
-		r.logger.Debug("No record", event.Domain(d.String()), event.Reason(err))
-		return Answer{Source: FromDiscovery}
-	}
-	known.setRecheck(until)
-	if errors.Is(err, errDNS) {
-		// The resolver may be down for every domain at once: no word about each.
-		r.logger.Debug("Record not known", event.Domain(d.String()), event.Reason(err))
-	} else if known.trouble.Swap(&trouble{}) == nil {
-		event.RecordGone.Log(r.logger, event.Domain(d.String()), event.Reason(err),
-			event.Expires(r.time(known.expires)))
+// noRecord files that a domain without a live policy has no record, or none
+// that can be had, until then.
+func (r *Resolver) noRecord(d mtasts.Domain, until moment, err error) Answer {
+	r.cache.keepAbsence(d, absence{until: until})
+	r.logger.Debug("No record", event.Domain(d.String()), event.Reason(err))
+	return Answer{Source: FromDiscovery}
+}
+
+// same files that the policy known holds on, and when to look again.
+func (r *Resolver) same(d mtasts.Domain, known *entry, next moment) Answer {
+	known.recheck.set(next)
+	if known.next(r.clock.now(), r.cache.idle()) != known.storedNext.get() {
+		r.cache.update(d, known) // it was out of use and is to be refreshed again
 	}
 	return r.answer(known, FromMemory)
 }
 
-// withoutPolicy files that the record stands but no policy can be fetched.
-func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, why trouble, recheck moment, err error) Answer {
-	recheck = min(recheck, why.retry)
+// withoutPolicy files that there is a record but no policy to be fetched. A
+// live policy holds all the same (RFC 8461 section 3.3).
+func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next moment, err error) Answer {
+	next = min(next, t.retry)
 	if known == nil {
 		if r.cache.trouble(d) == nil {
-			event.PolicyUnavailable.Log(r.logger, event.Domain(d.String()), event.ID(why.id), event.Reason(err))
+			event.PolicyUnavailable.Log(r.logger, event.Domain(d.String()), event.ID(t.id), event.Reason(err))
 		}
-		r.cache.keepAbsence(d, absence{until: recheck, trouble: why})
+		r.cache.keepAbsence(d, absence{until: next, trouble: t})
 		return Answer{Source: FromDiscovery}
 	}
-	known.setRecheck(recheck)
-	if known.trouble.Swap(&why) == nil {
-		event.RefreshFailing.Log(r.logger, event.Domain(d.String()), event.ID(why.id), event.OldID(known.id),
-			event.Reason(err), event.Expires(r.time(known.expires)))
+	known.recheck.set(next)
+	if known.refresh.get() != never {
+		known.refresh.set(t.retry)
 	}
+	r.renewalFailed(d, known, t, err)
+	r.cache.update(d, known)
 	return r.answer(known, FromMemory)
 }
 
 // withPolicy files a policy just fetched. It replaces the one before, of
-// whatever mode and max_age.
-func (r *Resolver) withPolicy(d mtasts.Domain, known *entry, p mtasts.Policy, id string, recheck moment) Answer {
-	now := r.now()
-	e := &entry{policy: p, id: id, expires: now.add(p.MaxAge)}
-	e.setRecheck(recheck)
+// whatever mode and max_age. lost is set where there was no record to be had.
+func (r *Resolver) withPolicy(d mtasts.Domain, known *entry, p mtasts.Policy, id string, next moment, lost bool) Answer {
+	now := r.clock.now()
+	e := &entry{policy: p, id: id, fetched: r.clock.time(now).UTC().Truncate(time.Second), expires: now.add(p.MaxAge)}
+	e.recheck.set(next)
+	e.used.set(now)
+	if known != nil {
+		e.used.set(known.used.get())
+		if t := known.trouble.Load(); lost && t != nil && t.id == "" {
+			e.trouble.Store(t)
+		}
+	}
+	r.plan(e, known, now)
+	before := r.cache.known(d, now) // known, or one that has expired
 	if p.MaxAge > 0 {
-		r.cache.keepPolicy(d, e)
+		r.cache.keep(d, e)
 	} else {
 		r.cache.forget(d)
 	}
-	r.tell(d, known, e)
+	r.tellPolicy(d, before, e)
 	return r.answer(e, FromDiscovery)
 }
 
-// tell logs what a new policy changed.
-func (r *Resolver) tell(d mtasts.Domain, old, now *entry) {
-	attrs := []slog.Attr{event.Domain(d.String()), event.Mode(now.policy.Mode.String()), event.ID(now.id),
-		event.Expires(r.time(now.expires))}
+// plan sets when a policy just fetched is to be fetched again.
+func (r *Resolver) plan(e, before *entry, now moment) {
+	if before != nil && before.policy.Text == e.policy.Text {
+		e.followUps = max(before.followUps-1, 0)
+		if before.id != e.id {
+			e.followUps = 2
+		}
+	}
+	after := refresh.After(r.settings.Load().RefreshInterval, e.policy.MaxAge, rand.Float64())
 	switch {
-	case old == nil:
-		event.PolicyFound.Log(r.logger, attrs...)
-	case old.policy.Mode == mtasts.ModeEnforce && now.policy.Mode != mtasts.ModeEnforce:
-		event.PolicyDowngraded.Log(r.logger, append(attrs, event.OldID(old.id))...)
-	default:
-		event.PolicyChanged.Log(r.logger, append(attrs, event.OldID(old.id))...)
+	case e.followUps == 2:
+		after = min(after, firstFollowUp)
+	case e.followUps == 1:
+		after = min(after, secondFollowUp)
+	case e.policy.Mode == mtasts.ModeNone:
+		e.refresh.set(never) // RFC 8461 section 3.3
+		return
 	}
-}
-
-func (r *Resolver) recovered(d mtasts.Domain, e *entry) {
-	if e.trouble.Swap(nil) != nil {
-		event.RefreshRecovered.Log(r.logger, event.Domain(d.String()), event.ID(e.id))
-	}
+	e.refresh.set(now.add(after))
 }

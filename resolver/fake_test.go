@@ -12,6 +12,7 @@ import (
 
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
 )
 
 // world is the DNS and the policy hosts of a test, in fake time. What is not
@@ -23,6 +24,7 @@ type world struct {
 	log     bytes.Buffer
 	txt     map[string]txtAnswer  // by domain
 	hosts   map[string]hostAnswer // by domain
+	mx      map[string]string
 	queries map[string]int
 	fetches map[string]int
 }
@@ -47,13 +49,22 @@ var (
 
 func newWorld(t *testing.T) *world {
 	return &world{t: t, txt: map[string]txtAnswer{}, hosts: map[string]hostAnswer{},
-		queries: map[string]int{}, fetches: map[string]int{}}
+		mx: map[string]string{}, queries: map[string]int{}, fetches: map[string]int{}}
 }
 
 // resolver returns a Resolver with the default times. It ends with the test.
 func (w *world) resolver() *Resolver {
-	r := New(Settings{TXT: w, Policies: w, AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
-		Entries: 4, NegativeEntries: 4}, slog.New(slog.NewTextHandler(w, nil)))
+	return w.resolverWith(store.OpenMemory())
+}
+
+// resolverWith is for a store that outlives the Resolver.
+func (w *world) resolverWith(st *store.Store) *Resolver {
+	r := New(Settings{
+		TXT: w, MX: w, Policies: w,
+		AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
+		Entries: 4, NegativeEntries: 4,
+		RefreshInterval: day, Idle: 14 * day, Concurrency: 16,
+	}, st, slog.New(slog.NewTextHandler(w, nil)))
 	w.t.Cleanup(r.Close)
 	return r
 }
@@ -98,6 +109,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// MX returns what setMX was given, and otherwise what policyText names.
+func (w *world) MX(_ context.Context, name string) (dnsclient.Answer[dnsclient.MX], error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	host, ok := w.mx[name]
+	if !ok {
+		host = "mx.example"
+	}
+	return dnsclient.Answer[dnsclient.MX]{Records: []dnsclient.MX{{Host: host}}}, nil
 }
 
 // publish sets the record and the policy of a domain.

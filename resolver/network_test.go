@@ -15,6 +15,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/resolver/store"
 )
 
 const enforce = "version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 86400\n"
@@ -39,8 +40,9 @@ func newNetwork(tb testing.TB) network {
 		AllowNetworks:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		TestingOnlyPort: n.hosts.Addr().Port(),
 	})
-	n.Resolver = resolver.New(resolver.Settings{TXT: client, Policies: policies, AnswerTimeout: 20 * time.Second,
-		RecheckWait: time.Second, Entries: 1000, NegativeEntries: 1000}, slog.New(slog.DiscardHandler))
+	n.Resolver = resolver.New(resolver.Settings{TXT: client, MX: client, Policies: policies, AnswerTimeout: 20 * time.Second,
+		RecheckWait: time.Second, Entries: 1000, NegativeEntries: 1000,
+		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), slog.New(slog.DiscardHandler))
 	tb.Cleanup(n.Close)
 	return n
 }

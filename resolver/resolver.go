@@ -17,6 +17,8 @@ import (
 
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/refresh"
+	"mta-sts-daemon/resolver/store"
 )
 
 // TXTSource asks the DNS for TXT records. An error means that it could not
@@ -30,9 +32,15 @@ type PolicySource interface {
 	Fetch(ctx context.Context, d mtasts.Domain) (string, error)
 }
 
+// MXSource asks the DNS for a domain's mail exchangers.
+type MXSource interface {
+	MX(ctx context.Context, name string) (dnsclient.Answer[dnsclient.MX], error)
+}
+
 // Settings are what a reload may change.
 type Settings struct {
 	TXT      TXTSource
+	MX       MXSource
 	Policies PolicySource
 	// AnswerTimeout bounds how long a lookup waits for a first discovery.
 	AnswerTimeout time.Duration
@@ -42,14 +50,19 @@ type Settings struct {
 	// Entries and NegativeEntries bound what memory holds: domains with a
 	// policy and domains without.
 	Entries, NegativeEntries int
+	// RefreshInterval is the age at which a policy is fetched again although
+	// its id has not changed, as long as its domain was looked up within Idle;
+	// Concurrency bounds how many are at once.
+	RefreshInterval, Idle time.Duration
+	Concurrency           int
 }
 
 // Resolver answers lookups. It is safe for concurrent use.
 type Resolver struct {
 	logger   *slog.Logger
 	settings atomic.Pointer[Settings]
+	clock    clock
 	cache    *cache
-	start    time.Time // what a moment counts from
 
 	flights singleflight.Group // of discover, by domain
 	ctx     context.Context    // of the discoveries, which outlive lookups
@@ -59,11 +72,15 @@ type Resolver struct {
 	underway sync.WaitGroup
 }
 
-// New returns a Resolver that knows nothing yet. Close ends it.
-func New(s Settings, logger *slog.Logger) *Resolver {
-	r := &Resolver{logger: logger, cache: newCache(s), start: time.Now()}
+// New returns a Resolver that knows the policies in st. Close ends it, and
+// leaves st to its owner.
+func New(s Settings, st *store.Store, logger *slog.Logger) *Resolver {
+	r := &Resolver{logger: logger, clock: newClock()}
 	r.settings.Store(&s)
+	r.cache = newCache(&r.settings, st, r.clock)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	scheduler := refresh.NewScheduler(dueInStore{r}, func() int { return r.settings.Load().Concurrency })
+	r.underway.Go(func() { scheduler.Run(r.ctx) })
 	return r
 }
 
@@ -71,15 +88,17 @@ func New(s Settings, logger *slog.Logger) *Resolver {
 // begin from now on.
 func (r *Resolver) Configure(s Settings) {
 	r.settings.Store(&s)
-	r.cache.resize(s)
+	r.cache.resize()
 }
 
-// Close gives up the discoveries under way and waits for them to end.
+// Close gives up the discoveries under way, waits for them to end and writes
+// down what only memory knows.
 func (r *Resolver) Close() {
 	r.mu.Lock()
 	r.cancel()
 	r.mu.Unlock()
 	r.underway.Wait()
+	r.cache.flush()
 }
 
 // begin counts a discovery in, unless the Resolver is closed.
@@ -96,9 +115,10 @@ func (r *Resolver) begin() bool {
 // Cached answers from memory. ok is false where that does not settle the
 // lookup and Resolve must be called.
 func (r *Resolver) Cached(hop NextHop) (a Answer, ok bool) {
-	now := r.now()
-	if e := r.cache.policy(hop.Domain, now); e != nil {
-		if now < e.recheckAt() {
+	now := r.clock.now()
+	if e := r.cache.inMemory(hop.Domain, now); e != nil {
+		e.touch(now)
+		if now < e.recheck.get() {
 			return r.answer(e, FromMemory), true
 		}
 		return Answer{}, false
@@ -113,38 +133,34 @@ func (r *Resolver) Cached(hop NextHop) (a Answer, ok bool) {
 // cannot be learned in time there is none to apply (RFC 8461 section 3.3), so
 // that is no error; an error means that the lookup itself was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
-	if !hop.Domain.CanPublish() {
+	d := hop.Domain
+	if !d.CanPublish() {
 		return Answer{Source: FromMemory}, nil
 	}
 	if a, ok := r.Cached(hop); ok {
 		return a, nil
 	}
 	s := r.settings.Load()
-	now := r.now()
-	if e := r.cache.policy(hop.Domain, now); e != nil {
-		known := r.answer(e, FromMemory)
-		if !e.claimRecheck(now) {
-			return known, nil // another lookup is waiting for this already
-		}
-		return r.await(ctx, hop.Domain, s.RecheckWait, known)
+	now := r.clock.now()
+	e := r.cache.live(d, now)
+	if e == nil {
+		return r.await(ctx, d, firstDiscovery, s.AnswerTimeout, Answer{Source: FromDiscovery})
 	}
-	return r.await(ctx, hop.Domain, s.AnswerTimeout, Answer{Source: FromDiscovery})
+	e.touch(now)
+	known := r.answer(e, FromMemory)
+	if !e.claimRecheck(now) {
+		return known, nil // it is not due, or another lookup waits for it
+	}
+	return r.await(ctx, d, recheck, s.RecheckWait, known)
 }
 
 // await joins the domain's discovery, or starts it, and waits for it for at
 // most limit; past that the answer is meanwhile.
-func (r *Resolver) await(ctx context.Context, d mtasts.Domain, limit time.Duration, meanwhile Answer) (Answer, error) {
-	result := r.flights.DoChan(d.String(), func() (any, error) {
-		if !r.begin() {
-			return meanwhile, nil
-		}
-		defer r.underway.Done()
-		return r.discover(d), nil
-	})
+func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit time.Duration, meanwhile Answer) (Answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case res := <-result:
+	case res := <-r.fly(d, why, meanwhile):
 		return res.Val.(Answer), nil
 	case <-timer.C:
 		return meanwhile, nil
@@ -153,16 +169,18 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, limit time.Durati
 	}
 }
 
-func (r *Resolver) answer(e *entry, from Source) Answer {
-	return Answer{Policy: &e.policy, ID: e.id, Until: r.time(e.expires), Source: from}
+// fly joins the domain's discovery or starts it. Once the Resolver is closed
+// the result is meanwhile.
+func (r *Resolver) fly(d mtasts.Domain, why reason, meanwhile Answer) <-chan singleflight.Result {
+	return r.flights.DoChan(d.String(), func() (any, error) {
+		if !r.begin() {
+			return meanwhile, nil
+		}
+		defer r.underway.Done()
+		return r.discover(d, why), nil
+	})
 }
 
-// moment is a point on the process's monotonic clock, in nanoseconds since the
-// Resolver began. Lives run on it, so that the wall clock may jump.
-type moment int64
-
-func (r *Resolver) now() moment { return moment(time.Since(r.start)) }
-
-func (r *Resolver) time(m moment) time.Time { return r.start.Add(time.Duration(m)) }
-
-func (m moment) add(d time.Duration) moment { return m + moment(d) }
+func (r *Resolver) answer(e *entry, from Source) Answer {
+	return Answer{Policy: &e.policy, ID: e.id, Until: r.clock.time(e.expires), Source: from}
+}

@@ -47,6 +47,8 @@ func TestScripts(t *testing.T) {
 				`mta-sts.unreachable.test. 300 IN A 127.0.0.1`,
 			)
 			env.Setenv("DNS", dns.Addr().String())
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			dns.Misbehave("_mta-sts.servfail.test", resolvertest.DNSRcode(2))
 			return os.WriteFile(filepath.Join(env.WorkDir, "dns.yaml"),
 				fmt.Appendf(nil, "dns: {servers: [\"%v\"]}\n", dns.Addr()), 0o600)

@@ -30,7 +30,13 @@ const (
 	RecordGone
 	RefreshFailing
 	RefreshRecovered
-	lastEvent = RefreshRecovered
+	StoreDamaged
+	StoreEntriesLost
+	StoreFailing
+	StoreRecovered
+	PolicyMatchesNoMX
+	ConfigNeedsRestart
+	lastEvent = ConfigNeedsRestart
 )
 
 // Definition is what stands in the table for an event.
@@ -56,6 +62,12 @@ var definitions = [...]Definition{
 	RecordGone:           {slog.LevelWarn, "Record gone, the policy cached is applied until it expires", "5a0b8b9804e74b8991972b7d0af72853"},
 	RefreshFailing:       {slog.LevelWarn, "Policy cannot be renewed, the one cached is applied until it expires", "5fbd2fb8319e46f08c26c9c2fec99a28"},
 	RefreshRecovered:     {LevelNotice, "Policy can be renewed again", "744e68d6ba744080ac64deb68d5dc51d"},
+	StoreDamaged:         {slog.LevelWarn, "Policy file cannot be used, set aside and begun anew", "e12967538aa5b4ba7c0cfc7ed6d2b2e4"},
+	StoreEntriesLost:     {slog.LevelWarn, "Policy file had damaged policies, removed", "ad69208f6effae0f41db6c70d7dfbe5e"},
+	StoreFailing:         {slog.LevelWarn, "Policy file cannot be written, policies are kept in memory alone", "600b0cdaec869e8bc6b98b69e3e7093b"},
+	StoreRecovered:       {LevelNotice, "Policy file can be written again, policies are kept", "c4424a022b26032d0eca572d1aed0fc5"},
+	PolicyMatchesNoMX:    {slog.LevelWarn, "Policy matches none of its domain's MX hosts, mail to it will be deferred", "3b56cb00e30c487a8df62502bb64c882"},
+	ConfigNeedsRestart:   {LevelNotice, "Configuration loaded anew, but for keys that take a restart", "be7720580dca4ee483561671f14afd87"},
 }
 
 // Define returns what the table says of e.

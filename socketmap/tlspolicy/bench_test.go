@@ -11,6 +11,7 @@ import (
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -24,14 +25,19 @@ func (everywhere) TXT(_ context.Context, name string) (dnsclient.Answer[string],
 	return dnsclient.Answer[string]{Records: []string{"v=STSv1; id=1;"}, TTL: time.Hour}, nil
 }
 
+func (everywhere) MX(context.Context, string) (dnsclient.Answer[dnsclient.MX], error) {
+	return dnsclient.Answer[dnsclient.MX]{Records: []dnsclient.MX{{Host: "mx1.example.com"}}}, nil
+}
+
 func (everywhere) Fetch(context.Context, mtasts.Domain) (string, error) {
 	return enforce("mx1.example.com", "mx2.example.com", "*.backup.example"), nil
 }
 
 // Lookups that memory answers, of 1,000 domains, from a key to a reply's data.
 func BenchmarkAnswer(b *testing.B) {
-	r := resolver.New(resolver.Settings{TXT: everywhere{}, Policies: everywhere{}, AnswerTimeout: time.Minute,
-		RecheckWait: time.Second, Entries: 2000, NegativeEntries: 2000}, slog.New(slog.DiscardHandler))
+	r := resolver.New(resolver.Settings{TXT: everywhere{}, MX: everywhere{}, Policies: everywhere{}, AnswerTimeout: time.Minute,
+		RecheckWait: time.Second, Entries: 2000, NegativeEntries: 2000,
+		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), slog.New(slog.DiscardHandler))
 	defer r.Close()
 	h := NewHandler(r, Profile{}, slog.New(slog.DiscardHandler))
 	for _, bc := range []struct{ name, zone, mapName string }{

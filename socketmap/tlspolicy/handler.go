@@ -94,7 +94,11 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req socketmap.Request) s
 	return p.monitored(reply)
 }
 
-const givenUp = "the lookup was given up, try again later"
+// Reasons why there is no answer.
+const (
+	givenUp = "the lookup was given up, try again later"
+	tooLong = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
+)
 
 // reply puts an answer into Postfix's words.
 func (p *Profile) reply(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer) socketmap.Reply {
@@ -102,6 +106,9 @@ func (p *Profile) reply(dst []byte, req socketmap.Request, d mtasts.Domain, a re
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}
 	}
 	dst = AppendSecure(dst, a.Policy)
+	if !req.Fits(dst) { // said here, so that the log has what Postfix hears
+		return socketmap.Reply{Status: socketmap.Temp, Data: append(dst[:0], tooLong...)}
+	}
 	if p.reporting(req.Map) {
 		dst = AppendReport(dst, d, a.Policy, req.Fits)
 	}

@@ -102,6 +102,22 @@ func TestHandlerCannotKnow(t *testing.T) {
 	}
 }
 
+// Only tcp_table has a limit that a policy can exceed.
+func TestHandlerTooLong(t *testing.T) {
+	h := NewHandler(&fake{t: t, known: map[string]resolver.Answer{"a.example": {Policy: policy(t, enforce("mx.example"))}}},
+		Profile{}, slog.New(slog.DiscardHandler))
+	const answer = "secure match=mx.example servername=hostname"
+	for _, tc := range []struct {
+		max    int
+		status socketmap.Status
+	}{{len(answer), socketmap.OK}, {len(answer) - 1, socketmap.Temp}} {
+		reply, _ := h.Answer(nil, socketmap.Request{Key: []byte("a.example"), Fits: within(tc.max)})
+		if reply.Status != tc.status {
+			t.Errorf("within %d bytes: %v %q", tc.max, reply.Status, reply.Data)
+		}
+	}
+}
+
 func TestHandlerLogsEachLookupAtDebugAlone(t *testing.T) {
 	for _, tc := range []struct {
 		level slog.Level

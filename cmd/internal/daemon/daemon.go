@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
@@ -30,11 +32,14 @@ const shutdownGrace = time.Second
 // daemon is what a reload reaches.
 type daemon struct {
 	logger   *slog.Logger
-	level    *slog.LevelVar
+	logging  *logging
+	store    *store.Store
 	resolver *resolver.Resolver
 	handler  *tlspolicy.Handler
 	servers  []*socketmap.Server
-	config   config.Config // in force
+	started  config.Config // what it started with
+
+	answerTimeout time.Duration // in force
 }
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
@@ -55,7 +60,7 @@ func Run(ctx context.Context, load func() (config.Config, error), stderr io.Writ
 	if err != nil {
 		return err
 	}
-	defer d.resolver.Close()
+	defer d.close()
 	endpoints, err := listen(cfg.Listen)
 	if err != nil {
 		return err
@@ -81,19 +86,46 @@ func Run(ctx context.Context, load func() (config.Config, error), stderr io.Writ
 }
 
 func newDaemon(cfg config.Config, stderr io.Writer) (*daemon, error) {
-	logger, level := newLogger(cfg.Log, stderr)
+	logging := newLogging(cfg.Log, stderr)
+	logger := slog.New(logging)
 	settings, err := settings(cfg, logger)
 	if err != nil {
 		return nil, err
 	}
-	r := resolver.New(settings, logger)
+	st, err := openStore(cfg.Cache, logger)
+	if err != nil {
+		return nil, err
+	}
+	r := resolver.New(settings, st, logger)
 	return &daemon{
 		logger:   logger,
-		level:    level,
+		logging:  logging,
+		store:    st,
 		resolver: r,
 		handler:  tlspolicy.NewHandler(r, profile(cfg), logger),
-		config:   cfg,
+		started:  cfg,
+
+		answerTimeout: cfg.AnswerTimeout,
 	}, nil
+}
+
+func openStore(cfg config.Cache, logger *slog.Logger) (*store.Store, error) {
+	if cfg.File == config.MemoryOnly {
+		return store.OpenMemory(), nil
+	}
+	path, err := policyPath(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(path, logger)
+}
+
+// close writes down what is known.
+func (d *daemon) close() {
+	d.resolver.Close()
+	if err := d.store.Close(); err != nil {
+		event.StoreFailing.Log(d.logger, event.Reason(err))
+	}
 }
 
 // reload puts the configuration as it stands now in force, or tells why the old
@@ -107,7 +139,11 @@ func (d *daemon) reload(load func() (config.Config, error)) {
 		event.ConfigRefused.Log(d.logger, event.Reason(err))
 		return
 	}
-	event.ConfigReloaded.Log(d.logger)
+	if keys := d.needRestart(cfg); len(keys) > 0 {
+		event.ConfigNeedsRestart.Log(d.logger, slog.Any("keys", keys))
+	} else {
+		event.ConfigReloaded.Log(d.logger)
+	}
 }
 
 // apply puts everything of cfg in force that does not take a restart.
@@ -116,11 +152,23 @@ func (d *daemon) apply(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.level.Set(cfg.Log.Level)
+	d.logging.configure(cfg.Log)
 	d.resolver.Configure(settings)
 	d.handler.SetProfile(profile(cfg))
-	d.config = cfg
+	d.answerTimeout = cfg.AnswerTimeout
 	return nil
+}
+
+// needRestart returns the keys that cfg sets otherwise than the daemon started
+// with.
+func (d *daemon) needRestart(cfg config.Config) (keys []string) {
+	if !reflect.DeepEqual(cfg.Listen, d.started.Listen) {
+		keys = append(keys, "listen")
+	}
+	if cfg.Cache.File != d.started.Cache.File {
+		keys = append(keys, "cache.file")
+	}
+	return keys
 }
 
 func settings(cfg config.Config, logger *slog.Logger) (resolver.Settings, error) {
@@ -130,11 +178,15 @@ func settings(cfg config.Config, logger *slog.Logger) (resolver.Settings, error)
 	}
 	return resolver.Settings{
 		TXT:             c.DNS,
+		MX:              c.DNS,
 		Policies:        c.Policies,
 		AnswerTimeout:   cfg.AnswerTimeout,
 		RecheckWait:     cfg.RecheckWait,
 		Entries:         cfg.Cache.Entries,
 		NegativeEntries: cfg.Cache.NegativeEntries,
+		RefreshInterval: cfg.Refresh.Interval,
+		Idle:            cfg.Refresh.Idle,
+		Concurrency:     cfg.Refresh.Concurrency,
 	}, nil
 }
 
@@ -169,7 +221,7 @@ func profile(cfg config.Config) tlspolicy.Profile {
 // shutdown answers what was asked and ends the servers.
 func (d *daemon) shutdown() {
 	event.DaemonStopping.Log(d.logger)
-	ctx, cancel := context.WithTimeoutCause(context.Background(), d.config.AnswerTimeout+shutdownGrace,
+	ctx, cancel := context.WithTimeoutCause(context.Background(), d.answerTimeout+shutdownGrace,
 		errors.New("their lookups took too long"))
 	defer cancel()
 	var group errgroup.Group

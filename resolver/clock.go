@@ -1,0 +1,28 @@
+package resolver
+
+import (
+	"math"
+	"time"
+)
+
+// moment is a point on the process's monotonic clock, in nanoseconds since its
+// clock began. Lives run on it, so that the wall clock may jump.
+type moment int64
+
+// never is later than every moment that comes.
+const never = moment(math.MaxInt64)
+
+func (m moment) add(d time.Duration) moment { return m + moment(d) }
+
+// clock tells moments, and what wall time they are: that of the clock's
+// beginning and what has passed since.
+type clock struct{ start time.Time }
+
+func newClock() clock { return clock{time.Now()} }
+
+func (c clock) now() moment { return moment(time.Since(c.start)) }
+
+func (c clock) time(m moment) time.Time { return c.start.Add(time.Duration(m)) }
+
+// moment is for wall times, which may be far off.
+func (c clock) moment(t time.Time) moment { return moment(t.Round(0).Sub(c.start.Round(0))) }

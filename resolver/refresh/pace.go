@@ -1,0 +1,35 @@
+// Package refresh is the pace at which policies are fetched again: when each is
+// due, how many at once, and how soon after a failure. It knows no policy and
+// fetches nothing itself.
+package refresh
+
+import "time"
+
+// FirstRetry is how long a policy host is left alone after a failure for one
+// policy id (RFC 8461 section 3.3). It doubles from failure to failure up to
+// lastRetry.
+const (
+	FirstRetry = 5 * time.Minute
+	lastRetry  = time.Hour
+)
+
+// After returns how long after its fetch a policy is due again: at the interval
+// or half way through its life, whichever is sooner, give or take a tenth.
+// random is from 0 up to 1; it keeps policies that were fetched together from
+// being fetched together for ever.
+func After(interval, maxAge time.Duration, random float64) time.Duration {
+	const spread = 0.1
+	due := min(interval, maxAge/2)
+	return time.Duration(float64(due) * (1 - spread + 2*spread*random))
+}
+
+// Backoff returns how long to wait after so many failures in a row, 1 or more.
+func Backoff(failures int) time.Duration {
+	wait := FirstRetry
+	for range failures - 1 {
+		if wait *= 2; wait >= lastRetry {
+			return lastRetry
+		}
+	}
+	return wait
+}

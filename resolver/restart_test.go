@@ -1,0 +1,173 @@
+package resolver
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+// What a process knew of a policy, the next one knows.
+func TestRestartKeepsPolicies(t *testing.T) {
+	for _, mode := range []string{"enforce", "testing", "none"} {
+		t.Run(mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				st := store.OpenMemory()
+				w.publish("a.example", "1", policyText(mode, "864000"))
+				first := w.resolverWith(st)
+				expect(t, first, "a.example", mode+"/1")
+				time.Sleep(2 * time.Minute)
+				first.Close()
+
+				w.setTXT("a.example", txtAnswer{err: errServfail})
+				w.setHost("a.example", hostAnswer{err: errRefused})
+				second := w.resolverWith(st)
+				expect(t, second, "a.example", mode+"/1")
+				w.expectAsked("a.example", 1, 1) // the record's TTL has not passed
+				time.Sleep(10*day - 2*time.Minute - time.Second)
+				expect(t, second, "a.example", mode+"/1")
+				time.Sleep(2 * time.Second) // the file has whole seconds
+				expect(t, second, "a.example", "-")
+			})
+		})
+	}
+}
+
+func TestRestartKeepsTheBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		st := store.OpenMemory()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolverWith(st)
+		expect(t, r, "a.example", "enforce/1")
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		keepInUse(t, r, "a.example", "enforce/1", 3*day)
+		_, fetches := w.asked("a.example")
+		for range 20 { // a crash loop
+			r.Close()
+			r = w.resolverWith(st)
+			expect(t, r, "a.example", "enforce/1")
+			time.Sleep(time.Second)
+		}
+		if _, again := w.asked("a.example"); again > fetches+1 {
+			t.Errorf("%d fetches in 20 s", again-fetches)
+		}
+		w.expectLogged("cannot be renewed", 1)
+	})
+}
+
+// The LRU is a window: what it lets go comes back from the store.
+func TestEvictedPolicyComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver() // room for 4
+		domains := []string{"a.example", "b.example", "c.example", "d.example", "e.example", "f.example", "g.example", "h.example"}
+		for _, d := range domains {
+			w.publish(d, "1", policyText("enforce", "864000"))
+			expect(t, r, d, "enforce/1")
+		}
+		// A new id, and the record's next check, are not forgotten by eviction either.
+		time.Sleep(5 * time.Minute)
+		for range 3 {
+			for _, d := range domains {
+				expect(t, r, d, "enforce/1")
+			}
+		}
+		for _, d := range domains {
+			w.expectAsked(d, 2, 1)
+		}
+		if n := r.cache.policies.Len(); n != 4 {
+			t.Errorf("%d policies in memory, want 4", n)
+		}
+	})
+}
+
+func TestReplacedPolicyDoesNotComeBack(t *testing.T) {
+	for _, successor := range []struct{ name, text, want string }{
+		{"none", policyText("none", "864000"), "none/2"},
+		{"not to be kept", policyText("testing", "0"), "-"},
+	} {
+		t.Run(successor.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				st := store.OpenMemory()
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				r := w.resolverWith(st)
+				expect(t, r, "a.example", "enforce/1")
+				w.publish("a.example", "2", successor.text)
+				time.Sleep(5 * time.Minute)
+				lookUp(t, r, "a.example")
+				r.Close()
+				w.setTXT("a.example", txtAnswer{err: errServfail})
+				expect(t, w.resolverWith(st), "a.example", successor.want)
+			})
+		})
+	}
+}
+
+func TestExpiredPolicyLeavesTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		st := store.OpenMemory()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolverWith(st)
+		expect(t, r, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{})
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		a := hop(t, "a.example").Domain
+		time.Sleep(40*day - time.Minute)
+		if _, ok := st.Get(a); !ok {
+			t.Error("gone before its time")
+		}
+		time.Sleep(2 * time.Minute)
+		if _, ok := st.Get(a); ok {
+			t.Error("still there 30 days after its end")
+		}
+	})
+}
+
+// A wrong wall clock, then or now, neither ends a policy before its time nor
+// lets it live much longer.
+func TestStoreWrittenByAWrongClock(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		fetched time.Duration // from now
+		left    time.Duration // of its ten days
+	}{
+		{"right", -2 * day, 8 * day},
+		{"a little ahead", 4 * time.Minute, 10*day + 4*time.Minute},
+		{"a day ahead", day, 10 * day},
+		{"a year ahead", 366 * day, 10 * day},
+		{"long ago", -366 * day, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.setTXT("a.example", txtAnswer{err: errServfail})
+				w.setHost("a.example", hostAnswer{err: errRefused})
+				p, err := mtasts.ParsePolicy(policyText("enforce", "864000"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				st := store.OpenMemory()
+				then := time.Now().Add(tc.fetched)
+				st.Put(store.Entry{Domain: hop(t, "a.example").Domain, ID: "1", Policy: p,
+					Fetched: then, Recheck: then, Used: then, Next: then.Add(day)})
+				r := w.resolverWith(st)
+				if tc.left > 0 {
+					expect(t, r, "a.example", "enforce/1")
+					time.Sleep(tc.left - time.Minute)
+					expect(t, r, "a.example", "enforce/1")
+					if s, _ := st.Get(hop(t, "a.example").Domain); !s.Fetched.Equal(then) {
+						t.Errorf("its fetch of %v was written down as of %v", then, s.Fetched)
+					}
+				}
+				time.Sleep(2 * time.Minute)
+				expect(t, r, "a.example", "-")
+			})
+		})
+	}
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+
+	"mta-sts-daemon/resolver/event"
+)
+
+// bbolt's own check runs behind the start and finds what no read would: here a
+// page that is in use and in the list of free ones.
+func TestBackgroundCheck(t *testing.T) {
+	t.Parallel()
+	path := filled(t)
+	freeRoot(t, path)
+	log := &journal{}
+	s := open(t, path, log.logger())
+	s.checks.Wait()
+	flush(t, s)
+	log.want(t, event.StoreDamaged)
+	if n := s.Len(); n != 0 {
+		t.Errorf("Len() = %d, want 0", n)
+	}
+}
+
+// freeRoot turns an id in the file's newest list of free pages into that of a
+// page in use.
+func freeRoot(t *testing.T, path string) {
+	t.Helper()
+	edit(t, path, func(b []byte) []byte {
+		const freelistAt, txidAt = pageHeaderLen + 32, pageHeaderLen + 48
+		order, page := binary.NativeEndian, os.Getpagesize()
+		meta := b
+		if order.Uint64(b[page+txidAt:]) > order.Uint64(b[txidAt:]) {
+			meta = b[page:]
+		}
+		root, list := order.Uint64(meta[pageHeaderLen+16:]), order.Uint64(meta[freelistAt:])
+		free := b[int(list)*page:]
+		if order.Uint16(free[10:]) == 0 {
+			t.Fatal("no page is free")
+		}
+		order.PutUint64(free[pageHeaderLen:], root)
+		return b
+	})
+}

@@ -1,0 +1,156 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"mta-sts-daemon/resolver/event"
+)
+
+// disk mounts a small file system for the test alone.
+func disk(t *testing.T, options string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if os.Getuid() != 0 {
+		t.Skip("only root may mount the small disk that this takes")
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("no small disk to be had here: mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// On a full disk memory serves, one warning tells of it and one notice of its
+// end, and nothing is lost.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := disk(t, "size=2m")
+	path := filepath.Join(dir, "policies.db")
+	log := &journal{}
+	s := open(t, path, log.logger())
+	before := numbered(t, 0)
+	s.Put(before)
+	flush(t, s)
+
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill: %v", err)
+	}
+	for n := range 1000 {
+		s.Put(numbered(t, n))
+	}
+	for range 2 {
+		if err := s.Flush(); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("Flush on a full disk: %v, want ENOSPC", err)
+		}
+	}
+	want(t, s, before)
+	want(t, s, numbered(t, 999))
+	if n := s.Len(); n != 1000 {
+		t.Errorf("Len() = %d, want 1000", n)
+	}
+	log.want(t, event.StoreFailing)
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	log.want(t, event.StoreFailing, event.StoreRecovered) // without a Flush
+	closeStore(t, s)
+	s = open(t, path, log.logger())
+	s.checks.Wait()
+	if n := s.Len(); n != 1000 {
+		t.Errorf("Len() = %d, want 1000", n)
+	}
+	want(t, s, numbered(t, 999))
+	closeStore(t, s)
+	log.want(t, event.StoreFailing, event.StoreRecovered)
+}
+
+// Where nothing can be written at the start, the daemon starts all the same,
+// and goes on to try.
+func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	dir := disk(t, "size=2m")
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(syscall.MS_RDONLY)
+	path := filepath.Join(dir, "policies.db")
+	log := &journal{}
+	s := open(t, path, log.logger())
+	log.want(t, event.StoreFailing)
+	a, b := numbered(t, 1), numbered(t, 2)
+	s.Put(a)
+	s.Put(b)
+	s.Delete(b.Domain)
+	want(t, s, a)
+	wantNone(t, s, b.Domain)
+	if err := s.Flush(); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("Flush: %v, want EROFS", err)
+	}
+	remount(0)
+	log.want(t, event.StoreFailing, event.StoreRecovered)
+	closeStore(t, s)
+
+	// What is there already is still served.
+	remount(syscall.MS_RDONLY)
+	log = &journal{}
+	s = open(t, path, log.logger())
+	log.want(t, event.StoreFailing)
+	want(t, s, a)
+	s.Put(b)
+	s.checks.Wait()
+	if err := s.Flush(); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("Flush: %v, want EROFS", err)
+	}
+	want(t, s, a)
+	want(t, s, b)
+	if n := s.Len(); n != 2 {
+		t.Errorf("Len() = %d, want 2", n)
+	}
+	remount(0)
+	log.want(t, event.StoreFailing, event.StoreRecovered)
+	closeStore(t, s)
+	s = open(t, path, log.logger())
+	want(t, s, a)
+	want(t, s, b)
+	closeStore(t, s)
+}
+
+// A disk that is full before there is a file leaves no half of one.
+func TestFullDiskAtFirst(t *testing.T) {
+	t.Parallel()
+	dir := disk(t, "size=1m")
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 1<<20+1), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill: %v", err)
+	}
+	if err := os.Truncate(filler, 1<<20-int64(os.Getpagesize())); err != nil { // room for one page
+		t.Fatal(err)
+	}
+	log := &journal{}
+	s := open(t, filepath.Join(dir, "policies.db"), log.logger())
+	e := numbered(t, 1)
+	s.Put(e)
+	if err := s.Flush(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Flush: %v, want ENOSPC", err)
+	}
+	want(t, s, e)
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, s)
+	log.want(t, event.StoreFailing, event.StoreRecovered)
+	closeStore(t, s)
+}

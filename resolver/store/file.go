@@ -1,0 +1,157 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	fileMode = 0o600
+	dirMode  = 0o700
+
+	// growth is how much the file grows at a time.
+	growth = 1 << 20
+
+	// mapSize is address space, not memory. A file that outgrows its mapping
+	// is mapped anew, for which every reader must wait.
+	mapSize = 1 << 30
+)
+
+// file is an open policy file.
+type file struct {
+	db *bolt.DB
+	f  *os.File // bbolt's own
+	// unwritable is why the file can only be read; nil where it can be written.
+	unwritable error
+	// size is what the file had at least; a file that shrinks lost pages.
+	size atomic.Int64
+}
+
+// openFile opens the policy file or begins one. A file that is damaged is set
+// aside while it is still locked; the error is then a *damage. One that is
+// there but cannot be written is opened to be read.
+func openFile(path string, setAside func(*damage) error) (*file, error) {
+	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+		return nil, err
+	}
+	opened, err := lockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err = opened.open(); err == nil {
+		return opened, nil
+	}
+	if d := asDamage(err); d != nil {
+		if failed := setAside(d); failed != nil {
+			err = failed
+		}
+	}
+	if opened.db != nil {
+		opened.close()
+	}
+	opened.f.Close() // closed already, unless bbolt panicked
+	return nil, err
+}
+
+// open looks into the file and hands it to bbolt.
+func (f *file) open() error {
+	info, err := f.f.Stat()
+	if err != nil {
+		return err
+	}
+	fresh := info.Size() == 0
+	if fresh && f.unwritable != nil {
+		return f.unwritable
+	}
+	if !fresh {
+		if err := checkHeader(f.f, info.Size()); err != nil {
+			return err
+		}
+	}
+	if err = f.openDB(); err == nil {
+		err = f.begin()
+	}
+	switch {
+	case fresh && err != nil:
+		// A full disk: half a file would be taken for a damaged one.
+		return errors.Join(err, os.Truncate(f.f.Name(), 0))
+	case fresh:
+		return syncDir(filepath.Dir(f.f.Name()))
+	}
+	return err
+}
+
+func (f *file) openDB() error {
+	return guard(func() error {
+		var err error
+		f.db, err = bolt.Open(f.f.Name(), fileMode, &bolt.Options{
+			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f.f, nil },
+			// The list of free pages is in the file: to do without, bbolt
+			// would read every page at the start.
+			NoFreelistSync:  false,
+			FreelistType:    bolt.FreelistMapType,
+			InitialMmapSize: mapSize,
+			NoStatistics:    true,
+			ReadOnly:        f.unwritable != nil,
+		})
+		if err == nil {
+			f.db.AllocSize = growth
+		}
+		return err
+	})
+}
+
+// view runs fn in a read-only transaction. What it takes out of the file must
+// be copied before it returns.
+func (f *file) view(fn func(*bolt.Tx) error) error {
+	if err := f.checkSize(); err != nil {
+		return err
+	}
+	return guard(func() error { return f.db.View(fn) })
+}
+
+// update runs fn in the one writing transaction and commits it.
+func (f *file) update(fn func(*bolt.Tx) error) error {
+	if f.unwritable != nil {
+		return f.unwritable
+	}
+	if err := f.checkSize(); err != nil {
+		return err
+	}
+	if err := guard(func() error { return f.db.Update(fn) }); err != nil {
+		return err
+	}
+	return f.checkSize()
+}
+
+// checkSize finds a file that was truncated under the daemon before bbolt
+// does: a fault while it holds its locks would leave them locked.
+func (f *file) checkSize() error {
+	had := f.size.Load() // before Stat, for the file may be growing
+	info, err := f.f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < had {
+		return damaged("it was truncated: %d octets of %d", info.Size(), had)
+	}
+	f.size.CompareAndSwap(had, info.Size())
+	return nil
+}
+
+// close waits for the transactions under way.
+func (f *file) close() error { return guard(f.db.Close) }
+
+// syncDir makes a file just created outlive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// begin is when all tests play.
+var begin = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func domain(tb testing.TB, name string) mtasts.Domain {
+	tb.Helper()
+	d, err := mtasts.ParseDomain(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+func policy(tb testing.TB, text string) mtasts.Policy {
+	tb.Helper()
+	p, err := mtasts.ParsePolicy(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+// entry is an ordinary entry of the domain, due in a day.
+func entry(tb testing.TB, name string) Entry {
+	tb.Helper()
+	return Entry{
+		Domain: domain(tb, name),
+		ID:     "20260701T120000",
+		Policy: policy(tb, "version: STSv1\r\nmode: enforce\r\nmx: mx1."+name+"\r\nmx: *.mx."+name+
+			"\r\nmax_age: 604800\r\n"),
+		Fetched: begin,
+		Recheck: begin.Add(time.Hour),
+		Used:    begin,
+		Next:    begin.Add(24 * time.Hour),
+	}
+}
+
+func numbered(tb testing.TB, n int) Entry { return entry(tb, fmt.Sprintf("d%07d.example.com", n)) }
+
+func filename(tb testing.TB) string { return filepath.Join(tb.TempDir(), "policies.db") }
+
+func open(tb testing.TB, path string, logger *slog.Logger) *Store {
+	tb.Helper()
+	s, err := Open(path, logger)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.Close() })
+	return s
+}
+
+func flush(tb testing.TB, s *Store) {
+	tb.Helper()
+	if err := s.Flush(); err != nil {
+		tb.Fatal("Flush:", err)
+	}
+}
+
+func closeStore(tb testing.TB, s *Store) {
+	tb.Helper()
+	if err := s.Close(); err != nil {
+		tb.Fatal("Close:", err)
+	}
+}
+
+var sameEntry = cmp.Options{cmp.AllowUnexported(mtasts.Domain{}), cmpopts.EquateEmpty()}
+
+// want checks what the store has of the entry's domain.
+func want(tb testing.TB, s *Store, e Entry) {
+	tb.Helper()
+	got, ok := s.Get(e.Domain)
+	if !ok {
+		tb.Errorf("no entry of %s", e.Domain)
+		return
+	}
+	if diff := cmp.Diff(e.normal(), got, sameEntry); diff != "" {
+		tb.Errorf("entry of %s: -want +got:\n%s", e.Domain, diff)
+	}
+}
+
+func wantNone(tb testing.TB, s *Store, d mtasts.Domain) {
+	tb.Helper()
+	if got, ok := s.Get(d); ok {
+		tb.Errorf("entry of %s: %+v, want none", d, got)
+	}
+}
+
+// journal is a slog.Handler that keeps the events that a store logs.
+type journal struct {
+	mu     sync.Mutex
+	events []event.Event
+	lines  []string
+}
+
+func (j *journal) logger() *slog.Logger { return slog.New(j) }
+
+func (j *journal) Enabled(context.Context, slog.Level) bool { return true }
+func (j *journal) WithAttrs([]slog.Attr) slog.Handler       { return j }
+func (j *journal) WithGroup(string) slog.Handler            { return j }
+
+func (j *journal) Handle(_ context.Context, r slog.Record) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	line := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if e, ok := a.Value.Any().(event.Event); ok {
+			j.events = append(j.events, e)
+			return true
+		}
+		line += " " + a.String()
+		return true
+	})
+	j.lines = append(j.lines, line)
+	return nil
+}
+
+// want waits until the events logged are these.
+func (j *journal) want(tb testing.TB, events ...event.Event) {
+	tb.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		j.mu.Lock()
+		got, lines := slices.Clone(j.events), slices.Clone(j.lines)
+		j.mu.Unlock()
+		if slices.Equal(got, events) {
+			return
+		}
+		if len(got) > len(events) || time.Now().After(deadline) {
+			tb.Fatalf("events %v, want %v; logged:\n%q", got, events, lines)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,67 @@
+package store
+
+import "mta-sts-daemon/resolver/mtasts"
+
+// maxPending bounds what waits in memory to be written, in octets of policy
+// text and what surrounds it. Only a file that cannot be written for long comes
+// near it.
+const maxPending = 64 << 20
+
+// changeCost is what a change takes in memory beside the policy's text.
+const changeCost = 512
+
+// change is what is to be done to the file for one domain. It never changes
+// itself, so that two are the same change if they are at the same address.
+type change struct {
+	entry   Entry
+	deleted bool
+}
+
+func (c *change) cost() int { return changeCost + len(c.entry.Policy.Text) }
+
+// pending are the changes that the file does not have yet.
+type pending struct {
+	changes map[mtasts.Domain]*change
+	cost    int
+}
+
+// add puts a change in the place of the domain's one before. It reports false,
+// and keeps nothing of either, where there is no room.
+func (p *pending) add(d mtasts.Domain, c *change) bool {
+	p.remove(d)
+	if p.cost+c.cost() > maxPending {
+		return false
+	}
+	p.changes[d] = c
+	p.cost += c.cost()
+	return true
+}
+
+func (p *pending) remove(d mtasts.Domain) {
+	if c := p.changes[d]; c != nil {
+		p.cost -= c.cost()
+		delete(p.changes, d)
+	}
+}
+
+// take returns up to limit changes, which stay pending until settle.
+func (p *pending) take(limit int) map[mtasts.Domain]*change {
+	batch := make(map[mtasts.Domain]*change, min(limit, len(p.changes)))
+	for d, c := range p.changes {
+		if len(batch) == limit {
+			break
+		}
+		batch[d] = c
+	}
+	return batch
+}
+
+// settle drops the changes that the file has now, but for those that were
+// overtaken meanwhile.
+func (p *pending) settle(batch map[mtasts.Domain]*change) {
+	for d, c := range batch {
+		if p.changes[d] == c {
+			p.remove(d)
+		}
+	}
+}
