@@ -2,8 +2,10 @@ package store
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"os"
 	"testing"
+	"time"
 
 	"mta-sts-daemon/resolver/event"
 )
@@ -43,4 +45,27 @@ func freeRoot(t *testing.T, path string) {
 		order.PutUint64(free[pageHeaderLen:], root)
 		return b
 	})
+}
+
+// Whatever was put and deleted, the check finds nothing wrong with it.
+func TestCheckAfterChurn(t *testing.T) {
+	t.Parallel()
+	log := &journal{}
+	s := open(t, filename(t), log.logger())
+	s.checks.Wait()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 40 {
+		for range 300 {
+			e := numbered(t, random.IntN(3000))
+			if e.Next = begin.Add(time.Duration(random.IntN(5000)) * time.Second); random.IntN(3) == 0 {
+				s.Delete(e.Domain)
+			} else {
+				s.Put(e)
+			}
+		}
+		flush(t, s)
+		s.check(s.current())
+	}
+	flush(t, s)
+	log.want(t)
 }

@@ -24,6 +24,7 @@ const (
 	tagFailures = 7 << 1
 	tagRetryAt  = 8 << 1
 	tagText     = 9<<1 | octets
+	tagVerdict  = 10<<1 | octets // one for each
 
 	octets = 1
 )
@@ -47,6 +48,9 @@ func encode(e Entry) []byte {
 	}
 	b = appendTime(b, tagRetryAt, e.RetryAt)
 	b = appendString(b, tagText, e.Policy.Text)
+	for _, v := range e.Verdicts {
+		b = appendString(b, tagVerdict, string(encodeVerdict(v)))
+	}
 	binary.BigEndian.PutUint32(b, checksum(e.Domain, b[sumLen:]))
 	return b
 }
@@ -92,11 +96,45 @@ func decode(d mtasts.Domain, value []byte) (Entry, error) {
 			e.RetryAt = unix(n)
 		case tagText:
 			text = string(field)
+		case tagVerdict:
+			v, err := decodeVerdict(field)
+			if err != nil {
+				return Entry{}, err
+			}
+			e.Verdicts = append(e.Verdicts, v)
 		}
 	}
 	var err error
 	e.Policy, err = mtasts.ParsePolicy(text)
 	return e, err
+}
+
+// A verdict is its port with the lowest bit for MX, its kind and its end.
+
+func encodeVerdict(v Verdict) []byte {
+	target := int64(v.Port) << 1
+	if v.MX {
+		target |= 1
+	}
+	b := binary.AppendVarint(nil, target)
+	b = binary.AppendVarint(b, int64(v.Kind))
+	return binary.AppendVarint(b, v.Until.Unix())
+}
+
+func decodeVerdict(field []byte) (Verdict, error) {
+	var n [3]int64
+	for i := range n {
+		var width int
+		if n[i], width = binary.Varint(field); width <= 0 {
+			return Verdict{}, errDamaged
+		}
+		field = field[width:]
+	}
+	target, kind, until := n[0], n[1], n[2]
+	if target>>1 != int64(uint16(target>>1)) || kind != int64(uint8(kind)) || len(field) > 0 {
+		return Verdict{}, errDamaged
+	}
+	return Verdict{MX: target&1 == 1, Port: uint16(target >> 1), Kind: uint8(kind), Until: unix(until)}, nil
 }
 
 func appendNumber(b []byte, tag byte, n int64) []byte {

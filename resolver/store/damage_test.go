@@ -244,4 +244,4 @@ func TestRandomDamage(t *testing.T) {
 	}
 }
 
-const randomRounds = 3000
+const randomRounds = 40

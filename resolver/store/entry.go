@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
@@ -31,6 +32,17 @@ type Entry struct {
 	FailedID string
 	Failures int
 	RetryAt  time.Time
+
+	// Verdicts are what DANE said of the domain's next hops.
+	Verdicts []Verdict
+}
+
+// Verdict is what DANE said of a next hop of the entry's domain.
+type Verdict struct {
+	MX    bool   // the next hop was the domain, not the host of that name
+	Port  uint16 // TCP
+	Kind  uint8  // for package resolver to read
+	Until time.Time
 }
 
 // normal returns e with its times as the file keeps them.
@@ -40,6 +52,10 @@ func (e Entry) normal() Entry {
 	e.Recheck = ceil(e.Recheck)
 	e.Next = ceil(e.Next)
 	e.RetryAt = ceil(e.RetryAt)
+	e.Verdicts = slices.Clone(e.Verdicts)
+	for i := range e.Verdicts {
+		e.Verdicts[i].Until = floor(e.Verdicts[i].Until)
+	}
 	return e
 }
 

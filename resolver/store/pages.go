@@ -167,21 +167,22 @@ func cut(b []byte, at, keyLen, valueLen uint32) (key, value []byte, ok bool) {
 	return b[at:middle], b[middle:end], true
 }
 
-// keyOrder sees the keys of a bucket go by as a search would: a branch's key
-// lies after all before it and not after the first one below.
+// keyOrder sees the keys of a bucket go by: they rise, and the first key below
+// a branch's is the same again. bbolt relies on that when it writes, though its
+// own check is content with less.
 type keyOrder struct {
 	last  []byte // of a leaf
-	floor []byte // of a branch
+	above []byte // of a branch, until the first below it went by
 }
 
 func (o *keyOrder) next(key []byte, leaf bool) bool {
-	if o.last != nil && bytes.Compare(key, o.last) <= 0 || bytes.Compare(key, o.floor) < 0 {
+	switch {
+	case o.above != nil && !bytes.Equal(key, o.above),
+		o.above == nil && o.last != nil && bytes.Compare(key, o.last) <= 0:
 		return false
 	}
-	if leaf {
-		o.last = key
-	} else {
-		o.floor = key
+	if o.above = key; leaf {
+		o.last, o.above = key, nil
 	}
 	return true
 }

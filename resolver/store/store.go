@@ -42,8 +42,8 @@ type spoilt struct {
 
 // Open opens the policy file at path, or begins it, with its directory. A file
 // that is damaged or not a policy file is set aside under another name with a
-// warning. Where no file can be opened or written, Open warns, serves from
-// memory and tries again. The error is ErrLocked, wrapped, where another
+// warning. Where the file cannot be written, Open warns, serves what it can
+// read of it and what memory has, and tries again. The error is ErrLocked, wrapped, where another
 // daemon uses the file, or says that path is no regular file.
 func Open(path string, logger *slog.Logger) (*Store, error) {
 	s := newStore(path, logger)
