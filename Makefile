@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
 
-.PHONY: build run test lint bench clean
+.PHONY: build run test lint bench bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -25,6 +25,9 @@ lint:
 
 bench: ## Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-storage: ## the daemon on files of up to 1,000,000 policies; some minutes
+	BENCH_POLICIES=10000,100000,1000000 $(GO) test -run '^$$' -bench Storage -benchtime 5x -timeout 30m ./e2e/bench
 
 clean: ## what was built and the unpacked roots of the end-to-end tests
 	rm -rf build

@@ -13,7 +13,6 @@ import (
 //
 // A feature that comes removes its line here; nothing else has to change.
 var unavailable = map[string]exception{
-	"dns.dane":       only("off"),
 	"admin.socket":   only(""),
 	"metrics.listen": only(""),
 }

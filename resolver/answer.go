@@ -3,6 +3,7 @@ package resolver
 import (
 	"time"
 
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
@@ -34,5 +35,8 @@ type Answer struct {
 	ID string
 	// Until is when Policy ends; zero where there is none.
 	Until  time.Time
-	Source Source
+	Source Source // of Policy
+	// DANE is what DANE says of the next hop; it goes before Policy (RFC 8461
+	// section 2).
+	DANE dane.Kind
 }

@@ -8,6 +8,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
 )
@@ -20,6 +21,7 @@ type cache struct {
 	clock    clock
 	policies *lru.Cache[mtasts.Domain, *entry]
 	absences *lru.Cache[mtasts.Domain, absence]
+	verdicts *lru.Cache[NextHop, *verdict]
 	store    *store.Store
 	settings *atomic.Pointer[Settings]
 
@@ -55,6 +57,9 @@ func newCache(settings *atomic.Pointer[Settings], st *store.Store, clock clock) 
 	if c.absences, err = lru.New[mtasts.Domain, absence](s.NegativeEntries); err != nil {
 		panic(err)
 	}
+	if c.verdicts, err = lru.New[NextHop, *verdict](s.Entries + s.NegativeEntries); err != nil {
+		panic(err)
+	}
 	return c
 }
 
@@ -63,6 +68,7 @@ func (c *cache) resize() {
 	s := c.settings.Load()
 	c.policies.Resize(s.Entries)
 	c.absences.Resize(s.NegativeEntries)
+	c.verdicts.Resize(s.Entries + s.NegativeEntries)
 	c.saveEvicted()
 }
 
@@ -107,6 +113,7 @@ func (c *cache) known(d mtasts.Domain, now moment) *entry {
 	}
 	e := c.fromStore(s, now)
 	c.policies.Add(d, e)
+	c.restoreVerdicts(d, s.Verdicts)
 	return e
 }
 
@@ -210,5 +217,43 @@ func (c *cache) saveOne(out eviction) {
 	s, ok := c.store.Get(out.domain)
 	if ok && s.ID == out.entry.id && s.Fetched.Equal(out.entry.fetched) && !c.policies.Contains(out.domain) {
 		c.write(out.domain, out.entry)
+	}
+}
+
+// keepVerdict files what DANE says of a next hop, on disk too where the domain
+// has a policy there.
+func (c *cache) keepVerdict(hop NextHop, v *verdict) {
+	c.verdicts.Add(hop, v)
+	if e, ok := c.policies.Peek(hop.Domain); ok {
+		c.update(hop.Domain, e)
+	}
+}
+
+// storedHops are the next hops of a domain whose verdicts are stored with its
+// policy: those that Postfix has in the usual ways of naming them.
+func storedHops(d mtasts.Domain) []NextHop {
+	return []NextHop{
+		{Domain: d, MX: true, Port: 25},
+		{Domain: d, MX: false, Port: 25},
+		{Domain: d, MX: false, Port: 587},
+	}
+}
+
+// verdictsToStore returns what is written down of a domain's verdicts.
+func (c *cache) verdictsToStore(d mtasts.Domain) (stored []store.Verdict) {
+	for _, hop := range storedHops(d) {
+		if v, ok := c.verdicts.Peek(hop); ok {
+			stored = append(stored, store.Verdict{MX: hop.MX, Port: hop.Port, Kind: uint8(v.kind), Until: c.clock.time(v.until)})
+		}
+	}
+	return stored
+}
+
+// restoreVerdicts takes back what was written down, where nothing newer is
+// known.
+func (c *cache) restoreVerdicts(d mtasts.Domain, stored []store.Verdict) {
+	for _, s := range stored {
+		v := &verdict{kind: dane.Kind(s.Kind), until: min(c.clock.moment(s.Until), c.clock.now().add(maxRecordLife))}
+		c.verdicts.ContainsOrAdd(NextHop{Domain: d, MX: s.MX, Port: s.Port}, v)
 	}
 }

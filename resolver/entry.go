@@ -88,6 +88,8 @@ func (c *cache) toStore(d mtasts.Domain, e *entry, now moment) store.Entry {
 		Recheck: c.clock.time(e.recheck.get()),
 		Used:    c.clock.time(e.used.get()),
 		Next:    c.clock.time(e.next(now, c.idle())),
+
+		Verdicts: c.verdictsToStore(d),
 	}
 	if t := e.trouble.Load(); t != nil && t.id != "" {
 		s.FailedID, s.Failures, s.RetryAt = t.id, t.failures, c.clock.time(t.retry)

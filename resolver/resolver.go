@@ -42,6 +42,8 @@ type Settings struct {
 	TXT      TXTSource
 	MX       MXSource
 	Policies PolicySource
+	// DANE is nil where STS does not have to give way to it.
+	DANE DANEChecker
 	// AnswerTimeout bounds how long a lookup waits for a first discovery.
 	AnswerTimeout time.Duration
 	// RecheckWait bounds how long a lookup waits to hear whether the policy
@@ -65,6 +67,7 @@ type Resolver struct {
 	cache    *cache
 
 	flights singleflight.Group // of discover, by domain
+	checks  singleflight.Group // of checkDANE, by next hop
 	ctx     context.Context    // of the discoveries, which outlive lookups
 	cancel  context.CancelFunc
 
@@ -116,32 +119,51 @@ func (r *Resolver) begin() bool {
 // lookup and Resolve must be called.
 func (r *Resolver) Cached(hop NextHop) (a Answer, ok bool) {
 	now := r.clock.now()
-	if e := r.cache.inMemory(hop.Domain, now); e != nil {
+	kind, ok := r.cachedDANE(hop, now)
+	if !ok {
+		return Answer{}, false
+	}
+	a, ok = r.cachedSTS(hop.Domain, now)
+	a.DANE = kind
+	return a, ok
+}
+
+func (r *Resolver) cachedSTS(d mtasts.Domain, now moment) (a Answer, ok bool) {
+	if e := r.cache.inMemory(d, now); e != nil {
 		e.touch(now)
 		if now < e.recheck.get() {
 			return r.answer(e, FromMemory), true
 		}
 		return Answer{}, false
 	}
-	if r.cache.absent(hop.Domain, now) {
-		return Answer{Source: FromMemory}, true
-	}
-	return Answer{}, false
+	return Answer{Source: FromMemory}, r.cache.absent(d, now)
 }
 
 // Resolve answers a lookup that Cached could not. Where the domain's policy
 // cannot be learned in time there is none to apply (RFC 8461 section 3.3), so
-// that is no error; an error means that the lookup itself was given up.
+// that is no error; an error means ErrDANEUnknown, or that the lookup itself
+// was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
-	d := hop.Domain
+	verdict := r.askDANE(hop) // beside the discovery, not after it
+	a, err := r.resolveSTS(ctx, hop.Domain)
+	if err != nil {
+		return Answer{}, err
+	}
+	if a.DANE, err = verdict(ctx); err != nil {
+		return Answer{}, err
+	}
+	return a, nil
+}
+
+func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain) (Answer, error) {
 	if !d.CanPublish() {
 		return Answer{Source: FromMemory}, nil
 	}
-	if a, ok := r.Cached(hop); ok {
+	now := r.clock.now()
+	if a, ok := r.cachedSTS(d, now); ok {
 		return a, nil
 	}
 	s := r.settings.Load()
-	now := r.clock.now()
 	e := r.cache.live(d, now)
 	if e == nil {
 		return r.await(ctx, d, firstDiscovery, s.AnswerTimeout, Answer{Source: FromDiscovery})
@@ -169,9 +191,12 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit
 	}
 }
 
+// result is what a flight brings.
+type result = singleflight.Result
+
 // fly joins the domain's discovery or starts it. Once the Resolver is closed
 // the result is meanwhile.
-func (r *Resolver) fly(d mtasts.Domain, why reason, meanwhile Answer) <-chan singleflight.Result {
+func (r *Resolver) fly(d mtasts.Domain, why reason, meanwhile Answer) <-chan result {
 	return r.flights.DoChan(d.String(), func() (any, error) {
 		if !r.begin() {
 			return meanwhile, nil

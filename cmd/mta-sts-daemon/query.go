@@ -8,6 +8,7 @@ import (
 
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/explain"
+	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
@@ -40,7 +41,12 @@ cannot be told.`,
 				cmd.PrintErrln("mta-sts-daemon:", err)
 				return exitStatus(2)
 			}
-			report := explain.Look(cmd.Context(), c, hop)
+			postfix, err := postconf.Command{}.Settings(cmd.Context())
+			noDANE := c.DoesDANE(cfg.DNS.DANE, postfix)
+			if cfg.DNS.DANE == config.DANEAuto && err != nil {
+				noDANE = err
+			}
+			report := explain.Look(cmd.Context(), c, hop, explain.Options{Profile: clients.Profile(cfg), NoDANE: noDANE})
 			if asJSON {
 				out := json.NewEncoder(cmd.OutOrStdout())
 				out.SetIndent("", "  ")

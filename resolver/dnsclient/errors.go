@@ -15,7 +15,7 @@ import (
 // is no such record: that is an answer.
 type Error struct {
 	Name string // as it was asked for
-	Type string // TXT, MX, A, AAAA
+	Type string // TXT, MX, A, AAAA, CNAME, TLSA, SOA
 	// Err is the reason: what each server did, or why the caller gave up.
 	Err error
 }

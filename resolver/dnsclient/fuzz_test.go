@@ -54,6 +54,7 @@ func FuzzReply(f *testing.F) {
 		{`x.test. 300 IN CNAME y.test.`, `y.test. 4294967295 IN TXT "y"`},
 		{`x.test. 300 IN CNAME y.test.`, `y.test. 300 IN CNAME x.test.`},
 		{`x.test. 300 IN MX 10 mx.test.`, `x.test. 300 IN A 192.0.2.1`, `x.test. 300 IN AAAA 2001:db8::1`},
+		{`x.test. 300 IN TLSA 3 1 1 00ff`, `x.test. 300 IN SOA ns.test. host.test. 1 2 3 4 5`},
 	} {
 		for _, rcode := range []int{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeBadVers} {
 			reply := new(dns.Msg).SetRcode(query(dns.TypeTXT), rcode)
@@ -77,7 +78,7 @@ func FuzzReply(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, qtype := range []uint16{dns.TypeTXT, dns.TypeMX, dns.TypeA, dns.TypeAAAA} {
+		for _, qtype := range []uint16{dns.TypeTXT, dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeTLSA, dns.TypeSOA} {
 			reply, err := parseReply(data, query(qtype))
 			if err != nil || reply.Truncated || refusesEDNS(reply) || inconclusive(reply) != nil {
 				continue
@@ -128,6 +129,11 @@ func convert(t *testing.T, rr dns.RR) {
 		if !ipv6(rr).Is6() {
 			t.Errorf("AAAA record %v", rr)
 		}
+	case *dns.TLSA:
+		if got := tlsaRecord(rr); len(got.Data) != max(int(rr.Hdr.Rdlength)-3, 0) {
+			t.Errorf("data of %v: %x", rr, got.Data)
+		}
+	case *dns.CNAME, *dns.SOA:
 	default:
 		t.Errorf("%T", rr)
 	}

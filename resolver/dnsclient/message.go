@@ -25,7 +25,8 @@ var (
 )
 
 // newQuery makes the message that asks question of a recursive resolver. AD
-// asks for the AD bit of the reply (RFC 6840 section 5.7); CD is never set, so
+// asks for the AD bit of the reply (RFC 6840 section 5.7), as does DO, which
+// older resolvers need for it (RFC 4035 section 3.2.3); CD is never set, so
 // that a validating resolver holds bogus data back.
 func newQuery(question dns.Question, edns bool) *dns.Msg {
 	m := &dns.Msg{
@@ -33,7 +34,7 @@ func newQuery(question dns.Question, edns bool) *dns.Msg {
 		Question: []dns.Question{question},
 	}
 	if edns {
-		m.SetEdns0(udpSize, false)
+		m.SetEdns0(udpSize, wantsDNSSEC(question.Qtype))
 	}
 	return m
 }

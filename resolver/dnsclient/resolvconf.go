@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,7 @@ func (r *resolvConf) read() error {
 	}
 	r.version = version
 	r.current = newServerSet(parseResolvConf(string(text)))
+	r.current.trustAD = hasTrustAD(string(text))
 	return nil
 }
 
@@ -92,4 +94,15 @@ func parseResolvConf(text string) []netip.AddrPort {
 		return []netip.AddrPort{netip.AddrPortFrom(loopback4, port), netip.AddrPortFrom(netip.IPv6Loopback(), port)}
 	}
 	return servers
+}
+
+// hasTrustAD tells whether an options line of a resolv.conf(5) says trust-ad.
+func hasTrustAD(text string) bool {
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) > 0 && words[0] == "options" && slices.Contains(words[1:], "trust-ad") {
+			return true
+		}
+	}
+	return false
 }

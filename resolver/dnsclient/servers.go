@@ -10,6 +10,8 @@ import (
 // serverSet is the servers in force, and which of them to ask first.
 type serverSet struct {
 	addrs []netip.AddrPort // at least one
+	// trustAD: the administrator says that their AD bit can be believed.
+	trustAD bool
 	// preferred is the server that answered last. Beginning with it, a dead
 	// first server costs its delay once instead of with every question.
 	preferred atomic.Int64

@@ -22,9 +22,10 @@ type DNS struct {
 	zone          zone
 	authenticated atomic.Bool
 
-	mu      sync.Mutex // guards what follows
-	faults  map[string]DNSFault
-	queries map[dns.Question]int
+	mu       sync.Mutex // guards what follows
+	faults   map[string]DNSFault
+	queries  map[dns.Question]int
+	unsigned []string // zones, by their canonical names
 }
 
 // StartDNS starts a server on a free port of 127.0.0.1.
@@ -104,8 +105,39 @@ func listenBoth(addr string) (net.PacketConn, net.Listener, error) {
 func (d *DNS) Addr() netip.AddrPort { return d.addr }
 
 // SetAuthenticated says whether answers carry the AD bit, to those who asked
-// for it with AD or DO (RFC 6840 section 5.8). At first they do not.
+// for it with AD or DO (RFC 6840 section 5.8), but for those that touch an
+// Unsigned zone. At first they do not.
 func (d *DNS) SetAuthenticated(ad bool) { d.authenticated.Store(ad) }
+
+// Unsigned takes name and all below it out of what SetAuthenticated vouches
+// for, as a delegation without DS record does. An answer has the AD bit only if
+// every name on its chain of CNAME records may have it.
+func (d *DNS) Unsigned(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unsigned = append(d.unsigned, dns.CanonicalName(name))
+}
+
+// vouchesFor tells whether the records of reply may have the AD bit.
+func (d *DNS) vouchesFor(reply *dns.Msg) bool {
+	question := reply.Question[0]
+	names := []string{question.Name}
+	for _, rr := range reply.Answer {
+		if alias, ok := rr.(*dns.CNAME); ok && question.Qtype != dns.TypeCNAME {
+			names = append(names, alias.Target)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range names {
+		for _, zone := range d.unsigned {
+			if dns.IsSubDomain(zone, name) {
+				return false
+			}
+		}
+	}
+	return d.authenticated.Load()
+}
 
 // Queries tells how many questions for name and type have come in, over UDP
 // and TCP together: an answer that is truncated makes two of one lookup.
@@ -134,7 +166,7 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	fault := d.count(question)
 	d.zone.answer(x.Reply, question)
 	asked := query.AuthenticatedData || opt != nil && opt.Do()
-	x.Reply.AuthenticatedData = asked && d.authenticated.Load()
+	x.Reply.AuthenticatedData = asked && d.vouchesFor(x.Reply)
 	if fault != nil {
 		fault(x)
 		return

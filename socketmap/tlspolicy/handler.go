@@ -3,11 +3,14 @@ package tlspolicy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap"
 )
@@ -86,23 +89,72 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req socketmap.Request) s
 	start := time.Now()
 	p := h.profile.Load()
 	answer, err := h.resolver.Resolve(ctx, hop)
-	reply := socketmap.Reply{Status: socketmap.Temp, Data: append(dst, givenUp...)}
-	if err == nil {
-		reply = p.reply(dst, req, hop.Domain, answer)
-	}
+	reply := p.replyOrError(dst, req, hop.Domain, answer, err)
 	h.log(hop, reply, time.Since(start))
 	return p.monitored(reply)
 }
 
-// Reasons why there is no answer.
+// Postfix's security levels for DANE (TLS_README): with TLSA records that it can
+// use and without others, or also without such records.
 const (
-	givenUp = "the lookup was given up, try again later"
-	tooLong = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
+	levelDANEOnly = "dane-only"
+	levelDANE     = "dane"
 )
 
-// reply puts an answer into Postfix's words.
+// Reasons why there is no answer.
+const (
+	givenUp     = "the lookup was given up, try again later"
+	daneUnknown = "what DANE says of the domain cannot be known now, try again later"
+	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
+)
+
+// Tell returns, for a person, what Postfix is told of a plain lookup that the
+// resolver answers so: a word and what follows.
+func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
+	reply, ok := p.Overrides.find(hop.Domain)
+	if !ok {
+		plain := socketmap.Request{Fits: func([]byte) bool { return true }}
+		reply = p.replyOrError(nil, plain, hop.Domain, a, err)
+	}
+	reply = p.monitored(reply)
+	return strings.TrimSpace(reply.Status.String() + " " + string(reply.Data))
+}
+
+// replyOrError is reply, but for an answer that could not be had.
+func (p *Profile) replyOrError(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer, err error) socketmap.Reply {
+	switch {
+	case err == nil:
+		return p.reply(dst, req, d, a)
+	case errors.Is(err, resolver.ErrDANEUnknown):
+		return socketmap.Reply{Status: socketmap.Temp, Data: append(dst, daneUnknown...)}
+	default:
+		return socketmap.Reply{Status: socketmap.Temp, Data: append(dst, givenUp...)}
+	}
+}
+
+// reply puts an answer into Postfix's words. DANE goes before the policy (RFC
+// 8461 section 2); docs/dane.md has the table.
 func (p *Profile) reply(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer) socketmap.Reply {
-	if !p.enforced(a.Policy) {
+	enforced := p.enforced(a.Policy)
+	switch a.DANE {
+	case dane.Full:
+		return socketmap.Reply{Status: socketmap.OK, Data: append(dst, levelDANEOnly...)}
+	case dane.Partial:
+		if enforced {
+			return socketmap.Reply{Status: socketmap.OK, Data: append(dst, levelDANEOnly...)}
+		}
+		return socketmap.Reply{Status: socketmap.OK, Data: append(dst, levelDANE...)}
+	case dane.Unknown:
+		if enforced {
+			return socketmap.Reply{Status: socketmap.Temp, Data: append(dst, daneUnknown...)}
+		}
+		return socketmap.Reply{Status: socketmap.OK, Data: append(dst, levelDANE...)}
+	case dane.Unusable:
+		if !enforced {
+			return socketmap.Reply{Status: socketmap.OK, Data: append(dst, levelDANE...)}
+		}
+	}
+	if !enforced {
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}
 	}
 	dst = AppendSecure(dst, a.Policy)

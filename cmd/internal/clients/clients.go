@@ -1,5 +1,5 @@
 // Package clients makes, of a configuration, what the daemon and its commands
-// ask the world with.
+// ask the world with, and how they answer.
 package clients
 
 import (

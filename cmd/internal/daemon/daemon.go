@@ -18,8 +18,8 @@ import (
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/event"
-	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
@@ -33,13 +33,17 @@ const shutdownGrace = time.Second
 type daemon struct {
 	logger   *slog.Logger
 	logging  *logging
+	dane     daneSwitch
 	store    *store.Store
 	resolver *resolver.Resolver
 	handler  *tlspolicy.Handler
 	servers  []*socketmap.Server
 	started  config.Config // what it started with
 
-	answerTimeout time.Duration // in force
+	// In force.
+	config   config.Config
+	clients  clients.Clients
+	settings resolver.Settings
 }
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
@@ -56,7 +60,7 @@ func Run(ctx context.Context, load func() (config.Config, error), stderr io.Writ
 	if err != nil {
 		return err
 	}
-	d, err := newDaemon(cfg, stderr)
+	d, err := newDaemon(ctx, cfg, stderr)
 	if err != nil {
 		return err
 	}
@@ -74,10 +78,14 @@ func Run(ctx context.Context, load func() (config.Config, error), stderr io.Writ
 		group.Go(func() error { return server.Serve(e) })
 	}
 	event.DaemonStarted.Log(d.logger, slog.String("listen", names(endpoints)))
+	ticker := time.NewTicker(daneInterval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-hangup:
-			d.reload(load)
+			d.reload(ctx, load)
+		case <-ticker.C:
+			d.followPostfix(ctx)
 		case <-ctx.Done():
 			d.shutdown()
 			return group.Wait()
@@ -85,28 +93,93 @@ func Run(ctx context.Context, load func() (config.Config, error), stderr io.Writ
 	}
 }
 
-func newDaemon(cfg config.Config, stderr io.Writer) (*daemon, error) {
+func newDaemon(ctx context.Context, cfg config.Config, stderr io.Writer) (*daemon, error) {
 	logging := newLogging(cfg.Log, stderr)
 	logger := slog.New(logging)
-	settings, err := settings(cfg, logger)
-	if err != nil {
+	d := &daemon{logger: logger, logging: logging, dane: daneSwitch{logger: logger}, started: cfg}
+	if err := d.adopt(ctx, cfg); err != nil {
 		return nil, err
 	}
-	st, err := openStore(cfg.Cache, logger)
-	if err != nil {
+	var err error
+	if d.store, err = openStore(cfg.Cache, logger); err != nil {
 		return nil, err
 	}
-	r := resolver.New(settings, st, logger)
-	return &daemon{
-		logger:   logger,
-		logging:  logging,
-		store:    st,
-		resolver: r,
-		handler:  tlspolicy.NewHandler(r, profile(cfg), logger),
-		started:  cfg,
+	d.resolver = resolver.New(d.settings, d.store, logger)
+	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), logger)
+	return d, nil
+}
 
-		answerTimeout: cfg.AnswerTimeout,
-	}, nil
+// adopt makes of cfg what is to be in force, or changes nothing.
+func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
+	c, err := clients.New(cfg, d.logger)
+	if err != nil {
+		return err
+	}
+	d.config, d.clients = cfg, c
+	d.settings = resolver.Settings{
+		TXT:             c.DNS,
+		MX:              c.DNS,
+		Policies:        c.Policies,
+		DANE:            d.checker(ctx),
+		AnswerTimeout:   cfg.AnswerTimeout,
+		RecheckWait:     cfg.RecheckWait,
+		Entries:         cfg.Cache.Entries,
+		NegativeEntries: cfg.Cache.NegativeEntries,
+		RefreshInterval: cfg.Refresh.Interval,
+		Idle:            cfg.Refresh.Idle,
+		Concurrency:     cfg.Refresh.Concurrency,
+	}
+	return nil
+}
+
+// checker looks DANE up, or is nil where that is not to be done.
+func (d *daemon) checker(ctx context.Context) resolver.DANEChecker {
+	if !d.dane.decide(ctx, d.config.DNS.DANE, d.clients) {
+		return nil
+	}
+	return dane.New(d.clients.DNS)
+}
+
+// followPostfix switches DANE on or off as this host's Postfix does.
+func (d *daemon) followPostfix(ctx context.Context) {
+	checker := d.checker(ctx)
+	if (checker == nil) != (d.settings.DANE == nil) {
+		d.settings.DANE = checker
+		d.resolver.Configure(d.settings)
+	}
+}
+
+// reload puts the configuration as it stands now in force, or tells why the old
+// one stays.
+func (d *daemon) reload(ctx context.Context, load func() (config.Config, error)) {
+	cfg, err := load()
+	if err == nil {
+		err = d.adopt(ctx, cfg)
+	}
+	if err != nil {
+		event.ConfigRefused.Log(d.logger, event.Reason(err))
+		return
+	}
+	d.logging.configure(cfg.Log)
+	d.resolver.Configure(d.settings)
+	d.handler.SetProfile(clients.Profile(cfg))
+	if keys := d.needRestart(cfg); len(keys) > 0 {
+		event.ConfigNeedsRestart.Log(d.logger, slog.Any("keys", keys))
+	} else {
+		event.ConfigReloaded.Log(d.logger)
+	}
+}
+
+// needRestart returns the keys that cfg sets otherwise than the daemon started
+// with.
+func (d *daemon) needRestart(cfg config.Config) (keys []string) {
+	if !reflect.DeepEqual(cfg.Listen, d.started.Listen) {
+		keys = append(keys, "listen")
+	}
+	if cfg.Cache.File != d.started.Cache.File {
+		keys = append(keys, "cache.file")
+	}
+	return keys
 }
 
 func openStore(cfg config.Cache, logger *slog.Logger) (*store.Store, error) {
@@ -128,100 +201,10 @@ func (d *daemon) close() {
 	}
 }
 
-// reload puts the configuration as it stands now in force, or tells why the old
-// one stays.
-func (d *daemon) reload(load func() (config.Config, error)) {
-	cfg, err := load()
-	if err == nil {
-		err = d.apply(cfg)
-	}
-	if err != nil {
-		event.ConfigRefused.Log(d.logger, event.Reason(err))
-		return
-	}
-	if keys := d.needRestart(cfg); len(keys) > 0 {
-		event.ConfigNeedsRestart.Log(d.logger, slog.Any("keys", keys))
-	} else {
-		event.ConfigReloaded.Log(d.logger)
-	}
-}
-
-// apply puts everything of cfg in force that does not take a restart.
-func (d *daemon) apply(cfg config.Config) error {
-	settings, err := settings(cfg, d.logger)
-	if err != nil {
-		return err
-	}
-	d.logging.configure(cfg.Log)
-	d.resolver.Configure(settings)
-	d.handler.SetProfile(profile(cfg))
-	d.answerTimeout = cfg.AnswerTimeout
-	return nil
-}
-
-// needRestart returns the keys that cfg sets otherwise than the daemon started
-// with.
-func (d *daemon) needRestart(cfg config.Config) (keys []string) {
-	if !reflect.DeepEqual(cfg.Listen, d.started.Listen) {
-		keys = append(keys, "listen")
-	}
-	if cfg.Cache.File != d.started.Cache.File {
-		keys = append(keys, "cache.file")
-	}
-	return keys
-}
-
-func settings(cfg config.Config, logger *slog.Logger) (resolver.Settings, error) {
-	c, err := clients.New(cfg, logger)
-	if err != nil {
-		return resolver.Settings{}, err
-	}
-	return resolver.Settings{
-		TXT:             c.DNS,
-		MX:              c.DNS,
-		Policies:        c.Policies,
-		AnswerTimeout:   cfg.AnswerTimeout,
-		RecheckWait:     cfg.RecheckWait,
-		Entries:         cfg.Cache.Entries,
-		NegativeEntries: cfg.Cache.NegativeEntries,
-		RefreshInterval: cfg.Refresh.Interval,
-		Idle:            cfg.Refresh.Idle,
-		Concurrency:     cfg.Refresh.Concurrency,
-	}, nil
-}
-
-// profile says in Postfix's terms how cfg wants lookups answered.
-func profile(cfg config.Config) tlspolicy.Profile {
-	p := tlspolicy.Profile{
-		Monitor:        cfg.Mode == config.ModeMonitor,
-		EnforceTesting: cfg.Testing == config.TestingEnforce,
-		Reporting:      make(map[string]bool, len(cfg.Maps)),
-		Overrides: tlspolicy.Overrides{
-			Exact: map[mtasts.Domain]socketmap.Reply{},
-			Below: map[mtasts.Domain]socketmap.Reply{},
-		},
-	}
-	for name, m := range cfg.Maps {
-		p.Reporting[name] = m.TLSRPT
-	}
-	for key, override := range cfg.Overrides {
-		reply := socketmap.Reply{Status: socketmap.OK, Data: []byte(override.Policy)}
-		if override.NotFound {
-			reply.Status = socketmap.NotFound
-		}
-		if key.Subdomains {
-			p.Overrides.Below[key.Domain] = reply
-		} else {
-			p.Overrides.Exact[key.Domain] = reply
-		}
-	}
-	return p
-}
-
 // shutdown answers what was asked and ends the servers.
 func (d *daemon) shutdown() {
 	event.DaemonStopping.Log(d.logger)
-	ctx, cancel := context.WithTimeoutCause(context.Background(), d.answerTimeout+shutdownGrace,
+	ctx, cancel := context.WithTimeoutCause(context.Background(), d.config.AnswerTimeout+shutdownGrace,
 		errors.New("their lookups took too long"))
 	defer cancel()
 	var group errgroup.Group

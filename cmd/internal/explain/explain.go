@@ -9,6 +9,7 @@ import (
 
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
@@ -35,6 +36,7 @@ type Report struct {
 	Policy    string   `json:"policy,omitempty"`
 	MXHosts   []MXHost `json:"mx_hosts,omitempty"`
 	MXProblem string   `json:"mx_problem,omitempty"`
+	DANE      string   `json:"dane"`
 	Problem   string   `json:"problem,omitempty"`
 	Verdict   Verdict  `json:"verdict"`
 	Postfix   string   `json:"postfix"`
@@ -46,26 +48,50 @@ type MXHost struct {
 	Matches bool   `json:"matches_policy"`
 }
 
+// Options are what a look depends on beside the domain.
+type Options struct {
+	// Profile is how Postfix is answered.
+	Profile tlspolicy.Profile
+	// NoDANE says why DANE is not looked up; nil where it is.
+	NoDANE error
+}
+
 // Look goes the way of a discovery for hop, with nothing cached.
-func Look(ctx context.Context, c clients.Clients, hop resolver.NextHop) *Report {
-	r := &Report{Domain: hop.Domain.String(), Verdict: CannotTell, Postfix: "NOTFOUND"}
+func Look(ctx context.Context, c clients.Clients, hop resolver.NextHop, o Options) *Report {
+	r := &Report{Domain: hop.Domain.String(), Verdict: CannotTell}
+	var answer resolver.Answer
 	policy, err := r.discover(ctx, c, hop.Domain)
 	if err != nil {
 		r.Problem = err.Error()
-		return r
+	} else {
+		answer.Policy = &policy
+		r.Verdict = HasPolicy
+		r.Mode = policy.Mode.String()
+		r.MaxAge = int64(policy.MaxAge.Seconds())
+		r.MX = policy.MX
+		r.Policy = policy.Text
+		if err := r.matchMX(ctx, c, hop, policy); err != nil {
+			r.MXProblem = err.Error()
+		}
 	}
-	r.Verdict = HasPolicy
-	r.Mode = policy.Mode.String()
-	r.MaxAge = int64(policy.MaxAge.Seconds())
-	r.MX = policy.MX
-	r.Policy = policy.Text
-	if policy.Mode == mtasts.ModeEnforce {
-		r.Postfix = string(tlspolicy.AppendSecure(nil, &policy))
-	}
-	if err := r.matchMX(ctx, c, hop, policy); err != nil {
-		r.MXProblem = err.Error()
-	}
+	answer.DANE, err = r.askDANE(ctx, c, hop, o)
+	r.Postfix = o.Profile.Tell(hop, answer, err)
 	return r
+}
+
+// askDANE finds out what goes before the policy.
+func (r *Report) askDANE(ctx context.Context, c clients.Clients, hop resolver.NextHop, o Options) (dane.Kind, error) {
+	if o.NoDANE != nil {
+		r.DANE = "not looked up: " + o.NoDANE.Error()
+		return dane.None, nil
+	}
+	verdict, err := dane.New(c.DNS).Check(ctx, hop.Domain, hop.MX, hop.Port)
+	if err != nil {
+		r.DANE = err.Error()
+		return dane.None, fmt.Errorf("%w: %w", resolver.ErrDANEUnknown, err)
+	}
+	r.DANE = verdict.Kind.String()
+	return verdict.Kind, nil
 }
 
 // discover goes from the record to the policy. Where it ends early, it sets the

@@ -40,6 +40,7 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Problem != "" {
 		row("Problem", "%s", printable(r.Problem))
 	}
+	row("DANE", "%s", printable(r.DANE))
 	row("Verdict", "%s", r.Verdict)
 	row("Postfix", "%s", r.Postfix)
 	return t.Flush()

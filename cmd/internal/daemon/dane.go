@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"mta-sts-daemon/cmd/internal/clients"
+	"mta-sts-daemon/cmd/internal/postconf"
+	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/event"
+)
+
+const (
+	// daneInterval is how often dns.dane: auto looks whether main.cf or the
+	// resolvers have changed.
+	daneInterval = 30 * time.Second
+	// probeTimeout bounds the question whether the resolver validates, which
+	// only the log waits for.
+	probeTimeout = 30 * time.Second
+)
+
+// daneSwitch decides whether DANE goes before STS on this host, and tells when
+// that changes.
+type daneSwitch struct {
+	logger   *slog.Logger
+	postconf postconf.Command
+	postfix  postconf.Settings // as last read
+	told     string            // the decision that the log has
+}
+
+// decide returns whether DANE is to be looked up.
+func (s *daneSwitch) decide(ctx context.Context, mode config.DANE, c clients.Clients) bool {
+	why := s.readPostfix(ctx, mode)
+	if why == nil {
+		why = c.DoesDANE(mode, s.postfix)
+	}
+	what := event.DANEOff
+	switch why {
+	case nil:
+		what = event.DANEOn
+	case clients.ErrADFromFar:
+		what = event.DANENotTrusted
+	}
+	if s.tell(what, why) && why == nil {
+		go s.probe(ctx, c.DNS)
+	}
+	return why == nil
+}
+
+// readPostfix brings the settings of this host's Postfix up to date where they
+// matter. A Postfix that cannot be asked any more is as it was.
+func (s *daneSwitch) readPostfix(ctx context.Context, mode config.DANE) error {
+	if mode != config.DANEAuto || !s.postfix.Changed() {
+		return nil
+	}
+	read, err := s.postconf.Settings(ctx)
+	if err == nil {
+		s.postfix = read
+		return nil
+	}
+	if s.postfix.ConfigDirectory != "" && !errors.Is(err, postconf.ErrNotFound) {
+		return nil
+	}
+	s.postfix = postconf.Settings{}
+	return fmt.Errorf("this host's Postfix settings cannot be read: %w", err)
+}
+
+// tell logs a decision that is news, and reports whether it was.
+func (s *daneSwitch) tell(what event.Event, reason error) bool {
+	var attrs []slog.Attr
+	decision := what.Define().ID
+	if reason != nil {
+		attrs = append(attrs, event.Reason(reason))
+		decision += reason.Error()
+	}
+	if decision == s.told {
+		return false
+	}
+	s.told = decision
+	what.Log(s.logger, attrs...)
+	return true
+}
+
+// probe tells whether the resolver validates. It changes nothing: each answer's
+// own AD bit decides.
+func (s *daneSwitch) probe(ctx context.Context, dns *dnsclient.Client) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	validates, err := dns.Validates(ctx)
+	switch {
+	case err != nil:
+		s.logger.Debug("Whether the resolver validates is not known", event.Reason(err))
+	case validates:
+		event.ResolverValidates.Log(s.logger)
+	default:
+		event.ResolverNotValidating.Log(s.logger)
+	}
+}

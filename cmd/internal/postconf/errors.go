@@ -1,0 +1,55 @@
+package postconf
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrNotFound: there is no postconf, so most likely no Postfix on this
+	// host. The caller does without its settings; that is no fault.
+	ErrNotFound = errors.New("no postconf(1) on this host")
+	// ErrTimeout: postconf hangs and was ended. The caller goes on without the
+	// settings, or with the last ones, and tells the operator.
+	ErrTimeout = errors.New("postconf hangs")
+	// ErrOutput: what came is not what postconf prints. The caller goes on as
+	// for ErrTimeout; another program may have the name.
+	ErrOutput = errors.New("postconf printed something else than parameters")
+)
+
+// ExitError says that postconf failed, most often because main.cf cannot be
+// read or is broken; what it said names the file. The caller goes on as for
+// ErrTimeout.
+type ExitError struct {
+	Path   string // of the program
+	Status string // "exit status 1"
+	Said   string // the last line on its standard error, quoted and bounded
+}
+
+func (e *ExitError) Error() string {
+	if e.Said == "" {
+		return fmt.Sprintf("%s: %s", e.Path, e.Status)
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Path, e.Status, e.Said)
+}
+
+// maxQuoted bounds what a message repeats of postconf's words.
+const maxQuoted = 200
+
+// quote makes a line printable ASCII.
+func quote(line string) string {
+	line = strings.TrimSpace(line)
+	if len(line) > maxQuoted {
+		return fmt.Sprintf("%+q...", line[:maxQuoted])
+	}
+	return fmt.Sprintf("%+q", line)
+}
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return ""
+	}
+	return quote(text[strings.LastIndexByte(text, '\n')+1:])
+}

@@ -1,0 +1,23 @@
+package postconf
+
+import "bytes"
+
+// maxOutput bounds what is taken of either output, in bytes.
+const maxOutput = 64 << 10
+
+// output keeps what a program prints, up to maxOutput. Past that a write fails,
+// which ends the program.
+type output struct {
+	buf  bytes.Buffer
+	full bool
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if o.buf.Len()+len(p) > maxOutput {
+		o.full = true
+		return 0, bytes.ErrTooLarge
+	}
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string { return o.buf.String() }

@@ -1,0 +1,142 @@
+package dane
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+const (
+	// maxHosts bounds how many MX hosts are looked at, most preferred first;
+	// those behind them do not count. Postfix tries five addresses at most.
+	maxHosts = 20
+	// concurrency bounds how many MX hosts are looked at at once.
+	concurrency = 4
+	// timeLimit bounds one check. Hosts not done by then could not be asked.
+	timeLimit = 30 * time.Second
+)
+
+// Checker checks next hops. It caches nothing and is safe for concurrent use.
+type Checker struct{ dns DNS }
+
+// New returns a Checker that asks dns.
+func New(dns DNS) *Checker { return &Checker{dns} }
+
+// Check finds out what DANE says of mail to host at port: to its MX hosts where
+// mx is true, else to host itself. Port 0 is one that is not known, for which
+// there can be no TLSA record.
+//
+// An error means that it cannot be known now: the MX records, or without mx the
+// host's own addresses, could not be had, or ctx ended before all was known.
+func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (Verdict, error) {
+	if port == 0 {
+		return Verdict{Kind: None, TTL: MaxTTL}, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, timeLimit)
+	defer cancel()
+	var v Verdict
+	var err error
+	if mx {
+		v, err = c.domain(limited, host.String(), port)
+	} else {
+		v, err = c.smartHost(limited, host.String(), port)
+	}
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("DANE of %v: %w", host, context.Cause(ctx)) // hosts may only seem to be out of reach
+	}
+	if err != nil {
+		return Verdict{}, err
+	}
+	return v, nil
+}
+
+// domain checks the MX hosts of a domain. Where DNSSEC does not vouch for the
+// MX records, it cannot vouch for where the mail goes (RFC 7672 section 2.2.1).
+func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict, error) {
+	answer, err := c.dns.MX(ctx, name)
+	if err != nil {
+		return Verdict{}, err
+	}
+	life := answer.TTL
+	if !answer.Authenticated {
+		return verdict(None, life), nil
+	}
+	hosts := mailHosts(name, answer.Records)
+	findings := make([]finding, len(hosts))
+	var group errgroup.Group
+	group.SetLimit(concurrency)
+	for i, host := range hosts {
+		group.Go(func() error {
+			findings[i] = c.host(ctx, host, port)
+			return nil
+		})
+	}
+	group.Wait() // no finding is an error
+	return conclude(life, findings), nil
+}
+
+// smartHost checks a next hop that is the mail host itself.
+func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verdict, error) {
+	h, err := c.dns.Host(ctx, name)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)}), nil
+}
+
+// mailHosts are the hosts that take a domain's mail: its MX hosts, without MX
+// records the name itself (RFC 5321 section 5.1), and none where the only one
+// is the null MX (RFC 7505).
+func mailHosts(name string, records []dnsclient.MX) []string {
+	if len(records) == 0 {
+		return []string{name}
+	}
+	var hosts []string
+	for _, mx := range records {
+		if mx.Host != "" && !slices.Contains(hosts, mx.Host) {
+			hosts = append(hosts, mx.Host)
+		}
+		if len(hosts) == maxHosts {
+			break
+		}
+	}
+	return hosts
+}
+
+// conclude makes a verdict of what was found at the mail hosts; life is the
+// least TTL before that.
+func conclude(life time.Duration, findings []finding) Verdict {
+	var hosts int
+	var count [lastState + 1]int
+	for _, f := range findings {
+		count[f.state]++
+		if f.state != noAddress {
+			hosts++
+		}
+		life = min(life, f.ttl)
+	}
+	kind := None
+	switch {
+	case hosts > 0 && count[usable] == hosts:
+		kind = Full
+	case count[usable] > 0:
+		kind = Partial
+	case count[unreachable] > 0:
+		kind = Unknown
+	case count[unusable] > 0:
+		kind = Unusable
+	}
+	return verdict(kind, life)
+}
+
+// verdict keeps life within its bounds; an absence of which the DNS does not say
+// how long it holds has 0.
+func verdict(k Kind, life time.Duration) Verdict {
+	return Verdict{Kind: k, TTL: min(max(life, MinTTL), MaxTTL)}
+}

@@ -1,0 +1,104 @@
+package dane
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"mta-sts-daemon/resolver/dnsclient"
+)
+
+// state is what was found at one mail host.
+type state uint8
+
+const (
+	noAddress   state = iota // no mail can go there
+	noTLSA                   // no authenticated TLSA records
+	unusable                 // authenticated TLSA records, none of which can be used
+	usable                   // at least one that can
+	unreachable              // the DNS could not say
+	lastState   = unreachable
+)
+
+// finding is the state of one mail host and the least TTL of the answers that
+// say so.
+type finding struct {
+	state state
+	ttl   time.Duration
+}
+
+// failed is the finding where a question could not be answered.
+func failed() finding { return finding{unreachable, MinTTL} }
+
+// host looks at one MX host.
+func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
+	h, err := c.dns.Host(ctx, name)
+	if err != nil {
+		return failed()
+	}
+	return c.addressed(ctx, name, h, port)
+}
+
+// addressed looks at a mail host whose addresses are h. The names that its TLSA
+// records may be under are asked one after the other; the next one counts only
+// where there are none under the one before, not where that cannot be known
+// (RFC 7672 section 2.2.3, RFC 7671 section 7).
+func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, port uint16) finding {
+	f := finding{noTLSA, h.TTL}
+	if len(h.Records) == 0 {
+		f.state = noAddress
+		return f
+	}
+	bases := []string{h.Canonical}
+	switch aliased := h.Canonical != name; {
+	case h.Authenticated && aliased:
+		bases = append(bases, name)
+	case !h.Authenticated && !aliased:
+		return f
+	case !h.Authenticated:
+		// The chain leaves signed ground somewhere. Where its first step is
+		// still on it, the name itself may have TLSA records (section 2.1.3),
+		// as Postfix does it. Its TTL is part of h's.
+		alias, err := c.dns.CNAME(ctx, name)
+		if err != nil || len(alias.Records) == 0 { // it was there a moment ago
+			return failed()
+		}
+		if !alias.Authenticated {
+			return f
+		}
+		bases = []string{name}
+	}
+	for _, base := range bases {
+		answer, err := c.tlsa(ctx, base, port)
+		if err != nil {
+			return failed()
+		}
+		f.ttl = min(f.ttl, answer.TTL)
+		switch {
+		case len(answer.Records) == 0 || !answer.Authenticated:
+		case slices.ContainsFunc(answer.Records, canUse):
+			f.state = usable
+			return f
+		default:
+			f.state = unusable
+			return f
+		}
+	}
+	return f
+}
+
+// maxNameLen is the length of the longest name, in octets without the root dot
+// (RFC 1035 section 2.3.4).
+const maxNameLen = 253
+
+// tlsa asks for the TLSA records of the server at base and port (RFC 6698
+// section 3). Where the base domain leaves no room for the labels before it,
+// there can be none.
+func (c *Checker) tlsa(ctx context.Context, base string, port uint16) (dnsclient.Answer[dnsclient.TLSA], error) {
+	name := fmt.Sprintf("_%d._tcp.%s", port, base)
+	if len(name) > maxNameLen {
+		return dnsclient.Answer[dnsclient.TLSA]{TTL: MaxTTL, HasTTL: true}, nil
+	}
+	return c.dns.TLSA(ctx, name)
+}

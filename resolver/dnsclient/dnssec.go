@@ -1,0 +1,82 @@
+package dnsclient
+
+import (
+	"context"
+	"encoding/hex"
+	"net/netip"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// TLSA is one record that says what a TLS server's certificate must look like
+// (RFC 6698 section 2.1). Nothing in it has been checked; one too short for its
+// fields has 0 in their place and no Data.
+type TLSA struct {
+	Usage, Selector, MatchingType uint8
+	Data                          []byte
+}
+
+// TLSA asks for the TLSA records of name, such as _25._tcp.mx.example.com.
+// Errors are *Error.
+func (c *Client) TLSA(ctx context.Context, name string) (Answer[TLSA], error) {
+	return lookup(ctx, c, name, dns.TypeTLSA, tlsaRecord)
+}
+
+// CNAME asks for the CNAME record of name itself, whose target is in lower case
+// without the last dot. Errors are *Error.
+func (c *Client) CNAME(ctx context.Context, name string) (Answer[string], error) {
+	return lookup(ctx, c, name, dns.TypeCNAME, func(rr *dns.CNAME) string { return canonical(rr.Target) })
+}
+
+// Host is what the DNS says of a mail host.
+type Host struct {
+	// Answer holds the addresses. Where there are any, an absence beside them
+	// has no say in whether they are authenticated.
+	Answer[netip.Addr]
+	// Canonical is the name that owns the addresses, in lower case without the
+	// last dot: where the chain of CNAME records ended. Without one it is the
+	// name asked for.
+	Canonical string
+}
+
+// Host asks for the IPv4 and IPv6 addresses of name, as Addresses does, and for
+// the name that owns them. Errors are *Error.
+func (c *Client) Host(ctx context.Context, name string) (Host, error) {
+	v4, v6, err4, err6 := c.bothFamilies(ctx, name)
+	a, err := eitherFamily(v4.Answer, v6.Answer, err4, err6)
+	if err != nil {
+		return Host{}, err
+	}
+	h := Host{Answer: a, Canonical: v4.end}
+	switch {
+	case len(v4.Records) == 0 && len(v6.Records) > 0:
+		h.Authenticated, h.Canonical = v6.Authenticated, v6.end
+	case len(v6.Records) == 0 && len(v4.Records) > 0:
+		h.Authenticated = v4.Authenticated
+	}
+	return h, nil
+}
+
+// Validates asks for the SOA record of the root, which is signed, and reports
+// whether the answer is authenticated: whether the resolver validates at all.
+// Errors are *Error.
+func (c *Client) Validates(ctx context.Context) (bool, error) {
+	f, err := c.find(ctx, ".", dns.TypeSOA)
+	if err != nil {
+		return false, err
+	}
+	return f.authenticated, nil
+}
+
+// wantsDNSSEC tells for which questions the DO bit is set (RFC 3225): all but
+// TXT, whose answers are not used for DANE and need not grow by signatures.
+func wantsDNSSEC(qtype uint16) bool { return qtype != dns.TypeTXT }
+
+func tlsaRecord(rr *dns.TLSA) TLSA {
+	data, _ := hex.DecodeString(rr.Certificate) // the DNS library's own coding of the octets
+	return TLSA{Usage: rr.Usage, Selector: rr.Selector, MatchingType: rr.MatchingType, Data: data}
+}
+
+// canonical is a name as this package's answers have it.
+func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

@@ -1,0 +1,149 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// DANEChecker asks the DNS what DANE says of a next hop. An error means that it
+// cannot be known now.
+type DANEChecker interface {
+	Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (dane.Verdict, error)
+}
+
+// ErrDANEUnknown means that the domain may have DANE and nobody can tell now, so
+// that no answer is safe: whoever asks must try again later.
+var ErrDANEUnknown = errors.New("what DANE says cannot be known now")
+
+const (
+	// daneTimeout bounds one check in all.
+	daneTimeout = time.Minute
+	// verdictHold is how long past its end a verdict holds while there is no
+	// newer one to be had.
+	verdictHold = 24 * time.Hour
+)
+
+// renewAfter is when in its life a verdict is looked up anew: at 80 %.
+func renewAfter(life time.Duration) time.Duration { return life * 8 / 10 }
+
+// verdict is what DANE says of a next hop, in memory.
+type verdict struct {
+	kind  dane.Kind
+	until moment
+	renew instant // when it is to be looked up anew
+}
+
+// claimRenewal reports whether the caller is to look the verdict up anew. The
+// claim lapses after dnsRetry.
+func (v *verdict) claimRenewal(now moment) bool {
+	due := v.renew.get()
+	return due <= now && v.renew.v.CompareAndSwap(int64(due), int64(now.add(dnsRetry)))
+}
+
+// cachedDANE says what memory knows. Where that gets old, it is looked up anew
+// behind the answer.
+func (r *Resolver) cachedDANE(hop NextHop, now moment) (kind dane.Kind, ok bool) {
+	if !r.asksDANE(hop) {
+		return dane.None, true
+	}
+	v, ok := r.cache.verdicts.Get(hop)
+	if !ok || now >= v.until {
+		return dane.None, false
+	}
+	if v.claimRenewal(now) {
+		r.flyDANE(hop, true)
+	}
+	return v.kind, true
+}
+
+// asksDANE is false for a port that only this host's services(5) could tell:
+// the TLSA records' name cannot be known.
+func (r *Resolver) asksDANE(hop NextHop) bool {
+	return hop.Port != 0 && r.settings.Load().DANE != nil
+}
+
+// askDANE begins to find out what Cached did not know; the function that it
+// returns waits for that. An old verdict is waited for by one lookup alone.
+func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
+	now := r.clock.now()
+	if kind, ok := r.cachedDANE(hop, now); ok {
+		return func(context.Context) (dane.Kind, error) { return kind, nil }
+	}
+	s := r.settings.Load()
+	limit := s.AnswerTimeout
+	r.cache.known(hop.Domain, now) // with it comes what was stored of DANE
+	old, _ := r.cache.verdicts.Get(hop)
+	if old != nil && now >= old.until.add(verdictHold) {
+		old = nil
+	}
+	if old != nil {
+		if !old.claimRenewal(now) {
+			return func(context.Context) (dane.Kind, error) { return old.kind, nil }
+		}
+		limit = s.RecheckWait
+	}
+	deadline, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("no answer within %v", limit))
+	result := r.flyDANE(hop, old != nil)
+	return func(ctx context.Context) (dane.Kind, error) {
+		defer cancel()
+		var err error
+		select {
+		case res := <-result:
+			if res.Err == nil {
+				return res.Val.(*verdict).kind, nil
+			}
+			err = res.Err
+		case <-deadline.Done():
+			err = context.Cause(deadline)
+		case <-ctx.Done():
+			return dane.None, context.Cause(ctx)
+		}
+		if old != nil {
+			return old.kind, nil
+		}
+		return dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err)
+	}
+}
+
+// flyDANE joins the check of a next hop or starts it.
+func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan result {
+	key := fmt.Sprintf("%v %v %d", hop.Domain, hop.MX, hop.Port)
+	return r.checks.DoChan(key, func() (any, error) {
+		if !r.begin() {
+			return nil, errClosed
+		}
+		defer r.underway.Done()
+		return r.checkDANE(hop, renewing)
+	})
+}
+
+var errClosed = errors.New("the daemon is stopping")
+
+// checkDANE finds a verdict and files it.
+func (r *Resolver) checkDANE(hop NextHop, renewing bool) (*verdict, error) {
+	if v, ok := r.cache.verdicts.Get(hop); ok && !renewing && r.clock.now() < v.until {
+		return v, nil // the check that would have served this lookup has just ended
+	}
+	checker := r.settings.Load().DANE
+	if checker == nil {
+		return &verdict{kind: dane.None}, nil // switched off meanwhile
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, daneTimeout)
+	defer cancel()
+	found, err := checker.Check(ctx, hop.Domain, hop.MX, hop.Port)
+	if err != nil {
+		r.logger.Debug("DANE not known", event.Domain(hop.Domain.String()), event.Reason(err))
+		return nil, err
+	}
+	now := r.clock.now()
+	v := &verdict{kind: found.Kind, until: now.add(found.TTL)}
+	v.renew.set(now.add(renewAfter(found.TTL)))
+	r.cache.keepVerdict(hop, v)
+	return v, nil
+}

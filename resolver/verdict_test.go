@@ -1,0 +1,186 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+// checker is DANE for every next hop of a test.
+type checker struct {
+	verdict dane.Verdict
+	err     error
+	delay   time.Duration
+	checks  atomic.Int32
+}
+
+func (c *checker) Check(ctx context.Context, _ mtasts.Domain, _ bool, _ uint16) (dane.Verdict, error) {
+	c.checks.Add(1)
+	if err := sleep(ctx, c.delay); err != nil {
+		return dane.Verdict{}, err
+	}
+	return c.verdict, c.err
+}
+
+// resolverWithDANE is resolverWith, and c speaks for DANE.
+func (w *world) resolverWithDANE(st *store.Store, c *checker) *Resolver {
+	r := w.resolverWith(st)
+	s := *r.settings.Load()
+	s.DANE = c
+	r.Configure(s)
+	return r
+}
+
+// lookUpDANE does what a handler does; an error stands as itself.
+func lookUpDANE(t *testing.T, r *Resolver, h NextHop) (kind dane.Kind, took time.Duration, err error) {
+	t.Helper()
+	start := time.Now()
+	a, ok := r.Cached(h)
+	if !ok {
+		a, err = r.Resolve(t.Context(), h)
+	}
+	return a.DANE, time.Since(start), err
+}
+
+func expectDANE(t *testing.T, r *Resolver, domain string, want dane.Kind, wantTook time.Duration) {
+	t.Helper()
+	kind, took, err := lookUpDANE(t, r, hop(t, domain))
+	if err != nil || kind != want || took != wantTook {
+		t.Errorf("%s: %v after %v, %v; want %v after %v", domain, kind, took, err, want, wantTook)
+	}
+}
+
+// The check runs beside the discovery, and once however many ask.
+func TestDANEBesideDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 3 * time.Second})
+		c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}, delay: 4 * time.Second}
+		r := w.resolverWithDANE(store.OpenMemory(), c)
+		for range 50 {
+			go expectDANE(t, r, "a.example", dane.Full, 4*time.Second)
+		}
+		time.Sleep(time.Minute)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		if n := c.checks.Load(); n != 1 {
+			t.Errorf("%d checks, want 1", n)
+		}
+		w.expectAsked("a.example", 1, 1)
+		expect(t, r, "a.example", "enforce/1")
+	})
+}
+
+// STS is cached by domain, DANE by next hop.
+func TestDANEByNextHop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := &checker{verdict: dane.Verdict{Kind: dane.None, TTL: time.Hour}}
+		r := w.resolverWithDANE(store.OpenMemory(), c)
+		d := hop(t, "a.example").Domain
+		for range 2 {
+			for _, h := range []NextHop{{d, true, 25}, {d, true, 587}, {d, false, 25}, {d, false, 587}} {
+				if _, _, err := lookUpDANE(t, r, h); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if n := c.checks.Load(); n != 4 {
+			t.Errorf("%d checks, want 4", n)
+		}
+		w.expectAsked("a.example", 1, 0)
+		if _, _, err := lookUpDANE(t, r, NextHop{d, true, 0}); err != nil || c.checks.Load() != 4 {
+			t.Errorf("a port that is not known: %v, %d checks", err, c.checks.Load())
+		}
+	})
+}
+
+func TestDANECannotBeKnown(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		c    *checker
+		took time.Duration
+	}{
+		{"fails", &checker{err: errServfail, delay: time.Second}, time.Second},
+		{"takes too long", &checker{delay: 20 * time.Second, verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}, 8 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				r := w.resolverWithDANE(store.OpenMemory(), tc.c)
+				_, took, err := lookUpDANE(t, r, hop(t, "a.example"))
+				if !errors.Is(err, ErrDANEUnknown) || took != tc.took {
+					t.Errorf("%v after %v", err, took)
+				}
+				time.Sleep(20 * time.Second) // the check that goes on behind is found by the next lookup
+				if tc.c.err == nil {
+					expectDANE(t, r, "a.example", dane.Full, 0)
+				}
+			})
+		})
+	}
+}
+
+func TestVerdictIsRenewedAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: 10 * time.Minute}}
+		r := w.resolverWithDANE(store.OpenMemory(), c)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		c.delay, c.verdict.Kind = 5*time.Second, dane.None
+		time.Sleep(8*time.Minute - time.Second)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		if n := c.checks.Load(); n != 1 {
+			t.Errorf("%d checks before 80 %% of its life", n)
+		}
+		time.Sleep(time.Second)
+		for range 5 {
+			expectDANE(t, r, "a.example", dane.Full, 0) // the check goes on behind
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		expectDANE(t, r, "a.example", dane.None, 0)
+		if n := c.checks.Load(); n != 2 {
+			t.Errorf("%d checks, want 2", n)
+		}
+	})
+}
+
+// When it is due and cannot be looked up, the last verdict holds for a day.
+func TestVerdictIsHeldOverAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "8640000"))
+		c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+		st := store.OpenMemory()
+		r := w.resolverWithDANE(st, c)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+
+		c.err, c.delay = errServfail, 5*time.Second
+		time.Sleep(2 * time.Hour)
+		expectDANE(t, r, "a.example", dane.Full, 500*time.Millisecond) // recheck_wait
+		expectDANE(t, r, "a.example", dane.Full, 0)                    // the others do not wait
+
+		// The next process knows it too, from the policy's entry.
+		r.Close()
+		r = w.resolverWithDANE(st, c)
+		expectDANE(t, r, "a.example", dane.Full, 500*time.Millisecond)
+
+		time.Sleep(22*time.Hour + 59*time.Minute)
+		expectDANE(t, r, "a.example", dane.Full, 500*time.Millisecond)
+		time.Sleep(2 * time.Minute)
+		if _, took, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) {
+			t.Errorf("a day after its end: %v after %v", err, took)
+		}
+		c.err = nil
+		expectDANE(t, r, "a.example", dane.Full, 5*time.Second)
+	})
+}
