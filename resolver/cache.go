@@ -177,10 +177,25 @@ func (c *cache) forget(d mtasts.Domain) {
 func (c *cache) keepAbsence(d mtasts.Domain, a absence) { c.absences.Add(d, a) }
 
 // flush writes down what only memory knows.
-func (c *cache) flush() {
+func (c *cache) flush() { c.writeAll(c.hasNews) }
+
+// rewrite writes down everything that memory knows, for a store that lost it.
+func (c *cache) rewrite() { c.writeAll(func(*entry) bool { return true }) }
+
+// flushStep is how many entries are written before the disk is waited for: what
+// waits is in memory twice.
+const flushStep = 1000
+
+func (c *cache) writeAll(wanted func(*entry) bool) {
+	written := 0
 	for _, d := range c.policies.Keys() {
-		if e, ok := c.policies.Peek(d); ok && c.hasNews(e) {
-			c.update(d, e)
+		e, ok := c.policies.Peek(d)
+		if !ok || !wanted(e) {
+			continue
+		}
+		c.update(d, e)
+		if written++; written%flushStep == 0 {
+			c.store.Flush() // where it fails, the store tells
 		}
 	}
 }

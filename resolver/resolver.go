@@ -84,6 +84,7 @@ func New(s Settings, st *store.Store, logger *slog.Logger) *Resolver {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	scheduler := refresh.NewScheduler(dueInStore{r}, func() int { return r.settings.Load().Concurrency })
 	r.underway.Go(func() { scheduler.Run(r.ctx) })
+	r.underway.Go(r.followStore)
 	return r
 }
 
@@ -102,6 +103,18 @@ func (r *Resolver) Close() {
 	r.mu.Unlock()
 	r.underway.Wait()
 	r.cache.flush()
+}
+
+// followStore gives a store that lost its file what memory knows.
+func (r *Resolver) followStore() {
+	for {
+		select {
+		case <-r.cache.store.Renewed():
+			r.cache.rewrite()
+		case <-r.ctx.Done():
+			return
+		}
+	}
 }
 
 // begin counts a discovery in, unless the Resolver is closed.

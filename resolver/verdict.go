@@ -11,8 +11,8 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// DANEChecker asks the DNS what DANE says of a next hop. An error means that it
-// cannot be known now.
+// DANEChecker asks the DNS what DANE says of a next hop, within a time limit of
+// its own. An error means that it cannot be known now.
 type DANEChecker interface {
 	Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (dane.Verdict, error)
 }
@@ -21,13 +21,9 @@ type DANEChecker interface {
 // that no answer is safe: whoever asks must try again later.
 var ErrDANEUnknown = errors.New("what DANE says cannot be known now")
 
-const (
-	// daneTimeout bounds one check in all.
-	daneTimeout = time.Minute
-	// verdictHold is how long past its end a verdict holds while there is no
-	// newer one to be had.
-	verdictHold = 24 * time.Hour
-)
+// verdictHold is how long past its end a verdict holds while there is no newer
+// one to be had.
+const verdictHold = 24 * time.Hour
 
 // renewAfter is when in its life a verdict is looked up anew: at 80 %.
 func renewAfter(life time.Duration) time.Duration { return life * 8 / 10 }
@@ -134,9 +130,7 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (*verdict, error) {
 	if checker == nil {
 		return &verdict{kind: dane.None}, nil // switched off meanwhile
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, daneTimeout)
-	defer cancel()
-	found, err := checker.Check(ctx, hop.Domain, hop.MX, hop.Port)
+	found, err := checker.Check(r.ctx, hop.Domain, hop.MX, hop.Port)
 	if err != nil {
 		r.logger.Debug("DANE not known", event.Domain(hop.Domain.String()), event.Reason(err))
 		return nil, err

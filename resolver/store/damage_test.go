@@ -167,6 +167,11 @@ func TestDamageWhileInUse(t *testing.T) {
 				use(s)
 				flush(t, s)
 				want(t, s, fresh)
+				select {
+				case <-s.Renewed():
+				default:
+					t.Error("nobody was told that the file was begun anew")
+				}
 				closeStore(t, s)
 				log.want(t, event.StoreDamaged)
 

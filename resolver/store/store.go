@@ -28,6 +28,7 @@ type Store struct {
 	repair  atomic.Bool       // the writer must look for damaged entries
 	wake    chan struct{}     // tells the writer that there is work
 	flushes chan chan<- error // asks the writer to write now
+	renewed chan struct{}     // tells of a file begun anew
 	quit    chan struct{}     // closed by Close
 	done    chan struct{}     // closed when the writer has ended
 	checks  sync.WaitGroup    // of the checks of files just opened
@@ -72,6 +73,7 @@ func newStore(path string, logger *slog.Logger) *Store {
 		pending: pending{changes: map[mtasts.Domain]*change{}},
 		wake:    make(chan struct{}, 1),
 		flushes: make(chan chan<- error),
+		renewed: make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -122,6 +124,11 @@ func (s *Store) change(d mtasts.Domain, c *change) {
 	s.mu.Unlock()
 	s.wakeWriter()
 }
+
+// Renewed tells that the file was found damaged while it was in use and has been
+// begun anew. Of what was in it, only what waited to be written is in the new
+// one: whoever knows more should Put it again.
+func (s *Store) Renewed() <-chan struct{} { return s.renewed }
 
 // Flush returns once everything put so far is on disk, or with the reason why
 // it is not.

@@ -15,8 +15,8 @@ const (
 	// which costs the disk two synchronous writes however many they are.
 	commitInterval = 200 * time.Millisecond
 	// maxBatch bounds a transaction, which holds every page that it touches in
-	// memory.
-	maxBatch = 10_000
+	// memory: in a large file, one for each entry.
+	maxBatch = 1_000
 
 	minRetry = time.Second
 	maxRetry = time.Minute
@@ -126,8 +126,18 @@ func (w *writer) open() error {
 		return err
 	}
 	w.use(f)
+	if spoiled != nil {
+		w.tellRenewed()
+	}
 	w.checks.Go(func() { w.check(f) })
 	return f.unwritable
+}
+
+func (w *writer) tellRenewed() {
+	select {
+	case w.renewed <- struct{}{}:
+	default: // it has been told already
+	}
 }
 
 func (w *writer) use(f *file) {

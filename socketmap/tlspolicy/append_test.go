@@ -135,6 +135,8 @@ func FuzzAppend(f *testing.F) {
 
 // dialect is all that a reply can be. Printable ASCII without braces stands for
 // a policy's line.
-var dialect = regexp.MustCompile(`^secure match=\.?[a-z0-9-][a-z0-9.:-]*[a-z0-9] servername=hostname` +
-	`( policy_type=sts policy_domain=example\.com( mx_host_pattern=(\*\.)?[a-z0-9][a-z0-9.-]*[a-z0-9])+` +
+var dialect = regexp.MustCompile(`^secure match=\.?` + hostName + `(:\.?` + hostName + `)* servername=hostname` +
+	`( policy_type=sts policy_domain=example\.com( mx_host_pattern=(\*\.)?` + hostName + `)+` +
 	`( \{ policy_string = [!-z|~][ -z|~]* \})*)?$`)
+
+const hostName = `[a-z0-9]([a-z0-9.-]*[a-z0-9])?`
