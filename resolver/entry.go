@@ -110,8 +110,9 @@ func (c *cache) fromStore(s store.Entry, now moment) *entry {
 	e.used.set(min(c.clock.moment(s.Used), now))
 	e.refresh.set(never)
 	if s.Policy.Mode != mtasts.ModeNone {
-		// Where Next is the removal, the policy was left alone.
-		after := refresh.After(c.settings.Load().RefreshInterval, s.Policy.MaxAge, 0.5)
+		// Where Next is the removal, the policy was left alone; it is due no
+		// later than chance would have had it.
+		after := refresh.After(c.settings.Load().RefreshInterval, s.Policy.MaxAge, 1)
 		e.refresh.set(min(c.clock.moment(s.Next), began.add(after)))
 	}
 	if s.FailedID != "" {

@@ -171,3 +171,25 @@ func TestStoreWrittenByAWrongClock(t *testing.T) {
 		})
 	}
 }
+
+// What was learned of a record is written down at the end, not per lookup.
+func TestCloseWritesWhatOnlyMemoryKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		st := store.OpenMemory()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolverWith(st)
+		expect(t, r, "a.example", "enforce/1")
+		d := hop(t, "a.example").Domain
+		before, _ := st.Get(d)
+		time.Sleep(2 * time.Hour)
+		expect(t, r, "a.example", "enforce/1")
+		if now, _ := st.Get(d); !now.Recheck.Equal(before.Recheck) || !now.Used.Equal(before.Used) {
+			t.Errorf("a lookup wrote %+v in place of %+v", now, before)
+		}
+		r.Close()
+		if now, _ := st.Get(d); !now.Recheck.After(time.Now()) || now.Used.Before(before.Used.Add(time.Hour)) {
+			t.Errorf("written down: recheck %v, used %v", now.Recheck, now.Used)
+		}
+	})
+}
