@@ -40,6 +40,9 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) Answer {
 	}
 
 	record, life, err := lookUpRecord(r.ctx, s.TXT, d)
+	if r.ctx.Err() != nil {
+		return r.stopped(known)
+	}
 	lost := err != nil
 	now := r.clock.now()
 	next := now.add(life)
@@ -64,11 +67,23 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) Answer {
 	}
 
 	policy, err := fetchPolicy(r.ctx, s.Policies, d)
+	if r.ctx.Err() != nil {
+		return r.stopped(known)
+	}
 	if err != nil {
 		now := r.clock.now()
 		return r.withoutPolicy(d, known, r.cache.trouble(d).failedAgain(record.ID, now), next, err)
 	}
 	return r.withPolicy(d, known, policy, record.ID, next, lost)
+}
+
+// stopped answers for a discovery that Close has cut short: what failed says
+// nothing of the domain.
+func (r *Resolver) stopped(known *entry) Answer {
+	if known == nil {
+		return Answer{Source: FromDiscovery}
+	}
+	return r.answer(known, FromMemory)
 }
 
 // errTriedLately is what a discovery says of a policy id that it must not try
@@ -102,6 +117,7 @@ func fetchPolicy(ctx context.Context, source PolicySource, d mtasts.Domain) (mta
 // noRecord files that a domain without a live policy has no record, or none
 // that can be had, until then.
 func (r *Resolver) noRecord(d mtasts.Domain, until moment, err error) Answer {
+	r.tellExpired(d, err)
 	r.cache.keepAbsence(d, absence{until: until})
 	r.logger.Debug("No record", event.Domain(d.String()), event.Reason(err))
 	return Answer{Source: FromDiscovery}
@@ -124,6 +140,7 @@ func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next
 		if r.cache.trouble(d) == nil {
 			event.PolicyUnavailable.Log(r.logger, event.Domain(d.String()), event.ID(t.id), event.Reason(err))
 		}
+		r.tellExpired(d, err)
 		r.cache.keepAbsence(d, absence{until: next, trouble: t})
 		return Answer{Source: FromDiscovery}
 	}

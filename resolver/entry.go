@@ -25,6 +25,8 @@ type entry struct {
 	followUps int
 	// trouble is why the policy cannot be renewed; nil while it can.
 	trouble atomic.Pointer[trouble]
+	// toldExpired is set once the log has that it ended without a successor.
+	toldExpired atomic.Bool
 
 	// What the store knows of these, to write only news.
 	storedRecheck, storedUsed, storedNext instant

@@ -19,8 +19,12 @@ func TestPolicyLivesForItsMaxAge(t *testing.T) {
 		w.setHost("a.example", hostAnswer{err: errRefused})
 		time.Sleep(10*day - time.Nanosecond)
 		expect(t, r, "a.example", "enforce/1")
+		w.expectLogged("Policy expired", 0)
 		time.Sleep(time.Nanosecond)
 		expect(t, r, "a.example", "-")
+		time.Sleep(time.Hour)
+		expect(t, r, "a.example", "-")
+		w.expectLogged("Policy expired", 1)
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mta-sts-daemon/resolver/store"
 )
 
 func TestFirstLookup(t *testing.T) {
@@ -118,6 +120,38 @@ func TestCloseEndsDiscoveries(t *testing.T) {
 		expect(t, r, "b.example", "-")
 		w.expectAsked("b.example", 0, 0)
 	})
+}
+
+// What Close cuts short is no failure of the domain's.
+func TestCloseCutsShortWithoutBlame(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		txt  txtAnswer
+	}{
+		{"record", txtAnswer{delay: time.Hour}},
+		{"policy", txtAnswer{records: []string{"v=STSv1; id=2"}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				st := store.OpenMemory()
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				r := w.resolverWith(st)
+				expect(t, r, "a.example", "enforce/1")
+				before, _ := st.Get(hop(t, "a.example").Domain)
+				w.setTXT("a.example", tc.txt)
+				w.setHost("a.example", hostAnswer{delay: time.Hour})
+				time.Sleep(5 * time.Minute)
+				expect(t, r, "a.example", "enforce/1") // while the recheck goes on behind
+				r.Close()
+				after, _ := st.Get(before.Domain)
+				if after.FailedID != "" || after.Failures != 0 || !after.Next.Equal(before.Next) {
+					t.Errorf("written down: %+v, before: %+v", after, before)
+				}
+				w.expectLogged("level=WARN", 0)
+			})
+		})
+	}
 }
 
 func TestAbsenceIsNeverBelievedTooLong(t *testing.T) {

@@ -44,6 +44,15 @@ func (r *Resolver) recovered(d mtasts.Domain, now *entry) {
 	}
 }
 
+// tellExpired tells, once, that there is no policy any more where one was
+// enforced.
+func (r *Resolver) tellExpired(d mtasts.Domain, err error) {
+	e := r.cache.known(d, r.clock.now())
+	if e != nil && e.policy.Mode == mtasts.ModeEnforce && e.toldExpired.CompareAndSwap(false, true) {
+		event.PolicyExpired.Log(r.logger, r.about(d, e, event.Reason(err))...)
+	}
+}
+
 // tellPolicy tells what a policy just fetched changed.
 func (r *Resolver) tellPolicy(d mtasts.Domain, before, now *entry) {
 	switch {

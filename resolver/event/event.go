@@ -41,7 +41,8 @@ const (
 	DANENotTrusted
 	ResolverValidates
 	ResolverNotValidating
-	lastEvent = ResolverNotValidating
+	PolicyExpired
+	lastEvent = PolicyExpired
 )
 
 // Definition is what stands in the table for an event.
@@ -78,6 +79,7 @@ var definitions = [...]Definition{
 	DANENotTrusted:        {slog.LevelWarn, "Postfix does DANE but its answers cannot be trusted here, so MTA-STS overrides DANE", "2a96ab2a3b704288bfb6a8624671fedc"},
 	ResolverValidates:     {slog.LevelInfo, "Resolver validates DNSSEC", "e9d21e3b8cb74ffdad176ab56604d16d"},
 	ResolverNotValidating: {LevelNotice, "Resolver does not validate DNSSEC, so no domain has DANE", "6051da76598246a995acabe7699f7c02"},
+	PolicyExpired:         {slog.LevelWarn, "Policy expired and could not be renewed, mail is sent as without one", "a26dcbfe91f341c8a78aa9f1f9c4267f"},
 }
 
 // Define returns what the table says of e.
