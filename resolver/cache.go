@@ -238,9 +238,13 @@ func (c *cache) saveOne(out eviction) {
 // keepVerdict files what DANE says of a next hop, on disk too where the domain
 // has a policy there.
 func (c *cache) keepVerdict(hop NextHop, v *verdict) {
+	// Or keep could write the policy down before and file it after this.
+	lock := c.stripe(hop.Domain)
+	lock.Lock()
+	defer lock.Unlock()
 	c.verdicts.Add(hop, v)
 	if e, ok := c.policies.Peek(hop.Domain); ok {
-		c.update(hop.Domain, e)
+		c.write(hop.Domain, e)
 	}
 }
 

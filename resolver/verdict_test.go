@@ -3,6 +3,8 @@ package resolver
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -183,4 +185,27 @@ func TestVerdictIsHeldOverAnOutage(t *testing.T) {
 		c.err = nil
 		expectDANE(t, r, "a.example", dane.Full, 5*time.Second)
 	})
+}
+
+// A verdict and the policy beside which it is stored may come at the same time.
+func TestVerdictComesWithPolicy(t *testing.T) {
+	p, err := mtasts.ParsePolicy(policyText("enforce", "86400"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings atomic.Pointer[Settings]
+	settings.Store(&Settings{Entries: 10_000, NegativeEntries: 10, RefreshInterval: day, Idle: day})
+	c := newCache(&settings, store.OpenMemory(), newClock())
+	for i := range 5000 {
+		h := hop(t, fmt.Sprintf("d%d.example", i))
+		now := c.clock.now()
+		e := &entry{policy: p, id: "1", fetched: c.clock.time(now), expires: now.add(p.MaxAge)}
+		var both sync.WaitGroup
+		both.Go(func() { c.keep(h.Domain, e) })
+		both.Go(func() { c.keepVerdict(h, &verdict{kind: dane.Full, until: now.add(time.Hour)}) })
+		both.Wait()
+		if s, _ := c.store.Get(h.Domain); len(s.Verdicts) != 1 {
+			t.Fatalf("%v: stored with verdicts %v", h.Domain, s.Verdicts)
+		}
+	}
 }

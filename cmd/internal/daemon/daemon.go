@@ -97,11 +97,12 @@ func newDaemon(ctx context.Context, cfg config.Config, stderr io.Writer) (*daemo
 	logging := newLogging(cfg.Log, stderr)
 	logger := slog.New(logging)
 	d := &daemon{logger: logger, logging: logging, dane: daneSwitch{logger: logger}, started: cfg}
-	if err := d.adopt(ctx, cfg); err != nil {
-		return nil, err
-	}
 	var err error
 	if d.store, err = openStore(cfg.Cache, logger); err != nil {
+		return nil, err
+	}
+	if err := d.adopt(ctx, cfg); err != nil {
+		d.store.Close()
 		return nil, err
 	}
 	d.resolver = resolver.New(d.settings, d.store, logger)

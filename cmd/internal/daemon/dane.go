@@ -17,7 +17,7 @@ import (
 const (
 	// daneInterval is how often dns.dane: auto looks whether main.cf or the
 	// resolvers have changed.
-	daneInterval = 30 * time.Second
+	daneInterval = 10 * time.Second
 	// probeTimeout bounds the question whether the resolver validates, which
 	// only the log waits for.
 	probeTimeout = 30 * time.Second
