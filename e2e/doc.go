@@ -7,16 +7,18 @@
 // As root on Debian:
 //
 //	go test ./e2e
-//	go test -v -run 'TestDelivery' ./e2e     # with the table of all deliveries
-//	go test -v -run 'TestDelivery/to/expired.test' ./e2e
+//	go test -v -run TestDelivery ./e2e     # with the table of all cases and versions
+//	go test -v -run TestDelivery/to/all/expired.test ./e2e
 //
-// The first run unpacks Postfix and unbound below build/e2e, which takes ten
-// to twenty seconds and Debian's archive; later ones begin at once and need no
-// network. mmdebstrap is installed if it is missing; nothing else of the host
+// The first run unpacks Postfix in three versions, unbound and knot below
+// build/e2e, which takes a minute and Debian's archive; later ones begin at once
+// and need no network. A Postfix later than Debian 12's that cannot be had is
+// left out: the run names it at its beginning and in the table, and skips its
+// tests (go test shows that with -v). mmdebstrap is installed if it is missing; nothing else of the host
 // changes, and none of its services is used or started. Without root, without
 // namespaces or without mmdebstrap the tests skip themselves and say so.
 //
-// A test that fails shows all that Postfix, unbound and the daemon have said.
+// A test that fails shows all that Postfix, unbound, knot and the daemon have said.
 // To begin from nothing: rm -r build/e2e.
 //
 // # How it works
@@ -38,7 +40,10 @@
 //	127.0.0.1:443    all policy hosts               world_test.go
 //	127.0.0.53:53    unbound                        unbound_test.go
 //	127.0.0.54:53    authority for the zone test    world_test.go
+//	127.0.0.55:53    knot, the signed root zone     knot_test.go
+//	127.0.0.56:53    another unbound                daneoutage_test.go
 //	127.0.1.N:25     MX hosts                       sink_test.go
+//	127.0.2.N:25     second MX hosts                signed_test.go
 //	127.0.1.N:587    smart hosts                    sink_test.go
 //
 // Postfix (postfix_test.go) runs in the foreground and logs to its standard
@@ -49,15 +54,34 @@
 // # Adding a test
 //
 // One more message to one more domain is a row of the table in
-// delivery_test.go. A test with settings of its own starts like this:
+// delivery_test.go: every version of Postfix sends it, with and without report
+// attributes (fleet_test.go, matrix_test.go). A test with settings of its own
+// starts like this:
 //
 //	w := newWorld(t)
 //	startDaemon(t, w, "testing: enforce").stopLater(t)
 //	p := startPostfix(t, w, bookworm, "relayhost = [relay.test]:587")
 //
+// or, with all versions side by side,
+//
+//	f := startFleet(t, w, []answers{plain}, "relayhost = [relay.test]:587")
+//
 // Both take lines of their configuration files in place of the usual ones; the
 // daemon's reload puts others in force. client_test.go asks the daemon without
 // Postfix.
+//
+// Tests of what the daemon keeps, without Postfix, ask the authority itself and
+// switch it off: newBareWorld, askAuthority and stateful_test.go.
+//
+// Tests of DANE have a DNS that knot signs from the root down and unbound
+// validates. It stands still: domains are added first, then it is opened
+// (signed_test.go). Zones in it that are unsigned or bogus: knot_test.go.
+//
+//	w := newSignedWorld(t)
+//	d := w.addDomain("good.example", "$D MX 10 mx.$D", "mx.$D A $1", "_25._tcp.mx.$D TLSA 3 1 1 $GOOD")
+//	w.open(t)
+//	startDaemon(t, w.world, daneAlways).stopLater(t)
+//	p := startPostfix(t, w.world, bookworm, doesDANE...)
 //
 // Each domain is used by one case alone, because resolvers and the daemon
 // remember. Where mail is expected to go out because no policy holds, the MX

@@ -1,62 +1,126 @@
 package e2e
 
 import (
-	"strings"
+	"syscall"
 	"testing"
-
-	"github.com/miekg/dns"
 
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// TestDaemonDown has Postfix send while the daemon does not run: all mail
-// waits, and goes out, still under the policy, when the daemon is back.
-func TestDaemonDown(t *testing.T) {
+// daemonDown has Postfix send while the daemon does not run: all mail waits,
+// and goes out, still under the policy, when the daemon is back.
+func daemonDown(t *testing.T, m *matrix) {
 	w := newWorld(t)
-	p := startPostfix(t, w, bookworm)
-	type domain struct {
-		name, address string
-		want          expectation
-		queueID       string
-		mx            *sink
-	}
-	domains := []*domain{
-		{name: "enforce.test", address: "127.0.1.1", want: verified},
-		{name: "no-record.test", address: "127.0.1.2", want: trusted},
-	}
+	f := startFleet(t, w, []answers{plain})
 	w.publish("enforce.test", enforce("enforce.test"))
-	for _, d := range domains {
-		w.addMX(d.name, "mx."+d.name, d.address)
-		d.mx = startSink(t, w.ca, d.address+":25", "mx."+d.name, goodCertificate)
-		d.queueID = p.send(t, "postmaster@"+d.name)
-		got := p.outcome(t, d.queueID)
-		if got.Status != statusDeferred || got.DSN != "4.7.5" || !strings.Contains(got.Text, "TLS") {
-			t.Errorf("%s, daemon down: %v", d.name, got)
+	for i, domain := range []struct {
+		name string
+		want expectation
+	}{
+		{"enforce.test", verified},
+		{"no-record.test", trusted},
+	} {
+		mx := w.openMX(t, domain.name, i+1, goodCertificate)
+		waiting := f.send(t, "postmaster@"+domain.name)
+		down, back := m.row("daemon down, "+domain.name), m.row("the same, daemon back")
+		f.each(t, func(t *testing.T, p instance) {
+			got := p.outcome(t, waiting[p.name()])
+			down.record(p, got)
+			p.check(t, undecided, got, mx, "postmaster@"+domain.name)
+		})
+		d := startDaemon(t, w)
+		f.each(t, func(t *testing.T, p instance) {
+			p.flush(t)
+			got := p.awaitSent(t, waiting[p.name()])
+			back.record(p, got)
+			p.check(t, domain.want, got, mx, "postmaster@"+domain.name)
+		})
+		d.stop(t)
+	}
+}
+
+// daemonStopped ends the daemon, as its service manager does, while Postfix
+// waits for its answer: the answer still comes.
+func daemonStopped(t *testing.T, m *matrix) {
+	w := newWorld(t)
+	d := startDaemon(t, w)
+	f := startFleet(t, w, []answers{plain})
+	asking := ask(t, w, f)
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	awaitRefused(t)
+	close(asking.release)
+	row := m.row("daemon stopped in mid-lookup")
+	f.each(t, func(t *testing.T, p instance) {
+		got := p.outcome(t, asking.queueIDs[p.name()])
+		row.record(p, got)
+		p.check(t, verified, got, asking.sinks[p.name()], asking.recipient(p))
+	})
+	d.awaitEnd(t)
+}
+
+// daemonKilled ends the daemon with no time for an answer: mail waits until
+// there is one.
+func daemonKilled(t *testing.T, m *matrix) {
+	w := newWorld(t)
+	d := startDaemon(t, w)
+	f := startFleet(t, w, []answers{plain})
+	asking := ask(t, w, f)
+	if err := d.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitEnd(t)
+	killed, back := m.row("daemon killed in mid-lookup"), m.row("the same, daemon back")
+	f.each(t, func(t *testing.T, p instance) {
+		got := p.outcome(t, asking.queueIDs[p.name()])
+		killed.record(p, got)
+		p.check(t, undecided, got, asking.sinks[p.name()], asking.recipient(p))
+	})
+	close(asking.release)
+	startDaemon(t, w).stopLater(t)
+	f.each(t, func(t *testing.T, p instance) {
+		p.flush(t)
+		got := p.awaitSent(t, asking.queueIDs[p.name()])
+		back.record(p, got)
+		p.check(t, verified, got, asking.sinks[p.name()], asking.recipient(p))
+	})
+}
+
+// asking is a lookup of every instance, each for a domain of its own, that the
+// daemon has begun and cannot end before release is closed.
+type asking struct {
+	release  chan struct{}
+	queueIDs map[string]string
+	sinks    map[string]*sink
+}
+
+func ask(t *testing.T, w *world, f fleet) asking {
+	t.Helper()
+	a := asking{make(chan struct{}), make(map[string]string), make(map[string]*sink)}
+	for i, p := range f {
+		if p.postfix == nil {
+			continue
 		}
+		domain := a.domain(p)
+		asked := make(chan struct{}, 1)
+		held := enforce(domain)
+		respond := held.Respond
+		held.Respond = func(x *resolvertest.HostExchange) {
+			select {
+			case asked <- struct{}{}:
+			default: // again, by the next daemon
+			}
+			<-a.release
+			respond(x)
+		}
+		w.publish(domain, held)
+		a.sinks[p.name()] = w.openMX(t, domain, i+1, goodCertificate)
+		a.queueIDs[p.name()] = p.send(t, a.recipient(p))
+		receive(t, asked, "a request for the policy", 1)
 	}
-
-	startDaemon(t, w).stopLater(t)
-	p.flush(t)
-	for _, d := range domains {
-		check(t, d.want, p.awaitSent(t, d.queueID), d.mx, "postmaster@"+d.name)
-	}
+	return a
 }
 
-// TestRecordUnknown has the lookup of the record fail, as a domain's broken
-// name servers make it. Nothing is known then, and mail goes out as it would
-// have without MTA-STS (RFC 8461 section 5.1).
-func TestRecordUnknown(t *testing.T) {
-	w := newWorld(t)
-	startDaemon(t, w).stopLater(t)
-	p := startPostfix(t, w, bookworm)
-	w.addMX("enforce.test", "mx.enforce.test", "127.0.1.1")
-	w.publish("enforce.test", enforce("enforce.test"))
-	w.zone.Misbehave("_mta-sts.enforce.test", resolvertest.DNSRcode(dns.RcodeServerFailure))
-	mx := startSink(t, w.ca, "127.0.1.1:25", "mx.enforce.test", selfSigned)
-
-	rcpt := "postmaster@enforce.test"
-	check(t, untrusted, p.outcome(t, p.send(t, rcpt)), mx, rcpt)
-	if w.zone.Queries("_mta-sts.enforce.test", dns.TypeTXT) == 0 {
-		t.Error("nobody asked for the record")
-	}
-}
+func (a asking) domain(p instance) string    { return p.name() + ".test" }
+func (a asking) recipient(p instance) string { return "postmaster@" + a.domain(p) }

@@ -36,12 +36,37 @@ func (o outcome) String() string {
 	return strings.Join(words, " ") + ": " + o.Text
 }
 
+// brief is the outcome in a few words.
+func (o outcome) brief() string {
+	switch {
+	case o.Status == statusSent && o.TLS == "":
+		return "sent in clear"
+	case o.Status == statusSent:
+		return "sent, " + o.TLS
+	case o.Fault != "":
+		return fmt.Sprintf("%s %s, %s", o.Status, o.DSN, o.Fault)
+	default:
+		return fmt.Sprintf("%s %s", o.Status, o.DSN)
+	}
+}
+
 var (
+	logVersion  = regexp.MustCompile(` daemon started -- version ([0-9.]+),`)
 	logQueueID  = regexp.MustCompile(` postfix/cleanup\[\d+\]: (\w+): message-id=(<.*>)$`)
 	logDelivery = regexp.MustCompile(` postfix/[a-z/]+\[(\d+)\]: (\w+): to=<.*>, relay=([^,]*), .*dsn=([0-9.]+), status=(\w+) \((.*)\)$`)
 	logTLS      = regexp.MustCompile(` postfix/[a-z/]+\[(\d+)\]: (\w+) TLS connection (?:established|reused) to ([^ ]+): `)
 	logFault    = regexp.MustCompile(` postfix/[a-z/]+\[(\d+)\]: (?:server )?certificate verification failed for ([^ ]+): (?:num=\d+:)?(.*)$`)
 )
+
+// findVersion looks for the line with which Postfix begins.
+func findVersion(lines []string) (version string, ok bool) {
+	for _, line := range lines {
+		if m := logVersion.FindStringSubmatch(line); m != nil {
+			return m[1], true
+		}
+	}
+	return "", false
+}
 
 // findQueueID looks for the message's queue id in the lines of the log.
 func findQueueID(lines []string, messageID string) (queueID string, ok bool) {
@@ -92,6 +117,7 @@ func findOutcome(lines []string, queueID string, want status) (o outcome, ok boo
 func TestFindOutcome(t *testing.T) {
 	t.Parallel()
 	log := strings.Split(strings.TrimSpace(`
+Nov 22 00:54:25 client postfix/master[440]: daemon started -- version 3.7.11, configuration /etc/postfix
 Nov 22 00:54:26 client postfix/pickup[449]: 672FCC6: uid=0 from=<s@client.test>
 Nov 22 00:54:26 client postfix/cleanup[455]: 672FCC6: message-id=<a@client.test>
 Nov 22 00:54:26 client postfix/cleanup[455]: 700000A: message-id=<b@client.test>
@@ -104,6 +130,9 @@ Nov 22 00:54:29 client postfix/smtp[458]: Verified TLS connection reused to mx.a
 Nov 22 00:54:29 client postfix/smtp[458]: 672FCC6: to=<r@a.test>, relay=mx.a.test[127.0.1.1]:25, conn_use=2, delay=0.01, delays=0/0/0/0, dsn=2.0.0, status=sent (250 2.0.0 (taken))
 `), "\n")
 
+	if version, ok := findVersion(log); !ok || version != "3.7.11" {
+		t.Errorf("version %q, %v", version, ok)
+	}
 	if id, ok := findQueueID(log, "<b@client.test>"); !ok || id != "700000A" {
 		t.Errorf("queue id %q, %v", id, ok)
 	}

@@ -11,8 +11,9 @@ import (
 // postfix is a running instance of Postfix in a root of its own. It sends
 // mail and takes none but from its sendmail command.
 type postfix struct {
-	root   *root
-	master *process
+	root    *root
+	master  *process
+	version string
 }
 
 // The daemon's lookup tables as main.cf names them.
@@ -46,9 +47,7 @@ func startPostfix(t *testing.T, w *world, s suite, settings ...string) *postfix 
 		run(t, p.root.command("/bin/cp", "/"+name, "/var/spool/postfix/"+name))
 	}
 	p.master = startProcess(t, p.root.command("/usr/sbin/postfix", "start-fg"))
-	await(t, p.master, "a running Postfix", func(lines []string) (struct{}, bool) {
-		return struct{}{}, strings.Contains(strings.Join(lines, "\n"), "daemon started -- version ")
-	})
+	p.version = await(t, p.master, "a running Postfix", findVersion)
 	t.Cleanup(func() {
 		run(t, p.root.command("/usr/sbin/postfix", "stop"))
 		p.master.awaitEnd(t)

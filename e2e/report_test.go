@@ -1,27 +1,39 @@
 package e2e
 
-import (
-	"fmt"
-	"strings"
-	"testing"
-)
+import "testing"
 
-// TestReportAttributes asks maps that answer with report attributes. Postfix
-// before 3.10 does not know them and defers all mail to domains with a policy:
-// it must be given a map without.
-func TestReportAttributes(t *testing.T) {
+// TestReportingMaps asks maps by their names: which of them answer with report
+// attributes, and with which.
+func TestReportingMaps(t *testing.T) {
 	w := newWorld(t)
-	startDaemon(t, w).stopLater(t)
-	for i, name := range []string{"QUERYwithTLSRPT", "tlsrpt"} {
-		t.Run(name, func(t *testing.T) {
-			p := startPostfix(t, w, bookworm, "smtp_tls_policy_maps = socketmap:inet:"+daemonAddr+":"+name)
-			domain, address := strings.ToLower(name)+".test", fmt.Sprintf("127.0.1.%d", i+1)
-			w.addMX(domain, "mx."+domain, address)
-			w.publish(domain, enforce(domain))
-			mx := startSink(t, w.ca, address+":25", "mx."+domain, goodCertificate)
-			rcpt := "postmaster@" + domain
-			check(t, undecided, p.outcome(t, p.send(t, rcpt)), mx, rcpt)
-			p.master.awaitSaid(t, `invalid attribute name: "policy_type"`, 1)
+	startDaemon(t, w, "maps: {ours: {tlsrpt: true}, tlsrpt: {tlsrpt: true}}").stopLater(t)
+	p := startPostfix(t, w, bookworm)
+	w.publish("enforce.test", wildcard("enforce.test"))
+	w.publish("testing.test", onlyTesting("testing.test"))
+
+	const (
+		plainly   = "secure match=.enforce.test servername=hostname"
+		reporting = plainly + " policy_type=sts policy_domain=enforce.test mx_host_pattern=*.enforce.test" +
+			" { policy_string = version: STSv1 } { policy_string = mode: enforce }" +
+			" { policy_string = max_age: 604800 } { policy_string = mx: *.enforce.test }"
+	)
+	for _, test := range []struct{ name, answer string }{
+		{"QUERYwithTLSRPT", reporting},
+		{"querywithtlsrpt", reporting},
+		{"tlsrpt", reporting},
+		{"ours", reporting},
+		{"QUERY", plainly},
+		{"postfix", plainly},
+		{"theirs", plainly},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			table := "socketmap:inet:" + daemonAddr + ":" + test.name
+			if got, _ := p.postmap(t, table, "enforce.test"); got != test.answer {
+				t.Errorf("got %q, want %q", got, test.answer)
+			}
+			if got, found := p.postmap(t, table, "testing.test"); found {
+				t.Errorf("mode testing: got %q", got)
+			}
 		})
 	}
 }

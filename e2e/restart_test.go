@@ -2,29 +2,22 @@ package e2e
 
 import "testing"
 
-// TestRestart stops and starts the daemon between two messages. The process of
-// Postfix that has delivered the first still holds a connection to the daemon
-// that was; it must not matter.
-func TestRestart(t *testing.T) {
+// daemonRestarted stops and starts the daemon between two messages. The
+// processes of Postfix that have delivered the first still hold a connection to
+// the daemon that was; it must not matter.
+func daemonRestarted(t *testing.T, m *matrix) {
 	w := newWorld(t)
-	p := startPostfix(t, w, bookworm)
-	w.addMX("enforce.test", "mx.enforce.test", "127.0.1.1")
+	f := startFleet(t, w, []answers{plain})
 	w.publish("enforce.test", enforce("enforce.test"))
-	mx := startSink(t, w.ca, "127.0.1.1:25", "mx.enforce.test", goodCertificate)
+	mx := w.openMX(t, "enforce.test", 1, goodCertificate)
 
-	for run := 1; run <= 2; run++ {
+	for i, name := range []string{"daemon before a restart", "daemon after a restart"} {
 		daemon := startDaemon(t, w)
-		got := p.outcome(t, p.send(t, "postmaster@enforce.test"))
-		if got.Status != statusSent || got.TLS != verified.tls {
-			t.Errorf("daemon %d: %v", run, got)
-		}
+		f.deliver(t, m.row(name), "postmaster@enforce.test", mx, always(verified))
 		// The second one has nothing in its cache and discovers for itself.
-		if requests := w.hosts.Requests("enforce.test"); requests != run {
-			t.Errorf("daemon %d: the policy host was asked %d times in all", run, requests)
+		if requests := w.hosts.Requests("enforce.test"); requests != i+1 {
+			t.Errorf("%s: the policy host was asked %d times in all", name, requests)
 		}
 		daemon.stop(t)
-	}
-	if got := len(mx.received()); got != 2 {
-		t.Errorf("%d messages were taken, want 2", got)
 	}
 }

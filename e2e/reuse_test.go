@@ -2,51 +2,73 @@ package e2e
 
 import "testing"
 
-// TestConnectionReuse has Postfix keep its connections for the next message,
-// encrypted ones too. It does not ask for a policy then: a connection made
-// under one stays good, one that was refused is not kept, and one made without
-// a policy goes on without for as long as Postfix keeps it
-// (smtp_connection_reuse_time_limit).
-func TestConnectionReuse(t *testing.T) {
+// overKeptConnections has Postfix keep its connections for the next message,
+// encrypted ones too. A connection made under a policy stays good, and one that
+// was refused is not kept. One made before there was a policy Postfix 3.7 uses on
+// without asking, for as long as it keeps it (smtp_connection_reuse_time_limit);
+// later ones ask, and make a new one.
+func overKeptConnections(t *testing.T, m *matrix) {
+	const before, after = "overrides: {late.test: notfound}", "overrides: {}"
 	w := newWorld(t)
-	d := startDaemon(t, w, "overrides: {late.test: notfound}")
+	d := startDaemon(t, w, before)
 	d.stopLater(t)
-	p := startPostfix(t, w, bookworm,
+	f := startFleet(t, w, []answers{plain},
 		"default_destination_concurrency_failed_cohort_limit = 0",
 		"smtp_tls_connection_reuse = yes",
 		"smtp_connection_cache_destinations = good.test, wrong.test, late.test")
-	p.startTLSProxy(t)
-	refused := mismatch
-	refused.fault = "" // which another process tells, tlsproxy
+	f.each(t, func(t *testing.T, p instance) { p.startTLSProxy(t) })
 	tests := []struct {
-		domain, address string
-		certificate     certificate
-		want            expectation // of both messages
-		reused          int
+		domain      string
+		certificate certificate
+		want        wanted // of the first message
+		wantLate    wanted // of the second
+		reused      func(p instance) bool
 	}{
-		{"good.test", "127.0.1.1", goodCertificate, verified, 1},
-		{"wrong.test", "127.0.1.2", wrongName, refused, 0},
-		{"late.test", "127.0.1.3", selfSigned, untrusted, 1},
+		{"good.test", goodCertificate, always(verified), always(verified), func(instance) bool { return true }},
+		{"wrong.test", wrongName, refusedByProxy, refusedByProxy, func(instance) bool { return false }},
+		{"late.test", selfSigned, always(untrusted), func(p instance) expectation {
+			if p.suite == bookworm {
+				return untrusted
+			}
+			return withoutFault(unknownCA)
+		}, func(p instance) bool { return p.suite == bookworm }},
 	}
-	for _, test := range tests {
-		w.addMX(test.domain, "mx."+test.domain, test.address)
+	sinks := make(map[string]*sink)
+	for i, test := range tests {
 		w.publish(test.domain, enforce(test.domain))
-		startSink(t, w.ca, test.address+":25", "mx."+test.domain, test.certificate)
+		sinks[test.domain] = w.openMX(t, test.domain, i+1, test.certificate)
 	}
-	for _, override := range []string{"overrides: {late.test: notfound}", "overrides: {}"} {
-		d.reload(t, override)
-		for _, test := range tests {
-			t.Run(test.domain, func(t *testing.T) {
-				checkOutcome(t, test.want, p.outcome(t, p.send(t, "postmaster@"+test.domain)))
-			})
-		}
-	}
-	lines, _ := p.master.said.snapshot()
 	for _, test := range tests {
-		if got := containing(lines, "TLS connection reused to mx."+test.domain); got != test.reused {
-			t.Errorf("a connection to %s was reused %d times, want %d", test.domain, got, test.reused)
-		}
+		row := m.row("connection reuse, " + test.domain)
+		t.Run(test.domain, func(t *testing.T) {
+			f.deliver(t, row, "postmaster@"+test.domain, sinks[test.domain], test.want)
+		})
 	}
+	d.reload(t, after)
+	for _, test := range tests {
+		row := m.row("connection reuse, " + test.domain + ", next message")
+		t.Run(test.domain, func(t *testing.T) {
+			f.deliver(t, row, "postmaster@"+test.domain, sinks[test.domain], test.wantLate)
+		})
+	}
+	f.each(t, func(t *testing.T, p instance) {
+		lines, _ := p.master.said.snapshot()
+		for _, test := range tests {
+			if got := containing(lines, "TLS connection reused to mx."+test.domain) > 0; got != test.reused(p) {
+				t.Errorf("a connection to %s was reused: %v, want %v", test.domain, got, test.reused(p))
+			}
+		}
+	})
+}
+
+// refusedByProxy is mismatch.
+func refusedByProxy(p instance) expectation { return withoutFault(p.inItsWords(mismatch)) }
+
+// withoutFault is what the smtp client logs of a fault that tlsproxy has found,
+// and tells in its own name.
+func withoutFault(want expectation) expectation {
+	want.fault = ""
+	return want
 }
 
 // startTLSProxy adds the service that keeps encrypted connections open, which

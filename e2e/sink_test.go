@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/textproto"
@@ -38,10 +39,10 @@ type sink struct {
 	listener  net.Listener
 	receiving sync.WaitGroup
 
-	mu       sync.Mutex // guards what follows
-	closed   bool
-	conns    map[net.Conn]struct{}
-	messages []message
+	mu     sync.Mutex // guards what follows
+	closed bool
+	conns  map[net.Conn]struct{}
+	taken  map[string][]message // by the name that the client gave itself
 }
 
 // startSink starts a server that calls itself host at addr.
@@ -61,6 +62,14 @@ func startSink(t *testing.T, ca *resolvertest.CA, addr, host string, cert certif
 	return startSinkWith(t, ca, addr, host, leaf)
 }
 
+// openMX starts the n-th MX host, the only one of domain.
+func (w *world) openMX(t *testing.T, domain string, n int, cert certificate) *sink {
+	t.Helper()
+	address := fmt.Sprintf("127.0.1.%d", n)
+	w.addMX(domain, "mx."+domain, address)
+	return startSink(t, w.ca, address+":25", "mx."+domain, cert)
+}
+
 // startSinkWith starts a server that shows leaf, or none.
 func startSinkWith(t *testing.T, ca *resolvertest.CA, addr, host string, leaf *resolvertest.Leaf) *sink {
 	t.Helper()
@@ -68,7 +77,7 @@ func startSinkWith(t *testing.T, ca *resolvertest.CA, addr, host string, leaf *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{host: host, listener: listener, conns: make(map[net.Conn]struct{})}
+	s := &sink{host: host, listener: listener, conns: make(map[net.Conn]struct{}), taken: make(map[string][]message)}
 	if leaf != nil {
 		s.tls = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(*leaf)}}
 	}
@@ -77,12 +86,24 @@ func startSinkWith(t *testing.T, ca *resolvertest.CA, addr, host string, leaf *r
 	return s
 }
 
-// received returns what the sink has taken so far. A message is in it before
-// the client hears that it was taken.
-func (s *sink) received() []message {
+// received returns what the sink has taken so far, from all clients. A message
+// is in it before the client hears that it was taken.
+func (s *sink) received() (all []message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.messages[:len(s.messages):len(s.messages)]
+	for _, messages := range s.taken {
+		all = append(all, messages...)
+	}
+	return all
+}
+
+// collect returns what the sink has taken from one client since the last time.
+func (s *sink) collect(client string) []message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	messages := s.taken[client]
+	delete(s.taken, client)
+	return messages
 }
 
 func (s *sink) accept() {
@@ -120,6 +141,7 @@ func (s *sink) serve(conn net.Conn) {
 	client := textproto.NewConn(conn)
 	client.PrintfLine("220 %s ESMTP", s.host)
 	var m message
+	var name string
 	for {
 		line, err := client.ReadLine()
 		if err != nil {
@@ -128,6 +150,7 @@ func (s *sink) serve(conn net.Conn) {
 		verb, argument, _ := strings.Cut(line, " ")
 		switch strings.ToUpper(verb) {
 		case "EHLO":
+			name = argument
 			client.PrintfLine("250-%s", s.host)
 			if s.tls != nil && !m.TLS {
 				client.PrintfLine("250-STARTTLS")
@@ -151,7 +174,7 @@ func (s *sink) serve(conn net.Conn) {
 				return
 			}
 			s.mu.Lock()
-			s.messages = append(s.messages, m)
+			s.taken[name] = append(s.taken[name], m)
 			s.mu.Unlock()
 			client.PrintfLine("250 taken")
 		case "QUIT":

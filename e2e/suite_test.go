@@ -14,26 +14,43 @@ import (
 // suite is a release of Debian.
 type suite string
 
-const bookworm suite = "bookworm" // Postfix 3.7
+const (
+	bookworm suite = "bookworm" // Postfix 3.7; all other programs are this one's
+	trixie   suite = "trixie"   // Postfix 3.10
+	forky    suite = "forky"    // Postfix 3.11
+)
 
-// suites are all that the tests use.
-func suites() []suite { return []suite{bookworm} }
+// suites are all that the tests use, in order of age.
+func suites() []suite { return []suite{bookworm, trixie, forky} }
+
+// optional tells whether the tests can do without s: where it cannot be had
+// they name it as left out.
+func (s suite) optional() bool { return s != bookworm }
 
 // What a tree holds: the programs under which the daemon works, and what their
 // scripts call.
 const (
-	treePackages = "postfix,unbound,dash,coreutils,sed,grep,findutils,diffutils,libc-bin,base-files,perl-base"
-	treePasswd   = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
-	treeGroup    = "root:x:0:\nnogroup:x:65534:\npostfix:x:102:\npostdrop:x:103:\n"
+	treeOthers  = ",unbound,knot" // of bookworm
+	treeScripts = ",dash,coreutils,sed,grep,findutils,diffutils,libc-bin,base-files,perl-base"
+
+	treePasswd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
+	treeGroup  = "root:x:0:\nnogroup:x:65534:\npostfix:x:102:\npostdrop:x:103:\n"
 
 	postfixGroup = 102 // of treeGroup
 
 	treeRevision = "1" // to be raised when unpack or prepare change
 )
 
+func (s suite) packages() string {
+	if s == bookworm {
+		return "postfix" + treeOthers + treeScripts
+	}
+	return "postfix" + treeScripts
+}
+
 // dir is where the unpacked tree of s is kept from one run to the next.
 func (s suite) dir() string {
-	contents := sha256.Sum256([]byte(treePackages + treePasswd + treeGroup + treeRevision))
+	contents := sha256.Sum256([]byte(s.packages() + treePasswd + treeGroup + treeRevision))
 	return filepath.Join(repository(), "build", "e2e", "roots", fmt.Sprintf("%s-%x", s, contents[:6]))
 }
 
@@ -55,14 +72,14 @@ func (s suite) unpack() error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	fmt.Printf("e2e: unpacking Postfix and unbound of Debian %s below build/e2e, once\n", s)
+	fmt.Printf("e2e: unpacking Postfix of Debian %s below build/e2e, once\n", s)
 	half := dir + ".unpacking"
 	if err := os.RemoveAll(half); err != nil {
 		return err
 	}
 	mmdebstrap := exec.Command("mmdebstrap", "--mode=root", "--variant=extract", "--format=directory",
 		"--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Check-Valid-Until \"false\"",
-		"--include="+treePackages, string(s), half)
+		"--include="+s.packages(), string(s), half)
 	mmdebstrap.ExtraFiles = []*os.File{lock} // should this process be killed, the lock lasts as long as mmdebstrap
 	if out, err := mmdebstrap.CombinedOutput(); err != nil {
 		return fmt.Errorf("unpacking Debian %s: mmdebstrap: %w\n%s", s, err, out)

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// TestTCPTable delivers by the other protocol. Its lines have a limit, which a
+// overTCPTable delivers by the other protocol. Its lines have a limit, which a
 // policy of very many MX host patterns exceeds: mail waits then. Postfix does
 // not log the reason that a tcp_table gives; the daemon does.
-func TestTCPTable(t *testing.T) {
+func overTCPTable(t *testing.T, m *matrix) {
 	w := newWorld(t)
 	d := startDaemon(t, w, listenAll)
 	d.stopLater(t)
-	p := startPostfix(t, w, bookworm, "smtp_tls_policy_maps = "+tcpTable)
+	f := startFleet(t, w, []answers{plain}, "smtp_tls_policy_maps = "+tcpTable)
 	for i, test := range []struct {
 		domain      string
 		patterns    int
@@ -30,8 +30,7 @@ func TestTCPTable(t *testing.T) {
 			w.addMX(test.domain, "mx."+test.domain, address)
 			w.publish(test.domain, enforceMany(test.patterns)(test.domain))
 			mx := startSink(t, w.ca, address+":25", "mx."+test.domain, test.certificate)
-			rcpt := "postmaster@" + test.domain
-			check(t, test.want, p.outcome(t, p.send(t, rcpt)), mx, rcpt)
+			f.deliver(t, m.row("tcp_table, "+test.domain), "postmaster@"+test.domain, mx, always(test.want))
 			if test.want == undecided {
 				d.awaitSaid(t, "domain="+test.domain+" result=TEMP answer=\"the policy is longer than Postfix reads from a tcp_table, use a socketmap\"", 1)
 			}

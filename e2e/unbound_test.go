@@ -9,13 +9,16 @@ import (
 var (
 	resolverAddr  = netip.MustParseAddrPort("127.0.0.53:53") // unbound, asked by the daemon and by Postfix
 	authorityAddr = netip.MustParseAddrPort("127.0.0.54:53") // has the zone test, asked by unbound
+	signerAddr    = netip.MustParseAddrPort("127.0.0.55:53") // knot, has the signed root zone where there is one
+	secondAddr    = netip.MustParseAddrPort("127.0.0.56:53") // another unbound, for outages that Postfix does not see
 )
 
-// unboundConf makes unbound a plain recursive resolver whose world is the zone
-// test.
-var unboundConf = `
+// unboundConf makes unbound a plain recursive resolver at addr whose world is
+// the zone test.
+func unboundConf(addr netip.AddrPort) string {
+	return `
 server:
-	interface: ` + resolverAddr.Addr().String() + `
+	interface: ` + addr.Addr().String() + `
 	do-daemonize: no
 	use-syslog: no
 	logfile: ""
@@ -31,13 +34,21 @@ stub-zone:
 remote-control:
 	control-enable: no
 `
+}
 
 // startUnbound starts the resolver in a root of its own.
 func startUnbound(t *testing.T, s suite) {
 	t.Helper()
+	startUnboundAt(t, s, resolverAddr, "").stopLater(t)
+}
+
+// startUnboundAt starts a resolver at addr. more is added to its configuration
+// and goes before what is there.
+func startUnboundAt(t *testing.T, s suite, addr netip.AddrPort, more string) *process {
+	t.Helper()
 	r := newRoot(t, s)
-	r.write(t, "etc/unbound/unbound.conf", unboundConf)
+	r.write(t, "etc/unbound/unbound.conf", unboundConf(addr)+more)
 	unbound := startProcess(t, r.command("/usr/sbin/unbound", "-d"))
-	unbound.awaitListening(t, resolverAddr.String())
-	unbound.stopLater(t)
+	unbound.awaitListening(t, addr.String())
+	return unbound
 }

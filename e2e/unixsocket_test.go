@@ -9,51 +9,74 @@ import (
 	"testing"
 )
 
-// TestUnixSocket has Debian's jailed smtp client ask over a socket below its
-// queue directory, which is all that it sees of the file system. Beside it the
-// daemon listens on TCP.
-func TestUnixSocket(t *testing.T) {
-	w := newWorld(t)
-	w.publish("ask.test", enforce("ask.test"))
-	for i, test := range []struct {
-		domain, access string // access: what the configuration says of it
-		mode           fs.FileMode
-		group          uint32
-		want           expectation
-	}{
-		{"group.test", `socket_mode: "0660", socket_group: postfix`, 0o660, postfixGroup, verified},
-		{"root.test", `socket_mode: "0600"`, 0o600, 0, undecided},
-	} {
-		t.Run(test.domain, func(t *testing.T) {
-			address := fmt.Sprintf("127.0.1.%d", i+1)
-			w.addMX(test.domain, "mx."+test.domain, address)
-			w.publish(test.domain, enforce(test.domain))
-			mx := startSink(t, w.ca, address+":25", "mx."+test.domain, goodCertificate)
-			p := startPostfix(t, w, bookworm, "smtp_tls_policy_maps = socketmap:unix:mta-sts/sock:postfix")
-			socket := filepath.Join(p.root.jail(), "mta-sts", "sock")
-			if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			startDaemonIn(t, w, p.root, fmt.Sprintf(
-				`listen: {socketmap: [%q, "unix:/var/spool/postfix/mta-sts/sock"], %s}`, daemonAddr, test.access)).stopLater(t)
+// fromJail asks over TCP and over a socket below Postfix's queue directory, which
+// is all that a jailed smtp client sees of the file system. Debian jails it in
+// bookworm and trixie.
+func fromJail(t *testing.T, m *matrix) {
+	overTCP, overUnix, refused := m.row("jail as in Debian, TCP"), m.row("jail as in Debian, unix socket"), m.row("the same, not for Postfix")
+	for _, s := range suites() {
+		t.Run(string(s), func(t *testing.T) {
+			s.need(t)
+			for i, test := range []struct {
+				row    *row
+				domain string
+				table  string
+				access string // what the configuration says of the socket
+				mode   fs.FileMode
+				group  uint32
+				want   expectation
+			}{
+				{overTCP, "tcp.test", mapServer, `socket_mode: "0666"`, 0o666, 0, verified},
+				{overUnix, "group.test", unixMap, `socket_mode: "0660", socket_group: postfix`, 0o660, postfixGroup, verified},
+				{refused, "root.test", unixMap, `socket_mode: "0600"`, 0o600, 0, undecided},
+			} {
+				t.Run(test.domain, func(t *testing.T) {
+					w := newWorld(t)
+					w.publish(test.domain, enforce(test.domain))
+					mx := w.openMX(t, test.domain, i+1, goodCertificate)
+					p := instance{suite: s, postfix: startPostfix(t, w, s, "smtp_tls_policy_maps = "+test.table)}
+					startDaemonBeside(t, w, p.postfix, test.access)
+					checkSocket(t, filepath.Join(p.root.jail(), "mta-sts", "sock"), test.mode, test.group)
 
-			info, err := os.Stat(socket)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if mode, gid := info.Mode(), info.Sys().(*syscall.Stat_t).Gid; mode != fs.ModeSocket|test.mode || gid != test.group {
-				t.Errorf("the socket is %v of group %d", mode, gid)
-			}
-			rcpt := "postmaster@" + test.domain
-			queueID := p.send(t, rcpt)
-			check(t, test.want, p.outcome(t, queueID), mx, rcpt)
-			if got := p.jailOf(t, queueID); got != p.root.jail() {
-				t.Errorf("the smtp client runs in %s: this test has shown nothing", got)
-			}
-			if _, found := p.postmap(t, mapServer, "ask.test"); !found {
-				t.Error("no answer over TCP")
+					rcpt := "postmaster@" + test.domain
+					queueID := p.send(t, rcpt)
+					got := p.outcome(t, queueID)
+					test.row.record(p, got)
+					check(t, test.want, got, mx, rcpt)
+					if got := p.jailOf(t, queueID); (got == p.root.jail()) != s.jails() {
+						t.Errorf("the smtp client runs in %s: this test has shown nothing", got)
+					}
+				})
 			}
 		})
+	}
+}
+
+// unixMap is the daemon's socket as main.cf names it.
+const unixMap = "socketmap:unix:mta-sts/sock:postfix"
+
+// jails tells whether Debian has the smtp client run in a jail.
+func (s suite) jails() bool { return s != forky }
+
+// startDaemonBeside starts the daemon in Postfix's root, where it listens on a
+// socket below the queue directory, and on TCP.
+func startDaemonBeside(t *testing.T, w *world, p *postfix, access string) {
+	t.Helper()
+	if err := os.Mkdir(filepath.Join(p.root.jail(), "mta-sts"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	startDaemonIn(t, w, p.root, fmt.Sprintf(
+		`listen: {socketmap: [%q, "unix:/var/spool/postfix/mta-sts/sock"], %s}`, daemonAddr, access)).stopLater(t)
+}
+
+func checkSocket(t *testing.T, path string, mode fs.FileMode, group uint32) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, gid := info.Mode(), info.Sys().(*syscall.Stat_t).Gid; got != fs.ModeSocket|mode || gid != group {
+		t.Errorf("the socket is %v of group %d", got, gid)
 	}
 }
 

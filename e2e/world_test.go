@@ -23,6 +23,16 @@ const policyHostsAddr = "127.0.0.1:443"
 // for one test at a time: its addresses are fixed.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	w := newBareWorld(t)
+	startUnbound(t, bookworm)
+	return w
+}
+
+// newBareWorld leaves out the resolver, which remembers. It is for tests
+// without Postfix: what happens to the zone the daemon feels at once when it
+// asks the authority itself, with askAuthority.
+func newBareWorld(t *testing.T) *world {
+	t.Helper()
 	needWorld(t)
 	ca := resolvertest.NewCA(t)
 	w := &world{
@@ -35,9 +45,18 @@ func newWorld(t *testing.T) *world {
 		"test. 300 IN NS ns.test.",
 		"ns.test. 300 IN A "+authorityAddr.Addr().String(),
 	)
-	startUnbound(t, bookworm)
 	return w
 }
+
+// askAuthority is the setting for a bare world.
+var askAuthority = fmt.Sprintf("dns: {servers: [%q], dane: off}", authorityAddr)
+
+// cutOff has no question answered any more; policy hosts cannot be found then
+// either.
+func (w *world) cutOff() { w.zone.Misbehave(resolvertest.EveryName, resolvertest.DNSSilent) }
+
+// connect undoes cutOff.
+func (w *world) connect() { w.zone.Misbehave(resolvertest.EveryName, nil) }
 
 // addMX makes host, at address, the only MX host of domain.
 func (w *world) addMX(domain, host, address string) {

@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mta-sts-daemon/socketmap"
+)
+
+// bench is the built daemon and what it runs with.
+type bench struct {
+	program, config, socket string
+}
+
+// newBench builds the daemon and writes its configuration: defaults, but for
+// where its peers are.
+func newBench(b *testing.B, policyFile string) bench {
+	b.Helper()
+	dir := b.TempDir()
+	d := bench{
+		program: filepath.Join(dir, "mta-sts-daemon"),
+		config:  filepath.Join(dir, "config.yaml"),
+		socket:  filepath.Join(dir, "socket"),
+	}
+	build := exec.Command("go", "build", "-o", d.program, "../../cmd/mta-sts-daemon")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v\n%s", err, out)
+	}
+	config := fmt.Sprintf("listen: {socketmap: [%q]}\ndns: {servers: [%q], dane: off}\ncache: {file: %q}\n",
+		"unix:"+d.socket, startDNS(b).Addr(), policyFile)
+	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return d
+}
+
+// start starts the daemon and returns when it listens.
+func (d bench) start(b *testing.B) *exec.Cmd {
+	b.Helper()
+	cmd := exec.Command(d.program, "serve", "--config", d.config)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "Ready to answer lookups") {
+			go show(lines)
+			return cmd
+		}
+		fmt.Fprintln(os.Stderr, lines.Text())
+	}
+	b.Fatalf("the daemon does not start: %v", cmd.Wait())
+	return nil
+}
+
+// show prints what should not be there.
+func show(lines *bufio.Scanner) {
+	for lines.Scan() {
+		if !strings.Contains(lines.Text(), "level=INFO") {
+			fmt.Fprintln(os.Stderr, lines.Text())
+		}
+	}
+}
+
+func stop(b *testing.B, cmd *exec.Cmd) {
+	b.Helper()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		b.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		b.Errorf("the daemon ended with %v", err)
+	}
+}
+
+// ask looks up the domains from one up to another over one connection. Each
+// must have its policy.
+func (d bench) ask(b *testing.B, from, to int) {
+	b.Helper()
+	ctx := context.Background()
+	client, err := socketmap.Dial(ctx, "unix", d.socket)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	for n := from; n < to; n++ {
+		domain := domainName(n)
+		reply, err := client.Lookup(ctx, "postfix", domain)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if got := string(reply.Data); got != answerFor(domain) {
+			b.Fatalf("%s: got %q", domain, got)
+		}
+	}
+}
+
+// anonymous is the memory that the process holds beside the files that it has
+// mapped, which the kernel may drop: RssAnon of proc_pid_status(5), in MB. It
+// is 0 once the process has ended.
+func anonymous(cmd *exec.Cmd) (megabytes float64) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "RssAnon:")
+	var kibibytes float64
+	fmt.Sscan(rest, &kibibytes) // a process that is ending has none
+	return kibibytes * 1024 / 1e6
+}

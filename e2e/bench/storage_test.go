@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sizesEnv names how many policies to store, comma-separated.
+const sizesEnv = "BENCH_POLICIES"
+
+// memoryEntries is the default of cache.entries.
+const memoryEntries = 100_000
+
+// BenchmarkStorage measures the daemon on policy files of different sizes.
+//
+//	restart  from exec to the first answer, the record asked for anew
+//	cold     the same, with nothing of the file in the page cache
+//	memory   as many lookups as fill the cache, and the memory that takes
+//	evict    three times as many, so that most find their place taken
+func BenchmarkStorage(b *testing.B) {
+	for _, policies := range sizes(b) {
+		b.Run(fmt.Sprintf("policies=%d", policies), func(b *testing.B) {
+			path := fill(b, policies)
+			d := newBench(b, path)
+			b.Run("restart", func(b *testing.B) {
+				d.restarts(b, policies, func() {})
+				reportSize(b, path, policies)
+			})
+			b.Run("cold", func(b *testing.B) {
+				d.restarts(b, policies, func() { dropFromPageCache(b, path) })
+			})
+			b.Run("memory", func(b *testing.B) { d.fillMemory(b, min(policies, memoryEntries)) })
+			if policies >= 3*memoryEntries {
+				b.Run("evict", func(b *testing.B) { d.fillMemory(b, 3*memoryEntries) })
+			}
+		})
+	}
+}
+
+func sizes(b *testing.B) (sizes []int) {
+	list, ok := os.LookupEnv(sizesEnv)
+	if !ok {
+		return []int{1000}
+	}
+	for size := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			b.Fatalf("%s: %v", sizesEnv, err)
+		}
+		sizes = append(sizes, n)
+	}
+	return sizes
+}
+
+// restarts asks for one domain after each start, which reads and asks anew.
+func (d bench) restarts(b *testing.B, policies int, prepare func()) {
+	for b.Loop() {
+		b.StopTimer()
+		prepare()
+		n := rand.IntN(policies)
+		b.StartTimer()
+		cmd := d.start(b)
+		d.ask(b, n, n+1)
+		b.StopTimer()
+		stop(b, cmd)
+		b.StartTimer()
+	}
+	b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms-to-answer")
+	b.ReportMetric(0, "ns/op")
+}
+
+// fillMemory looks up so many domains, then stops the daemon. It takes its
+// memory at the beginning, at the end of the lookups, and where it was most,
+// while it answered and while it wrote down what it had learned.
+func (d bench) fillMemory(b *testing.B, lookups int) {
+	var began, most, ended, stopping float64
+	var took time.Duration
+	for b.Loop() {
+		cmd := d.start(b)
+		began = anonymous(cmd)
+		const step = 1000
+		for n := 0; n < lookups; n += step {
+			d.ask(b, n, min(n+step, lookups))
+			most = max(most, anonymous(cmd))
+		}
+		ended = anonymous(cmd)
+		stopped := make(chan struct{})
+		go func() {
+			start := time.Now()
+			stop(b, cmd)
+			took = time.Since(start)
+			close(stopped)
+		}()
+		stopping = max(stopping, mostUntil(stopped, cmd))
+	}
+	b.ReportMetric(began, "MB-started")
+	b.ReportMetric(most, "MB-most")
+	b.ReportMetric(ended, "MB-filled")
+	b.ReportMetric(stopping, "MB-stopping")
+	b.ReportMetric(took.Seconds(), "s-to-stop")
+	b.ReportMetric(0, "ns/op")
+}
+
+func mostUntil(stopped <-chan struct{}, cmd *exec.Cmd) (most float64) {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		most = max(most, anonymous(cmd))
+		select {
+		case <-again.C:
+		case <-stopped:
+			return most
+		}
+	}
+}
+
+func reportSize(b *testing.B, path string, policies int) {
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(info.Size())/1e6, "MB-file")
+	b.ReportMetric(float64(info.Size())/float64(policies), "B/policy")
+}
+
+// dropFromPageCache makes the next reader of the file wait for the disk.
+func dropFromPageCache(b *testing.B, path string) {
+	f, err := os.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		b.Fatal(err)
+	}
+}

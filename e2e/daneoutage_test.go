@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+// TestDANEOutage takes the daemon's resolver away, while Postfix has its own.
+// What DANE says of a domain that was asked for holds, also over a restart;
+// of another it cannot be known, and its mail waits.
+func TestDANEOutage(t *testing.T) {
+	w := newSignedWorld(t)
+	var domains []mailDomain
+	for _, label := range []string{"seen", "never"} {
+		d := w.addDomain(label+".example", "$D MX 10 mx.$D", "mx.$D A $1", "_25._tcp.mx.$D TLSA 3 1 1 $GOOD")
+		w.publishSigned(d.name, d.policy("enforce"))
+		domains = append(domains, d)
+	}
+	conf := w.open(t)
+	resolver := startUnboundAt(t, bookworm, secondAddr, conf)
+	d := startDaemon(t, w.world, keepPolicies,
+		fmt.Sprintf("dns: {servers: [%q], dane: always}", secondAddr), "recheck_wait: 100ms", "answer_timeout: 2s")
+	p := startPostfix(t, w.world, bookworm, doesDANE...)
+	seen, never := domains[0], domains[1]
+	seenMX := w.startServers(t, seen, matching, "")[0]
+	neverMX := w.startServers(t, never, matching, "")[0]
+	toSeen, toNever := "postmaster@"+seen.name, "postmaster@"+never.name
+
+	check(t, verified, p.outcome(t, p.send(t, toSeen)), seenMX, toSeen)
+	resolver.stop(t)
+	checkOutcome(t, verified, p.outcome(t, p.send(t, toSeen)))
+	waiting := p.send(t, toNever)
+	check(t, undecided, p.outcome(t, waiting), neverMX, toNever)
+	checkAnswer(t, never.name, answerTemp)
+
+	d.stop(t)
+	d.again(t)
+	checkOutcome(t, verified, p.outcome(t, p.send(t, toSeen)))
+	checkAnswer(t, seen.name, answerDANEOnly)
+	checkAnswer(t, never.name, answerTemp)
+
+	startUnboundAt(t, bookworm, secondAddr, conf).stopLater(t)
+	awaitAnswer(t, never.name, answerDANEOnly)
+	p.flush(t)
+	check(t, verified, p.awaitSent(t, waiting), neverMX, toNever)
+	d.stop(t)
+}
+
+// TestDANEHeld starts the daemon on a policy file that has verdicts which have
+// ended, while no resolver answers: the last verdict holds for a day.
+func TestDANEHeld(t *testing.T) {
+	w := newBareWorld(t)
+	w.cutOff()
+	r := newRoot(t, bookworm)
+	path := filepath.Join(r.dir, policyFile)
+	r.onDisk(t)
+	storeVerdict(t, path, "held.test", dane.Full, time.Now().Add(-23*time.Hour))
+	storeVerdict(t, path, "partial.test", dane.Partial, time.Now().Add(-time.Hour))
+	storeVerdict(t, path, "none.test", dane.None, time.Now().Add(-time.Hour))
+	storeVerdict(t, path, "lapsed.test", dane.Full, time.Now().Add(-25*time.Hour))
+	startDaemonIn(t, w, r, keepPolicies, "recheck_wait: 100ms", "answer_timeout: 1s",
+		fmt.Sprintf("dns: {servers: [%q], dane: always}", authorityAddr)).stopLater(t)
+
+	checkAnswer(t, "held.test", answerDANEOnly)
+	checkAnswer(t, "partial.test", answerDANEOnly)
+	checkAnswer(t, "none.test", answerSecure)
+	checkAnswer(t, "lapsed.test", answerTemp)
+}
+
+// storeVerdict puts a domain into a policy file, with a policy that is enforced
+// and what DANE said until some time.
+func storeVerdict(t *testing.T, path, domain string, kind dane.Kind, until time.Time) {
+	t.Helper()
+	name, err := mtasts.ParseDomain(domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enforced, err := mtasts.ParsePolicy(policy("enforce", "mx."+domain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	fetched := now.Add(-26 * time.Hour)
+	st.Put(store.Entry{
+		Domain: name, ID: "1", Policy: enforced,
+		Fetched: fetched, Used: fetched, Recheck: fetched.Add(time.Hour), Next: now.Add(time.Hour),
+		Verdicts: []store.Verdict{{MX: true, Port: 25, Kind: uint8(kind), Until: until}},
+	})
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
