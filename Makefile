@@ -17,6 +17,7 @@ run: build ## with the built-in defaults, on 127.0.0.1:8461
 test: ## everything; as root on Debian with real Postfix too
 	@[ -n "$(RACE)" ] || echo "no gcc: testing without the race detector"
 	$(GO) test $(RACE) -timeout 18m ./...
+	@cat build/e2e/left-out 2>/dev/null || true
 
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted; exit 1; }

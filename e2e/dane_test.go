@@ -73,7 +73,7 @@ func checkTaken(t *testing.T, s *sink, rcpt string, want routing, n int) {
 	if want.server == n {
 		m := message{Recipient: rcpt, TLS: want.tls != ""}
 		if want.expectation == verified {
-			m.ServerName = s.host
+			m.ServerName = s.askedAs
 		}
 		expect = append(expect, m)
 	}

@@ -127,7 +127,7 @@ func (s *signedWorld) startServers(t *testing.T, d mailDomain, cert certificate,
 		servers[i] = startSink(t, s.ca, d.addresses[i]+":25", host, cert)
 	}
 	if alias != "" {
-		servers[0].host = alias
+		servers[0].askedAs = alias
 	}
 	return servers
 }

@@ -35,6 +35,7 @@ type message struct {
 // sink is a mail server that takes everything and keeps an account of it.
 type sink struct {
 	host      string
+	askedAs   string      // the name that Postfix is expected to ask for: host, unless a test says otherwise
 	tls       *tls.Config // nil: no STARTTLS
 	listener  net.Listener
 	receiving sync.WaitGroup
@@ -77,7 +78,7 @@ func startSinkWith(t *testing.T, ca *resolvertest.CA, addr, host string, leaf *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{host: host, listener: listener, conns: make(map[net.Conn]struct{}), taken: make(map[string][]message)}
+	s := &sink{host: host, askedAs: host, listener: listener, conns: make(map[net.Conn]struct{}), taken: make(map[string][]message)}
 	if leaf != nil {
 		s.tls = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(*leaf)}}
 	}
