@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -71,8 +72,14 @@ func (s *Scheduler) Run(ctx context.Context) {
 // dispatch starts what is due, as far as there are workers.
 func (s *Scheduler) dispatch(ctx context.Context, jobs *sync.WaitGroup) {
 	workers := s.workers()
+	// Noted before the queue is asked: a job that ends in between is in its
+	// answer still.
+	active := s.active()
 	// Jobs under way are due still, so there may be as many again behind them.
 	for _, job := range s.queue.Due(2 * workers) {
+		if active[job.Domain] {
+			continue
+		}
 		switch s.admit(job, workers) {
 		case start:
 			jobs.Go(func() {
@@ -87,21 +94,25 @@ func (s *Scheduler) dispatch(ctx context.Context, jobs *sync.WaitGroup) {
 	}
 }
 
+// active returns the domains of the jobs under way.
+func (s *Scheduler) active() map[mtasts.Domain]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.underway)
+}
+
 type admission int
 
 const (
-	start  admission = iota
-	active           // it is under way already
-	later            // too many failing hosts at once
-	full             // no worker is free
+	start admission = iota
+	later           // too many failing hosts at once
+	full            // no worker is free
 )
 
 func (s *Scheduler) admit(job Job, workers int) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.underway[job.Domain]:
-		return active
 	case len(s.underway) >= workers:
 		return full
 	case job.Failing && s.failing >= max(1, workers/failingShare):
