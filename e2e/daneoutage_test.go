@@ -2,13 +2,11 @@ package e2e
 
 import (
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"mta-sts-daemon/resolver/dane"
-	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -78,26 +76,5 @@ func TestDANEHeld(t *testing.T) {
 // and what DANE said until some time.
 func storeVerdict(t *testing.T, path, domain string, kind dane.Kind, until time.Time) {
 	t.Helper()
-	name, err := mtasts.ParseDomain(domain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	enforced, err := mtasts.ParsePolicy(policy("enforce", "mx."+domain))
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(path, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	fetched := now.Add(-26 * time.Hour)
-	st.Put(store.Entry{
-		Domain: name, ID: "1", Policy: enforced,
-		Fetched: fetched, Used: fetched, Recheck: fetched.Add(time.Hour), Next: now.Add(time.Hour),
-		Verdicts: []store.Verdict{{MX: true, Port: 25, Kind: uint8(kind), Until: until}},
-	})
-	if err := st.Close(); err != nil {
-		t.Fatal(err)
-	}
+	storePolicy(t, path, domain, 26*time.Hour, store.Verdict{MX: true, Port: 25, Kind: uint8(kind), Until: until})
 }

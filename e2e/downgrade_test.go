@@ -22,7 +22,7 @@ func TestNoneOutlivesCrash(t *testing.T) {
 	w.cutOff()
 	r := newRoot(t, bookworm)
 	r.onDisk(t)
-	storePolicy(t, filepath.Join(r.dir, policyFile), domain)
+	storePolicy(t, filepath.Join(r.dir, policyFile), domain, 2*time.Hour)
 	d := startDaemonIn(t, w, r, askAuthority, keepPolicies)
 	wantAnswer(t, domain, secure(domain)) // so the file had it
 	d.kill(t)
@@ -48,9 +48,9 @@ func TestNoneOutlivesCrash(t *testing.T) {
 	}
 }
 
-// storePolicy makes a policy file with the policy that domain had two hours
-// ago. Its record is to be asked for again by now.
-func storePolicy(t *testing.T, path, domain string) {
+// storePolicy puts into a policy file the policy that domain had so long ago,
+// and what DANE said of it. Its record is to be asked for again by now.
+func storePolicy(t *testing.T, path, domain string, ago time.Duration, verdicts ...store.Verdict) {
 	t.Helper()
 	name, err := mtasts.ParseDomain(domain)
 	if err != nil {
@@ -65,10 +65,11 @@ func storePolicy(t *testing.T, path, domain string) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	fetched := now.Add(-2 * time.Hour)
+	fetched := now.Add(-ago)
 	st.Put(store.Entry{
 		Domain: name, ID: "1", Policy: enforced,
 		Fetched: fetched, Used: fetched, Recheck: fetched.Add(time.Hour), Next: now.Add(time.Hour),
+		Verdicts: verdicts,
 	})
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
