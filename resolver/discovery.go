@@ -19,62 +19,64 @@ const (
 	firstDiscovery reason = iota // nothing is known of the domain
 	recheck                      // its record is to be asked for again
 	renewal                      // its policy is to be fetched again
+	asked                        // an operator wants that now
 )
 
 // discover asks for the domain's record and, where that announces a policy
 // that is not known or the one known is due, for the policy. It runs once per
 // domain at a time, files what it learned and returns what that means for the
-// lookups that wait.
-func (r *Resolver) discover(d mtasts.Domain, why reason) Answer {
+// lookups that wait. The error is why nothing newer could be learned; an answer
+// is there all the same.
+func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 	s := r.settings.Load()
 	known := r.cache.live(d, r.clock.now())
 	if why == firstDiscovery {
 		// A lookup may have missed in memory and come here only after the
 		// discovery that would have served it had ended.
 		if known != nil {
-			return r.answer(known, FromMemory)
+			return r.answer(known, FromMemory), nil
 		}
 		if r.cache.absent(d, r.clock.now()) {
-			return Answer{Source: FromMemory}
+			return Answer{Source: FromMemory}, nil
 		}
 	}
 
 	record, life, err := lookUpRecord(r.ctx, s.TXT, d)
 	if r.ctx.Err() != nil {
-		return r.stopped(known)
+		return r.stopped(known), errClosed
 	}
 	lost := err != nil
 	now := r.clock.now()
 	next := now.add(life)
-	due := known != nil && now >= known.refresh.get()
+	due := known != nil && (why == asked || now >= known.refresh.get())
 	switch {
 	case err != nil && known == nil:
-		return r.noRecord(d, next, err)
+		return r.noRecord(d, next, err), err
 	case err != nil:
 		r.recordLost(d, known, err)
 		if !due {
-			return r.same(d, known, next)
+			return r.same(d, known, next), err
 		}
 		record.ID = known.id // RFC 8461 section 10.2: the fetch does not need the record
 	case known != nil && known.id == record.ID:
 		r.recordFound(d, known)
 		if !due {
-			return r.same(d, known, next)
+			return r.same(d, known, next), nil
 		}
 	}
-	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.retry {
-		return r.withoutPolicy(d, known, t, next, errTriedLately)
+	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.retry && why != asked {
+		return r.withoutPolicy(d, known, t, next, errTriedLately), errTriedLately
 	}
 
 	policy, err := fetchPolicy(r.ctx, s.Policies, d)
 	if r.ctx.Err() != nil {
-		return r.stopped(known)
+		return r.stopped(known), errClosed
 	}
 	if err != nil {
 		now := r.clock.now()
-		return r.withoutPolicy(d, known, r.cache.trouble(d).failedAgain(record.ID, now), next, err)
+		return r.withoutPolicy(d, known, r.cache.trouble(d).failedAgain(record.ID, now), next, err), err
 	}
-	return r.withPolicy(d, known, policy, record.ID, next, lost)
+	return r.withPolicy(d, known, policy, record.ID, next, lost), nil
 }
 
 // stopped answers for a discovery that Close has cut short: what failed says

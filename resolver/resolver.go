@@ -207,15 +207,15 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit
 // result is what a flight brings.
 type result = singleflight.Result
 
-// fly joins the domain's discovery or starts it. Once the Resolver is closed
-// the result is meanwhile.
+// fly joins the domain's discovery or starts it. The result has an answer even
+// where it has an error; once the Resolver is closed that is meanwhile.
 func (r *Resolver) fly(d mtasts.Domain, why reason, meanwhile Answer) <-chan result {
 	return r.flights.DoChan(d.String(), func() (any, error) {
 		if !r.begin() {
-			return meanwhile, nil
+			return meanwhile, errClosed
 		}
 		defer r.underway.Done()
-		return r.discover(d, why), nil
+		return r.discover(d, why)
 	})
 }
 
