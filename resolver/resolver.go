@@ -210,13 +210,15 @@ type result = singleflight.Result
 // fly joins the domain's discovery or starts it. The result has an answer even
 // where it has an error; once the Resolver is closed that is meanwhile.
 func (r *Resolver) fly(d mtasts.Domain, why reason, meanwhile Answer) <-chan result {
-	return r.flights.DoChan(d.String(), func() (any, error) {
-		if !r.begin() {
-			return meanwhile, errClosed
-		}
-		defer r.underway.Done()
-		return r.discover(d, why)
-	})
+	return r.flights.DoChan(d.String(), func() (any, error) { return r.flight(d, why, meanwhile) })
+}
+
+func (r *Resolver) flight(d mtasts.Domain, why reason, meanwhile Answer) (Answer, error) {
+	if !r.begin() {
+		return meanwhile, errClosed
+	}
+	defer r.underway.Done()
+	return r.discover(d, why)
 }
 
 func (r *Resolver) answer(e *entry, from Source) Answer {
