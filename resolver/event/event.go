@@ -42,7 +42,9 @@ const (
 	ResolverValidates
 	ResolverNotValidating
 	PolicyExpired
-	lastEvent = PolicyExpired
+	ListenerUnavailable
+	DaemonHanging
+	lastEvent = DaemonHanging
 )
 
 // Definition is what stands in the table for an event.
@@ -80,6 +82,8 @@ var definitions = [...]Definition{
 	ResolverValidates:     {slog.LevelInfo, "Resolver validates DNSSEC", "e9d21e3b8cb74ffdad176ab56604d16d"},
 	ResolverNotValidating: {LevelNotice, "Resolver does not validate DNSSEC, so no domain has DANE", "6051da76598246a995acabe7699f7c02"},
 	PolicyExpired:         {slog.LevelWarn, "Policy expired and could not be renewed, mail is sent as without one", "a26dcbfe91f341c8a78aa9f1f9c4267f"},
+	ListenerUnavailable:   {slog.LevelError, "Listener for operators cannot be opened, lookups are answered all the same", "8b95b241592b4b70a93e6f21c9f0d057"},
+	DaemonHanging:         {slog.LevelError, "Lookups are not answered, systemd is left to restart the daemon", "38e85bfb3b7944f8b3048ba454ba74d3"},
 }
 
 // Define returns what the table says of e.

@@ -4,49 +4,95 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
+	"mta-sts-daemon/cmd/internal/journal"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/event"
 )
 
 // logging is a slog.Handler whose level and format a reload can change under
-// the loggers that use it.
+// the loggers that use it. Floods of events are kept out of every format.
 type logging struct {
-	stderr  io.Writer
+	*journal.Limiter
 	level   slog.LevelVar
-	handler atomic.Pointer[slog.Handler]
+	inForce atomic.Pointer[slog.Handler]
+
+	text, json slog.Handler
+	journal    *journal.Handler // nil where stderr is not the journal
 }
 
 func newLogging(cfg config.Log, stderr io.Writer) *logging {
-	l := &logging{stderr: stderr}
+	return logTo(stderr, journal.IsStderr(stderr), cfg)
+}
+
+func logTo(stderr io.Writer, isJournal bool, cfg config.Log) *logging {
+	l := &logging{}
+	options := &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forPeople}
+	l.json = slog.NewJSONHandler(stderr, options)
+	l.text = slog.NewTextHandler(stderr, options)
+	if isJournal {
+		l.text = slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forJournal})
+		l.journal = journal.New(l.text)
+	}
+	l.Limiter = journal.NewLimiter(switchable{inForce: &l.inForce})
 	l.configure(cfg)
 	return l
 }
 
 func (l *logging) configure(cfg config.Log) {
 	l.level.Set(cfg.Level)
-	options := &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forPeople}
-	var handler slog.Handler = slog.NewTextHandler(l.stderr, options)
-	if cfg.Format == config.LogJSON {
-		handler = slog.NewJSONHandler(l.stderr, options)
+	handler := l.text
+	switch {
+	case cfg.Format == config.LogJSON:
+		handler = l.json
+	case cfg.Format == config.LogAuto && l.journal != nil:
+		handler = l.journal
 	}
-	l.handler.Store(&handler)
+	l.inForce.Store(&handler)
 }
 
-func (l *logging) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level.Level() }
-
-func (l *logging) Handle(ctx context.Context, r slog.Record) error {
-	return (*l.handler.Load()).Handle(ctx, r)
+// Close writes down what is still to be logged. What is logged after it may be
+// lost.
+func (l *logging) Close() {
+	l.Limiter.Close()
+	if l.journal != nil {
+		l.journal.Close()
+	}
 }
 
-// Loggers with attributes of their own keep the format of when they were made.
-
-func (l *logging) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return (*l.handler.Load()).WithAttrs(attrs)
+// switchable is a slog.Handler in front of the one in force. Loggers derived
+// from it follow a change like all others.
+type switchable struct {
+	inForce *atomic.Pointer[slog.Handler]
+	derive  []func(slog.Handler) slog.Handler
 }
 
-func (l *logging) WithGroup(name string) slog.Handler { return (*l.handler.Load()).WithGroup(name) }
+func (s switchable) Enabled(ctx context.Context, level slog.Level) bool {
+	return (*s.inForce.Load()).Enabled(ctx, level)
+}
+
+func (s switchable) Handle(ctx context.Context, r slog.Record) error {
+	handler := *s.inForce.Load()
+	for _, derive := range s.derive {
+		handler = derive(handler)
+	}
+	return handler.Handle(ctx, r)
+}
+
+func (s switchable) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return s.with(func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) })
+}
+
+func (s switchable) WithGroup(name string) slog.Handler {
+	return s.with(func(h slog.Handler) slog.Handler { return h.WithGroup(name) })
+}
+
+func (s switchable) with(derive func(slog.Handler) slog.Handler) slog.Handler {
+	s.derive = append(slices.Clip(s.derive), derive)
+	return s
+}
 
 // forPeople names the notice level and leaves out what only the journal can
 // use.
@@ -60,4 +106,12 @@ func forPeople(_ []string, a slog.Attr) slog.Attr {
 		}
 	}
 	return a
+}
+
+// forJournal leaves out the time too, which the journal has.
+func forJournal(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return forPeople(groups, a)
 }

@@ -1,0 +1,125 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mta-sts-daemon/cmd/internal/journal"
+	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/event"
+)
+
+var infoAuto = config.Log{Level: slog.LevelInfo, Format: config.LogAuto}
+
+func TestLogFormats(t *testing.T) {
+	t.Parallel()
+	const stamp = `\d{4}-\d\d-\d\dT\S+`
+	for _, c := range []struct {
+		name      string
+		format    config.LogFormat
+		isJournal bool
+		want      string
+	}{
+		{"auto without the journal", config.LogAuto, false, `time=` + stamp + ` level=NOTICE msg="Policy changed" domain=a.example`},
+		{"text without the journal", config.LogText, false, `time=` + stamp + ` level=NOTICE msg="Policy changed" domain=a.example`},
+		{"text into the journal has its time stamps", config.LogText, true, `level=NOTICE msg="Policy changed" domain=a.example`},
+		{"json", config.LogJSON, false, `{"time":"` + stamp + `","level":"NOTICE","msg":"Policy changed","domain":"a.example"}`},
+		{"json into the journal", config.LogJSON, true, `{"time":"` + stamp + `","level":"NOTICE","msg":"Policy changed","domain":"a.example"}`},
+	} {
+		var out bytes.Buffer
+		l := logTo(&out, c.isJournal, config.Log{Level: slog.LevelInfo, Format: c.format})
+		event.PolicyChanged.Log(slog.New(l), event.Domain("a.example"))
+		l.Close()
+		if !regexp.MustCompile(`^` + c.want + "\n$").MatchString(out.String()) {
+			t.Errorf("%s: %s", c.name, &out)
+		}
+	}
+}
+
+func TestNativeJournalIsAuto(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		format    config.LogFormat
+		isJournal bool
+		want      bool
+	}{
+		{config.LogAuto, true, true},
+		{config.LogAuto, false, false},
+		{config.LogText, true, false},
+		{config.LogJSON, true, false},
+	} {
+		l := logTo(&bytes.Buffer{}, c.isJournal, config.Log{Format: c.format})
+		_, native := (*l.inForce.Load()).(*journal.Handler)
+		if native != c.want {
+			t.Errorf("%s, stderr is the journal %v: native protocol %v", c.format, c.isJournal, native)
+		}
+		l.Close()
+	}
+}
+
+// A logger with attributes and groups of its own follows a reload too.
+func TestReloadReachesEveryLogger(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := logTo(&out, false, infoAuto)
+	defer l.Close()
+	loggers := []*slog.Logger{
+		slog.New(l),
+		slog.New(l).With("a", 1),
+		slog.New(l).WithGroup("g").With("a", 1),
+	}
+	for _, logger := range loggers {
+		if logger.Debug("x"); out.Len() > 0 {
+			t.Errorf("debug is logged at level info: %s", &out)
+		}
+	}
+	l.configure(config.Log{Level: slog.LevelDebug, Format: config.LogJSON})
+	for _, logger := range loggers {
+		logger.Debug("x", "b", 2)
+	}
+	got := regexp.MustCompile(`"time":"[^"]*"`).ReplaceAllString(out.String(), `"time":""`)
+	want := strings.Join([]string{
+		`{"time":"","level":"DEBUG","msg":"x","b":2}`,
+		`{"time":"","level":"DEBUG","msg":"x","a":1,"b":2}`,
+		`{"time":"","level":"DEBUG","msg":"x","g":{"a":1,"b":2}}`,
+		"",
+	}, "\n")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Loggers made from one logger do not get each other's attributes.
+func TestDerivedLoggersAreApart(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := logTo(&out, true, config.Log{Format: config.LogText})
+	defer l.Close()
+	parent := slog.New(l).With("a", 1).With("b", 2).With("c", 3)
+	first, second := parent.With("first", true), parent.With("second", true)
+	first.LogAttrs(context.Background(), slog.LevelInfo, "x")
+	second.LogAttrs(context.Background(), slog.LevelInfo, "x")
+	want := "level=INFO msg=x a=1 b=2 c=3 first=true\nlevel=INFO msg=x a=1 b=2 c=3 second=true\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFloodIsLimited(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := logTo(&out, false, infoAuto)
+	for range 25 {
+		event.PolicyFound.Log(slog.New(l))
+	}
+	l.Close()
+	if lines := strings.Count(out.String(), "\n"); lines != 21 || !strings.Contains(out.String(), "count=5\n") {
+		t.Errorf("25 events at once became %d lines:\n%s", lines, &out)
+	}
+}

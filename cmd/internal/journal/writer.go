@@ -1,0 +1,98 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/journal"
+)
+
+const (
+	// queueLength is how many entries wait for a journald that is behind.
+	queueLength = 1024
+	// closeWait is how long close waits for it.
+	closeWait = time.Second
+)
+
+var errClosed = errors.New("the journal was closed before")
+
+type sendFunc func(message string, priority systemd.Priority, fields map[string]string) error
+
+// writer sends entries from a goroutine of its own: sending blocks while
+// journald's socket is full.
+type writer struct {
+	send     sendFunc
+	fallback slog.Handler
+	queue    chan entry
+	done     chan struct{}
+
+	mu     sync.Mutex
+	lost   int // because the queue was full
+	closed bool
+}
+
+func newWriter(send sendFunc, fallback slog.Handler) *writer {
+	w := &writer{send: send, fallback: fallback, queue: make(chan entry, queueLength), done: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+// put never blocks.
+func (w *writer) put(e entry) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return errClosed
+	}
+	select {
+	case w.queue <- e:
+	default:
+		w.lost++
+	}
+	return nil
+}
+
+func (w *writer) close() {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.queue)
+	}
+	w.mu.Unlock()
+	select {
+	case <-w.done:
+	case <-time.After(closeWait):
+	}
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	for e := range w.queue {
+		w.write(e)
+		if len(w.queue) == 0 {
+			w.tellLost()
+		}
+	}
+}
+
+func (w *writer) write(e entry) {
+	if err := w.send(e.message, e.priority, e.fields); err != nil {
+		// If that fails too there is nobody left to tell.
+		_ = e.fallback.Handle(context.Background(), e.record)
+	}
+}
+
+func (w *writer) tellLost() {
+	w.mu.Lock()
+	lost := w.lost
+	w.lost = 0
+	w.mu.Unlock()
+	if lost > 0 {
+		words := fmt.Sprintf("%d log entries lost while the journal was behind", lost)
+		w.write(newEntry(slog.NewRecord(time.Now(), slog.LevelWarn, words, 0), nil, w.fallback))
+	}
+}
