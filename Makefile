@@ -6,7 +6,18 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
 
-.PHONY: build run test lint bench bench-storage clean
+# The packages: whose program they have, their version, who publishes them, and
+# where they go. Two builds of one commit are equal, octet for octet.
+NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+ARCH = $(shell $(GO) env GOARCH)
+VERSION = $(shell sed -n 's/^var version = "\(.*\)"/\1/p' cmd/mta-sts-daemon/version.go)
+MAINTAINER = mta-sts-daemon authors <postmaster@localhost>
+PACKAGES = build/packages
+STAGE = $(PACKAGES)/stage-$(ARCH)
+# When the commit was made; without git, when the changelog was written.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+
+.PHONY: build run test lint packages nfpm generate bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -17,14 +28,42 @@ run: build ## with the built-in defaults, on 127.0.0.1:8461
 test: ## everything; as root on Debian with real Postfix too
 	@[ -n "$(RACE)" ] || echo "no gcc: testing without the race detector"
 	$(GO) test $(RACE) -timeout 18m ./...
-	@cat build/e2e/left-out 2>/dev/null || true
+	@cat build/e2e/left-out* 2>/dev/null || true
 
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-bench: ## Go benchmarks, with allocations
+packages: export CGO_ENABLED = 0
+packages: FLAGS = -trimpath -buildvcs=false -ldflags '-s -X main.version=$(VERSION)'
+packages: ## .deb and .rpm, in build/packages; also ARCH=arm64, VERSION=1.2.3~rc1
+	rm -rf $(STAGE)
+	GOOS=linux GOARCH=$(ARCH) $(GO) build $(FLAGS) -o $(STAGE)/mta-sts-daemon ./cmd/mta-sts-daemon
+	$(GO) run $(FLAGS) ./cmd/mta-sts-daemon manual --date $$(date -u -d @$(SOURCE_DATE_EPOCH) +%F) $(STAGE)
+	$(GO) run $(FLAGS) ./packaging/documents -version '$(VERSION)' -maintainer '$(MAINTAINER)' \
+		-date $(SOURCE_DATE_EPOCH) -arch $(ARCH) $(STAGE)
+	gzip -9n $(STAGE)/*.[58] $(STAGE)/changelog
+	for kind in deb rpm; do \
+		VERSION='$(VERSION)' ARCH=$(ARCH) MAINTAINER='$(MAINTAINER)' STAGE=$(STAGE) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+		$(GO) run $(NFPM) package -f packaging/nfpm.yaml -p $$kind \
+			-t $(PACKAGES)/mta-sts-daemon_$(VERSION)_$(ARCH).$$kind || exit 1; \
+	done
+	rm -rf $(STAGE)
+
+# The program that makes packages, fetched and built on first use.
+nfpm: export CGO_ENABLED = 0
+nfpm:
+	$(GO) run $(NFPM) --version >/dev/null
+
+generate: ## packaging/config.yaml, from the schema in config/
+	$(GO) run ./cmd/mta-sts-daemon manual build/manual
+	cp build/manual/config.yaml packaging/config.yaml
+
+bench: build ## beside a null server and peers; minutes. Flags in BENCH, such as BENCH='warm --peers FILE'
+	$(GO) run ./e2e/bench/cmd/bench $(BENCH)
+
+bench-go: ## Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-storage: ## the daemon on files of up to 1,000,000 policies; some minutes

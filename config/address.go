@@ -40,6 +40,7 @@ func (a Address) IsZero() bool { return a == Address{} }
 
 // address is where a listener listens. Port 0 lets the system choose one.
 var address = kind[Address]{
+	values: "host:port or unix:/path",
 	parse: func(text string) (Address, error) {
 		if path, ok := strings.CutPrefix(text, unixPrefix); ok {
 			return Address{Unix, path}, nil
@@ -70,6 +71,7 @@ const (
 
 // server is the address of a resolver, whose port may be left out.
 var server = kind[netip.AddrPort]{
+	values: "IP or IP:port",
 	parse: func(text string) (netip.AddrPort, error) {
 		if ip, err := netip.ParseAddr(text); err == nil {
 			return netip.AddrPortFrom(ip.Unmap(), dnsPort), nil
@@ -91,6 +93,8 @@ var server = kind[netip.AddrPort]{
 // proxy is the host:port of an HTTP proxy. Its text may hold a password that
 // somebody tried to give, which no message repeats.
 var proxy = kind[string]{
+	values: proxyURL + "host:port",
+	format: func(hostPort string) string { return proxyURL + hostPort },
 	parse: func(text string) (string, error) {
 		hostPort, ok := strings.CutPrefix(text, proxyURL)
 		if !ok {
@@ -111,6 +115,7 @@ var errNoProxy = fmt.Errorf("not of the form %shost:port, without user or path",
 
 // network is a network or one address.
 var network = kind[netip.Prefix]{
+	values: "IP/BITS or IP",
 	parse: func(text string) (netip.Prefix, error) {
 		if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
 			return netip.PrefixFrom(ip, ip.BitLen()), nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -15,12 +16,26 @@ type field interface {
 	decode(r *report, key string, n *yaml.Node)
 	// check reports what is wrong with what is in the place.
 	check(r *report, key string)
+	// text is what is in the place as the file would have it, on one line.
+	text() string
+	// values says in a few words what the place may hold, but for what empty
+	// means, which is for the key's prose.
+	values() string
 }
 
 // A kind is a type of scalar. Whether it is quoted makes no difference.
 type kind[T any] struct {
-	parse func(text string) (T, error)
-	valid func(T) error
+	values string // what it may be, in a few words
+	parse  func(text string) (T, error)
+	valid  func(T) error
+	format func(T) string // what parse takes; nil where fmt.Sprint does it
+}
+
+func (k kind[T]) text(v T) string {
+	if k.format == nil {
+		return fmt.Sprint(v)
+	}
+	return k.format(v)
 }
 
 // at binds the kind to a place.
@@ -30,6 +45,7 @@ func (k kind[T]) at(place *T) field { return value[T]{place, k} }
 func optional[T comparable](k kind[T]) kind[T] {
 	var zero T
 	return kind[T]{
+		values: k.values,
 		parse: func(text string) (T, error) {
 			if text == "" {
 				return zero, nil
@@ -41,6 +57,12 @@ func optional[T comparable](k kind[T]) kind[T] {
 				return nil
 			}
 			return k.valid(v)
+		},
+		format: func(v T) string {
+			if v == zero {
+				return ""
+			}
+			return k.text(v)
 		},
 	}
 }
@@ -73,6 +95,10 @@ func (v value[T]) check(r *report, key string) {
 	}
 }
 
+func (v value[T]) text() string { return scalar(v.kind.text(*v.place)) }
+
+func (v value[T]) values() string { return v.kind.values }
+
 // A list is a field with a sequence; the file's replaces the default's.
 type list[T any] struct {
 	place *[]T
@@ -97,6 +123,19 @@ func (l list[T]) check(r *report, key string) {
 	for i := range *l.place {
 		l.item(&(*l.place)[i]).check(r, key)
 	}
+}
+
+func (l list[T]) text() string {
+	items := make([]string, len(*l.place))
+	for i := range *l.place {
+		items[i] = l.item(&(*l.place)[i]).text()
+	}
+	return "[" + strings.Join(items, ", ") + "]"
+}
+
+func (l list[T]) values() string {
+	var item T
+	return "a list of " + l.item(&item).values()
 }
 
 // A table is a field with a mapping whose keys are the operator's; the file's
@@ -134,10 +173,7 @@ func (t table[K, V]) decode(r *report, key string, n *yaml.Node) {
 }
 
 func (t table[K, V]) check(r *report, key string) {
-	names := slices.SortedFunc(maps.Keys(*t.place), func(a, b K) int {
-		return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b))
-	})
-	for _, k := range names {
+	for _, k := range t.names() {
 		if err := t.key.valid(k); err != nil {
 			r.fail(0, key, "%v", err)
 		}
@@ -145,6 +181,29 @@ func (t table[K, V]) check(r *report, key string) {
 		t.item(&v).check(r, join(key, fmt.Sprint(k)))
 	}
 }
+
+func (t table[K, V]) names() []K {
+	return slices.SortedFunc(maps.Keys(*t.place), func(a, b K) int {
+		return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b))
+	})
+}
+
+func (t table[K, V]) text() string {
+	var items []string
+	for _, k := range t.names() {
+		v := (*t.place)[k]
+		items = append(items, scalar(t.key.text(k))+": "+t.item(&v).text())
+	}
+	return "{" + strings.Join(items, ", ") + "}"
+}
+
+func (t table[K, V]) values() string {
+	var item V
+	return t.key.values + ": " + t.item(&item).values()
+}
+
+// needsRestart is a field that a reload does not apply.
+type needsRestart struct{ field }
 
 // decodeChild decodes n unless it has no value at all: "dns:" with every line
 // below it commented out, most likely, where neither the default nor an empty

@@ -34,9 +34,8 @@ func (e *Error) Error() string {
 
 // A report collects what is wrong with one configuration.
 type report struct {
-	file        string
-	unavailable map[string]exception
-	errs        []*Error
+	file string
+	errs []*Error
 }
 
 func (r *report) fail(line int, key, format string, args ...any) {

@@ -5,44 +5,53 @@ import (
 	"regexp"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"github.com/google/go-cmp/cmp"
 )
 
-// The file that is installed shows every key with its default.
-func TestExampleIsDefault(t *testing.T) {
+// The file that is installed is what the schema makes; "make generate" writes
+// it.
+func TestExampleIsGenerated(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../packaging/config.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Parse("config.yaml", text)
+	if d := cmp.Diff(Example(), string(text)); d != "" {
+		t.Errorf("packaging/config.yaml is not what the schema makes (-want +got):\n%s", d)
+	}
+}
+
+func TestExampleIsDefault(t *testing.T) {
+	t.Parallel()
+	got, err := Parse("config.yaml", []byte(Example()))
 	if d := diff(Default(), got); err != nil || d != "" {
 		t.Errorf("as it stands: %v (-want +got):\n%s", err, d)
 	}
+	// What an operator who takes away every # before a key gets.
+	set := regexp.MustCompile(`(?m)^#((  )?[a-z_]+:)`).ReplaceAllString(Example(), "$1")
+	got, err = Parse("config.yaml", []byte(set))
+	if d := diff(Default(), got); err != nil || d != "" {
+		t.Errorf("with every key set: %v (-want +got):\n%s\n%s", err, d, set)
+	}
+}
 
-	// A key is a comment without a blank, or with two where it is nested.
-	set := regexp.MustCompile(`(?m)^#((  )?[a-z_]+: ?\S*.*|[a-z_]+:)$`).ReplaceAll(text, []byte("$1"))
-	got, err = parse("config.yaml", set, nil)
-	if err != nil {
-		t.Fatalf("with every key set: %v\n%s", err, set)
+// Each override in the example's prose is one that the daemon takes.
+func TestExampleOverrides(t *testing.T) {
+	t.Parallel()
+	shown := regexp.MustCompile(`(?m)^#   ((  )?\S+:.*)$`).FindAllStringSubmatch(Example(), -1)
+	var text string
+	for _, line := range shown {
+		text += line[1] + "\n"
 	}
-	if d := diff(Default(), got); d != "" {
-		t.Errorf("with every key set (-want +got):\n%s", d)
+	c, err := Parse("config.yaml", []byte(text))
+	if err != nil || len(c.Overrides) != 2 {
+		t.Errorf("got %v, %v, want two overrides from:\n%s", c.Overrides, err, text)
 	}
-	var keys map[string]any
-	if err := yaml.Unmarshal(set, &keys); err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range schema(&got) {
-		value, ok := keys[e.key]
-		if !ok {
-			t.Errorf("%s is missing", e.key)
-		}
-		inner, _ := e.field.(section)
-		for _, e := range inner {
-			if _, ok := value.(map[string]any)[e.key]; !ok {
-				t.Errorf("%s is missing", e.key)
-			}
-		}
+}
+
+func TestExampleIsNarrow(t *testing.T) {
+	t.Parallel()
+	for _, line := range regexp.MustCompile(`(?m)^.{81,}$|^.*[^\n -~].*$`).FindAllString(Example(), -1) {
+		t.Errorf("more than 80 characters, or not of printable ASCII: %q", line)
 	}
 }

@@ -101,7 +101,7 @@ func TestGood(t *testing.T) {
 		"log: {level: warning}":                 func(c *Config) { c.Log.Level = slog.LevelWarn },
 		"log: {level: error}":                   func(c *Config) { c.Log.Level = slog.LevelError },
 	} {
-		got, err := parse("f", []byte(text), nil)
+		got, err := Parse("f", []byte(text))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -111,12 +111,16 @@ func TestGood(t *testing.T) {
 		if d := diff(want, got); d != "" {
 			t.Errorf("%q (-want +got):\n%s", text, d)
 		}
+		again, err := Parse("f", []byte(schema(&got).text()))
+		if d := diff(want, again); err != nil || d != "" {
+			t.Errorf("%q is written as %s: %v (-want +got):\n%s", text, schema(&got).text(), err, d)
+		}
 	}
 }
 
 func TestGoodOverrideKey(t *testing.T) {
 	t.Parallel()
-	got, err := parse("f", []byte("overrides: {X.example.: none, .x.example: may, bücher.example: notfound}"), nil)
+	got, err := Parse("f", []byte("overrides: {X.example.: none, .x.example: may, bücher.example: notfound}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +132,10 @@ func TestGoodOverrideKey(t *testing.T) {
 	}
 	if d := diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+	again, err := Parse("f", []byte(schema(&got).text()))
+	if d := diff(want, again); err != nil || d != "" {
+		t.Errorf("is written as %s: %v (-want +got):\n%s", schema(&got).text(), err, d)
 	}
 }
 
@@ -145,7 +153,7 @@ func TestGoodOverridePolicy(t *testing.T) {
 		"encrypt protocols=>=TLSv1.2:<=0x0304 connection_reuse=yes enable_rpk=no",
 		"may servername=mx.x.example.",
 	} {
-		got, err := parse("f", []byte("overrides: {x.example: '"+policy+"'}"), nil)
+		got, err := Parse("f", []byte("overrides: {x.example: '"+policy+"'}"))
 		if err != nil {
 			t.Errorf("%q: %v", policy, err)
 			continue

@@ -13,6 +13,8 @@ import (
 // duration is a length of time from least to most.
 func duration(least, most time.Duration) kind[time.Duration] {
 	return kind[time.Duration]{
+		values: inUnits(least) + " to " + inUnits(most),
+		format: inUnits,
 		parse: func(text string) (time.Duration, error) {
 			d, err := time.ParseDuration(text)
 			// It takes "0" without unit; the range would refuse it less clearly.
@@ -48,6 +50,7 @@ func count(least, most int) kind[int] {
 		return fmt.Errorf("%s is not between %d and %d", n, least, most)
 	}
 	return kind[int]{
+		values: fmt.Sprintf("%d to %d", least, most),
 		parse: func(text string) (int, error) {
 			n, err := strconv.Atoi(text)
 			switch {
@@ -77,6 +80,7 @@ func wordOf[T comparable](words []word[T]) kind[T] {
 		return fmt.Errorf("%s is not one of %s", quote(text), strings.Join(texts, ", "))
 	}
 	return kind[T]{
+		values: alternatives(texts),
 		parse: func(text string) (v T, err error) {
 			for _, w := range words {
 				if w.text == text {
@@ -93,7 +97,21 @@ func wordOf[T comparable](words []word[T]) kind[T] {
 			}
 			return unknown(fmt.Sprint(v))
 		},
+		format: func(v T) string {
+			for _, w := range words {
+				if w.value == v {
+					return w.text
+				}
+			}
+			return fmt.Sprint(v)
+		},
 	}
+}
+
+// alternatives reads "a, b or c".
+func alternatives(texts []string) string {
+	last := len(texts) - 1
+	return strings.Join(texts[:last], ", ") + " or " + texts[last]
 }
 
 var boolean = wordOf([]word[bool]{{"true", true}, {"false", false}})
@@ -101,6 +119,8 @@ var boolean = wordOf([]word[bool]{{"true", true}, {"false", false}})
 // socketMode is the mode of a unix socket. Only permissions make sense, and
 // without the owner's own two the daemon could not be asked.
 var socketMode = kind[fs.FileMode]{
+	values: `"0600" to "0777"`,
+	format: func(m fs.FileMode) string { return fmt.Sprintf("%04o", uint32(m)) },
 	parse: func(text string) (fs.FileMode, error) {
 		bits, err := strconv.ParseUint(text, 8, 32)
 		if err != nil || len(text) < 3 {
@@ -119,7 +139,8 @@ var socketMode = kind[fs.FileMode]{
 // group is the name or number of a group. Whether it exists is found out where
 // it is used, which may be another host.
 var group = kind[string]{
-	parse: asIs,
+	values: "a group's name or number",
+	parse:  asIs,
 	valid: func(name string) error {
 		const maxLen = 32 // Linux
 		if len(name) > maxLen || !all(name, isKeyByte) || name[0] == '-' {
@@ -131,7 +152,8 @@ var group = kind[string]{
 
 // mapName is the NAME of a socketmap request.
 var mapName = kind[string]{
-	parse: asIs,
+	values: "MAP",
+	parse:  asIs,
 	valid: func(name string) error {
 		const maxLen = 64 // far above any in use
 		if name == "" || len(name) > maxLen || !all(name, isGraphic) {
@@ -144,7 +166,8 @@ var mapName = kind[string]{
 // path is an absolute path of at most maxLen octets.
 func path(maxLen int) kind[string] {
 	return kind[string]{
-		parse: asIs,
+		values: "/path",
+		parse:  asIs,
 		valid: func(path string) error {
 			switch {
 			case !filepath.IsAbs(path) || strings.ContainsRune(path, 0):
@@ -159,7 +182,8 @@ func path(maxLen int) kind[string] {
 
 // cacheFile is a path or a word.
 var cacheFile = kind[string]{
-	parse: asIs,
+	values: "/path or " + MemoryOnly,
+	parse:  asIs,
 	valid: func(file string) error {
 		if file != MemoryOnly && !filepath.IsAbs(file) {
 			return fmt.Errorf("%s is neither an absolute path nor %s", quote(file), MemoryOnly)

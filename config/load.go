@@ -34,11 +34,7 @@ func Load(path string) (Config, error) {
 // in Default. The name of the file is for messages alone. The error joins an
 // *Error for each fault found, in the order of their lines.
 func Parse(file string, text []byte) (Config, error) {
-	return parse(file, text, unavailable)
-}
-
-func parse(file string, text []byte, unavailable map[string]exception) (Config, error) {
-	r := &report{file: file, unavailable: unavailable}
+	r := &report{file: file}
 	c := Default()
 	if root := readYAML(r, text); root != nil {
 		schema(&c).decode(r, "", root)

@@ -44,6 +44,7 @@ const maxPolicyLen = 1000
 
 // overrideKey is a policy domain, or its subdomains after a dot.
 var overrideKey = kind[OverrideKey]{
+	values: "DOMAIN or .DOMAIN",
 	parse: func(text string) (OverrideKey, error) {
 		name, subdomains := strings.CutPrefix(text, ".")
 		domain, err := mtasts.ParseDomain(name)
@@ -62,6 +63,13 @@ var overrideKey = kind[OverrideKey]{
 
 // override is notfound or a line of Postfix's TLS policy table.
 var override = kind[Override]{
+	values: notFound + " or a TLS policy",
+	format: func(o Override) string {
+		if o.NotFound {
+			return notFound
+		}
+		return o.Policy
+	},
 	parse: func(text string) (Override, error) {
 		if text == notFound {
 			return Override{NotFound: true}, nil

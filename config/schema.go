@@ -4,95 +4,136 @@ import (
 	"math"
 	"net/netip"
 	"time"
-
-	"gopkg.in/yaml.v3"
 )
 
 // longestAge is the max_age above which RFC 8461 section 3.2 allows none; to
 // look further ahead is of no use.
 const longestAge = 31557600 * time.Second
 
-// schema binds every key of the file to its place in c.
+// schema binds every key of the file to its place in c and says what it is for.
+// The manual page and the example file are made of this.
 func schema(c *Config) section {
 	return section{
-		{"mode", wordOf(wordsOf(ModeEnforce, ModeMonitor)).at(&c.Mode)},
+		{"mode", `enforce answers Postfix with what is found. monitor finds nothing for it, and the
+			log tells what would have been answered.`,
+			wordOf(wordsOf(ModeEnforce, ModeMonitor)).at(&c.Mode)},
 		// Postfix gives a map up after 100 s.
-		{"answer_timeout", duration(10*time.Millisecond, 90*time.Second).at(&c.AnswerTimeout)},
-		{"listen", section{
-			{"socketmap", list[Address]{&c.Listen.Socketmap, address.at}},
-			{"tcp_table", list[TCPTable]{&c.Listen.TCPTable, tcpTableAt}},
-			{"socket_mode", socketMode.at(&c.Listen.SocketMode)},
-			{"socket_group", optional(group).at(&c.Listen.SocketGroup)},
-			{"max_connections", count(1, 100_000).at(&c.Listen.MaxConnections)},
-			{"idle_timeout", duration(time.Second, 24*time.Hour).at(&c.Listen.IdleTimeout)},
+		{"answer_timeout", `How long a first answer may take. The search behind it goes on, and the next
+			lookup finds what it brings.`,
+			duration(10*time.Millisecond, 90*time.Second).at(&c.AnswerTimeout)},
+		{"listen", `Where Postfix finds the daemon. Sockets that systemd passes take the place of these
+			addresses.`,
+			needsRestart{listenSection(&c.Listen)}},
+		{"maps", `How to answer a socketmap name; those that are not listed are answered plainly. With
+			tlsrpt, Postfix 3.10 and later reports (RFC 8460), and from 3.10.5 on checks the names of MX
+			hosts itself; Postfix before 3.10 defers the mail. The file adds to the default.`,
+			table[string, Map]{&c.Maps, mapName, mapAt}},
+		{"testing", `What a policy of mode testing counts as. ignore: as none, which is what RFC 8461
+			wants; enforce: as one of mode enforce.`,
+			wordOf(wordsOf(TestingIgnore, TestingEnforce)).at(&c.Testing)},
+		{"overrides", `Answers of your own, before anything else: notfound, or a line as in Postfix's TLS
+			policy table. ".example.com" stands for every name below example.com.
+
+			  overrides:
+			    partner.example: "secure match=mx.partner.example servername=hostname"
+			    broken.example: notfound`,
+			table[OverrideKey, Override]{&c.Overrides, overrideKey, override.at}},
+		{"dns", "", dnsSection(&c.DNS)},
+		{"fetch", "", fetchSection(&c.Fetch)},
+		{"cache", "", cacheSection(&c.Cache)},
+		{"refresh", `A policy in use is fetched again although its id has not changed, because many
+			publishers forget the id.`,
+			refreshSection(&c.Refresh)},
+		{"recheck_wait", `How long a lookup waits to hear whether a policy it knows is still the newest.`,
+			duration(time.Millisecond, 10*time.Second).at(&c.RecheckWait)},
+		{"admin", "", section{
+			{"socket", `The control socket, which the commands use to talk to the daemon. Empty: admin.sock in
+				systemd's runtime directory, else in the user's.`,
+				optional(path(maxSocketPath)).at(&c.Admin.Socket)},
 		}},
-		{"maps", table[string, Map]{&c.Maps, mapName, mapAt}},
-		{"testing", wordOf(wordsOf(TestingIgnore, TestingEnforce)).at(&c.Testing)},
-		{"overrides", table[OverrideKey, Override]{&c.Overrides, overrideKey, override.at}},
-		{"dns", section{
-			{"servers", list[netip.AddrPort]{&c.DNS.Servers, server.at}},
-			{"timeout", duration(10*time.Millisecond, time.Minute).at(&c.DNS.Timeout)},
-			{"dane", wordOf(wordsOf(DANEAuto, DANEAlways, DANEOff)).at(&c.DNS.DANE)},
+		{"metrics", "", section{
+			{"listen", `Where /metrics, /healthz and /readyz are served, 127.0.0.1:9461 for example. Empty:
+				nowhere.`,
+				optional(address).at(&c.Metrics.Listen)},
 		}},
-		{"fetch", section{
-			{"timeout", duration(10*time.Millisecond, 5*time.Minute).at(&c.Fetch.Timeout)},
-			{"ca_file", optional(path(math.MaxInt)).at(&c.Fetch.CAFile)},
-			{"proxy", optional(proxy).at(&c.Fetch.Proxy)},
-			{"allow_networks", list[netip.Prefix]{&c.Fetch.AllowNetworks, network.at}},
+		{"log", "", section{
+			{"level", `The least level that is logged. At debug there is a line for each lookup.`,
+				wordOf(levelWords()).at(&c.Log.Level)},
+			{"format", `auto is the journal's own under systemd, else text.`,
+				wordOf(wordsOf(LogAuto, LogText, LogJSON)).at(&c.Log.Format)},
 		}},
-		{"cache", section{
-			{"file", optional(cacheFile).at(&c.Cache.File)},
-			{"entries", count(1, 10_000_000).at(&c.Cache.Entries)},
-			{"negative_entries", count(1, 10_000_000).at(&c.Cache.NegativeEntries)},
-		}},
-		{"refresh", section{
-			// RFC 8461 section 3.3 asks for five minutes between attempts.
-			{"interval", duration(5*time.Minute, longestAge).at(&c.Refresh.Interval)},
-			{"idle", duration(time.Hour, longestAge).at(&c.Refresh.Idle)},
-			{"concurrency", count(1, 1000).at(&c.Refresh.Concurrency)},
-		}},
-		{"recheck_wait", duration(time.Millisecond, 10*time.Second).at(&c.RecheckWait)},
-		{"admin", section{
-			{"socket", optional(path(maxSocketPath)).at(&c.Admin.Socket)},
-		}},
-		{"metrics", section{
-			{"listen", optional(address).at(&c.Metrics.Listen)},
-		}},
-		{"log", section{
-			{"level", wordOf(levelWords()).at(&c.Log.Level)},
-			{"format", wordOf(wordsOf(LogAuto, LogText, LogJSON)).at(&c.Log.Format)},
-		}},
+	}
+}
+
+func listenSection(l *Listen) section {
+	return section{
+		{"socketmap", `Addresses that speak socketmap_table(5).`,
+			list[Address]{&l.Socketmap, address.at}},
+		{"tcp_table", `Addresses that speak tcp_table(5), which has no map names: map says as which name
+			to answer.`,
+			list[TCPTable]{&l.TCPTable, tcpTableAt}},
+		{"socket_mode", `The mode of the unix sockets that the daemon makes. The user postfix has to be
+			allowed to write.`,
+			socketMode.at(&l.SocketMode)},
+		{"socket_group", `The group of these sockets. Empty: the daemon's own.`,
+			optional(group).at(&l.SocketGroup)},
+		{"max_connections", `All listeners together; the connection idle longest makes room for a new one.`,
+			count(1, 100_000).at(&l.MaxConnections)},
+		{"idle_timeout", `How long a socketmap connection may be idle. Those of tcp_table have no limit.`,
+			duration(time.Second, 24*time.Hour).at(&l.IdleTimeout)},
 	}
 }
 
 func mapAt(m *Map) field {
-	return section{{"tlsrpt", boolean.at(&m.TLSRPT)}}
+	return section{{"tlsrpt", "", boolean.at(&m.TLSRPT)}}
 }
 
-func tcpTableAt(t *TCPTable) field {
-	return tcpTable{address.at(&t.Address), section{
-		{"address", address.at(&t.Address)},
-		{"map", optional(mapName).at(&t.Map)},
-	}, t}
-}
-
-// tcpTable is a listener's address alone, or a section with it.
-type tcpTable struct {
-	address field
-	section section
-	place   *TCPTable
-}
-
-func (t tcpTable) decode(r *report, key string, n *yaml.Node) {
-	if n.Kind != yaml.MappingNode {
-		t.address.decode(r, key, n)
-		return
-	}
-	before := len(r.errs)
-	t.section.decode(r, key, n)
-	if len(r.errs) == before && t.place.Address.IsZero() {
-		r.fail(n.Line, key, "a listener without address")
+func dnsSection(d *DNS) section {
+	return section{
+		{"servers", `The resolvers to ask, with failover. None: those of /etc/resolv.conf, followed as it
+			changes.`,
+			list[netip.AddrPort]{&d.Servers, server.at}},
+		{"timeout", `How long one question may take, over every server and try.`,
+			duration(10*time.Millisecond, time.Minute).at(&d.Timeout)},
+		{"dane", `Where DANE goes before MTA-STS. auto: where this host's Postfix does DANE; always needs
+			resolvers that validate DNSSEC.`,
+			wordOf(wordsOf(DANEAuto, DANEAlways, DANEOff)).at(&d.DANE)},
 	}
 }
 
-func (t tcpTable) check(r *report, key string) { t.section.check(r, key) }
+func fetchSection(f *Fetch) section {
+	return section{
+		{"timeout", `How long the fetch of a policy may take in all.`,
+			duration(10*time.Millisecond, 5*time.Minute).at(&f.Timeout)},
+		{"ca_file", `A PEM file of the authorities to trust in place of the system's. Empty: the system's.`,
+			optional(path(math.MaxInt)).at(&f.CAFile)},
+		{"proxy", `A proxy that takes CONNECT, http://proxy.example:3128 for example. Empty: none.`,
+			optional(proxy).at(&f.Proxy)},
+		{"allow_networks", `Networks that policy hosts may be in although they are not public.`,
+			list[netip.Prefix]{&f.AllowNetworks, network.at}},
+	}
+}
+
+func cacheSection(c *Cache) section {
+	return section{
+		{"file", `Where policies are kept. Empty: policies.db in systemd's state directory, else in the
+			user's; off: memory alone, so that a restart forgets them.`,
+			needsRestart{optional(cacheFile).at(&c.File)}},
+		{"entries", `Domains with a policy in memory. The file holds all policies.`,
+			count(1, 10_000_000).at(&c.Entries)},
+		{"negative_entries", `Domains without a policy in memory.`,
+			count(1, 10_000_000).at(&c.NegativeEntries)},
+	}
+}
+
+func refreshSection(r *Refresh) section {
+	return section{
+		// RFC 8461 section 3.3 asks for five minutes between attempts.
+		{"interval", `The age at which that is done; half of the policy's max_age where that is less.`,
+			duration(5*time.Minute, longestAge).at(&r.Interval)},
+		{"idle", `For how long after the last lookup of its domain.`,
+			duration(time.Hour, longestAge).at(&r.Idle)},
+		{"concurrency", `How many at once.`,
+			count(1, 1000).at(&r.Concurrency)},
+	}
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"iter"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -11,6 +12,7 @@ type section []entry
 
 type entry struct {
 	key   string
+	about string // as in Key.About, but indented like the code around it
 	field field
 }
 
@@ -28,11 +30,7 @@ func (s section) decode(r *report, key string, n *yaml.Node) {
 			continue
 		}
 		lines[name.Value] = name.Line
-		before := len(r.errs)
 		decodeChild(r, full, child, f)
-		if len(r.errs) == before {
-			r.refuseUnavailable(full, child)
-		}
 	}
 }
 
@@ -40,6 +38,22 @@ func (s section) check(r *report, key string) {
 	for _, e := range s {
 		e.field.check(r, join(key, e.key))
 	}
+}
+
+func (s section) text() string {
+	items := make([]string, len(s))
+	for i, e := range s {
+		items[i] = e.key + ": " + e.field.text()
+	}
+	return "{" + strings.Join(items, ", ") + "}"
+}
+
+func (s section) values() string {
+	items := make([]string, len(s))
+	for i, e := range s {
+		items[i] = e.key + ": " + e.field.values()
+	}
+	return "{" + strings.Join(items, ", ") + "}"
 }
 
 func (s section) find(key string) field {

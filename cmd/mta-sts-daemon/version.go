@@ -6,7 +6,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const version = "0.1.0"
+// version is the one place that has it; the Makefile reads it here and may put
+// another in its place when it links.
+var version = "0.1.0"
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{

@@ -1,0 +1,49 @@
+package manual
+
+import "mta-sts-daemon/config"
+
+// keysPage is the manual page of the configuration file, section 5.
+func keysPage(keys []config.Key, e Edition) string {
+	p := newPage(configPage, "5", e)
+	p.heading("NAME")
+	p.paragraphs(configPage + " - configuration of " + program)
+	p.heading("SYNOPSIS")
+	p.macro("I", configFile)
+	p.heading("DESCRIPTION")
+	p.paragraphs(`The file is YAML and may be missing: every key has a default that serves. A key that is not
+in this page is an error. Names below are written with dots: dns.timeout is the key timeout in the section dns,
+
+  dns:
+    timeout: 3s
+
+Lengths of time are written like 500ms, 8s, 2m or 24h.
+
+` + program + ` check-config names file, line and key of each fault. "systemctl reload ` + program + `" applies
+the file to the running daemon, but for the keys below that take a restart. A file with a fault leaves the
+old configuration in force.`)
+	p.heading("KEYS")
+	for _, k := range keys {
+		p.key(k)
+	}
+	p.heading("FILES")
+	p.item(exampleFile, "Every key with its default.")
+	p.seeAlso(program+"(8)", "postconf(5)", "socketmap_table(5)", "tcp_table(5)")
+	return p.String()
+}
+
+func (p *page) key(k config.Key) {
+	if k.Section {
+		if k.About != "" {
+			p.item(k.Name, k.About+restart(k))
+		}
+		return
+	}
+	p.item(k.Name+": "+k.Default, k.About+"\n\nValues: "+k.Values+"."+restart(k))
+}
+
+func restart(k config.Key) string {
+	if k.Restart {
+		return " Takes a restart."
+	}
+	return ""
+}
