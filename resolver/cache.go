@@ -25,6 +25,9 @@ type cache struct {
 	store    *store.Store
 	settings *atomic.Pointer[Settings]
 
+	failing    *watchlist // live policies whose refresh fails
+	mismatched *watchlist // those that match no MX host
+
 	mu        sync.Mutex
 	evictions []eviction // that the store has not heard of
 
@@ -48,7 +51,8 @@ type eviction struct {
 
 // newCache panics where a size is not positive; the configuration refuses that.
 func newCache(settings *atomic.Pointer[Settings], st *store.Store, clock clock) *cache {
-	c := &cache{clock: clock, store: st, settings: settings, seed: maphash.MakeSeed()}
+	c := &cache{clock: clock, store: st, settings: settings, seed: maphash.MakeSeed(),
+		failing: newWatchlist(), mismatched: newWatchlist()}
 	s := settings.Load()
 	var err error
 	if c.policies, err = lru.NewWithEvict(s.Entries, c.noteEviction); err != nil {
@@ -113,6 +117,7 @@ func (c *cache) known(d mtasts.Domain, now moment) *entry {
 	}
 	e := c.fromStore(s, now)
 	c.policies.Add(d, e)
+	c.watchRefresh(d, e, now)
 	c.restoreVerdicts(d, s.Verdicts)
 	return e
 }
@@ -160,6 +165,7 @@ func (c *cache) write(d mtasts.Domain, e *entry) {
 	now := c.clock.now()
 	e.stored(e.next(now, c.idle()))
 	c.store.Put(c.toStore(d, e, now))
+	c.watchRefresh(d, e, now)
 }
 
 // forget leaves nothing of the domain behind.
@@ -170,6 +176,8 @@ func (c *cache) forget(d mtasts.Domain) {
 	c.policies.Remove(d)
 	c.absences.Remove(d)
 	c.store.Delete(d)
+	c.failing.remove(d)
+	c.mismatched.remove(d)
 }
 
 // keepAbsence keeps an expired policy in the store, for its time, but not in

@@ -55,22 +55,27 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 	case err != nil:
 		r.recordLost(d, known, err)
 		if !due {
-			return r.same(d, known, next), err
+			return r.same(d, known, next, err), err
 		}
 		record.ID = known.id // RFC 8461 section 10.2: the fetch does not need the record
 	case known != nil && known.id == record.ID:
 		r.recordFound(d, known)
 		if !due {
-			return r.same(d, known, next), nil
+			return r.same(d, known, next, nil), nil
 		}
 	}
 	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.retry && why != asked {
 		return r.withoutPolicy(d, known, t, next, errTriedLately), errTriedLately
 	}
 
+	start := time.Now()
 	policy, err := fetchPolicy(r.ctx, s.Policies, d)
 	if r.ctx.Err() != nil {
 		return r.stopped(known), errClosed
+	}
+	r.metrics.fetched(time.Since(start), err)
+	if known != nil {
+		r.metrics.refreshes.refreshed(known, policy, err)
 	}
 	if err != nil {
 		now := r.clock.now()
@@ -119,14 +124,17 @@ func fetchPolicy(ctx context.Context, source PolicySource, d mtasts.Domain) (mta
 // noRecord files that a domain without a live policy has no record, or none
 // that can be had, until then.
 func (r *Resolver) noRecord(d mtasts.Domain, until moment, err error) Answer {
+	r.metrics.discoveries.withoutFetch(err)
 	r.tellExpired(d, err)
 	r.cache.keepAbsence(d, absence{until: until})
 	r.logger.Debug("No record", event.Domain(d.String()), event.Reason(err))
 	return Answer{Source: FromDiscovery}
 }
 
-// same files that the policy known holds on, and when to look again.
-func (r *Resolver) same(d mtasts.Domain, known *entry, next moment) Answer {
+// same files that the policy known holds on, and when to look again. err is why
+// the record does not say so.
+func (r *Resolver) same(d mtasts.Domain, known *entry, next moment, err error) Answer {
+	r.metrics.discoveries.withoutFetch(err)
 	known.recheck.set(next)
 	if known.next(r.clock.now(), r.cache.idle()) != known.storedNext.get() {
 		r.cache.update(d, known) // it was out of use and is to be refreshed again
@@ -137,6 +145,7 @@ func (r *Resolver) same(d mtasts.Domain, known *entry, next moment) Answer {
 // withoutPolicy files that there is a record but no policy to be fetched. A
 // live policy holds all the same (RFC 8461 section 3.3).
 func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next moment, err error) Answer {
+	r.metrics.discoveries.noPolicy.Inc()
 	next = min(next, t.retry)
 	if known == nil {
 		if r.cache.trouble(d) == nil {
@@ -158,6 +167,7 @@ func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next
 // withPolicy files a policy just fetched. It replaces the one before, of
 // whatever mode and max_age. lost is set where there was no record to be had.
 func (r *Resolver) withPolicy(d mtasts.Domain, known *entry, p mtasts.Policy, id string, next moment, lost bool) Answer {
+	r.metrics.discoveries.policy.Inc()
 	now := r.clock.now()
 	e := &entry{policy: p, id: id, fetched: r.clock.time(now).UTC().Truncate(time.Second), expires: now.add(p.MaxAge)}
 	e.recheck.set(next)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
@@ -18,7 +20,8 @@ import (
 // world is the DNS and the policy hosts of a test, in fake time. What is not
 // set does not exist.
 type world struct {
-	t *testing.T
+	t   *testing.T
+	reg *prometheus.Registry // of the Resolver made last
 
 	mu      sync.Mutex
 	log     bytes.Buffer
@@ -59,12 +62,13 @@ func (w *world) resolver() *Resolver {
 
 // resolverWith is for a store that outlives the Resolver.
 func (w *world) resolverWith(st *store.Store) *Resolver {
+	w.reg = prometheus.NewRegistry()
 	r := New(Settings{
 		TXT: w, MX: w, Policies: w,
 		AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
 		Entries: 4, NegativeEntries: 4,
 		RefreshInterval: day, Idle: 14 * day, Concurrency: 16,
-	}, st, slog.New(slog.NewTextHandler(w, nil)))
+	}, st, w.reg, slog.New(slog.NewTextHandler(w, nil)))
 	w.t.Cleanup(r.Close)
 	return r
 }

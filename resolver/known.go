@@ -147,12 +147,9 @@ func (r *Resolver) PurgeAll() {
 }
 
 // Check goes the way of a lookup that memory cannot answer, as far as the
-// policy file, and returns. That it returns is the answer: no lock is held for
-// good and the file can be read.
-func (r *Resolver) Check(d mtasts.Domain) {
-	r.Cached(NextHop{Domain: d, MX: true, Port: 25})
-	r.cache.live(d, r.clock.now())
-}
+// policy file. That it returns is the answer: no lock is held for good and the
+// file can be read.
+func (r *Resolver) Check(d mtasts.Domain) { r.cache.live(d, r.clock.now()) }
 
 // peek returns the entry of which the store has s, as memory knows it.
 func (c *cache) peek(s store.Entry, now moment) *entry {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
 	"mta-sts-daemon/resolver/dnsclient"
@@ -63,6 +64,7 @@ type Settings struct {
 type Resolver struct {
 	logger   *slog.Logger
 	settings atomic.Pointer[Settings]
+	metrics  *metrics
 	clock    clock
 	cache    *cache
 
@@ -76,15 +78,17 @@ type Resolver struct {
 }
 
 // New returns a Resolver that knows the policies in st. Close ends it, and
-// leaves st to its owner.
-func New(s Settings, st *store.Store, logger *slog.Logger) *Resolver {
-	r := &Resolver{logger: logger, clock: newClock()}
+// leaves st to its owner. reg, where it is not nil, collects its metrics.
+func New(s Settings, st *store.Store, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
+	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: newClock()}
 	r.settings.Store(&s)
 	r.cache = newCache(&r.settings, st, r.clock)
+	r.registerGauges(reg)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	scheduler := refresh.NewScheduler(dueInStore{r}, func() int { return r.settings.Load().Concurrency })
 	r.underway.Go(func() { scheduler.Run(r.ctx) })
 	r.underway.Go(r.followStore)
+	r.underway.Go(r.recallFailing)
 	return r
 }
 
@@ -137,6 +141,9 @@ func (r *Resolver) Cached(hop NextHop) (a Answer, ok bool) {
 		return Answer{}, false
 	}
 	a, ok = r.cachedSTS(hop.Domain, now)
+	if ok {
+		r.metrics.lookups.fromMemory(a)
+	}
 	a.DANE = kind
 	return a, ok
 }
@@ -174,18 +181,22 @@ func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain) (Answer, err
 	}
 	now := r.clock.now()
 	if a, ok := r.cachedSTS(d, now); ok {
+		r.metrics.lookups.fromMemory(a)
 		return a, nil
 	}
 	s := r.settings.Load()
 	e := r.cache.live(d, now)
 	if e == nil {
+		r.metrics.lookups.miss.Inc()
 		return r.await(ctx, d, firstDiscovery, s.AnswerTimeout, Answer{Source: FromDiscovery})
 	}
 	e.touch(now)
 	known := r.answer(e, FromMemory)
 	if !e.claimRecheck(now) {
+		r.metrics.lookups.hit.Inc()
 		return known, nil // it is not due, or another lookup waits for it
 	}
+	r.metrics.lookups.recheck.Inc()
 	return r.await(ctx, d, recheck, s.RecheckWait, known)
 }
 

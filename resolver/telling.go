@@ -26,6 +26,7 @@ func (r *Resolver) recordLost(d mtasts.Domain, known *entry, err error) {
 func (r *Resolver) recordFound(d mtasts.Domain, known *entry) {
 	if t := known.trouble.Load(); t != nil && t.id != known.id {
 		known.trouble.Store(nil)
+		r.cache.update(d, known) // or a restart would find the trouble again
 		r.recovered(d, known)
 	}
 }
@@ -55,14 +56,14 @@ func (r *Resolver) tellExpired(d mtasts.Domain, err error) {
 
 // tellPolicy tells what a policy just fetched changed.
 func (r *Resolver) tellPolicy(d mtasts.Domain, before, now *entry) {
-	switch {
-	case before == nil && now.policy.MaxAge == 0:
+	if before == nil && now.policy.MaxAge == 0 {
 		// It will be new to every lookup: no news.
 		r.logger.Debug("Policy is not to be kept", event.Domain(d.String()))
 		return
-	case before == nil:
+	}
+	defer r.checkMX(d, now)
+	if before == nil {
 		event.PolicyFound.Log(r.logger, r.about(d, now)...)
-		r.checkMX(d, now)
 		return
 	}
 	if before.trouble.Load() != nil && now.trouble.Load() == nil {
@@ -72,11 +73,11 @@ func (r *Resolver) tellPolicy(d mtasts.Domain, before, now *entry) {
 		return
 	}
 	if before.policy.Mode == mtasts.ModeEnforce && now.policy.Mode != mtasts.ModeEnforce {
+		r.metrics.downgrades.Inc()
 		event.PolicyDowngraded.Log(r.logger, r.about(d, now, event.OldID(before.id))...)
 	} else {
 		event.PolicyChanged.Log(r.logger, r.about(d, now, event.OldID(before.id))...)
 	}
-	r.checkMX(d, now)
 }
 
 func (r *Resolver) about(d mtasts.Domain, e *entry, more ...slog.Attr) []slog.Attr {
@@ -84,16 +85,25 @@ func (r *Resolver) about(d mtasts.Domain, e *entry, more ...slog.Attr) []slog.At
 		event.Expires(r.clock.time(e.expires))}, more...)
 }
 
-// checkMX warns of a policy that none of the domain's MX hosts can satisfy:
-// mail to it will be deferred. The lookups that wait need not wait for that.
+// checkMX warns, once, of a policy that none of the domain's MX hosts can
+// satisfy: mail to it will be deferred. The lookups that wait need not wait for
+// that. It is done at each fetch, because MX hosts change without the policy.
 func (r *Resolver) checkMX(d mtasts.Domain, e *entry) {
-	if e.policy.Mode != mtasts.ModeEnforce || !r.begin() {
+	if e.policy.Mode != mtasts.ModeEnforce {
+		r.cache.mismatched.remove(d)
+		return
+	}
+	if !r.begin() {
 		return
 	}
 	go func() {
 		defer r.underway.Done()
 		hosts, err := mxHosts(r.ctx, r.settings.Load().MX, d)
-		if err == nil && !anyMatches(e.policy, hosts) {
+		switch {
+		case err != nil: // nothing is learned
+		case anyMatches(e.policy, hosts):
+			r.cache.mismatched.remove(d)
+		case r.cache.mismatched.add(d, e):
 			event.PolicyMatchesNoMX.Log(r.logger, r.about(d, e, slog.Any("mx_hosts", hosts), slog.Any("patterns", e.policy.MX))...)
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -16,7 +17,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -25,6 +28,7 @@ func TestMain(m *testing.M) {
 		"mta-sts-daemon": main,
 		"lookup":         lookup,
 		"waitfor":        waitFor,
+		"systemd":        systemd,
 	})
 }
 
@@ -38,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"exits":  exits,
 			"signal": sendSignal,
 			"stale":  leaveStale,
+			"seed":   seed,
 		},
 		Setup: func(env *testscript.Env) error {
 			dns := resolvertest.StartDNS(t)
@@ -49,6 +54,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DNS", dns.Addr().String())
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "run"))
 			dns.Misbehave("_mta-sts.servfail.test", resolvertest.DNSRcode(2))
 			return os.WriteFile(filepath.Join(env.WorkDir, "dns.yaml"),
 				fmt.Appendf(nil, "dns: {servers: [\"%v\"]}\n", dns.Addr()), 0o600)
@@ -90,6 +96,22 @@ func leaveStale(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	l.SetUnlinkOnClose(false)
 	ts.Check(l.Close())
+}
+
+// seed FILE DOMAIN… makes a policy file in which each domain has a policy of mode
+// enforce.
+func seed(ts *testscript.TestScript, neg bool, args []string) {
+	st, err := store.Open(ts.MkAbs(args[0]), slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	for _, name := range args[1:] {
+		d, err := mtasts.ParseDomain(name)
+		ts.Check(err)
+		p, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\nmx: mx." + name + "\nmax_age: 864000\n")
+		ts.Check(err)
+		now := time.Now()
+		st.Put(store.Entry{Domain: d, ID: "1", Policy: p, Fetched: now, Recheck: now.Add(time.Hour), Used: now, Next: now.Add(time.Hour)})
+	}
+	ts.Check(st.Close())
 }
 
 // patience is how long a script waits for what must come.

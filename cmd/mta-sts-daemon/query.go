@@ -1,29 +1,34 @@
 package main
 
 import (
-	"encoding/json"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/explain"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
-	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
 func newQuery(load func() (config.Config, error)) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "query DOMAIN",
-		Short: "Show each step from a domain's record to what Postfix is told",
-		Long: `query looks a domain up afresh, without the running daemon: its record, its
-policy host, its policy, and its MX hosts against the policy. DOMAIN may be
-written as in Postfix's transport table, [mx.example.com]:587.
+		Short: "Show why mail to a domain is sent or deferred, step by step",
+		Long: `query looks a domain up afresh and shows each step: its record, its policy
+host with addresses and certificate, its policy and what looks like a mistake in
+it, its MX hosts against the policy, DANE, and where it wants TLS reports. It asks
+the running daemon what that remembers, goes on without one, and ends with what
+Postfix gets and what becomes of mail to the domain. It does not connect to MX
+hosts. DOMAIN may be written as in Postfix's transport table,
+[mx.example.com]:587.
 
-It exits with 0 where the domain has a policy, 1 where it has none, 2 where that
-cannot be told.`,
+It exits with 0 where the domain publishes a policy, 1 where it has none, 2 where
+that cannot be told. --json has the same for scripts, times in UTC, durations in
+seconds.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := load()
@@ -31,12 +36,7 @@ cannot be told.`,
 				cmd.PrintErrln("mta-sts-daemon:", err)
 				return exitStatus(2)
 			}
-			hop, ok := tlspolicy.ParseKey([]byte(args[0]))
-			if !ok {
-				cmd.PrintErrf("mta-sts-daemon: %+q is not a domain that can have a policy\n", args[0])
-				return exitStatus(2)
-			}
-			c, err := clients.New(cfg, slog.New(slog.DiscardHandler))
+			c, err := clients.New(cfg, nil, slog.New(slog.DiscardHandler))
 			if err != nil {
 				cmd.PrintErrln("mta-sts-daemon:", err)
 				return exitStatus(2)
@@ -46,13 +46,19 @@ cannot be told.`,
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
 				noDANE = err
 			}
-			report := explain.Look(cmd.Context(), c, hop, explain.Options{Profile: clients.Profile(cfg), NoDANE: noDANE})
+			report, ok := explain.Look(cmd.Context(), c, args[0], explain.Options{
+				Profile: clients.Profile(cfg),
+				NoDANE:  noDANE,
+				Daemon:  admin.NewClient(admin.Find(cfg.Admin)),
+			})
+			if !ok {
+				cmd.PrintErrf("mta-sts-daemon: %+q is not a domain that can have a policy\n", args[0])
+				return exitStatus(2)
+			}
 			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				err = out.Encode(report)
+				err = report.WriteJSON(cmd.OutOrStdout())
 			} else {
-				err = report.Print(cmd.OutOrStdout())
+				err = report.Print(layout.On(cmd.OutOrStdout()))
 			}
 			if err != nil {
 				return err

@@ -39,6 +39,9 @@ smtp_tls_policy_maps lookups with them. Without a command it serves.`,
 	}
 	root.PersistentFlags().StringVarP(&file, "config", "c", "",
 		"configuration `file` (default "+defaultConfigFile+", which may be missing)")
-	root.AddCommand(serve, newQuery(load), newCheckConfig(load), newVersion())
+	root.CompletionOptions.HiddenDefaultCmd = true // packages bring the completions
+	root.AddCommand(serve, newQuery(load),
+		newPolicies(load), newRefresh(load), newPurge(load), newReload(load), newExport(load), newWarm(load),
+		newCheckConfig(load), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
 	return root
 }

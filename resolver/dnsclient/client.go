@@ -36,12 +36,15 @@ type Options struct {
 	Timeout time.Duration
 	// Logger hears of a resolv.conf that cannot be read; nil discards it.
 	Logger *slog.Logger
+	// Metrics count the questions; nil for none.
+	Metrics *Metrics
 }
 
 // Client asks the DNS. It is safe for concurrent use.
 type Client struct {
 	timeout time.Duration
 	servers func() *serverSet
+	metrics *Metrics
 }
 
 // New returns a Client. Nothing needs closing.
@@ -55,7 +58,10 @@ func New(o Options) *Client {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{timeout: o.Timeout}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	c := &Client{timeout: o.Timeout, metrics: o.Metrics}
 	if len(o.Servers) > 0 {
 		set := newServerSet(o.Servers)
 		c.servers = func() *serverSet { return set }
@@ -79,11 +85,14 @@ func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding,
 			err = f.add(reply, qtype)
 		}
 	}
-	if err == nil {
+	switch {
+	case err == nil:
+		c.metrics.answered(qtype, f)
 		return f, nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		err = context.Cause(ctx) // the caller gave up; no server is to blame
+	default:
+		c.metrics.failed(qtype)
 	}
 	return nil, &Error{Name: name, Type: dns.TypeToString[qtype], Err: err}
 }

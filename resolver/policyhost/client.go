@@ -120,10 +120,12 @@ func get(ctx context.Context, conn net.Conn, host string) (string, error) {
 	if err != nil {
 		return "", orCause(ctx, withoutAddresses(err))
 	}
+	witnessOf(ctx).sawResponse(response)
 	if err := checkHeader(response); err != nil {
 		return "", err
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, mtasts.MaxPolicyLen+1))
+	witnessOf(ctx).sawBody(len(text))
 	if err != nil {
 		return "", orCause(ctx, fmt.Errorf("policy cut short after %d octets: %w", len(text), withoutAddresses(err)))
 	}

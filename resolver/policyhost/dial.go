@@ -49,7 +49,11 @@ func (c *Client) dial(ctx context.Context, host string) (*policyConn, error) {
 	conn, err := race.First(ctx, len(targets), stagger,
 		func(ctx context.Context, i int) (*policyConn, error) {
 			conn, err := c.connect(ctx, dial, host, targets[i])
-			if err != nil && ctx.Err() == nil {
+			if err != nil && ctx.Err() != nil {
+				return nil, err // an attempt that was called off says nothing of the address
+			}
+			witnessOf(ctx).sawAttempt(targets[i].Addr(), conn, err)
+			if err != nil {
 				failed.add(err)
 			}
 			return conn, err

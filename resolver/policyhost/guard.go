@@ -27,18 +27,22 @@ func newGuard(allow []netip.Prefix) guard {
 
 // check returns an error where addr may not be connected to.
 func (g guard) check(addr netip.Addr) error {
+	if why := g.whyNot(addr); why != "" {
+		return fmt.Errorf("address %v is not connected to: %s; fetch.allow_networks can allow it", addr.Unmap(), why)
+	}
+	return nil
+}
+
+// whyNot returns why addr may not be connected to, "" where it may.
+func (g guard) whyNot(addr netip.Addr) string {
 	addr = addr.Unmap()
 	meant := withoutNAT64(addr)
 	for _, p := range g.allow {
 		if p.Contains(addr) || p.Contains(meant) {
-			return nil
+			return ""
 		}
 	}
-	why := whyNotPublic(meant)
-	if why == "" {
-		return nil
-	}
-	return fmt.Errorf("address %v is not connected to: %s; fetch.allow_networks can allow it", addr, why)
+	return whyNotPublic(meant)
 }
 
 // nat64 is the well-known prefix of RFC 6052.

@@ -17,6 +17,7 @@ func (w *writer) setAside(why *damage) error {
 	if err := os.Rename(w.path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	w.errors.Add(1)
 	event.StoreDamaged.Log(w.logger, fileAttr(w.path), slog.String("set_aside", name), event.Reason(why))
 	return nil
 }

@@ -58,11 +58,17 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("Len() = %d, want 1000", n)
 	}
 	log.want(t, event.StoreFailing)
+	if err := s.Err(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Err() = %v, want ENOSPC", err)
+	}
 
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
 	log.want(t, event.StoreFailing, event.StoreRecovered) // without a Flush
+	if err := s.Err(); err != nil {
+		t.Errorf("Err() = %v after it recovered", err)
+	}
 	closeStore(t, s)
 	s = open(t, path, log.logger())
 	s.checks.Wait()

@@ -24,7 +24,9 @@ type Store struct {
 	pending pending
 	file    *file   // nil while none is open
 	spoiled *spoilt // what the writer must set aside
+	failed  error   // why the last attempt to write failed; nil if it did not
 
+	errors  atomic.Uint64     // failures and damage met so far
 	repair  atomic.Bool       // the writer must look for damaged entries
 	wake    chan struct{}     // tells the writer that there is work
 	flushes chan chan<- error // asks the writer to write now
@@ -129,6 +131,14 @@ func (s *Store) change(d mtasts.Domain, c *change) {
 // begun anew. Of what was in it, only what waited to be written is in the new
 // one: whoever knows more should Put it again.
 func (s *Store) Renewed() <-chan struct{} { return s.renewed }
+
+// Err returns why the file could not be written when that was last tried; nil
+// where it could be.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
 
 // Flush returns once everything put so far is on disk, or with the reason why
 // it is not.

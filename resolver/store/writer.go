@@ -66,8 +66,15 @@ func (w *writer) run() {
 	}
 }
 
-// report tells once that the file fails and once that it does no more.
+// report counts each failure, and tells once that the file fails and once that
+// it does no more.
 func (w *writer) report(err error) {
+	w.mu.Lock()
+	w.failed = err
+	w.mu.Unlock()
+	if err != nil {
+		w.errors.Add(1)
+	}
 	switch failing := err != nil; {
 	case failing && !w.failing:
 		event.StoreFailing.Log(w.logger, fileAttr(w.path), event.Reason(err))
@@ -164,6 +171,7 @@ func (w *writer) write(f *file) error {
 			return err
 		}
 		if lost > 0 {
+			w.errors.Add(1)
 			event.StoreEntriesLost.Log(w.logger, fileAttr(w.path), slog.Int("policies", lost))
 		}
 		w.mu.Lock()

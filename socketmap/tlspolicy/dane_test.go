@@ -30,7 +30,7 @@ func TestDANEGoesBeforeSTS(t *testing.T) {
 			if mode != "" {
 				answer.Policy = policy(t, strings.Replace(text, "enforce", mode, 1))
 			}
-			h := NewHandler(&fake{t: t, known: map[string]resolver.Answer{"a.example": answer}}, Profile{}, slog.New(slog.DiscardHandler))
+			h := NewHandler(&fake{t: t, known: map[string]resolver.Answer{"a.example": answer}}, Profile{}, nil, slog.New(slog.DiscardHandler))
 			if got := ask(h, "postfix", "a.example"); got != want {
 				t.Errorf("%v with policy %q: %s, want %s", tc.kind, mode, got, want)
 			}
@@ -41,10 +41,10 @@ func TestDANEGoesBeforeSTS(t *testing.T) {
 		}
 	}
 	slow := &fake{t: t, err: fmt.Errorf("%w: SERVFAIL", resolver.ErrDANEUnknown)}
-	if got := ask(NewHandler(slow, Profile{}, slog.New(slog.DiscardHandler)), "postfix", "a.example"); got != temp {
+	if got := ask(NewHandler(slow, Profile{}, nil, slog.New(slog.DiscardHandler)), "postfix", "a.example"); got != temp {
 		t.Errorf("DANE not known: %s", got)
 	}
-	if got := ask(NewHandler(slow, Profile{Monitor: true}, slog.New(slog.DiscardHandler)), "postfix", "a.example"); got != "NOTFOUND " {
+	if got := ask(NewHandler(slow, Profile{Monitor: true}, nil, slog.New(slog.DiscardHandler)), "postfix", "a.example"); got != "NOTFOUND " {
 		t.Errorf("DANE not known in monitor mode: %s", got)
 	}
 }

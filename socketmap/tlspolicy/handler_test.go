@@ -53,7 +53,7 @@ func TestHandler(t *testing.T) {
 			"absent.example":  {},
 		},
 		slow: map[string]resolver.Answer{"slow.example": enforced, "unknown.example": {}},
-	}, Profile{Reporting: map[string]bool{"tlsrpt": true, "own": true, "QUERYWITHTLSRPT": false}}, slog.New(slog.DiscardHandler))
+	}, Profile{Reporting: map[string]bool{"tlsrpt": true, "own": true, "QUERYWITHTLSRPT": false}}, nil, slog.New(slog.DiscardHandler))
 
 	const plain = "OK secure match=mx.example servername=hostname"
 	report := func(d string) string {
@@ -95,7 +95,7 @@ func TestHandler(t *testing.T) {
 }
 
 func TestHandlerCannotKnow(t *testing.T) {
-	h := NewHandler(&fake{t: t, err: errors.New("gone\r\nOK secure")}, Profile{}, slog.New(slog.DiscardHandler))
+	h := NewHandler(&fake{t: t, err: errors.New("gone\r\nOK secure")}, Profile{}, nil, slog.New(slog.DiscardHandler))
 	got := ask(h, "postfix", "slow.example")
 	if !strings.HasPrefix(got, "TEMP ") || strings.ContainsAny(got, "\r\n") {
 		t.Errorf("got %q", got)
@@ -105,7 +105,7 @@ func TestHandlerCannotKnow(t *testing.T) {
 // Only tcp_table has a limit that a policy can exceed.
 func TestHandlerTooLong(t *testing.T) {
 	h := NewHandler(&fake{t: t, known: map[string]resolver.Answer{"a.example": {Policy: policy(t, enforce("mx.example"))}}},
-		Profile{}, slog.New(slog.DiscardHandler))
+		Profile{}, nil, slog.New(slog.DiscardHandler))
 	const answer = "secure match=mx.example servername=hostname"
 	for _, tc := range []struct {
 		max    int
@@ -127,7 +127,7 @@ func TestHandlerLogsEachLookupAtDebugAlone(t *testing.T) {
 		h := NewHandler(&fake{t: t,
 			known: map[string]resolver.Answer{"a.example": {}},
 			slow:  map[string]resolver.Answer{"b.example": {}},
-		}, Profile{}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: tc.level})))
+		}, Profile{}, nil, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: tc.level})))
 		ask(h, "postfix", "a.example")
 		ask(h, "postfix", "b.example")
 		if n := strings.Count(log.String(), "\n"); n != tc.lines {
@@ -139,7 +139,7 @@ func TestHandlerLogsEachLookupAtDebugAlone(t *testing.T) {
 // The warm path makes no garbage but the domain's name.
 func TestAnswerAllocatesOnce(t *testing.T) {
 	h := NewHandler(&fake{t: t, known: map[string]resolver.Answer{"a.example": {Policy: policy(t, enforce("mx.example"))}}},
-		Profile{}, slog.New(slog.DiscardHandler))
+		Profile{}, nil, slog.New(slog.DiscardHandler))
 	req := socketmap.Request{Map: []byte("postfix"), Key: []byte("a.example"), Fits: within(maxData)}
 	dst := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() { h.Answer(dst, req) }); n > 1 {

@@ -21,9 +21,9 @@ type Clients struct {
 	Policies *policyhost.Client
 }
 
-// New makes the clients that c describes. The error names the CA file that
-// cannot be used.
-func New(c config.Config, logger *slog.Logger) (Clients, error) {
+// New makes the clients that c describes. metrics count the questions to the
+// DNS; nil for none. The error names the CA file that cannot be used.
+func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clients, error) {
 	roots, err := loadRoots(c.Fetch.CAFile)
 	if err != nil {
 		return Clients{}, fmt.Errorf("fetch.ca_file: %w", err)
@@ -32,6 +32,7 @@ func New(c config.Config, logger *slog.Logger) (Clients, error) {
 		Servers: c.DNS.Servers,
 		Timeout: c.DNS.Timeout,
 		Logger:  logger,
+		Metrics: metrics,
 	})
 	policies := policyhost.New(policyhost.Options{
 		Addresses: func(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -9,16 +9,19 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"reflect"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"mta-sts-daemon/cmd/internal/clients"
+	"mta-sts-daemon/cmd/internal/monitor"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
@@ -29,16 +32,34 @@ import (
 // every lookup that was asked has had its answer.
 const shutdownGrace = time.Second
 
-// daemon is what a reload reaches.
+// closeGrace is what systemd grants beyond that, to write down what only memory
+// knows.
+const closeGrace = 30 * time.Second
+
+// lookInterval is how often the daemon looks whether main.cf, the resolvers or
+// its own state have changed.
+const lookInterval = 10 * time.Second
+
+// daemon is the program while it runs. Its main loop alone changes it.
 type daemon struct {
-	logger   *slog.Logger
-	logging  *logging
-	dane     daneSwitch
-	store    *store.Store
-	resolver *resolver.Resolver
-	handler  *tlspolicy.Handler
-	servers  []*socketmap.Server
-	started  config.Config // what it started with
+	load       func() (config.Config, error)
+	logger     *slog.Logger
+	logging    *logging
+	metrics    *monitor.Metrics
+	dnsMetrics *dnsclient.Metrics // of every DNS client in turn
+	dane       daneSwitch
+	store      *store.Store
+	resolver   *resolver.Resolver
+	handler    *tlspolicy.Handler
+	servers    []*socketmap.Server
+	webs       []*web
+	notifier   notifier
+	state      state         // for others than the main loop
+	started    config.Config // what it started with
+
+	reloads  chan chan<- reloadResult // asks the main loop to reload
+	stopping chan struct{}            // closed when the main loop has ended
+	checks   singleflight.Group       // of health
 
 	// In force.
 	config   config.Config
@@ -48,24 +69,31 @@ type daemon struct {
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
 // ctx ends or SIGTERM or SIGINT comes, and loads the configuration anew at each
-// SIGHUP. It logs to stderr.
-func Run(ctx context.Context, load func() (config.Config, error), stderr io.Writer) error {
+// SIGHUP and whenever the control socket asks for that. It logs to stderr or
+// the journal.
+func Run(ctx context.Context, version string, load func() (config.Config, error), stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
+	sockets, err := takePassed()
+	if err != nil {
+		return err
+	}
 	cfg, err := load()
 	if err != nil {
 		return err
 	}
-	d, err := newDaemon(ctx, cfg, stderr)
+	logging := newLogging(cfg.Log, stderr)
+	defer logging.Close()
+	d, err := newDaemon(ctx, cfg, monitor.NewMetrics(version), load, logging)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	endpoints, err := listen(cfg.Listen)
+	endpoints, err := listen(cfg.Listen, sockets)
 	if err != nil {
 		return err
 	}
@@ -73,46 +101,71 @@ func Run(ctx context.Context, load func() (config.Config, error), stderr io.Writ
 	conns := socketmap.NewConnections(cfg.Listen.MaxConnections)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, e := range endpoints {
-		server := socketmap.NewServer(e.protocol, d.handler, conns, e.idle, d.logger)
+		server := socketmap.NewServer(e.protocol, d.handler.For(e.counted), conns, e.idle, d.logger)
 		d.servers = append(d.servers, server)
 		group.Go(func() error { return server.Serve(e) })
 	}
-	event.DaemonStarted.Log(d.logger, slog.String("listen", names(endpoints)))
-	ticker := time.NewTicker(daneInterval)
+	d.state.begin(version, names(endpoints), d.settings.DANE != nil)
+	d.startWebs(cfg, sockets)
+	event.DaemonStarted.Log(d.logger, slog.String("listen", strings.Join(names(endpoints), " ")))
+	d.notifier.ready(d.statusLine())
+	go d.feedWatchdog()
+	d.serve(ctx, hangup)
+	d.shutdown()
+	return group.Wait()
+}
+
+// serve is the main loop. It ends with ctx.
+func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
+	defer close(d.stopping)
+	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-hangup:
-			d.reload(ctx, load)
+			d.reload(ctx)
+		case reply := <-d.reloads:
+			reply <- d.reload(ctx)
 		case <-ticker.C:
 			d.followPostfix(ctx)
+			d.notifier.tellStatus(d.statusLine())
 		case <-ctx.Done():
-			d.shutdown()
-			return group.Wait()
+			return
 		}
 	}
 }
 
-func newDaemon(ctx context.Context, cfg config.Config, stderr io.Writer) (*daemon, error) {
-	logging := newLogging(cfg.Log, stderr)
+func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics, load func() (config.Config, error), logging *logging) (*daemon, error) {
 	logger := slog.New(logging)
-	d := &daemon{logger: logger, logging: logging, dane: daneSwitch{logger: logger}, started: cfg}
+	d := &daemon{
+		load:       load,
+		logger:     logger,
+		logging:    logging,
+		dane:       daneSwitch{logger: logger},
+		notifier:   notifier{logger: logger},
+		metrics:    metrics,
+		dnsMetrics: dnsclient.NewMetrics(metrics.Registry),
+		started:    cfg,
+		reloads:    make(chan chan<- reloadResult),
+		stopping:   make(chan struct{}),
+	}
 	var err error
 	if d.store, err = openStore(cfg.Cache, logger); err != nil {
 		return nil, err
 	}
+	d.store.Register(metrics.Registry)
 	if err := d.adopt(ctx, cfg); err != nil {
 		d.store.Close()
 		return nil, err
 	}
-	d.resolver = resolver.New(d.settings, d.store, logger)
-	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), logger)
+	d.resolver = resolver.New(d.settings, d.store, metrics.Registry, logger)
+	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
 	return d, nil
 }
 
 // adopt makes of cfg what is to be in force, or changes nothing.
 func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
-	c, err := clients.New(cfg, d.logger)
+	c, err := clients.New(cfg, d.dnsMetrics, d.logger)
 	if err != nil {
 		return err
 	}
@@ -147,40 +200,8 @@ func (d *daemon) followPostfix(ctx context.Context) {
 	if (checker == nil) != (d.settings.DANE == nil) {
 		d.settings.DANE = checker
 		d.resolver.Configure(d.settings)
+		d.state.doesDANE(checker != nil)
 	}
-}
-
-// reload puts the configuration as it stands now in force, or tells why the old
-// one stays.
-func (d *daemon) reload(ctx context.Context, load func() (config.Config, error)) {
-	cfg, err := load()
-	if err == nil {
-		err = d.adopt(ctx, cfg)
-	}
-	if err != nil {
-		event.ConfigRefused.Log(d.logger, event.Reason(err))
-		return
-	}
-	d.logging.configure(cfg.Log)
-	d.resolver.Configure(d.settings)
-	d.handler.SetProfile(clients.Profile(cfg))
-	if keys := d.needRestart(cfg); len(keys) > 0 {
-		event.ConfigNeedsRestart.Log(d.logger, slog.Any("keys", keys))
-	} else {
-		event.ConfigReloaded.Log(d.logger)
-	}
-}
-
-// needRestart returns the keys that cfg sets otherwise than the daemon started
-// with.
-func (d *daemon) needRestart(cfg config.Config) (keys []string) {
-	if !reflect.DeepEqual(cfg.Listen, d.started.Listen) {
-		keys = append(keys, "listen")
-	}
-	if cfg.Cache.File != d.started.Cache.File {
-		keys = append(keys, "cache.file")
-	}
-	return keys
 }
 
 func openStore(cfg config.Cache, logger *slog.Logger) (*store.Store, error) {
@@ -205,8 +226,9 @@ func (d *daemon) close() {
 // shutdown answers what was asked and ends the servers.
 func (d *daemon) shutdown() {
 	event.DaemonStopping.Log(d.logger)
-	ctx, cancel := context.WithTimeoutCause(context.Background(), d.config.AnswerTimeout+shutdownGrace,
-		errors.New("their lookups took too long"))
+	limit := d.config.AnswerTimeout + shutdownGrace
+	d.notifier.stopping(limit + closeGrace)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, errors.New("their lookups took too long"))
 	defer cancel()
 	var group errgroup.Group
 	for _, server := range d.servers {
@@ -219,4 +241,5 @@ func (d *daemon) shutdown() {
 		})
 	}
 	group.Wait()
+	d.closeWebs()
 }

@@ -14,14 +14,9 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-const (
-	// daneInterval is how often dns.dane: auto looks whether main.cf or the
-	// resolvers have changed.
-	daneInterval = 10 * time.Second
-	// probeTimeout bounds the question whether the resolver validates, which
-	// only the log waits for.
-	probeTimeout = 30 * time.Second
-)
+// probeTimeout bounds the question whether the resolver validates, which only
+// the log waits for.
+const probeTimeout = 30 * time.Second
 
 // daneSwitch decides whether DANE goes before STS on this host, and tells when
 // that changes.

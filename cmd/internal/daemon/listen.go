@@ -8,44 +8,75 @@ import (
 	"os"
 	"os/user"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/socketmap"
+	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
 // endpoint is a listener and what is spoken there.
 type endpoint struct {
 	net.Listener
 	protocol socketmap.Protocol
+	counted  string        // the protocol's name in the metrics
 	idle     time.Duration // 0: connections may be idle for ever
 }
 
-// listen opens every listener that cfg names, or none.
-func listen(cfg config.Listen) (endpoints []endpoint, err error) {
+func netstrings(l net.Listener, cfg config.Listen) endpoint {
+	return endpoint{l, socketmap.Netstrings(), tlspolicy.Socketmap, cfg.IdleTimeout}
+}
+
+func tcpTable(l net.Listener, mapName string) endpoint {
+	return endpoint{l, socketmap.TCPTable(mapName), tlspolicy.TCPTable, 0}
+}
+
+// listen takes the listeners that systemd passed and opens those that cfg names
+// for the protocols of which it passed none; or none at all.
+func listen(cfg config.Listen, p passed) (endpoints []endpoint, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(endpoints)
 			endpoints = nil
 		}
 	}()
-	for _, address := range cfg.Socketmap {
-		l, err := listenAt(address, cfg)
-		if err != nil {
-			return endpoints, fmt.Errorf("listen.socketmap: %w", err)
-		}
-		endpoints = append(endpoints, endpoint{l, socketmap.Netstrings(), cfg.IdleTimeout})
+	for _, l := range p[socketmapName] {
+		endpoints = append(endpoints, netstrings(l, cfg))
 	}
-	for _, table := range cfg.TCPTable {
-		l, err := listenAt(table.Address, cfg)
-		if err != nil {
-			return endpoints, fmt.Errorf("listen.tcp_table: %w", err)
+	for _, l := range p[tcpTableName] {
+		endpoints = append(endpoints, tcpTable(l, mapNameAt(cfg, l.Addr())))
+	}
+	if p[socketmapName] == nil {
+		for _, address := range cfg.Socketmap {
+			l, err := listenAt(address, cfg)
+			if err != nil {
+				return endpoints, fmt.Errorf("listen.socketmap: %w", err)
+			}
+			endpoints = append(endpoints, netstrings(l, cfg))
 		}
-		endpoints = append(endpoints, endpoint{l, socketmap.TCPTable(table.Map), 0})
+	}
+	if p[tcpTableName] == nil {
+		for _, table := range cfg.TCPTable {
+			l, err := listenAt(table.Address, cfg)
+			if err != nil {
+				return endpoints, fmt.Errorf("listen.tcp_table: %w", err)
+			}
+			endpoints = append(endpoints, tcpTable(l, table.Map))
+		}
 	}
 	return endpoints, nil
+}
+
+// mapNameAt returns the map name that cfg gives the tcp_table listener of an
+// address.
+func mapNameAt(cfg config.Listen, at net.Addr) string {
+	for _, table := range cfg.TCPTable {
+		if table.Address.Network == at.Network() && table.Address.Address == at.String() {
+			return table.Map
+		}
+	}
+	return ""
 }
 
 func closeAll(endpoints []endpoint) {
@@ -125,10 +156,9 @@ func groupID(group string) (int, error) {
 
 // names lists the addresses that were really taken: a port may have been left
 // to the system to choose.
-func names(endpoints []endpoint) string {
-	var names []string
+func names(endpoints []endpoint) (names []string) {
 	for _, e := range endpoints {
 		names = append(names, e.Addr().String())
 	}
-	return strings.Join(names, " ")
+	return names
 }

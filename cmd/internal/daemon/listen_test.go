@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestListen(t *testing.T) {
 	} else {
 		t.Log("this host has no IPv6: left out")
 	}
-	endpoints, err := listen(cfg)
+	endpoints, err := listen(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func TestListen(t *testing.T) {
 			continue
 		}
 		c.Close()
-		if !strings.Contains(names(endpoints), e.Addr().String()) {
+		if !slices.Contains(names(endpoints), e.Addr().String()) {
 			t.Errorf("%v is missing in %q", e.Addr(), names(endpoints))
 		}
 	}
@@ -64,7 +65,7 @@ func TestListenAllOrNone(t *testing.T) {
 		"socketmap": {Socketmap: []config.Address{unixAt(path), tcp(taken.Addr().String())}, SocketMode: 0o600},
 		"tcp_table": {Socketmap: []config.Address{unixAt(path)}, TCPTable: []config.TCPTable{{Address: tcp(taken.Addr().String())}}, SocketMode: 0o600},
 	} {
-		endpoints, err := listen(cfg)
+		endpoints, err := listen(cfg, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), "listen."+name+": ") || endpoints != nil {
 			t.Errorf("%s: %v, %v", name, endpoints, err)
 		}

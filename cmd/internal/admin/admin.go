@@ -1,0 +1,87 @@
+// Package admin is the daemon's control socket: HTTP with JSON on a unix socket
+// of its own. Nothing of it is on the sockets that Postfix uses; who may open
+// the socket may ask everything.
+//
+//	GET    /status             Status
+//	GET    /health             200, or 503 and an Error
+//	POST   /reload             Reloaded, or 422 and an Error
+//	GET    /policies           one Policy a line
+//	DELETE /policies           forgets all
+//	GET    /policies/DOMAIN    Domain, or 404
+//	DELETE /policies/DOMAIN    forgets one
+//	POST   /policies/DOMAIN/refresh   Domain, or 502 and an Error
+//	POST   /lookups/KEY        Lookup
+package admin
+
+import "time"
+
+// Status is how the daemon fares.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	// Policies counts those on disk or, without a file, in memory.
+	Policies int `json:"policies"`
+	// RefreshFailing counts the policies that cannot be renewed.
+	RefreshFailing int `json:"refresh_failing"`
+	// StoreError is why policies cannot be written down; empty while they can.
+	StoreError string `json:"store_error,omitempty"`
+	// ConfigError is why the last reload was refused; empty if it was not.
+	ConfigError string `json:"config_error,omitempty"`
+	// DANE is whether DANE goes before MTA-STS.
+	DANE bool `json:"dane"`
+	// Listen are the addresses where lookups are answered.
+	Listen []string `json:"listen"`
+}
+
+// Reloaded is what became of a reload.
+type Reloaded struct {
+	// NeedRestart are the keys that were changed and take a restart.
+	NeedRestart []string `json:"need_restart,omitempty"`
+}
+
+// Policy is a policy that the daemon keeps. Times are in UTC.
+type Policy struct {
+	Domain string   `json:"domain"`
+	Mode   string   `json:"mode"`
+	ID     string   `json:"id"`
+	MX     []string `json:"mx,omitempty"`
+	MaxAge int64    `json:"max_age"` // in seconds
+	// Answer is what Postfix is told: "OK secure match=…", or "NOTFOUND".
+	Answer  string    `json:"answer"`
+	Fetched time.Time `json:"fetched"`
+	Expires time.Time `json:"expires"`
+	Recheck time.Time `json:"recheck"`          // the record is asked for again from then on
+	Refresh time.Time `json:"refresh,omitzero"` // the policy is fetched again by itself
+	Used    time.Time `json:"used"`             // last lookup, to some minutes
+	// Failures counts the fetches that failed in a row.
+	Failures int `json:"failures,omitempty"`
+}
+
+// Domain is all that the daemon knows of a domain.
+type Domain struct {
+	Domain string  `json:"domain"`
+	Policy *Policy `json:"policy,omitempty"`
+	// NoneUntil is set where the domain is known to have no policy.
+	NoneUntil time.Time `json:"none_until,omitzero"`
+	// FailedID is the policy id that no policy could be fetched for.
+	FailedID string    `json:"failed_id,omitempty"`
+	DANE     []Verdict `json:"dane,omitempty"`
+}
+
+// Verdict is what DANE says of a next hop.
+type Verdict struct {
+	NextHop string    `json:"next_hop"` // as Postfix writes it
+	Kind    string    `json:"kind"`
+	Until   time.Time `json:"until"`
+}
+
+// Lookup is a lookup as Postfix makes it.
+type Lookup struct {
+	Answer string `json:"answer"`
+}
+
+// Error is what went wrong, in words for the operator.
+type Error struct {
+	Error string `json:"error"`
+}

@@ -1,0 +1,163 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"syscall"
+)
+
+// ErrNotRunning says that nobody listens on the control socket.
+var ErrNotRunning = errors.New("the daemon is not running, or its control socket is elsewhere (admin.socket)")
+
+// ErrNotPermitted says that the control socket is another user's.
+var ErrNotPermitted = errors.New("the control socket is not yours to use: ask as root or as the daemon's user")
+
+// ErrUnknown says that the daemon knows nothing of a domain.
+var ErrUnknown = errors.New("not known to the daemon")
+
+// maxIdle is how many connections are kept for those who ask much at once.
+const maxIdle = 32
+
+// Client asks a running daemon. Its errors are ErrNotRunning, ErrNotPermitted
+// or ErrUnknown, wrapped, or what the daemon says.
+type Client struct{ http http.Client }
+
+// NewClient returns a Client of the control socket at path.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", path)
+		if err != nil {
+			return nil, dialError(path, err)
+		}
+		return c, nil
+	}
+	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: maxIdle}}}
+}
+
+func dialError(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nobody answers at %s", ErrNotRunning, path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: %w", path, ErrNotPermitted)
+	}
+	return err
+}
+
+// Status asks how the daemon fares.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.ask(ctx, http.MethodGet, "/status", &s)
+}
+
+// Health returns nil if the daemon can answer lookups.
+func (c *Client) Health(ctx context.Context) error {
+	return c.ask(ctx, http.MethodGet, "/health", nil)
+}
+
+// Reload puts the configuration file in force. The error says why the daemon
+// refused it.
+func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
+	return r, c.ask(ctx, http.MethodPost, "/reload", &r)
+}
+
+// Domain asks what is known of a domain; ErrUnknown for nothing.
+func (c *Client) Domain(ctx context.Context, domain string) (d Domain, err error) {
+	return d, c.ask(ctx, http.MethodGet, "/policies/"+url.PathEscape(domain), &d)
+}
+
+// Refresh has the domain's policy fetched now.
+func (c *Client) Refresh(ctx context.Context, domain string) (d Domain, err error) {
+	return d, c.ask(ctx, http.MethodPost, "/policies/"+url.PathEscape(domain)+"/refresh", &d)
+}
+
+// Purge forgets a domain.
+func (c *Client) Purge(ctx context.Context, domain string) error {
+	return c.ask(ctx, http.MethodDelete, "/policies/"+url.PathEscape(domain), nil)
+}
+
+// PurgeAll forgets every domain.
+func (c *Client) PurgeAll(ctx context.Context) error {
+	return c.ask(ctx, http.MethodDelete, "/policies", nil)
+}
+
+// Lookup looks a next hop up as Postfix does.
+func (c *Client) Lookup(ctx context.Context, key string) (l Lookup, err error) {
+	return l, c.ask(ctx, http.MethodPost, "/lookups/"+url.PathEscape(key), &l)
+}
+
+// Policies calls each with every policy that the daemon keeps, in no order,
+// until that fails.
+func (c *Client) Policies(ctx context.Context, each func(Policy) error) error {
+	body, err := c.do(ctx, http.MethodGet, "/policies")
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for in := json.NewDecoder(body); ; {
+		var p Policy
+		if err := in.Decode(&p); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("the daemon's answer broke off: %w", err)
+		}
+		if err := each(p); err != nil {
+			return err
+		}
+	}
+}
+
+// ask decodes the answer into place, unless that is nil.
+func (c *Client) ask(ctx context.Context, method, path string, place any) error {
+	body, err := c.do(ctx, method, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if place == nil {
+		return nil
+	}
+	if err := json.NewDecoder(body).Decode(place); err != nil {
+		return fmt.Errorf("the daemon's answer cannot be read: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://daemon"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if inner, ok := errors.AsType[*url.Error](err); ok {
+			err = inner.Err // its address says nothing to an operator
+		}
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var failed Error
+	switch {
+	case json.NewDecoder(resp.Body).Decode(&failed) != nil:
+		return nil, fmt.Errorf("the daemon answered %s to %s %s: is it of another version?", resp.Status, method, path)
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%w: %s", ErrUnknown, failed.Error)
+	default:
+		return nil, errors.New(failed.Error)
+	}
+}
+
+// Unreachable reports whether err says that the daemon could not be asked.
+func Unreachable(err error) bool {
+	return errors.Is(err, ErrNotRunning) || errors.Is(err, ErrNotPermitted)
+}

@@ -1,0 +1,147 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+
+	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/socketmap/tlspolicy"
+)
+
+// Controls are what the socket may ask of the daemon.
+type Controls struct {
+	Status func() Status
+	// Health says that lookups cannot be answered, or nothing.
+	Health func(context.Context) error
+	// Reload puts the configuration file in force, or says why not.
+	Reload   func(context.Context) (Reloaded, error)
+	Resolver *resolver.Resolver
+	// Tell is what Postfix is told of a plain lookup that is answered so.
+	Tell func(resolver.NextHop, resolver.Answer, error) string
+}
+
+// NewHandler returns the handler for the control socket.
+func NewHandler(c Controls) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("GET /health", c.health)
+	mux.HandleFunc("POST /reload", c.reload)
+	mux.HandleFunc("GET /policies", c.policies)
+	mux.HandleFunc("DELETE /policies", c.purgeAll)
+	mux.HandleFunc("GET /policies/{domain}", onDomain(c.domain))
+	mux.HandleFunc("DELETE /policies/{domain}", onDomain(c.purge))
+	mux.HandleFunc("POST /policies/{domain}/refresh", onDomain(c.refresh))
+	mux.HandleFunc("POST /lookups/{key}", c.lookup)
+	return mux
+}
+
+func (c Controls) status(w http.ResponseWriter, _ *http.Request) { reply(w, c.Status()) }
+
+func (c Controls) health(w http.ResponseWriter, req *http.Request) {
+	if err := c.Health(req.Context()); err != nil {
+		fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	reply(w, struct{}{})
+}
+
+func (c Controls) reload(w http.ResponseWriter, req *http.Request) {
+	done, err := c.Reload(req.Context())
+	if err != nil {
+		fail(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	reply(w, done)
+}
+
+func (c Controls) policies(w http.ResponseWriter, req *http.Request) {
+	writeLines(w, func(yield func(Policy) bool) {
+		for k := range c.Resolver.Policies {
+			if req.Context().Err() != nil || !yield(c.policy(k)) {
+				return
+			}
+		}
+	})
+}
+
+func (c Controls) purgeAll(w http.ResponseWriter, _ *http.Request) {
+	c.Resolver.PurgeAll()
+	reply(w, struct{}{})
+}
+
+func (c Controls) purge(w http.ResponseWriter, _ *http.Request, d mtasts.Domain) {
+	c.Resolver.Purge(d)
+	reply(w, struct{}{})
+}
+
+func (c Controls) domain(w http.ResponseWriter, _ *http.Request, d mtasts.Domain) {
+	k, ok := c.Resolver.Known(d)
+	if !ok {
+		fail(w, http.StatusNotFound, fmt.Errorf("nothing is known of %v", d))
+		return
+	}
+	reply(w, c.describe(k))
+}
+
+func (c Controls) refresh(w http.ResponseWriter, req *http.Request, d mtasts.Domain) {
+	if err := c.Resolver.Refresh(req.Context(), d); err != nil {
+		fail(w, http.StatusBadGateway, fmt.Errorf("the policy of %v was not renewed: %w", d, err))
+		return
+	}
+	k, _ := c.Resolver.Known(d) // nothing, where its max_age is 0
+	k.Domain = d
+	reply(w, c.describe(k))
+}
+
+// lookup is what Postfix would be told, found out as for Postfix.
+func (c Controls) lookup(w http.ResponseWriter, req *http.Request) {
+	hop, ok := tlspolicy.ParseKey([]byte(req.PathValue("key")))
+	if !ok {
+		fail(w, http.StatusBadRequest, fmt.Errorf("%+q is not a domain that can have a policy", req.PathValue("key")))
+		return
+	}
+	answer, ok := c.Resolver.Cached(hop)
+	var err error
+	if !ok {
+		answer, err = c.Resolver.Resolve(req.Context(), hop)
+	}
+	reply(w, Lookup{Answer: c.Tell(hop, answer, err)})
+}
+
+// onDomain hands on the domain in the request's path.
+func onDomain(handle func(http.ResponseWriter, *http.Request, mtasts.Domain)) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		hop, ok := tlspolicy.ParseKey([]byte(req.PathValue("domain")))
+		if !ok {
+			fail(w, http.StatusBadRequest, fmt.Errorf("%+q is not a domain that can have a policy", req.PathValue("domain")))
+			return
+		}
+		handle(w, req, hop.Domain)
+	}
+}
+
+func reply(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(value) // fails only when the client has gone
+}
+
+func fail(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(Error{err.Error()})
+}
+
+// writeLines writes a value a line, until one cannot be written.
+func writeLines(w http.ResponseWriter, values iter.Seq[Policy]) {
+	w.Header().Set("Content-Type", "application/jsonl")
+	out := json.NewEncoder(w)
+	for value := range values {
+		if out.Encode(value) != nil {
+			return
+		}
+	}
+}

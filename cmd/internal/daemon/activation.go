@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// The names by which systemd's sockets say what they are for
+// (FileDescriptorName= in systemd.socket(5)).
+const (
+	socketmapName = "socketmap"
+	tcpTableName  = "tcptable"
+	adminName     = "admin"
+	metricsName   = "metrics"
+)
+
+// passed are the listeners that systemd holds for the daemon, by name. They
+// take the place of the addresses in the configuration.
+type passed map[string][]net.Listener
+
+// takePassed takes over the sockets that systemd passed to this process. It can
+// be called once.
+func takePassed() (passed, error) {
+	p := passed{}
+	for _, file := range activation.Files(true) {
+		defer file.Close()
+		name := file.Name()
+		if !slices.Contains([]string{socketmapName, tcpTableName, adminName, metricsName}, name) {
+			p.close()
+			return nil, fmt.Errorf("systemd passed a socket with the name %+q: in its unit, FileDescriptorName= must be one of %s",
+				name, strings.Join([]string{socketmapName, tcpTableName, adminName, metricsName}, ", "))
+		}
+		l, err := net.FileListener(file)
+		if err != nil {
+			p.close()
+			return nil, fmt.Errorf("the socket %q that systemd passed takes no connections, its unit must say ListenStream=: %w", name, err)
+		}
+		p[name] = append(p[name], l)
+	}
+	return p, nil
+}
+
+func (p passed) close() {
+	for _, listeners := range p {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}
+}

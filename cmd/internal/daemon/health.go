@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/socketmap"
+	"mta-sts-daemon/socketmap/tlspolicy"
+)
+
+const (
+	// healthKey is looked up to see that lookups are answered. It never has a
+	// policy (RFC 6761 section 6.4), and nobody outside is asked.
+	healthKey = "health.invalid"
+	// healthLimit is how long that may take; it takes microseconds.
+	healthLimit = 5 * time.Second
+)
+
+var errHanging = errors.New("a lookup is not answered: the daemon hangs")
+
+// health goes the way of a lookup, through the handler, memory and the policy
+// file. The error says that it does not come to its end.
+func (d *daemon) health(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, healthLimit, errHanging)
+	defer cancel()
+	// Where it hangs, one hangs, however often it is tried.
+	done := d.checks.DoChan(healthKey, func() (any, error) {
+		d.lookUp(healthKey)
+		return nil, nil
+	})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (d *daemon) lookUp(key string) {
+	request := socketmap.Request{Key: []byte(key), Fits: func([]byte) bool { return true }}
+	d.handler.Answer(nil, request)
+	if hop, ok := tlspolicy.ParseKey(request.Key); ok {
+		d.resolver.Check(hop.Domain)
+	}
+}
+
+// feedWatchdog tells systemd that the daemon lives as long as it does. When it
+// does not, systemd ends it and starts it anew (WatchdogSec= in
+// systemd.service(5)).
+func (d *daemon) feedWatchdog() {
+	interval, err := watchdogInterval()
+	if err != nil {
+		d.logger.Debug("The watchdog is off", event.Reason(err))
+	}
+	if interval == 0 {
+		return
+	}
+	for range time.Tick(interval / 3) {
+		if err := d.health(context.Background()); err != nil {
+			event.DaemonHanging.Log(d.logger, event.Reason(err))
+			continue
+		}
+		d.notifier.alive()
+	}
+}

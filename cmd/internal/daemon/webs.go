@@ -1,0 +1,91 @@
+package daemon
+
+import (
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/monitor"
+	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/event"
+)
+
+// adminMode lets nobody but the daemon's user and root in.
+const adminMode = 0o600
+
+// moves are the listeners beside Postfix's that a configuration asks for anew.
+type moves []*move
+
+func (ms moves) commit() {
+	for _, m := range ms {
+		m.commit()
+	}
+}
+
+func (ms moves) abandon() {
+	for _, m := range ms {
+		m.abandon()
+	}
+}
+
+// startWebs opens the control socket and the listener for monitoring. Where one
+// cannot be had, the daemon answers lookups all the same.
+func (d *daemon) startWebs(cfg config.Config, p passed) {
+	control := admin.NewHandler(admin.Controls{
+		Status:   d.status,
+		Health:   d.health,
+		Reload:   d.askReload,
+		Resolver: d.resolver,
+		Tell:     d.handler.Tell,
+	})
+	monitoring := monitor.Handler(d.metrics.Registry, d.health, d.health)
+	d.webs = []*web{
+		newWeb(control, p[adminName], d.adminAddress, d.logger),
+		newWeb(monitoring, p[metricsName], metricsAddress, d.logger),
+	}
+	for _, w := range d.webs {
+		m, err := w.prepare(cfg)
+		if err != nil {
+			event.ListenerUnavailable.Log(d.logger, event.Reason(err))
+		}
+		m.commit()
+	}
+}
+
+// prepareMoves opens what cfg asks for, or nothing.
+func (d *daemon) prepareMoves(cfg config.Config) (ms moves, err error) {
+	for _, w := range d.webs {
+		m, err := w.prepare(cfg)
+		if err != nil {
+			ms.abandon()
+			return nil, err
+		}
+		ms = append(ms, m)
+	}
+	return ms, nil
+}
+
+func (d *daemon) closeWebs() {
+	for _, w := range d.webs {
+		w.close()
+	}
+}
+
+// place is where a web listens, and the key that says so.
+type place struct {
+	key    string
+	at     config.Address
+	access config.Listen // of a unix socket
+}
+
+func (d *daemon) adminAddress(cfg config.Config) place {
+	p := place{key: "admin.socket", access: config.Listen{SocketMode: adminMode}}
+	path, err := admin.Path(cfg.Admin)
+	if err != nil {
+		event.ListenerUnavailable.Log(d.logger, event.Reason(err))
+		return p
+	}
+	p.at = config.Address{Network: config.Unix, Address: path}
+	return p
+}
+
+func metricsAddress(cfg config.Config) place {
+	return place{key: "metrics.listen", at: cfg.Metrics.Listen, access: cfg.Listen}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/config"
+)
+
+// connect returns a client of the running daemon. Where the configuration is
+// refused, the daemon runs on the one before, so its control socket is looked
+// for where it is by default.
+func connect(load func() (config.Config, error)) *admin.Client {
+	cfg, err := load()
+	if err != nil {
+		cfg = config.Default()
+	}
+	return admin.NewClient(admin.Find(cfg.Admin))
+}
+
+// exitFailed is the status of a command that did not do what it was asked, and
+// exitUnasked of one that could not ask the daemon.
+const (
+	exitFailed  exitStatus = 1
+	exitUnasked exitStatus = 2
+)
+
+// failure tells an error and returns the status that it means.
+func failure(cmd *cobra.Command, err error) error {
+	cmd.PrintErrln("mta-sts-daemon:", err)
+	if admin.Unreachable(err) {
+		return exitUnasked
+	}
+	return exitFailed
+}
+
+// jsonFlag gives a command the flag that all have that print something to read.
+func jsonFlag(cmd *cobra.Command, place *bool) {
+	cmd.Flags().BoolVar(place, "json", false, "print JSON")
+}
+
+func printJSON(cmd *cobra.Command, value any) error {
+	out := json.NewEncoder(cmd.OutOrStdout())
+	out.SetIndent("", "  ")
+	return out.Encode(value)
+}
+
+// when writes a time for a person, and how far off it is.
+func when(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	text := t.UTC().Format("2006-01-02 15:04 MST")
+	if t.Before(now) {
+		return fmt.Sprintf("%s (%s ago)", text, span(now.Sub(t)))
+	}
+	return fmt.Sprintf("%s (in %s)", text, span(t.Sub(now)))
+}
+
+// span writes a duration to its two largest units.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd %dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh %dmin", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dmin", d/time.Minute)
+	default:
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+}

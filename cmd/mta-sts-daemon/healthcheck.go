@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mta-sts-daemon/config"
+)
+
+// healthPatience is how long a daemon may take to say that it is well.
+const healthPatience = 10 * time.Second
+
+func newHealthcheck(load func() (config.Config, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Say whether the running daemon answers lookups",
+		Long: `healthcheck has the running daemon look something up as for Postfix and exits
+with 0 where that comes to its end, with 1 where it does not, and with 2 where
+no daemon could be asked. It is for those who watch the daemon without systemd.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), healthPatience)
+			defer cancel()
+			if err := connect(load).Health(ctx); err != nil {
+				return failure(cmd, err)
+			}
+			cmd.Println("The daemon answers lookups.")
+			return nil
+		},
+	}
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mta-sts-daemon/config"
+)
+
+func newReload(load func() (config.Config, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Have the running daemon load its configuration anew",
+		Long: `reload has the running daemon load its configuration anew and waits for the
+outcome. Where the daemon refuses the configuration, the old one stays in force
+and reload says why and exits with 1; it exits with 2 where no daemon could be
+asked.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			done, err := connect(load).Reload(cmd.Context())
+			if err != nil {
+				return failure(cmd, err)
+			}
+			if len(done.NeedRestart) > 0 {
+				cmd.Printf("Loaded, but a restart is needed for: %s\n", strings.Join(done.NeedRestart, ", "))
+				return nil
+			}
+			cmd.Println("Loaded.")
+			return nil
+		},
+	}
+}

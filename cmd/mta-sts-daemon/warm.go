@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"mta-sts-daemon/cmd/internal/warm"
+	"mta-sts-daemon/config"
+)
+
+func newWarm(load func() (config.Config, error)) *cobra.Command {
+	var o warm.Options
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "warm FILE | -",
+		Short: "Have the running daemon look up a list of domains",
+		Long: `warm has the running daemon look up each domain of a list, one a line, so that
+their policies are known before mail to them is sent. What is known already takes
+no time. Interrupted, it says from which line to go on.
+
+It exits with 0 when all were looked up, with 1 when some could not be or it was
+interrupted, and with 2 where no daemon could be asked.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.Rate < 1 || o.Concurrency < 1 {
+				return fmt.Errorf("--rate and --concurrency must be 1 or more")
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			client := connect(load)
+			if err := client.Health(ctx); err != nil {
+				return failure(cmd, err)
+			}
+			list, total, err := openList(args[0], cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			defer list.Close()
+			if bar := newBar(cmd, total-max(o.From-1, 0)); bar != nil {
+				defer bar.Exit()
+				o.Progress = func() { bar.Add(1) }
+			}
+			look := func(ctx context.Context, key string) (string, error) {
+				found, err := client.Lookup(ctx, key)
+				return found.Answer, err
+			}
+			sum, err := warm.Run(ctx, list, look, o)
+			return printSummary(cmd, sum, err, asJSON)
+		},
+	}
+	cmd.Flags().IntVar(&o.From, "from", 1, "the `line` to begin with")
+	cmd.Flags().IntVar(&o.Rate, "rate", 50, "at most `n` lookups a second")
+	cmd.Flags().IntVar(&o.Concurrency, "concurrency", 16, "at most `n` lookups at once")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// unknown is how many lines a list has that can be read only once.
+const unknown = -1
+
+// openList opens the list named, and counts its lines if it can.
+func openList(name string, stdin io.Reader) (list io.ReadCloser, lines int, err error) {
+	if name == "-" {
+		return io.NopCloser(stdin), unknown, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	in := bufio.NewScanner(f)
+	for in.Scan() {
+		lines++
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil { // a pipe
+		f.Close()
+		return nil, 0, fmt.Errorf("%s cannot be read twice: hand it over as standard input, with -", name)
+	}
+	return f, lines, nil
+}
+
+// newBar returns a progress bar where a person sees it, else nil.
+func newBar(cmd *cobra.Command, lines int) *progressbar.ProgressBar {
+	stderr, ok := cmd.ErrOrStderr().(*os.File)
+	if !ok || !term.IsTerminal(int(stderr.Fd())) {
+		return nil
+	}
+	return progressbar.NewOptions(lines,
+		progressbar.OptionSetWriter(stderr),
+		progressbar.OptionSetDescription("Looking up"),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("domains"),
+		progressbar.OptionFullWidth(),
+		progressbar.OptionClearOnFinish(),
+	)
+}
+
+// printSummary tells what became of the list. err is why it ended early.
+func printSummary(cmd *cobra.Command, sum warm.Summary, err error, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(cmd, sum); err != nil {
+			return err
+		}
+	} else {
+		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d cannot be told now.\n",
+			sum.Looked, sum.Answered, sum.Not, sum.Undecided)
+		if sum.Failed > 0 {
+			cmd.Printf("%d could not be looked up, the first at %s\n", sum.Failed, sum.FirstFailure)
+		}
+	}
+	if err != nil {
+		cmd.PrintErrf("mta-sts-daemon: ended early (%v); go on with --from %d\n", err, sum.Done+1)
+	}
+	if err != nil || sum.Failed > 0 {
+		return exitFailed
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package resolver
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+const (
+	refreshFailing = "mta_sts_policies_refresh_failing"
+	expiring       = "mta_sts_policies_expiring"
+	mxMismatch     = "mta_sts_policies_mx_mismatch"
+)
+
+// From the first failure to the policy's end, through a restart.
+func TestGaugesWhileRefreshFails(t *testing.T) {
+	for _, tc := range []struct {
+		mode     string
+		failing  float64
+		expiring bool
+	}{{"enforce", 1, true}, {"testing", 1, false}, {"none", 0, false}} {
+		t.Run(tc.mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				st := store.OpenMemory()
+				w.publish("a.example", "1", policyText(tc.mode, "864000"))
+				r := w.resolverWith(st)
+				known := tc.mode + "/1"
+				expect(t, r, "a.example", known)
+				w.expectMetric(refreshFailing, count(0))
+				w.setHost("a.example", hostAnswer{err: errRefused})
+				within := func(labels ...string) {
+					t.Helper()
+					want := map[string]float64{}
+					for _, l := range labels {
+						if tc.expiring {
+							want[l] = 1
+						}
+					}
+					w.expectMetric(refreshFailing, count(tc.failing))
+					w.expectMetric(expiring, want)
+				}
+				keepInUse(t, r, "a.example", known, 7*day)
+				within()
+				r.Close()
+				r = w.resolverWith(st)
+				synctest.Wait()
+				within()
+				keepInUse(t, r, "a.example", known, day+time.Hour)
+				within("48h")
+				keepInUse(t, r, "a.example", known, day)
+				within("24h", "48h")
+				keepInUse(t, r, "a.example", known, 23*time.Hour)
+				time.Sleep(time.Second)
+				w.expectMetric(refreshFailing, count(0))
+				w.expectMetric(expiring, map[string]float64{})
+			})
+		})
+	}
+}
+
+// What takes a domain off the list, evicted from memory or not.
+func TestRefreshFailingEnds(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, w *world, r *Resolver, d mtasts.Domain){
+		"fetched": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) {
+			w.publish("a.example", "2", policyText("enforce", "864000"))
+			time.Sleep(2 * time.Hour)
+		},
+		"record of the id known": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) {
+			w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=1;"}, ttl: time.Minute})
+			time.Sleep(2 * time.Minute)
+			lookUp(t, r, "a.example")
+		},
+		"replaced by none": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) {
+			w.publish("a.example", "2", policyText("none", "864000"))
+			time.Sleep(2 * time.Hour)
+		},
+		"replaced by one not to be kept": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) {
+			w.publish("a.example", "2", policyText("enforce", "0"))
+			time.Sleep(2 * time.Hour)
+		},
+		"purged": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) { r.Purge(d) },
+		"out of use": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) {
+			time.Sleep(15 * day)
+		},
+	} {
+		for _, evicted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s evicted=%v", name, evicted), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					st := store.OpenMemory()
+					w.publish("a.example", "1", policyText("enforce", "8640000"))
+					r := w.resolverWith(st)
+					expect(t, r, "a.example", "enforce/1")
+					w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=2;"}, ttl: time.Minute})
+					w.setHost("a.example", hostAnswer{err: errRefused})
+					time.Sleep(5 * time.Minute)
+					expect(t, r, "a.example", "enforce/1")
+					w.expectMetric(refreshFailing, count(1))
+					if evicted {
+						evictAll(t, w, r)
+					}
+					w.expectMetric(refreshFailing, count(1))
+					end(t, w, r, hop(t, "a.example").Domain)
+					w.expectMetric(refreshFailing, count(0))
+					r.Close()
+					w.resolverWith(st)
+					synctest.Wait()
+					w.expectMetric(refreshFailing, count(0))
+				})
+			})
+		}
+	}
+}
+
+// evictAll has other policies take all room in memory.
+func evictAll(t *testing.T, w *world, r *Resolver) {
+	t.Helper()
+	for i := range r.settings.Load().Entries {
+		d := fmt.Sprintf("other%d.example", i)
+		w.publish(d, "1", policyText("enforce", "864000"))
+		expect(t, r, d, "enforce/1")
+	}
+	if r.cache.policies.Contains(hop(t, "a.example").Domain) {
+		t.Fatal("a.example is still in memory")
+	}
+}
+
+// MX hosts change without the policy; each refresh looks at them.
+func TestGaugeOfMXMismatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		st := store.OpenMemory()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolverWith(st)
+		setMX := func(host string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.mx["a.example"] = host
+		}
+		refreshed := func(want float64, logged int) {
+			t.Helper()
+			keepInUse(t, r, "a.example", "enforce/1", 27*time.Hour)
+			w.expectMetric(mxMismatch, count(want))
+			w.expectLogged("matches none of its domain's MX hosts", logged)
+		}
+		refreshed(0, 0)
+		setMX("other.example")
+		refreshed(1, 1)
+		refreshed(1, 1)
+		r.Close()
+		r = w.resolverWith(st)
+		refreshed(1, 2)
+		setMX("mx.example")
+		refreshed(0, 2)
+		setMX("other.example")
+		refreshed(1, 3)
+		w.publish("a.example", "2", policyText("testing", "864000"))
+		time.Sleep(time.Hour)
+		expect(t, r, "a.example", "testing/2")
+		w.expectMetric(mxMismatch, count(0))
+	})
+}
+
+func TestWatchlistIsBounded(t *testing.T) {
+	w := newWatchlist()
+	e := &entry{expires: never}
+	add := func(i int) bool {
+		d, err := mtasts.ParseDomain(fmt.Sprintf("d%d.example", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.add(d, e)
+	}
+	for i := range maxWatched {
+		if !add(i) {
+			t.Fatalf("domain %d is not taken", i)
+		}
+	}
+	if add(0) || add(maxWatched) {
+		t.Error("a domain there, or one more, is taken for new")
+	}
+	if n := w.count(0); n != maxWatched {
+		t.Errorf("%d domains", n)
+	}
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	bolt "go.etcd.io/bbolt"
+
+	"mta-sts-daemon/resolver/event"
+)
+
+// wantMetrics checks how many policies and errors the Store says it has.
+func wantMetrics(t *testing.T, s *Store, policies, errors string) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	s.Register(reg)
+	want := `
+# HELP mta_sts_policies_stored Policies in the policy file, those that expired within the last 30 days included.
+# TYPE mta_sts_policies_stored gauge
+mta_sts_policies_stored ` + policies + `
+# HELP mta_sts_store_errors_total Attempts to open or write the policy file that failed, and times that it or policies in it were found damaged.
+# TYPE mta_sts_store_errors_total counter
+mta_sts_store_errors_total ` + errors + "\n"
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	s := OpenMemory()
+	s.Put(numbered(t, 0))
+	wantMetrics(t, s, "1", "0")
+
+	path, log := filename(t), &journal{}
+	s = open(t, path, log.logger())
+	for n := range 3 {
+		s.Put(numbered(t, n))
+	}
+	wantMetrics(t, s, "3", "0")
+	closeStore(t, s)
+
+	// An error counts from the start on, however soon it was met.
+	tamper(t, path, func(tx *bolt.Tx) error {
+		return tx.Bucket([]byte(entriesBucket)).Put([]byte(numbered(t, 1).Domain.String()), []byte("no entry"))
+	})
+	s = open(t, path, log.logger())
+	log.want(t, event.StoreEntriesLost)
+	flush(t, s)
+	wantMetrics(t, s, "2", "1")
+	closeStore(t, s)
+
+	if err := os.WriteFile(path, []byte("no policy file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantMetrics(t, open(t, path, log.logger()), "0", "1")
+}
+
+// Each attempt that fails counts, though one line tells of all.
+func TestMetricsOfFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := disk(t, "size=2m")
+	log := &journal{}
+	s := open(t, filepath.Join(dir, "policies.db"), log.logger())
+	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill: %v", err)
+	}
+	for n := range 1000 {
+		s.Put(numbered(t, n))
+	}
+	const attempts = 3
+	for range attempts {
+		if err := s.Flush(); err == nil {
+			t.Fatal("Flush on a full disk succeeds")
+		}
+	}
+	log.want(t, event.StoreFailing)
+	if n := s.errors.Load(); n < attempts {
+		t.Errorf("%d errors, want %d at least", n, attempts)
+	}
+}

@@ -1,0 +1,136 @@
+package tlspolicy
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/socketmap"
+)
+
+// reportingMap is the map name, in any case, that postfix-tlspol answers with
+// report attributes.
+var reportingMap = []byte("QUERYwithTLSRPT")
+
+// Postfix's security levels for DANE (TLS_README): with TLSA records that it can
+// use and without others, or also without such records.
+const (
+	levelDANEOnly = "dane-only"
+	levelDANE     = "dane"
+)
+
+// Reasons why there is no answer.
+const (
+	givenUp     = "the lookup was given up, try again later"
+	daneUnknown = "what DANE says of the domain cannot be known now, try again later"
+	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
+)
+
+// reply is a Reply and what it is counted as.
+type reply struct {
+	socketmap.Reply
+	result
+}
+
+func found(data []byte, r result) reply {
+	return reply{socketmap.Reply{Status: socketmap.OK, Data: data}, r}
+}
+
+func notFound(dst []byte) reply {
+	return reply{socketmap.Reply{Status: socketmap.NotFound, Data: dst}, resultNotFound}
+}
+
+func temp(dst []byte, reason string) reply {
+	return reply{socketmap.Reply{Status: socketmap.Temp, Data: append(dst, reason...)}, resultTemp}
+}
+
+// Tell returns, for a person, what Postfix is told of a plain lookup that the
+// resolver answers so: a word and what follows.
+func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
+	reply, ok := p.override(nil, hop.Domain)
+	if !ok {
+		plain := socketmap.Request{Fits: func([]byte) bool { return true }}
+		reply = p.replyOrError(nil, plain, hop.Domain, a, err)
+	}
+	told := p.monitored(reply)
+	return strings.TrimSpace(told.Status.String() + " " + string(told.Data))
+}
+
+// override is the reply that the operator gives; ok is false for none.
+func (p *Profile) override(dst []byte, d mtasts.Domain) (r reply, ok bool) {
+	given, ok := p.Overrides.find(d)
+	given.Data = append(dst, given.Data...)
+	return reply{given, resultOverride}, ok
+}
+
+// replyOrError is reply, but for an answer that could not be had.
+func (p *Profile) replyOrError(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer, err error) reply {
+	switch {
+	case err == nil:
+		return p.reply(dst, req, d, a)
+	case errors.Is(err, resolver.ErrDANEUnknown):
+		return temp(dst, daneUnknown)
+	default:
+		return temp(dst, givenUp)
+	}
+}
+
+// reply puts an answer into Postfix's words. DANE goes before the policy (RFC
+// 8461 section 2); docs/dane.md has the table.
+func (p *Profile) reply(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer) reply {
+	enforced := p.enforced(a.Policy)
+	switch a.DANE {
+	case dane.Full:
+		return found(append(dst, levelDANEOnly...), resultDANE)
+	case dane.Partial:
+		if enforced {
+			return found(append(dst, levelDANEOnly...), resultDANE)
+		}
+		return found(append(dst, levelDANE...), resultDANE)
+	case dane.Unknown:
+		if enforced {
+			return temp(dst, daneUnknown)
+		}
+		return found(append(dst, levelDANE...), resultDANE)
+	case dane.Unusable:
+		if !enforced {
+			return found(append(dst, levelDANE...), resultDANE)
+		}
+	}
+	if !enforced {
+		return notFound(dst)
+	}
+	dst = AppendSecure(dst, a.Policy)
+	if !req.Fits(dst) { // said here, so that the log has what Postfix hears
+		return temp(dst[:0], tooLong)
+	}
+	if p.reporting(req.Map) {
+		dst = AppendReport(dst, d, a.Policy, req.Fits)
+	}
+	return found(dst, resultSecure)
+}
+
+func (p *Profile) enforced(policy *mtasts.Policy) bool {
+	if policy == nil {
+		return false
+	}
+	return policy.Mode == mtasts.ModeEnforce || policy.Mode == mtasts.ModeTesting && p.EnforceTesting
+}
+
+// monitored withholds a reply in monitor mode.
+func (p *Profile) monitored(r reply) socketmap.Reply {
+	if p.Monitor {
+		return notFound(r.Data[:0]).Reply
+	}
+	return r.Reply
+}
+
+func (p *Profile) reporting(name []byte) bool {
+	if reports, ok := p.Reporting[string(name)]; ok {
+		return reports
+	}
+	return bytes.EqualFold(name, reportingMap)
+}
