@@ -24,11 +24,14 @@ func TestQueryDANE(t *testing.T) {
 		{broken.name, "SERVFAIL", "TEMP"},
 	} {
 		out, status := query(t, d, "--json", test.domain)
-		var report struct{ DANE, Postfix string }
+		var report struct {
+			DANE    struct{ Verdict, Problem string }
+			Postfix string
+		}
 		if err := json.Unmarshal([]byte(out), &report); err != nil {
 			t.Fatalf("%s, exit status %d: %v:\n%s", test.domain, status, err, out)
 		}
-		if !strings.Contains(report.DANE, test.dane) || !strings.HasPrefix(report.Postfix, test.postfix) {
+		if !strings.Contains(report.DANE.Verdict+report.DANE.Problem, test.dane) || !strings.HasPrefix(report.Postfix, test.postfix) {
 			t.Errorf("%s: %+v, want %q and %q", test.domain, report, test.dane, test.postfix)
 		}
 	}

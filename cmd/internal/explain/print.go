@@ -2,59 +2,86 @@ package explain
 
 import (
 	"fmt"
-	"io"
-	"strings"
-	"text/tabwriter"
-	"time"
+
+	"mta-sts-daemon/cmd/internal/layout"
+	"mta-sts-daemon/cmd/internal/lint"
 )
 
+// rows are a list in the making.
+type rows [][2]layout.Cell
+
+func (r *rows) add(label, format string, args ...any) {
+	r.paint("", label, format, args...)
+}
+
+func (r *rows) paint(c layout.Colour, label, format string, args ...any) {
+	*r = append(*r, [2]layout.Cell{layout.Text(label), {Text: fmt.Sprintf(format, args...), Colour: c}})
+}
+
+func (r *rows) problem(text string) {
+	if text != "" {
+		r.paint(layout.Red, "Problem", "%s", printable(text))
+	}
+}
+
+func (r *rows) findings(found []lint.Finding) {
+	for _, f := range found {
+		if f.Severity == lint.Warning {
+			r.paint(layout.Yellow, "Warning", "%v", f)
+		} else {
+			r.add("Note", "%v", f)
+		}
+	}
+}
+
 // Print lays the report out to be read.
-func (r *Report) Print(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(label, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", label, fmt.Sprintf(format, args...))
+func (r *Report) Print(p layout.Page) error {
+	var first, last, summary rows
+	first.add("Domain", "%s", r.Domain)
+	r.Record.print(&first)
+	r.PolicyHost.print(&first)
+	r.Policy.print(&first)
+	first.problem(r.Problem)
+	r.MX.print(&last)
+	r.DANE.print(&last)
+	r.TLSRPT.print(&last)
+	r.Daemon.print(&last)
+	last.paint(verdictColour(r.Verdict), "Verdict", "%s", r.Verdict)
+	for _, sentence := range r.Summary {
+		summary.add("-", "%s", sentence)
 	}
-	row("Domain", "%s", r.Domain)
-	for _, txt := range r.Records {
-		row("TXT", "%s", printable(txt))
+	for _, write := range []func() error{
+		func() error { return p.List(first) },
+		func() error { return r.MX.printTable(p) },
+		func() error { return p.Paragraph("") },
+		func() error { return p.List(last) },
+		func() error { return r.printPostfix(p) },
+		func() error { return p.List(summary) },
+	} {
+		if err := write(); err != nil {
+			return err
+		}
 	}
-	if r.ID != "" {
-		row("Policy id", "%s", r.ID)
-	}
-	for _, address := range r.Addresses {
-		row("Policy host", "%s", address)
-	}
-	if r.Mode != "" {
-		row("Mode", "%s", r.Mode)
-		row("Max age", "%v (%d s)", time.Duration(r.MaxAge)*time.Second, r.MaxAge)
-	}
-	for _, pattern := range r.MX {
-		row("Policy's mx", "%s", pattern)
-	}
-	for _, mx := range r.MXHosts {
-		row("MX host", "%s\t%s", printable(mx.Name), matchWord(mx.Matches))
-	}
-	if r.MXProblem != "" {
-		row("Problem", "%s", printable(r.MXProblem))
-	}
-	if r.Problem != "" {
-		row("Problem", "%s", printable(r.Problem))
-	}
-	row("DANE", "%s", printable(r.DANE))
-	row("Verdict", "%s", r.Verdict)
-	row("Postfix", "%s", r.Postfix)
-	return t.Flush()
+	return nil
 }
 
-func matchWord(matches bool) string {
-	if matches {
-		return "matches"
+// printPostfix writes the answer itself. It is not wrapped: it is there to be
+// copied.
+func (r *Report) printPostfix(p layout.Page) error {
+	text := fmt.Sprintf("\nPostfix gets\n  %s\n", r.Postfix)
+	if r.PostfixAfresh != "" {
+		text += fmt.Sprintf("and of a daemon that remembers nothing\n  %s\n", r.PostfixAfresh)
 	}
-	return "matches no mx of the policy"
+	_, err := fmt.Fprintln(p, text)
+	return err
 }
 
-// printable keeps strangers' bytes from steering the terminal.
-func printable(s string) string {
-	quoted := fmt.Sprintf("%+q", s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+func verdictColour(v Verdict) layout.Colour {
+	switch v {
+	case HasPolicy:
+		return layout.Green
+	case CannotTell:
+		return layout.Red
+	}
+	return ""
 }

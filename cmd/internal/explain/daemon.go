@@ -1,0 +1,94 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mta-sts-daemon/cmd/internal/admin"
+)
+
+// daemonLimit bounds how long the daemon may take; it has answered by its
+// answer_timeout, 8 s where nothing else is configured.
+const daemonLimit = 20 * time.Second
+
+// Asker asks the running daemon; *admin.Client is one.
+type Asker interface {
+	// Domain returns what is known of a domain, admin.ErrUnknown for nothing.
+	Domain(ctx context.Context, domain string) (admin.Domain, error)
+	// Lookup looks a next hop up as Postfix does.
+	Lookup(ctx context.Context, key string) (admin.Lookup, error)
+}
+
+// askDaemon finds out what the running daemon remembers, and then what it
+// answers: a lookup may teach it something.
+func (l *look) askDaemon(ctx context.Context) {
+	if l.Daemon == nil {
+		return
+	}
+	d := &Daemon{}
+	l.report.Daemon = d
+	ctx, cancel := context.WithTimeout(ctx, daemonLimit)
+	defer cancel()
+	known, err := l.Daemon.Domain(ctx, l.report.Domain)
+	if err == nil {
+		d.Known = &known
+		d.Expired = known.Policy != nil && !l.now.Before(known.Policy.Expires)
+	}
+	if err == nil || errors.Is(err, admin.ErrUnknown) {
+		var lookup admin.Lookup
+		lookup, err = l.Daemon.Lookup(ctx, l.key)
+		d.Answer = lookup.Answer
+	}
+	switch {
+	case ctx.Err() != nil:
+		d.Problem = fmt.Sprintf("no answer within %v", daemonLimit)
+	case err != nil:
+		d.Problem = printable(err.Error())
+	}
+}
+
+// remembered is the live policy that the daemon had before it was asked; nil for
+// none.
+func (l *look) remembered() *admin.Policy {
+	d := l.report.Daemon
+	if d == nil || d.Known == nil || d.Expired {
+		return nil
+	}
+	return d.Known.Policy
+}
+
+// patterns are those that Postfix's answer is made of: the published policy's
+// unless the daemon goes by an older one.
+func (l *look) patterns() []string {
+	old := l.remembered()
+	if old != nil && (l.policy == nil || l.report.PostfixAfresh != "") {
+		return old.MX
+	}
+	if l.policy == nil {
+		return nil
+	}
+	return l.policy.MX
+}
+
+// sayMemory says where the daemon's memory and what is published differ.
+func (l *look) sayMemory() {
+	old := l.remembered()
+	if old == nil {
+		return
+	}
+	p, id := l.policy, l.report.Record.ID
+	switch {
+	case p == nil:
+		l.say("The daemon applies the policy that it fetched on %s, to its end on %s, though none can be had now.", date(old.Fetched), date(old.Expires))
+	case id != old.ID:
+		l.say("The daemon knew the policy of id %s; id %s takes its place when the record's time to live has passed.", printable(old.ID), id)
+	case p.Mode.String() != old.Mode || !slices.Equal(p.MX, old.MX):
+		l.say("The policy changed and its id did not: the daemon sees that when it next fetches the policy.")
+	}
+	if old.Failures > 0 && p != nil {
+		l.say("The daemon's own fetches failed lately, %d in a row, though this one did not.", old.Failures)
+	}
+}

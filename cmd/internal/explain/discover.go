@@ -1,0 +1,130 @@
+package explain
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	"mta-sts-daemon/cmd/internal/lint"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policyhost"
+)
+
+// discover goes from the record to the policy.
+func (l *look) discover(ctx context.Context) {
+	if err := l.discoverPolicy(ctx); err != nil {
+		l.report.Problem = err.Error()
+		return
+	}
+	l.report.Verdict = HasPolicy
+}
+
+// discoverPolicy returns why there is no policy. Where that is for sure, it sets
+// the verdict.
+func (l *look) discoverPolicy(ctx context.Context) error {
+	r, d := l.report, l.hop.Domain
+	r.Record = Record{Name: d.RecordName(), TXT: []string{}}
+	txt, err := l.DNS.TXT(ctx, d.RecordName())
+	if err != nil {
+		return err
+	}
+	r.Record.TXT = append(r.Record.TXT, txt.Records...)
+	r.Record.TTL = int64(txt.TTL / time.Second)
+	r.Record.Findings = lint.Record(txt.Records)
+	record, err := mtasts.ParseRecord(txt.Records)
+	if err != nil {
+		r.Verdict = NoPolicy
+		return err
+	}
+	r.Record.ID = record.ID
+
+	text, err := l.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	r.Policy = &Policy{Text: text, Findings: lint.Policy(text)}
+	policy, err := mtasts.ParsePolicy(text)
+	if err != nil {
+		r.Verdict = NoPolicy
+		return err
+	}
+	l.policy = &policy
+	r.Policy.Valid = true
+	r.Policy.Mode = policy.Mode.String()
+	r.Policy.MaxAge = int64(policy.MaxAge / time.Second)
+	r.Policy.MX = policy.MX
+	return nil
+}
+
+// fetch gets the policy's text and takes down what it met.
+func (l *look) fetch(ctx context.Context) (string, error) {
+	host := &PolicyHost{Name: l.hop.Domain.PolicyHost(), Addresses: []Address{}}
+	l.report.PolicyHost = host
+	// For the reader's eyes: the fetch looks them up for itself.
+	addresses, err := l.DNS.Addresses(ctx, host.Name)
+	if err != nil {
+		host.AddressProblem = err.Error()
+	}
+	seen, err := l.Policies.Inspect(ctx, l.hop.Domain)
+	for _, addr := range addresses.Records {
+		host.Addresses = append(host.Addresses, l.address(addr, seen.Attempts))
+	}
+	for _, a := range seen.Attempts {
+		if len(a.Chain) > 0 && (host.Certificate == nil || a.Err == nil) {
+			host.Certificate = l.certificate(a)
+		}
+	}
+	if r := seen.Response; r != nil {
+		host.Response = &Response{r.Status, r.ContentType, r.Size}
+	}
+	return seen.Text, err
+}
+
+// address says what became of one of the policy host's addresses.
+func (l *look) address(addr netip.Addr, attempts []policyhost.Attempt) Address {
+	a := Address{Address: addr.String(), State: AddressUntried}
+	if why := l.Policies.WhyNot(addr); why != "" {
+		a.State, a.Problem = AddressRefused, why
+		return a
+	}
+	for _, attempt := range attempts {
+		switch {
+		case attempt.Addr != addr.Unmap():
+		case attempt.Err == nil:
+			a.State = AddressUsed
+		case len(attempt.Chain) > 0:
+			a.State, a.Problem = AddressFailed, "its certificate is not valid"
+		default:
+			a.State, a.Problem = AddressFailed, printable(withoutAddress(attempt.Err.Error(), attempt.Addr))
+		}
+	}
+	return a
+}
+
+// withoutAddress takes the address and port off the front of a message.
+func withoutAddress(message string, addr netip.Addr) string {
+	front, rest, _ := strings.Cut(message, ": ")
+	if at, err := netip.ParseAddrPort(front); err == nil && at.Addr() == addr {
+		return rest
+	}
+	return message
+}
+
+func (l *look) certificate(a policyhost.Attempt) *Certificate {
+	leaf := a.Chain[0]
+	c := &Certificate{
+		Names:    append([]string{}, leaf.DNSNames...),
+		Issuer:   leaf.Issuer.String(),
+		NotAfter: leaf.NotAfter.UTC(),
+		DaysLeft: int(math.Floor(leaf.NotAfter.Sub(l.now).Hours() / 24)),
+	}
+	var invalid *tls.CertificateVerificationError
+	if errors.As(a.Err, &invalid) {
+		c.Problem = printable(invalid.Err.Error())
+	}
+	return c
+}

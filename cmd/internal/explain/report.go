@@ -1,0 +1,190 @@
+// Package explain shows the way from a domain to what Postfix is told, step by
+// step, for a person who asks why.
+package explain
+
+import (
+	"time"
+
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/lint"
+)
+
+// Verdict is what a look at a domain comes to: what it publishes now, whatever a
+// daemon remembers.
+type Verdict string
+
+const (
+	HasPolicy  Verdict = "policy"
+	NoPolicy   Verdict = "none"
+	CannotTell Verdict = "cannot tell"
+)
+
+// Report is what each step found. Steps that were not reached are left out. Its
+// JSON form is there for scripts: names are not changed, new ones may come.
+// Strings in it may be strangers' octets, but for problems and the summary,
+// which are lines of printable ASCII.
+type Report struct {
+	Domain  string  `json:"domain"`
+	Verdict Verdict `json:"verdict"`
+	// Problem is why there is no policy, or why that cannot be told.
+	Problem    string      `json:"problem,omitempty"`
+	Record     Record      `json:"record"`
+	PolicyHost *PolicyHost `json:"policy_host,omitempty"`
+	Policy     *Policy     `json:"policy,omitempty"`
+	MX         MX          `json:"mx"`
+	DANE       DANE        `json:"dane"`
+	TLSRPT     TLSRPT      `json:"tlsrpt"`
+	// Daemon is what the running daemon says; absent where none is asked.
+	Daemon *Daemon `json:"daemon,omitempty"`
+	// Postfix is what Postfix gets for a plain lookup: the running daemon's own
+	// answer or, where it is not asked, that of one that remembers nothing.
+	Postfix string `json:"postfix"`
+	// PostfixAfresh is the answer of a daemon that remembers nothing; absent
+	// where that is the same.
+	PostfixAfresh string `json:"postfix_afresh,omitempty"`
+	// Summary says in plain words what becomes of mail to the domain.
+	Summary []string `json:"summary"`
+}
+
+// Record is the domain's MTA-STS record.
+type Record struct {
+	Name string   `json:"name"` // _mta-sts.DOMAIN
+	TXT  []string `json:"txt"`  // every TXT record there
+	// TTL is in seconds; 0 where the DNS does not say how long an absence
+	// holds.
+	TTL      int64          `json:"ttl"`
+	ID       string         `json:"id,omitempty"`
+	Findings []lint.Finding `json:"findings,omitempty"`
+}
+
+// PolicyHost is the host that serves the policy, and what it answered.
+type PolicyHost struct {
+	Name      string    `json:"name"` // mta-sts.DOMAIN
+	Addresses []Address `json:"addresses"`
+	// AddressProblem is why its addresses are not known.
+	AddressProblem string       `json:"address_problem,omitempty"`
+	Certificate    *Certificate `json:"certificate,omitempty"`
+	Response       *Response    `json:"response,omitempty"`
+}
+
+// Address is one address of the policy host.
+type Address struct {
+	Address string       `json:"address"`
+	State   AddressState `json:"state"`
+	Problem string       `json:"problem,omitempty"`
+}
+
+// AddressState is what became of an address.
+type AddressState string
+
+const (
+	AddressUsed    AddressState = "used"    // reached, with a valid certificate
+	AddressFailed  AddressState = "failed"  // tried in vain
+	AddressRefused AddressState = "refused" // not allowed by the configuration
+	AddressUntried AddressState = "untried" // not needed: another was faster
+)
+
+// Certificate is the policy host's.
+type Certificate struct {
+	Names    []string  `json:"names"` // DNS names
+	Issuer   string    `json:"issuer"`
+	NotAfter time.Time `json:"not_after"`
+	DaysLeft int       `json:"days_left"`
+	// Problem is why it is not valid for the policy host.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Response is the head of the policy host's answer.
+type Response struct {
+	Status      int    `json:"status"`
+	ContentType string `json:"content_type"`
+	Size        int    `json:"size"` // octets of the policy that were read
+}
+
+// Policy is the policy that is published, valid or not.
+type Policy struct {
+	Valid    bool           `json:"valid"`
+	Mode     string         `json:"mode,omitempty"`
+	MaxAge   int64          `json:"max_age,omitempty"` // seconds, as policies have it
+	MX       []string       `json:"mx,omitempty"`      // usable patterns
+	Text     string         `json:"text"`
+	Findings []lint.Finding `json:"findings,omitempty"`
+}
+
+// MX are the hosts that take the mail: for a next hop in brackets that host.
+type MX struct {
+	Null  bool   `json:"null"` // the domain accepts no mail (RFC 7505)
+	Hosts []Host `json:"hosts"`
+	Left  int    `json:"left_out,omitempty"` // hosts beyond those listed
+	// Patterns are what the hosts are held against: those of the policy that
+	// is published or, where Postfix is answered by it, remembered.
+	Patterns []string `json:"patterns,omitempty"`
+	Problem  string   `json:"problem,omitempty"`
+}
+
+// Host is one of them.
+type Host struct {
+	Name string `json:"name"`
+	// Preference of the MX record; absent where there is none.
+	Preference *uint16 `json:"preference,omitempty"`
+	// MatchedBy is the first pattern that allows the host, "" for none.
+	MatchedBy string   `json:"matched_by"`
+	Addresses []string `json:"addresses"`
+	Problem   string   `json:"problem,omitempty"` // why its addresses are not known
+	// DANE is what the host's own TLSA records come to, were the MX records
+	// authenticated; "" where DANE is not looked up.
+	DANE HostDANE `json:"dane,omitempty"`
+	// TLSA are the records seen, in the form of a zone file, whoever vouches
+	// for them.
+	TLSA []string `json:"tlsa,omitempty"`
+}
+
+// HostDANE is what DANE says of one host.
+type HostDANE string
+
+const (
+	HostUsable   HostDANE = "usable"
+	HostUnusable HostDANE = "unusable" // TLSA records, but none that can be used
+	HostNoTLSA   HostDANE = "none"
+	HostUnknown  HostDANE = "unknown" // the DNS cannot say
+)
+
+// DANE is what RFC 7672 makes of the next hop.
+type DANE struct {
+	// Verdict is full, partial, unusable, unknown or none; "" where it is not
+	// looked up or cannot be known.
+	Verdict string `json:"verdict"`
+	// Problem is why it is not.
+	Problem string `json:"problem,omitempty"`
+}
+
+// TLSRPT is where the domain wants reports (RFC 8460).
+type TLSRPT struct {
+	Name    string   `json:"name"` // _smtp._tls.DOMAIN
+	TXT     []string `json:"txt"`
+	RUA     []string `json:"rua,omitempty"`
+	Problem string   `json:"problem,omitempty"`
+}
+
+// Daemon is what the running daemon says of the domain.
+type Daemon struct {
+	// Problem is why it could not be asked.
+	Problem string `json:"problem,omitempty"`
+	// Known is what it remembered before it was asked; absent for nothing.
+	Known *admin.Domain `json:"known,omitempty"`
+	// Expired: the policy that it remembers has ended.
+	Expired bool `json:"expired,omitempty"`
+	// Answer is what it answers Postfix now.
+	Answer string `json:"answer,omitempty"`
+}
+
+// ExitStatus is what the verdict means to scripts.
+func (r *Report) ExitStatus() int {
+	switch r.Verdict {
+	case HasPolicy:
+		return 0
+	case NoPolicy:
+		return 1
+	}
+	return 2
+}
