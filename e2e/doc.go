@@ -10,7 +10,7 @@
 //	go test -v -run TestDelivery ./e2e     # with the table of all cases and versions
 //	go test -v -run TestDelivery/to/all/expired.test ./e2e
 //
-// The first run unpacks Postfix in three versions, unbound and knot below
+// The first run unpacks Postfix in three versions, unbound, knot and Prometheus below
 // build/e2e, which takes a minute and Debian's archive; later ones begin at once
 // and need no network. A Postfix later than Debian 12's that cannot be had is
 // left out: the run names it at its beginning and in the table, and skips its
@@ -37,6 +37,8 @@
 //	127.0.0.1:8461   the daemon, socketmap          daemon_test.go
 //	127.0.0.1:8462   the daemon, tcp_table          daemon_test.go
 //	127.0.0.1:8463   the same with reports          daemon_test.go
+//	127.0.0.1:9461   the daemon, metrics            monitoring_test.go
+//	127.0.0.1:9090   Prometheus                     prometheus_test.go
 //	127.0.0.1:443    all policy hosts               world_test.go
 //	127.0.0.53:53    unbound                        unbound_test.go
 //	127.0.0.54:53    authority for the zone test    world_test.go

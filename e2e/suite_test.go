@@ -30,7 +30,7 @@ func (s suite) optional() bool { return s != bookworm }
 // What a tree holds: the programs under which the daemon works, and what their
 // scripts call.
 const (
-	treeOthers  = ",unbound,knot" // of bookworm
+	treeOthers  = ",unbound,knot,prometheus" // of bookworm
 	treeScripts = ",dash,coreutils,sed,grep,findutils,diffutils,libc-bin,base-files,perl-base"
 
 	treePasswd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"

@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// watched is the setting for a daemon that Prometheus can ask.
+const watched = `metrics: {listen: "` + metricsAddr + `"}`
+
+// The alerts and the dashboard as they are shipped find in the daemon's own
+// metrics what they look for.
+func TestMonitoring(t *testing.T) {
+	w := newBareWorld(t)
+	d := startDaemon(t, w, askAuthority, watched)
+	w.publish("good.test", enforce("good.test"))
+	c := &client{}
+	defer c.close()
+	for _, domain := range []string{"good.test", "good.test", "absent.test"} {
+		if _, err := c.lookup(domain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := startPrometheus(t)
+
+	t.Run("alerts", func(t *testing.T) { checkAlerts(t, p) })
+	t.Run("alerts in their tests", func(t *testing.T) {
+		run(t, p.root.command("/usr/bin/promtool", "check", "rules", prometheusRules))
+		run(t, p.root.command("/usr/bin/promtool", "test", "rules", prometheusTests))
+	})
+	t.Run("dashboard", func(t *testing.T) { checkDashboard(t, p) })
+	t.Run("configuration refused", func(t *testing.T) {
+		p.awaitQuery(t, "mta_sts_config_last_reload_successful == 1")
+		d.configure(t, askAuthority, watched, "testing: sometimes")
+		if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		p.awaitQuery(t, `ALERTS{alertname="MTASTSConfigRefused", alertstate="pending", severity="warning"}`)
+		d.reload(t, askAuthority, watched)
+		p.awaitQuery(t, "mta_sts_config_last_reload_successful == 1")
+	})
+	t.Run("daemon down", func(t *testing.T) {
+		p.awaitQuery(t, `up{job="mta-sts-daemon"} == 1`)
+		d.kill(t)
+		p.awaitQuery(t, `ALERTS{alertname="MTASTSDaemonDown", alertstate="pending", severity="critical"}`)
+	})
+}
+
+// comparison is the end of an alert's expression, without which it has a value
+// whether or not all is well.
+var comparison = regexp.MustCompile(`(?s) *(==|>) [0-9.]+\s*$`)
+
+func checkAlerts(t *testing.T, p *prometheus) {
+	var data struct {
+		Groups []struct {
+			Rules []struct{ Name, Query, Health, LastError string }
+		}
+	}
+	if err := p.ask(t, "rules", nil, &data); err != nil {
+		t.Fatal(err)
+	}
+	alerts := 0
+	for _, group := range data.Groups {
+		for _, rule := range group.Rules {
+			alerts++
+			expr := comparison.ReplaceAllString(rule.Query, "")
+			if expr == rule.Query {
+				t.Errorf("%s compares with nothing: %s", rule.Name, rule.Query)
+			}
+			n, err := p.query(t, expr)
+			if err != nil || n == 0 || rule.Health != "ok" {
+				t.Errorf("%s: %d time series, %v; health %s %s: %s", rule.Name, n, err, rule.Health, rule.LastError, expr)
+			}
+		}
+	}
+	if alerts == 0 {
+		t.Error("no alerts")
+	}
+}
+
+func checkDashboard(t *testing.T, p *prometheus) {
+	var board struct {
+		Panels []struct {
+			ID      int
+			Type    string
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(packaged(t, "grafana/mta-sts-daemon.json")), &board); err != nil {
+		t.Fatal(err)
+	}
+	// What Grafana puts in place of its variables.
+	variables := strings.NewReplacer("$job", "mta-sts-daemon", "$instance", ".*", "$__rate_interval", "10s")
+	queries, titles := 0, map[int]string{}
+	for _, panel := range board.Panels {
+		if other, ok := titles[panel.ID]; ok {
+			t.Errorf("%q and %q have the same id", other, panel.Title)
+		}
+		titles[panel.ID] = panel.Title
+		if panel.Type != "row" && len(panel.Targets) == 0 {
+			t.Errorf("%q asks for nothing", panel.Title)
+		}
+		for _, target := range panel.Targets {
+			queries++
+			expr := variables.Replace(target.Expr)
+			if n, err := p.query(t, expr); err != nil || n == 0 {
+				t.Errorf("%q: %d time series, %v: %s", panel.Title, n, err, expr)
+			}
+		}
+	}
+	if queries == 0 {
+		t.Error("no queries")
+	}
+}
