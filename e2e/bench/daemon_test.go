@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"mta-sts-daemon/e2e/bench/internal/bed"
+	"mta-sts-daemon/e2e/bench/internal/proc"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -35,7 +37,7 @@ func newBench(b *testing.B, policyFile string) bench {
 		b.Fatalf("go build: %v\n%s", err, out)
 	}
 	config := fmt.Sprintf("listen: {socketmap: [%q]}\ndns: {servers: [%q], dane: off}\ncache: {file: %q}\n",
-		"unix:"+d.socket, startDNS(b).Addr(), policyFile)
+		"unix:"+d.socket, startDNS(b), policyFile)
 	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}
@@ -95,27 +97,23 @@ func (d bench) ask(b *testing.B, from, to int) {
 	}
 	defer client.Close()
 	for n := from; n < to; n++ {
-		domain := domainName(n)
+		domain := bed.Domain(uint32(n))
 		reply, err := client.Lookup(ctx, "postfix", domain)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if got := string(reply.Data); got != answerFor(domain) {
+		if got := string(reply.Data); got != bed.Answer(domain) {
 			b.Fatalf("%s: got %q", domain, got)
 		}
 	}
 }
 
 // anonymous is the memory that the process holds beside the files that it has
-// mapped, which the kernel may drop: RssAnon of proc_pid_status(5), in MB. It
-// is 0 once the process has ended.
+// mapped, in MB. It is 0 once the process has ended.
 func anonymous(cmd *exec.Cmd) (megabytes float64) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	octets, err := proc.Anonymous(cmd.Process.Pid)
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(status), "RssAnon:")
-	var kibibytes float64
-	fmt.Sscan(rest, &kibibytes) // a process that is ending has none
-	return kibibytes * 1024 / 1e6
+	return float64(octets) / 1e6
 }

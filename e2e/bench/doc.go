@@ -1,5 +1,5 @@
-// Package bench measures the built daemon as it runs. It has nothing but
-// benchmarks; docs/performance.md has what they found and what it means.
+// Package bench measures the built daemon as it runs; docs/performance.md has what
+// that found and what it means. What is measured here in Go benchmarks is storage:
 //
 //	make bench-storage
 //	BENCH_POLICIES=10000 go test -run '^$' -bench Storage -benchtime 5x ./e2e/bench
@@ -9,4 +9,32 @@
 // later: TMPDIR says where. A million policies take half a gigabyte there and
 // some minutes. Without BENCH_POLICIES there are so few that nothing can be read
 // from the figures, but that the benchmark works.
+//
+// Command bench, in cmd/bench, puts loads on the daemon beside a null server that
+// does as little as can be done, and prints tables with the ratios:
+//
+//	make bench                                    # all parts; minutes
+//	make bench BENCH='warm --rounds 9 --time 2s'  # what memory answers
+//	make bench BENCH='cold --peers peers.yaml'    # what must be discovered
+//	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
+//	make bench BENCH=profile                      # perf(1) of the daemon; needs perf
+//	go run ./e2e/bench/cmd/bench load --tcp 127.0.0.1:8461 --connections 8
+//
+// It works in namespaces of its own, where ports 53 and 443 are free and every
+// program finds its resolver, and needs no root where users may make namespaces.
+// Servers are pinned to one processor, the load and the world around it to another.
+// Rounds are interleaved: in each, every server gets every load, and ratios are
+// those of one round.
+//
+// Peers are other daemons, listed in a YAML file:
+//
+//   - name: some daemon 1.0
+//     command: [/opt/some/daemon, --config, "{dir}/config"]
+//     files: {config: "listen = 127.0.0.1:9000\n"}  # written to {dir}
+//     env: [NAME=VALUE]
+//     tcp: 127.0.0.1:9000                           # also unix: and tcp_table:
+//     map: postfix                                  # the socketmap's name
+//
+// They find the bed's resolver in /etc/resolv.conf, at 127.0.0.1:53, and the
+// authority that certifies its policy hosts in the file that SSL_CERT_FILE names.
 package bench

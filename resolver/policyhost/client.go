@@ -61,6 +61,7 @@ type Client struct {
 	roots     *x509.CertPool
 	proxy     string
 	guard     guard
+	crowds    crowds
 	port      uint16
 }
 
@@ -86,7 +87,7 @@ func New(o Options) *Client {
 // Fetch gets the text of d's policy, which may still be no valid policy. It
 // takes one request that is answered by 200, text/plain and at most
 // mtasts.MaxPolicyLen octets; redirects are not followed. Every error is a
-// *FetchError.
+// *FetchError; one that wraps ErrBusy says nothing of the policy host.
 func (c *Client) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
 	host := d.PolicyHost()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("not done within %v", c.timeout))

@@ -24,10 +24,24 @@ const (
 )
 
 // policyConn is a connection to a policy host whose certificate has been
-// verified. addr is the host's address, behind a proxy too.
+// verified. addr is the host's address, behind a proxy too. It counts as one of
+// the crowd there until it is closed.
 type policyConn struct {
 	*tls.Conn
-	addr netip.AddrPort
+	addr  netip.AddrPort
+	leave func()
+}
+
+// Close says farewell and closes the connection.
+func (c *policyConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
+
+// abandon closes the connection without a farewell, which could block.
+func (c *policyConn) abandon() {
+	c.NetConn().Close()
+	c.leave()
 }
 
 // dial connects to host at whichever of its addresses is the first to complete
@@ -58,7 +72,7 @@ func (c *Client) dial(ctx context.Context, host string) (*policyConn, error) {
 			}
 			return conn, err
 		},
-		func(late *policyConn) { late.NetConn().Close() }, // no farewell that could block
+		(*policyConn).abandon,
 	)
 	if err != nil {
 		// Not err itself: where time ran out, what failed before counts too.
@@ -120,11 +134,26 @@ func dialTCP(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 	return conn, nil
 }
 
-// connect makes a connection to host at target and verifies its certificate.
+// connect makes a connection to host at target, where it may and there is room,
+// and verifies its certificate.
 func (c *Client) connect(ctx context.Context, dial dialFunc, host string, target netip.AddrPort) (*policyConn, error) {
 	if err := c.guard.check(target.Addr()); err != nil {
 		return nil, err
 	}
+	leave, err := c.crowds.join(ctx, target.Addr())
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", target, err)
+	}
+	conn, err := c.handshake(ctx, dial, host, target)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return &policyConn{conn, target, leave}, nil
+}
+
+// handshake makes a connection to host at target and verifies its certificate.
+func (c *Client) handshake(ctx context.Context, dial dialFunc, host string, target netip.AddrPort) (*tls.Conn, error) {
 	tcp, err := dial(ctx, target)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", target, err)
@@ -142,7 +171,7 @@ func (c *Client) connect(ctx context.Context, dial dialFunc, host string, target
 		}
 		return nil, fmt.Errorf("%v: %w", target, withoutAddresses(err))
 	}
-	return &policyConn{conn, target}, nil
+	return conn, nil
 }
 
 // withoutAddresses takes the addresses out of an error of package net, for
