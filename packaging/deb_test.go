@@ -101,6 +101,8 @@ func (d deb) testFiles(t *testing.T) {
 0644 usr/share/doc/mta-sts-daemon/copyright
 0644 usr/share/doc/mta-sts-daemon/dane.md
 0644 usr/share/doc/mta-sts-daemon/examples/config.yaml
+0644 usr/share/doc/mta-sts-daemon/examples/grafana.json
+0644 usr/share/doc/mta-sts-daemon/examples/mta-sts-daemon.rules.yml
 0644 usr/share/doc/mta-sts-daemon/examples/postfix-main.cf
 0644 usr/share/doc/mta-sts-daemon/operating.md
 0644 usr/share/doc/mta-sts-daemon/rfc8461.md
