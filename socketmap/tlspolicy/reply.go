@@ -107,7 +107,7 @@ func (p *Profile) reply(dst []byte, req socketmap.Request, d mtasts.Domain, a re
 	if !req.Fits(dst) { // said here, so that the log has what Postfix hears
 		return temp(dst[:0], tooLong)
 	}
-	if p.reporting(req.Map) {
+	if p.Reports(req.Map) {
 		dst = AppendReport(dst, d, a.Policy, req.Fits)
 	}
 	return found(dst, resultSecure)
@@ -128,7 +128,9 @@ func (p *Profile) monitored(r reply) socketmap.Reply {
 	return r.Reply
 }
 
-func (p *Profile) reporting(name []byte) bool {
+// Reports says whether lookups by a map name are answered with report
+// attributes.
+func (p *Profile) Reports(name []byte) bool {
 	if reports, ok := p.Reporting[string(name)]; ok {
 		return reports
 	}

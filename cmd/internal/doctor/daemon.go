@@ -1,0 +1,101 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/config"
+)
+
+// configuration looks at the daemon's file.
+func (h Host) configuration() []Finding {
+	switch {
+	case errors.Is(h.ConfigError, fs.ErrPermission):
+		return []Finding{unknown(checkConfiguration, remedyOfPermissions, "The configuration cannot be read: %v. The rest is looked at as if it were the default", h.ConfigError)}
+	case h.ConfigError != nil:
+		var findings []Finding
+		for reason := range strings.Lines(h.ConfigError.Error()) {
+			findings = append(findings, problem(checkConfiguration, "mend that line; `mta-sts-daemon check-config` tells when it is well",
+				"The configuration is refused, so that the daemon does not start with it: %s", strings.TrimSpace(reason)))
+		}
+		return findings
+	case h.Config.Mode == config.ModeMonitor:
+		return []Finding{hint(checkConfiguration, "mode: enforce, when you have seen enough", "mode: monitor: no policy protects mail yet")}
+	}
+	return []Finding{well(checkConfiguration, "The configuration is valid")}
+}
+
+// daemon asks the running one how it fares. Whether it answers Postfix is
+// another check.
+func (h Host) daemon(ctx context.Context) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s, err := h.Daemon.Status(ctx)
+	switch {
+	case errors.Is(err, admin.ErrNotPermitted):
+		return []Finding{unknown(checkDaemon, remedyOfPermissions, "The daemon cannot be asked how it fares: %v", err)}
+	case errors.Is(err, admin.ErrNotRunning):
+		return append([]Finding{hint(checkDaemon, "systemctl start mta-sts-daemon, if it is this host's", "The daemon cannot be asked how it fares: %v", err)},
+			h.state()...)
+	case err != nil:
+		return []Finding{problem(checkDaemon, "look at its log, or restart it", "The daemon does not say how it fares: %v", err)}
+	}
+	findings := []Finding{well(checkDaemon, "The daemon, version %s, runs and keeps policies of %d domains", s.Version, s.Policies)}
+	if s.ConfigError != "" {
+		findings = append(findings, hint(checkConfiguration, "mend the file; `mta-sts-daemon reload` puts it in force",
+			"The last reload was refused and the daemon goes on as before: %s", s.ConfigError))
+	}
+	if s.StoreError != "" {
+		findings = append(findings, problem(checkState, "free space, mend permissions; it is tried again by itself",
+			"Policies cannot be written down and would be lost at a restart: %s", s.StoreError))
+	}
+	if s.RefreshFailing > 0 {
+		findings = append(findings, hint(checkDaemon, "`mta-sts-daemon policies` names the domains, `mta-sts-daemon query DOMAIN` says why",
+			"Policies that cannot be renewed, and hold until they expire: %d", s.RefreshFailing))
+	}
+	return findings
+}
+
+// stateDirectory is where the unit has policies kept.
+const stateDirectory = "/var/lib/mta-sts-daemon"
+
+// state looks whether a daemon that does not run could write its policies down,
+// where it is known where.
+func (h Host) state() []Finding {
+	dir := stateDirectory
+	switch {
+	case h.Config.Cache.File == config.MemoryOnly:
+		return nil
+	case h.Config.Cache.File != "":
+		dir = nearest(filepath.Dir(h.Config.Cache.File))
+	default:
+		if _, err := os.Stat(dir); err != nil {
+			return nil // systemd makes it
+		}
+	}
+	err := unix.Access(dir, unix.W_OK)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return []Finding{unknown(checkState, remedyOfPermissions, "Whether policies can be kept in %s cannot be told: %v", dir, err)}
+	case err != nil:
+		return []Finding{problem(checkState, "mend the file system, or name another file in cache.file", "Policies cannot be kept in %s: %v", dir, err)}
+	}
+	return []Finding{well(checkState, "Policies can be kept in %s", dir)}
+}
+
+// nearest is dir or, while that is still to be made, what it will be in.
+func nearest(dir string) string {
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == "/" {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}

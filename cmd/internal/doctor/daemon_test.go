@@ -1,0 +1,134 @@
+package doctor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/layout"
+	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/resolvertest"
+)
+
+func TestDaemon(t *testing.T) {
+	t.Parallel()
+	says := func(s admin.Status, err error) func(*testing.T, *bed) {
+		return func(_ *testing.T, b *bed) {
+			b.Daemon = status(func() (admin.Status, error) { return s, err })
+		}
+	}
+	examineAll(t, []sick{
+		{"runs", says(admin.Status{Version: "1.2", Policies: 7}, nil), checkDaemon, OK, "version 1.2, runs and keeps policies of 7", nil},
+		{"not running", says(admin.Status{}, fmt.Errorf("x: %w", admin.ErrNotRunning)), checkDaemon, Hint, "not running", nil},
+		{"not permitted", says(admin.Status{}, fmt.Errorf("x: %w", admin.ErrNotPermitted)), checkDaemon, Unknown, "not yours", nil},
+		{"broken", says(admin.Status{}, errors.New("nonsense")), checkDaemon, Problem, "nonsense", nil},
+		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
+		{"cannot renew", says(admin.Status{RefreshFailing: 2}, nil), checkDaemon, Hint, "until they expire: 2", nil},
+		{"reload refused", says(admin.Status{ConfigError: "config.yaml:3: no"}, nil), checkConfiguration, Hint, "config.yaml:3", nil},
+		{"monitor", func(_ *testing.T, b *bed) { b.Config.Mode = config.ModeMonitor }, checkConfiguration, Hint, "monitor", nil},
+		{"bad configuration", func(_ *testing.T, b *bed) { b.ConfigError = errors.New("config.yaml:3: x\nconfig.yaml:4: y") },
+			checkConfiguration, Problem, "config.yaml:4: y", nil},
+		{"configuration of others", func(_ *testing.T, b *bed) { b.ConfigError = fmt.Errorf("config.yaml: %w", fs.ErrPermission) },
+			checkConfiguration, Unknown, "permission denied", nil},
+		{"no authorities of the daemon's", func(_ *testing.T, b *bed) { b.Config.Fetch.CAFile = "/nowhere/ca.pem" },
+			checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
+	})
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		file     string
+		severity Severity // "": nothing is said
+	}{
+		{t.TempDir() + "/to/be/made/policies.db", OK},
+		{"/etc/passwd/no/policies.db", Problem},
+		{config.MemoryOnly, ""},
+	} {
+		h := Host{Config: config.Default()}
+		h.Config.Cache.File = tt.file
+		var got Severity
+		for _, f := range h.state() {
+			got = f.Severity
+		}
+		if got != tt.severity {
+			t.Errorf("%s: found %+v", tt.file, h.state())
+		}
+	}
+}
+
+func TestDNS(t *testing.T) {
+	t.Parallel()
+	dane := func(mode config.DANE, validates bool) func(*testing.T, *bed) {
+		return func(_ *testing.T, b *bed) {
+			b.main["smtp_dns_support_level"] = "dnssec"
+			b.Config.DNS.DANE = mode
+			b.dns.SetAuthenticated(validates)
+		}
+	}
+	examineAll(t, []sick{
+		{"no answer", func(_ *testing.T, b *bed) { b.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSSilent) }, checkResolver, Problem, "does not answer", nil},
+		{"validates", dane(config.DANEAuto, true), checkDANE, OK, "DANE goes before", nil},
+		{"does not validate", dane(config.DANEAuto, false), checkDANE, Hint, "does not validate", nil},
+		{"off", dane(config.DANEOff, true), checkDANE, Hint, "policies override it here: dns.dane is off", nil},
+		{"from far", func(_ *testing.T, b *bed) {
+			b.main["smtp_dns_support_level"] = "dnssec"
+			b.Config.DNS.Servers = append(b.Config.DNS.Servers, netip.MustParseAddrPort("192.0.2.53:53"))
+		}, checkDANE, Hint, "trust-ad", nil},
+		{"always without Postfix's", func(_ *testing.T, b *bed) { b.Config.DNS.DANE = config.DANEAlways }, checkDANE, Problem, "defers mail to every domain that has it", nil},
+	})
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	if f := clock(time.Date(1970, time.January, 1, 0, 0, 0, 0, time.UTC)); f[0].Severity != Problem || !strings.Contains(f[0].Text, "1970-01-01") {
+		t.Errorf("at the epoch: %+v", f)
+	}
+	if f := clock(time.Now()); f[0].Severity == Problem {
+		t.Errorf("now: %+v", f)
+	}
+}
+
+func TestPrint(t *testing.T) {
+	t.Parallel()
+	report := Report{Verdict: Suffers, Findings: []Finding{
+		well(checkPostfix, "Postfix 3.7.11"),
+		{checkAuthorities, Problem, []string{"relay", "smtp"}, "No \x1b[31m\xff authorities.", "Name some, in a file that Postfix reads."},
+	}}
+	report.Findings[1].Text = line("No %s authorities", []any{"\x1b\xff"})
+	const want = `ok       Postfix 3.7.11
+problem  No \x1b\xff authorities
+         (service relay, smtp)
+         Remedy: Name some, in a file
+         that Postfix reads.
+
+Mail suffers: problems: 1, hints: 0.
+`
+	var out bytes.Buffer
+	if err := report.Print(layout.Page{Writer: &out, Width: 40}); err != nil || out.String() != want {
+		t.Errorf("error %v, printed\n%s", err, out.String())
+	}
+	text, err := json.Marshal(report)
+	const wantJSON = `{"verdict":"mail suffers","findings":[{"check":"postfix","severity":"ok","text":"Postfix 3.7.11"},` +
+		`{"check":"authorities","severity":"problem","services":["relay","smtp"],"text":"No \\x1b\\xff authorities","remedy":"Name some, in a file that Postfix reads."}]}`
+	if err != nil || string(text) != wantJSON {
+		t.Errorf("error %v, JSON\n%s", err, text)
+	}
+}
+
+func TestLine(t *testing.T) {
+	t.Parallel()
+	if got, want := line("%s", []any{`a "b" \c` + "\n"}), `a "b" \c\n`; got != want {
+		t.Errorf("got %s", got)
+	}
+	if got := line("%s", []any{strings.Repeat("x", 2*maxText)}); len(got) != maxText+len("...") {
+		t.Errorf("%d bytes", len(got))
+	}
+}

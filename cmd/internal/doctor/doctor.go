@@ -1,0 +1,46 @@
+// Package doctor looks at this host as mail meets it: Postfix's settings, the
+// daemon, the resolver, the clock. It changes nothing and tells of each thing
+// whether mail suffers by it, and the remedy.
+package doctor
+
+import (
+	"context"
+	"time"
+
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/postconf"
+	"mta-sts-daemon/config"
+)
+
+// patience bounds each question to a neighbour on this host.
+const patience = 5 * time.Second
+
+// StatusSource is the running daemon: its control socket.
+type StatusSource interface {
+	Status(context.Context) (admin.Status, error)
+}
+
+// Host is what is looked at.
+type Host struct {
+	Config config.Config
+	// ConfigError is why there is no configuration. Config is then the default,
+	// with which the rest is looked at all the same.
+	ConfigError error
+	Postfix     postconf.Command
+	Daemon      StatusSource
+}
+
+// Examine looks at all of h. It takes seconds where something does not answer.
+func Examine(ctx context.Context, h Host) Report {
+	findings := h.configuration()
+	p, cannot := h.readPostfix(ctx)
+	if cannot != nil {
+		findings = append(findings, *cannot)
+	} else {
+		findings = append(findings, h.postfix(ctx, p)...)
+	}
+	findings = append(findings, h.daemon(ctx)...)
+	findings = append(findings, h.dns(ctx, p)...)
+	findings = append(findings, clock(time.Now())...)
+	return Report{Verdict: verdict(findings), Findings: findings}
+}

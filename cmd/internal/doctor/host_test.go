@@ -1,0 +1,180 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/postconf"
+	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/socketmap"
+)
+
+// bed is a host on which all is well, until a test changes that.
+type bed struct {
+	Host
+	dir  string // has main.cf, the queue directory and CA files
+	main map[string]string
+	// masterCF and overrides are what postconf -F and -P print.
+	masterCF, overrides string
+	dns                 *resolvertest.DNS
+}
+
+const wellMasterCF = `relay/unix/chroot = y
+relay/unix/command = smtp -o syslog_name=postfix/relay
+smtp/inet/chroot = y
+smtp/inet/command = smtpd
+smtp/unix/chroot = y
+smtp/unix/command = smtp
+`
+
+// status is what a daemon says of itself.
+type status func() (admin.Status, error)
+
+func (s status) Status(context.Context) (admin.Status, error) { return s() }
+
+func newBed(t *testing.T) *bed {
+	t.Helper()
+	b := &bed{dir: t.TempDir(), masterCF: wellMasterCF, overrides: "relay/unix/syslog_name = postfix/relay\n"}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(t, "ca.pem", string(resolvertest.NewCA(t).PEM()))
+	b.write(t, "queue/etc/hosts", "127.0.0.1 localhost\n")
+	b.main = map[string]string{
+		mailVersion:              "3.7.11",
+		compatibilityLevel:       "3.6",
+		queueDirectory:           filepath.Join(b.dir, "queue"),
+		mailOwner:                me.Username,
+		relayhost:                "",
+		policyMaps:               "socketmap:inet:" + listen(t, "tcp", "127.0.0.1:0") + ":postfix",
+		securityLevel:            levelMay,
+		useTLS:                   "no",
+		enforceTLS:               "no",
+		caFile:                   filepath.Join(b.dir, "ca.pem"),
+		caPath:                   "",
+		connectionReuse:          "no",
+		"ignore_mx_lookup_error": "no",
+		"smtp_dns_support_level": "",
+	}
+	b.dns = resolvertest.StartDNS(t)
+	b.dns.Add(". 300 IN SOA ns. hostmaster. 1 3600 600 86400 60")
+	b.Config = config.Default()
+	b.Config.DNS.Servers = []netip.AddrPort{b.dns.Addr()}
+	b.Config.DNS.Timeout = 300 * time.Millisecond
+	b.Config.Listen.Socketmap = []config.Address{b.asked()}
+	b.Daemon = status(func() (admin.Status, error) { return admin.Status{Version: "1", Policies: 3}, nil })
+	return b
+}
+
+// asked is the server of the first table.
+func (b *bed) asked() config.Address { return parseTables(b.main[policyMaps])[0].server }
+
+// write puts a file below the bed's directory.
+func (b *bed) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// examine installs a postconf that prints what the bed has, and looks.
+func (b *bed) examine(t *testing.T) Report {
+	t.Helper()
+	var mainCF strings.Builder
+	for name, value := range b.main {
+		fmt.Fprintf(&mainCF, "%s = %s\n", name, value)
+	}
+	b.write(t, "main.cf", mainCF.String())
+	b.write(t, "masterCF", b.masterCF)
+	b.write(t, "overrides", b.overrides)
+	b.Postfix = postconf.Command{Path: b.program(t, `
+case "$*" in
+-F*) cat masterCF ;;
+"-x -P") cat overrides ;;
+"-x config_directory") echo "config_directory = $PWD" ;;
+*) shift; for name; do grep "^$name = " main.cf; done; exit 0 ;;
+esac`)}
+	return Examine(t.Context(), b.Host)
+}
+
+// program writes a shell script that runs in the bed's directory.
+func (b *bed) program(t *testing.T, script string) string {
+	t.Helper()
+	path := filepath.Join(b.dir, "postconf")
+	// Between the write and the exec, another test's fork may hold the file open
+	// for writing (ETXTBSY); the lock of forks keeps it out.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte("#!/bin/sh\ncd "+b.dir+"\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// nothing is a map that has nothing, but for one key.
+type nothing struct{}
+
+func (nothing) Answer(dst []byte, req socketmap.Request) (socketmap.Reply, bool) {
+	if string(req.Map) == "everything" {
+		return socketmap.Reply{Status: socketmap.OK, Data: append(dst, "may"...)}, true
+	}
+	return socketmap.Reply{Status: socketmap.NotFound}, true
+}
+
+func (nothing) Wait(context.Context, []byte, socketmap.Request) socketmap.Reply {
+	panic("every answer is there at once")
+}
+
+// listen starts a server of socketmaps that have nothing, and returns its address.
+func listen(t *testing.T, network, address string) string {
+	t.Helper()
+	return serve(t, socketmap.Netstrings(), network, address)
+}
+
+func serve(t *testing.T, p socketmap.Protocol, network, address string) string {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := socketmap.NewServer(p, nothing{}, socketmap.NewConnections(10), time.Minute, slog.New(slog.DiscardHandler))
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	t.Cleanup(func() {
+		if err := server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// unused is an address where nobody listens.
+func unused(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,174 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mta-sts-daemon/cmd/internal/postconf"
+)
+
+// Parameters of Postfix that are looked at, see postconf(5).
+const (
+	mailVersion        = "mail_version"
+	compatibilityLevel = "compatibility_level"
+	queueDirectory     = "queue_directory"
+	mailOwner          = "mail_owner"
+	relayhost          = "relayhost"
+	policyMaps         = "smtp_tls_policy_maps"
+	securityLevel      = "smtp_tls_security_level"
+	useTLS             = "smtp_use_tls"
+	enforceTLS         = "smtp_enforce_tls"
+	caFile             = "smtp_tls_CAfile"
+	caPath             = "smtp_tls_CApath"
+	connectionReuse    = "smtp_tls_connection_reuse"
+	enforceSTSPatterns = "smtp_tls_enforce_sts_mx_patterns"
+	yes                = "yes"
+)
+
+// Services and programs of master.cf that have a part here, and the type of
+// services that Postfix itself uses.
+const (
+	serviceSMTP     = "smtp"
+	serviceTLSProxy = "tlsproxy"
+	serviceProxymap = "proxymap"
+	typeUnix        = "unix"
+)
+
+// Values of a service's chroot column.
+const (
+	jailed    = "y"
+	byVersion = "-"
+)
+
+// postfix is this host's Postfix.
+type postfix struct {
+	dns      postconf.Settings
+	main     map[string]string // main.cf
+	services []postconf.Service
+}
+
+// readPostfix asks postconf, or returns the finding that says why it cannot.
+func (h Host) readPostfix(ctx context.Context) (p postfix, cannot *Finding) {
+	settings, err := h.Postfix.Settings(ctx)
+	if err == nil {
+		p.main, err = h.Postfix.Get(ctx, mailVersion, compatibilityLevel, queueDirectory, mailOwner, relayhost, policyMaps,
+			securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns)
+	}
+	if err == nil {
+		p.services, err = h.Postfix.Services(ctx)
+	}
+	if err == nil {
+		p.dns = settings
+		return p, nil
+	}
+	f := unknown(checkPostfix, "run `postconf -n` and mend what it complains of", "Postfix's settings cannot be read: %v", err)
+	if errors.Is(err, postconf.ErrNotFound) {
+		f = unknown(checkPostfix, "run doctor where Postfix is: in its container, say", "There is %v: nothing was found out about Postfix", err)
+	}
+	return postfix{}, &f
+}
+
+// clients are the services that send mail by SMTP, those that go by the same
+// settings together.
+func (p postfix) clients() (clients []client) {
+	for _, s := range p.services {
+		if s.Type != typeUnix || s.Program != serviceSMTP {
+			continue
+		}
+		c := client{services: []string{s.Name}, postfix: p, own: s.Settings, jailed: p.jails(s)}
+		if i := slices.IndexFunc(clients, c.goesBy); i >= 0 {
+			clients[i].services = append(clients[i].services, s.Name)
+		} else {
+			clients = append(clients, c)
+		}
+	}
+	return clients
+}
+
+// jails tells whether s sees the queue directory as the whole file system.
+func (p postfix) jails(s postconf.Service) bool {
+	if s.Chroot == byVersion { // it was a jail before Postfix 3.0
+		return strings.HasPrefix(p.main[compatibilityLevel], "0")
+	}
+	return s.Chroot == jailed
+}
+
+// service returns the service of that name and type unix.
+func (p postfix) service(name string) (postconf.Service, bool) {
+	i := slices.IndexFunc(p.services, func(s postconf.Service) bool { return s.Name == name && s.Type == typeUnix })
+	if i < 0 {
+		return postconf.Service{}, false
+	}
+	return p.services[i], true
+}
+
+// client is one or more services that send mail by SMTP.
+type client struct {
+	postfix
+	services []string
+	own      map[string]string // what master.cf sets for them
+	jailed   bool
+}
+
+// get returns a parameter's value as these services have it.
+func (c client) get(name string) string {
+	if value, ok := c.own[name]; ok {
+		return value
+	}
+	return c.main[name]
+}
+
+func (c client) goesBy(other client) bool {
+	for name := range c.main {
+		if c.get(name) != other.get(name) {
+			return false
+		}
+	}
+	return c.jailed == other.jailed
+}
+
+// seen is where a file that the client names really lies. Its working directory
+// is the queue directory.
+func (c client) seen(path string, jailed bool) string {
+	if jailed || !filepath.IsAbs(path) {
+		return filepath.Join(c.main[queueDirectory], path)
+	}
+	return filepath.Clean(path)
+}
+
+// postfix looks at each client, and says once what is true of several.
+func (h Host) postfix(ctx context.Context, p postfix) []Finding {
+	findings := []Finding{well(checkPostfix, "Postfix %s, settings in %s", p.main[mailVersion], p.dns.ConfigDirectory)}
+	clients := p.clients()
+	if len(clients) == 0 {
+		return append(findings, hint(checkPostfix, "if this host should send mail, restore the smtp service in master.cf",
+			"No service of master.cf sends mail by SMTP"))
+	}
+	var all []Finding
+	for _, c := range clients {
+		for _, f := range slices.Concat(h.policyMaps(ctx, c), authorities(c), c.settings()) {
+			same := func(other Finding) bool {
+				return other.Check == f.Check && other.Severity == f.Severity && other.Text == f.Text && other.Remedy == f.Remedy
+			}
+			if i := slices.IndexFunc(all, same); i >= 0 {
+				all[i].Services = append(all[i].Services, c.services...)
+			} else {
+				f.Services = slices.Clone(c.services)
+				all = append(all, f)
+			}
+		}
+	}
+	total := 0
+	for _, c := range clients {
+		total += len(c.services)
+	}
+	for i := range all {
+		if len(all[i].Services) == total {
+			all[i].Services = nil
+		}
+	}
+	return append(findings, all...)
+}
