@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		"lookup":         lookup,
 		"waitfor":        waitFor,
 		"systemd":        systemd,
+		"terminal":       terminal,
 	})
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -40,12 +39,12 @@ interrupted, and with 2 where no daemon could be asked.`,
 			if err := client.Health(ctx); err != nil {
 				return failure(cmd, err)
 			}
-			list, total, err := openList(args[0], cmd.InOrStdin())
+			list, total, err := openList(args[0], cmd.InOrStdin(), o.From)
 			if err != nil {
 				return err
 			}
 			defer list.Close()
-			if bar := newBar(cmd, total-max(o.From-1, 0)); bar != nil {
+			if bar := newBar(cmd, total); bar != nil {
 				defer bar.Exit()
 				o.Progress = func() { bar.Add(1) }
 			}
@@ -64,11 +63,11 @@ interrupted, and with 2 where no daemon could be asked.`,
 	return cmd
 }
 
-// unknown is how many lines a list has that can be read only once.
+// unknown is how many lookups a list holds that can be read only once.
 const unknown = -1
 
-// openList opens the list named, and counts its lines if it can.
-func openList(name string, stdin io.Reader) (list io.ReadCloser, lines int, err error) {
+// openList opens the list named, and counts the lookups in it if it can.
+func openList(name string, stdin io.Reader, from int) (list io.ReadCloser, lookups int, err error) {
 	if name == "-" {
 		return io.NopCloser(stdin), unknown, nil
 	}
@@ -76,24 +75,21 @@ func openList(name string, stdin io.Reader) (list io.ReadCloser, lines int, err 
 	if err != nil {
 		return nil, 0, err
 	}
-	in := bufio.NewScanner(f)
-	for in.Scan() {
-		lines++
-	}
+	lookups = warm.Count(f, from)
 	if _, err := f.Seek(0, io.SeekStart); err != nil { // a pipe
 		f.Close()
 		return nil, 0, fmt.Errorf("%s cannot be read twice: hand it over as standard input, with -", name)
 	}
-	return f, lines, nil
+	return f, lookups, nil
 }
 
 // newBar returns a progress bar where a person sees it, else nil.
-func newBar(cmd *cobra.Command, lines int) *progressbar.ProgressBar {
+func newBar(cmd *cobra.Command, lookups int) *progressbar.ProgressBar {
 	stderr, ok := cmd.ErrOrStderr().(*os.File)
 	if !ok || !term.IsTerminal(int(stderr.Fd())) {
 		return nil
 	}
-	return progressbar.NewOptions(lines,
+	return progressbar.NewOptions(lookups,
 		progressbar.OptionSetWriter(stderr),
 		progressbar.OptionSetDescription("Looking up"),
 		progressbar.OptionShowCount(),

@@ -72,6 +72,19 @@ func Run(ctx context.Context, list io.Reader, look Lookup, o Options) (Summary, 
 	return r.sum(), err
 }
 
+// Count returns how many lookups Run would do from that line on, as far as list
+// can be read.
+func Count(list io.Reader, from int) (lookups int) {
+	// Run tells of a list that cannot be read.
+	_ = eachLine(list, func(line int, key string) error {
+		if line >= from && key != "" {
+			lookups++
+		}
+		return nil
+	})
+	return lookups
+}
+
 // wait returns when a slot is free and the pace allows it.
 func wait(ctx context.Context, slots chan<- struct{}, pace <-chan time.Time) error {
 	select {

@@ -52,6 +52,14 @@ func TestRun(t *testing.T) {
 	})
 }
 
+func TestCount(t *testing.T) {
+	for from, want := range map[int]int{0: 5, 1: 5, 2: 5, 3: 4, 6: 2, 8: 0} {
+		if got := Count(strings.NewReader(list), from); got != want {
+			t.Errorf("from line %d: %d, want %d", from, got, want)
+		}
+	}
+}
+
 func TestRunHasLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var active, most atomic.Int32
