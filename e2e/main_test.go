@@ -97,7 +97,7 @@ func missing() string {
 	// A machine that has never updated knows of no packages. Where the update
 	// fails, the installation may work all the same.
 	exec.Command("apt-get", "update").Run()
-	install := exec.Command("apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap")
+	install := exec.Command("apt-get", "install", "--option=DPkg::Lock::Timeout=120", "--yes", "--no-install-recommends", "mmdebstrap")
 	install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Sprintf("mmdebstrap cannot be installed (%v):\n%s", err, out)

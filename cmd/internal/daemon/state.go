@@ -58,7 +58,11 @@ func (d *daemon) status() admin.Status {
 // statusLine is that in a line, for systemctl status.
 func (d *daemon) statusLine() string {
 	s := d.status()
-	parts := []string{fmt.Sprintf("Answering lookups; %d policies", s.Policies)}
+	policies := "1 policy"
+	if s.Policies != 1 {
+		policies = fmt.Sprintf("%d policies", s.Policies)
+	}
+	parts := []string{"Answering lookups; " + policies}
 	if s.RefreshFailing > 0 {
 		parts = append(parts, fmt.Sprintf("%d cannot be renewed", s.RefreshFailing))
 	}

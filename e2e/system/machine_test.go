@@ -1,0 +1,148 @@
+package system
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long the tests wait for what must come. Nothing here comes
+// near it unless it is broken.
+const patience = 60 * time.Second
+
+// machine is a server with Debian, systemd its first process.
+type machine struct {
+	suite   suite
+	root    *root
+	network *network
+	cgroup  string // a directory below cgroups
+
+	nspawn  *exec.Cmd // of the current boot
+	console bytes.Buffer
+	leader  int           // the machine's first process, as this one sees it
+	off     chan struct{} // closed when the machine is off
+}
+
+// newMachine makes a machine that has never been on. It is switched off at the
+// test's end.
+func newMachine(t *testing.T, s suite) *machine {
+	t.Helper()
+	m := &machine{suite: s, root: newRoot(t, s), network: newNetwork(t), cgroup: newControlGroup(t, s), off: make(chan struct{})}
+	close(m.off)
+	t.Cleanup(func() { m.kill(t) })
+	return m
+}
+
+// boot switches the machine on and waits until it has started all it has to
+// start.
+func (m *machine) boot(t *testing.T) {
+	t.Helper()
+	ready := listenForNotice(t)
+	nspawn, err := nspawn(
+		"--directory="+m.root.dir, "--boot",
+		"--keep-unit", "--register=no", "--link-journal=no", // the host's systemd hears nothing
+		"--network-namespace-path="+m.network.path(),
+		"--resolv-conf=off", "--timezone=off", "--console=pipe", "--notify-ready=yes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroup, err := os.Open(m.cgroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cgroup.Close()
+	nspawn.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
+	nspawn.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "NOTIFY_SOCKET=" + ready.path}
+	m.console.Reset()
+	nspawn.Stdout, nspawn.Stderr = &m.console, &m.console
+	if err := nspawn.Start(); err != nil {
+		t.Fatalf("starting systemd-nspawn: %v", err)
+	}
+	m.nspawn, m.leader, m.off = nspawn, 0, make(chan struct{})
+	go func() {
+		nspawn.Wait() // its outcome says nothing: a machine that was killed has failed
+		close(m.off)
+	}()
+	if m.leader, err = ready.await(m.off); err != nil {
+		t.Fatalf("the machine does not boot: %v\n%s", err, m.consoleIfOff())
+	}
+	m.run(t, "systemctl", "is-system-running", "--wait")
+}
+
+// command is a command to run on the machine, as root.
+func (m *machine) command(name string, args ...string) *exec.Cmd {
+	enter := []string{fmt.Sprintf("--target=%d", m.leader), "--all", "--root", "--wd", "--", name}
+	cmd := exec.Command("nsenter", append(enter, args...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+		"TERM=dumb", "SYSTEMD_PAGER=cat", "SYSTEMD_COLORS=0", "DEBIAN_FRONTEND=noninteractive"}
+	return cmd
+}
+
+// run runs a command on the machine to its end, which must be a good one, and
+// returns what it printed.
+func (m *machine) run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := m.command(name, args...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// runFailing is run for a command that must fail by itself.
+func (m *machine) runFailing(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := m.command(name, args...).CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || !exit.Exited() {
+		t.Fatalf("%s %q must fail, but: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// reboot switches the machine off and on again, in good order.
+func (m *machine) reboot(t *testing.T) {
+	t.Helper()
+	m.run(t, "systemctl", "poweroff")
+	select {
+	case <-m.off:
+	case <-time.After(patience):
+		t.Fatal("the machine does not switch itself off")
+	}
+	m.boot(t)
+}
+
+// kill switches the machine off the hard way.
+func (m *machine) kill(t *testing.T) {
+	select {
+	case <-m.off:
+		return
+	default:
+	}
+	if m.leader != 0 {
+		syscall.Kill(m.leader, syscall.SIGKILL)
+	} else {
+		m.nspawn.Process.Kill()
+	}
+	select {
+	case <-m.off:
+	case <-time.After(patience):
+		t.Error("the machine cannot be switched off")
+	}
+}
+
+// consoleIfOff is what the machine has said on its console; while it is on that
+// may not be read.
+func (m *machine) consoleIfOff() string {
+	select {
+	case <-m.off:
+		return m.console.String()
+	default:
+		return "(it is still on)"
+	}
+}

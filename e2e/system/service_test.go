@@ -1,0 +1,171 @@
+package system
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// property is one property of the service.
+func (v *server) property(t *testing.T, name string) string {
+	t.Helper()
+	return strings.TrimSpace(v.run(t, "systemctl", "show", "--value", "--property="+name, serviceUnit))
+}
+
+// showStatus looks for what the daemon says of itself in systemctl's status.
+func showStatus(t *testing.T, v *server) {
+	said := v.property(t, "StatusText")
+	if want := "Answering lookups; 1 policy"; said != want {
+		t.Errorf("the daemon tells systemd %q, want %q", said, want)
+	}
+	if status := v.run(t, "systemctl", "status", serviceUnit); !strings.Contains(status, `Status: "`+said+`"`) {
+		t.Errorf("systemctl status does not show %q:\n%s", said, status)
+	}
+}
+
+// serveWithoutSockets has the daemon open its sockets itself, as it does where
+// the socket unit is off.
+func serveWithoutSockets(t *testing.T, v *server) {
+	t.Cleanup(func() {
+		v.run(t, "systemctl", "stop", serviceUnit)
+		v.run(t, "systemctl", "start", socketUnit, serviceUnit)
+	})
+	v.run(t, "systemctl", "stop", serviceUnit, socketUnit)
+	v.run(t, "systemctl", "start", serviceUnit)
+	v.checkKnown(t)
+
+	v.run(t, "systemctl", "stop", serviceUnit)
+	v.run(t, "systemctl", "start", socketUnit)
+	v.checkKnown(t) // which starts the service
+}
+
+// reload changes the configuration, once well and once badly.
+func reload(t *testing.T, v *server) {
+	t.Cleanup(func() {
+		v.root.write(t, configFile, config(""))
+		v.run(t, "systemctl", "reload", serviceUnit)
+	})
+	const override = "secure match=mx.partner.test servername=hostname"
+	main := v.property(t, "MainPID")
+
+	v.root.write(t, configFile, config(`overrides: {partner.test: "`+override+`"}`))
+	v.run(t, "systemctl", "reload", serviceUnit)
+	v.checkLookup(t, "partner.test", "OK "+override)
+
+	v.root.write(t, configFile, config("colour: blue"))
+	v.runFailing(t, "systemctl", "reload", serviceUnit)
+	v.awaitInJournal(t, "colour", "--unit="+serviceUnit)
+	v.checkLookup(t, "partner.test", "OK "+override)
+	if got := v.property(t, "ActiveState"); got != "active" {
+		t.Errorf("after a reload that failed the service is %s", got)
+	}
+	if got := v.property(t, "MainPID"); got != main {
+		t.Errorf("a reload has replaced process %s by %s", main, got)
+	}
+}
+
+// restartUnderLoad restarts the service while clients ask.
+func restartUnderLoad(t *testing.T, v *server) {
+	var restart time.Duration // the longest
+	l := v.underLoad(t, func(l *load) {
+		for range 6 { // more often than systemd lets a unit start in 10 s, unless told otherwise
+			l.awaitAnswers(t)
+			begun := time.Now()
+			v.run(t, "systemctl", "restart", serviceUnit)
+			restart = max(restart, time.Since(begun))
+		}
+		l.awaitAnswers(t)
+	})
+	if l.longest > restart+time.Second {
+		t.Errorf("a lookup took %v, but no restart more than %v", l.longest, restart)
+	}
+	v.checkKnown(t)
+}
+
+// reloadUnderLoad reloads the service while clients ask.
+func reloadUnderLoad(t *testing.T, v *server) {
+	v.underLoad(t, func(l *load) {
+		for range 10 {
+			l.awaitAnswers(t)
+			v.run(t, "systemctl", "reload", serviceUnit)
+		}
+		l.awaitAnswers(t)
+	})
+}
+
+// decideDANE has Postfix do DANE, which the daemon finds out by postconf however
+// locked in it is.
+func decideDANE(t *testing.T, v *server) {
+	usual := mainCF("socketmap:inet:" + socketmapAddr + ":postfix")
+	t.Cleanup(func() {
+		v.root.write(t, mainCFFile, usual)
+		v.run(t, "systemctl", "restart", serviceUnit)
+	})
+	v.root.write(t, mainCFFile, usual+"smtp_dns_support_level = dnssec\n")
+	v.run(t, "systemctl", "restart", serviceUnit)
+	v.awaitInJournal(t, "DANE goes before MTA-STS here", "--unit="+serviceUnit)
+}
+
+// upgradeUnderLoad installs the next version while clients ask.
+func upgradeUnderLoad(t *testing.T, v *server) {
+	v.underLoad(t, func(l *load) {
+		l.awaitAnswers(t)
+		before := v.property(t, "MainPID")
+		v.aptInstall(t, nextVersion)
+		if after := v.property(t, "MainPID"); after == before {
+			t.Error("the old version goes on after the upgrade")
+		}
+		l.awaitAnswers(t)
+	})
+	v.checkKnown(t)
+}
+
+// killMain kills the daemon while clients ask, and the one that takes its place.
+func killMain(t *testing.T, v *server) {
+	v.underLoad(t, func(l *load) {
+		for range 2 {
+			l.awaitAnswers(t)
+			v.signalMain(t, "KILL")
+		}
+		l.awaitAnswers(t)
+	})
+	v.checkKnown(t)
+}
+
+// tripWatchdog stops the daemon in its tracks. The unit's own patience is
+// shortened for it.
+func tripWatchdog(t *testing.T, v *server) {
+	if v.property(t, "WatchdogUSec") == "0" {
+		t.Fatal("the unit has no watchdog")
+	}
+	const dropIn = "/etc/systemd/system/" + serviceUnit + ".d"
+	v.root.write(t, dropIn+"/watchdog.conf", "[Service]\nWatchdogSec=2s\n")
+	t.Cleanup(func() {
+		v.root.remove(t, dropIn)
+		v.run(t, "systemctl", "daemon-reload")
+		v.run(t, "systemctl", "restart", serviceUnit)
+	})
+	v.run(t, "systemctl", "daemon-reload")
+	v.run(t, "systemctl", "restart", serviceUnit)
+	v.signalMain(t, "STOP")
+	v.awaitInJournal(t, "Watchdog timeout", "--unit="+serviceUnit)
+	v.checkKnown(t)
+}
+
+// signalMain sends a signal to the daemon and waits until systemd has another
+// one running.
+func (v *server) signalMain(t *testing.T, signal string) {
+	t.Helper()
+	before := v.property(t, "MainPID")
+	v.run(t, "systemctl", "kill", "--kill-whom=main", "--signal="+signal, serviceUnit)
+	eventually(t, "the service to be up again", func() bool {
+		return v.property(t, "ActiveState") == "active" && v.property(t, "MainPID") != before
+	})
+}
+
+// rebootServer switches the server off and on.
+func rebootServer(t *testing.T, v *server) {
+	v.reboot(t)
+	v.run(t, "systemctl", "is-active", serviceUnit, socketUnit)
+	v.checkKnown(t)
+}

@@ -1,0 +1,63 @@
+package system
+
+import (
+	"fmt"
+	"testing"
+
+	"mta-sts-daemon/resolver/resolvertest"
+)
+
+// Who is where in a machine's network, besides what runs on the machine.
+const (
+	resolverAddr    = "127.0.0.53"     // unbound, on the machine
+	authorityAddr   = "127.0.0.54"     // has the zone test, asked by unbound
+	policyHostsAddr = "127.0.0.1:443"  // where resolvertest.DNS.Publish says they are
+	mxAddr          = "127.0.1.1"      // the MX host of all domains
+	socketmapAddr   = "127.0.0.1:8461" // the daemon, on the machine
+)
+
+// world is what a machine finds outside: an authority, policy hosts and an MX
+// host. It outlasts the machine's reboots.
+type world struct {
+	ca    *resolvertest.CA
+	zone  *resolvertest.DNS
+	hosts *resolvertest.PolicyHosts
+	mx    *sink
+}
+
+func newWorld(t *testing.T, n *network) *world {
+	t.Helper()
+	w := &world{ca: resolvertest.NewCA(t)}
+	n.do(t, func() {
+		w.zone = resolvertest.StartDNSAt(t, authorityAddr+":53")
+		w.hosts = resolvertest.StartPolicyHostsAt(t, w.ca, policyHostsAddr)
+		w.mx = startSink(t, w.ca, mxAddr+":25")
+	})
+	w.zone.Add(
+		"test. 300 IN SOA ns.test. hostmaster.test. 1 3600 600 86400 60",
+		"test. 300 IN NS ns.test.",
+		"ns.test. 300 IN A "+authorityAddr,
+	)
+	return w
+}
+
+// domain is a domain that publishes an enforced policy.
+type domain string
+
+// mx is the name of the MX host, which has one for each domain.
+func (d domain) mx() string { return "for-" + string(d[:len(d)-len(".test")]) + ".mx.test" }
+
+// secure is the answer that its policy gives.
+func (d domain) secure() string {
+	return fmt.Sprintf("OK secure match=%s servername=hostname", d.mx())
+}
+
+// publish makes d a domain of the world.
+func (w *world) publish(d domain) {
+	w.zone.Publish(string(d), "20260101")
+	w.zone.Add(
+		fmt.Sprintf("%s. 300 IN MX 10 %s.", d, d.mx()),
+		fmt.Sprintf("%s. 300 IN A %s", d.mx(), mxAddr),
+	)
+	w.hosts.Serve(string(d), fmt.Sprintf("version: STSv1\nmode: enforce\nmax_age: 604800\nmx: %s\n", d.mx()))
+}
