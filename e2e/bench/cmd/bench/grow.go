@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"mta-sts-daemon/e2e/bench/internal/bed"
+	"mta-sts-daemon/e2e/bench/internal/load"
+	"mta-sts-daemon/e2e/bench/internal/proc"
+)
+
+// knownAtMost is how many domains are asked for before a measurement: twice as
+// many as the daemon keeps in memory by default.
+const knownAtMost = 200_000
+
+// grow measures the daemon with more and more policies in its file, all asked for
+// alike or a few of them most often, and with many connections.
+func (b *bench) grow() error {
+	for _, size := range b.sizes {
+		if err := b.growTo(uint32(size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) growTo(policies uint32) error {
+	servers, stop, err := b.startAll(0, nullServer(false), b.ours(daneOff, policies))
+	defer stop()
+	if err != nil {
+		return err
+	}
+	baseline, daemon := servers[0], servers[1]
+	if err := daemon.know(min(policies, knownAtMost)); err != nil {
+		return err
+	}
+	memory, err := proc.Anonymous(daemon.pid)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nGrowing: %d policies, %.1f MB of memory after lookups of up to %d\n%s\n",
+		policies, float64(memory)/1e6, knownAtMost, heading)
+	alike, zipf := load.Uniform(bed.AppendDomain, policies), load.Zipf(bed.AppendDomain, policies)
+	for _, step := range []struct {
+		what        string
+		connections int
+		keys        load.Keys
+	}{
+		{"all domains alike, 64 connections", 64, alike},
+		{"few domains often, 64 connections", 64, zipf},
+		{"all domains alike, 1000 connections", 1000, alike},
+	} {
+		if err := b.compare(step.what, workload{overTCP, step.connections, 1, false}, step.keys, baseline, daemon); err != nil {
+			return err
+		}
+	}
+	return nil
+}

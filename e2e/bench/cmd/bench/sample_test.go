@@ -1,0 +1,74 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRow(t *testing.T) {
+	t.Parallel()
+	baseline := series{"null", []sample{
+		{rate: 1000, p50: 10 * time.Microsecond, p99: 20 * time.Microsecond, lookups: 1000, cpu: 2 * time.Millisecond},
+		{rate: 2000, p50: 10 * time.Microsecond, p99: 20 * time.Microsecond, lookups: 1000, cpu: 2 * time.Millisecond},
+		{rate: 4000, p50: 10 * time.Microsecond, p99: 20 * time.Microsecond, lookups: 1000, cpu: 2 * time.Millisecond},
+	}}
+	for _, c := range []struct {
+		what string
+		s    series
+		want string
+	}{
+		{"ratios are those of one round", series{"ours", []sample{
+			{rate: 900, p50: 11 * time.Microsecond, p99: 30 * time.Microsecond, lookups: 1000, cpu: 3 * time.Millisecond},
+			{rate: 1000, p50: 12 * time.Microsecond, p99: 40 * time.Microsecond, lookups: 1000, cpu: 2 * time.Millisecond},
+			{rate: 3200, p50: 13 * time.Microsecond, p99: 50 * time.Microsecond, lookups: 1000, cpu: 4 * time.Millisecond},
+		}}, "| TCP | ours | 1000 | 0.80 | 0.50 to 0.90 | 12 | 40 | 2.00 | 3.0 | 1.50 |"},
+		{"what is not known has no cell", series{"loop", []sample{{rate: 500}, {rate: 1000}, {rate: 2000}}},
+			"| TCP | loop | 1000 | 0.50 | 0.50 to 0.50 |  |  |  |  |  |"},
+		{"wrong replies are told", series{"broken", []sample{{rate: 1000, wrong: 1}, {rate: 2000}, {rate: 4000, wrong: 2}}},
+			"| TCP | broken | 2000 | 1.00 | 1.00 to 1.00 |  |  |  |  |  | 3 wrong replies"},
+	} {
+		if got := row("TCP", c.s, baseline); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.what, got, c.want)
+		}
+	}
+}
+
+func TestReadPeers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, wantErr string }{
+		{"- {name: a, command: [x, '{dir}/y'], tcp: '127.0.0.1:1', map: m}", ""},
+		{"- {command: [x]}", "needs a name and a command"},
+		{"- {name: a}", "needs a name and a command"},
+		{"- {name: a, comand: [x]}", "comand not found"},
+	} {
+		path := filepath.Join(t.TempDir(), "peers.yaml")
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		peers, err := readPeers(path)
+		if c.wantErr != "" {
+			if err == nil || !strings.Contains(err.Error(), c.wantErr) {
+				t.Errorf("%s: got %v, want %s", c.text, err, c.wantErr)
+			}
+			continue
+		}
+		if err != nil || len(peers) != 1 || peers[0].in("/d").Command[1] != "/d/y" {
+			t.Errorf("%s: got %+v, %v", c.text, peers, err)
+		}
+	}
+}
+
+func TestReadUnitEnv(t *testing.T) {
+	t.Parallel()
+	env, err := readUnitEnv("../../../../mta-sts-daemon.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(env, func(a string) bool { return strings.HasPrefix(a, "GOGC=") }) {
+		t.Errorf("no GOGC in %q", env)
+	}
+}

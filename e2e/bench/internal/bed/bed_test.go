@@ -1,0 +1,115 @@
+package bed
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+func startDNS(t *testing.T) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback.AsSlice()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go DNS{loopback}.Serve(conn)
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// startBare starts the bed with the hosts of so many domains.
+func startBare(t *testing.T, domains uint32) Bare {
+	t.Helper()
+	hosts, err := NewHosts(domains)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go hosts.Serve(l)
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(hosts.PEM()) {
+		t.Fatal("no certificate in the PEM file")
+	}
+	return Bare{DNS: startDNS(t), HTTPSPort: uint16(l.Addr().(*net.TCPAddr).Port), Roots: roots, Concurrency: 4}
+}
+
+func TestBare(t *testing.T) {
+	t.Parallel()
+	bare := startBare(t, 10)
+	if err := bare.Policies(0, 10); err != nil {
+		t.Error(err)
+	}
+	if err := bare.Policies(9, 11); err == nil {
+		t.Error("a host that is not there has served a policy")
+	}
+	if err := bare.Absences(0, 10); err != nil {
+		t.Error(err)
+	}
+}
+
+// What the daemon's own client reads is what the servers compared are told.
+func TestDNS(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	client := dnsclient.New(dnsclient.Options{Servers: []netip.AddrPort{startDNS(t)}})
+	domain, absent := Domain(1), string(AppendAbsent(nil, 1))
+
+	txt, err := client.TXT(ctx, "_mta-sts."+domain)
+	if err != nil || len(txt.Records) != 1 || txt.Records[0] != Record {
+		t.Errorf("TXT: %v, %v", txt, err)
+	}
+	if txt, err = client.TXT(ctx, "_mta-sts."+absent); err != nil || len(txt.Records) != 0 || txt.TTL != longTTL*time.Second {
+		t.Errorf("no TXT: %v, %v", txt, err)
+	}
+	for _, name := range []string{domain, absent} {
+		mx, err := client.MX(ctx, name)
+		if err != nil || len(mx.Records) != 1 || mx.Records[0].Host != "mx1."+name || !mx.Authenticated {
+			t.Errorf("MX: %v, %v", mx, err)
+		}
+	}
+	for _, name := range []string{"mta-sts." + domain, "mx1." + domain, "mx1." + absent} {
+		addrs, err := client.Addresses(ctx, name)
+		if err != nil || len(addrs.Records) != 1 || addrs.Records[0] != loopback {
+			t.Errorf("addresses of %s: %v, %v", name, addrs, err)
+		}
+	}
+	tlsa, err := client.TLSA(ctx, "_25._tcp.mx1."+domain)
+	if err != nil || len(tlsa.Records) != 0 || !tlsa.Authenticated {
+		t.Errorf("TLSA: %v, %v", tlsa, err)
+	}
+}
+
+func TestFill(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "policies.db")
+	if err := Fill(path, 100, time.Now(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	domain, err := mtasts.ParseDomain(Domain(99))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := st.Get(domain); !ok || e.Policy.Text != Policy(domain.String()) {
+		t.Errorf("stored: %v, %+v", ok, e)
+	}
+}

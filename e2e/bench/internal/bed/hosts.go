@@ -1,0 +1,108 @@
+package bed
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const policyHostLabel = "mta-sts."
+
+// Hosts are the policy hosts of the first domains, told apart by the TLS server
+// name.
+type Hosts struct {
+	root  *x509.Certificate
+	key   *ecdsa.PrivateKey // of the authority and of all hosts
+	certs map[string]*tls.Certificate
+}
+
+// NewHosts makes an authority and the certificates of so many hosts beforehand,
+// about 5,000 a second.
+func NewHosts(domains uint32) (*Hosts, error) {
+	h := &Hosts{certs: make(map[string]*tls.Certificate, domains)}
+	var err error
+	if h.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Benchmark CA"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, h.key.Public(), h.key)
+	if err != nil {
+		return nil, err
+	}
+	if h.root, err = x509.ParseCertificate(der); err != nil {
+		return nil, err
+	}
+	for n := range domains {
+		host := policyHostLabel + Domain(n)
+		if h.certs[host], err = h.certify(host, int64(n)+2); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *Hosts) certify(host string, serial int64) (*tls.Certificate, error) {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), DNSNames: []string{host},
+		NotBefore: h.root.NotBefore, NotAfter: h.root.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, h.root, h.key.Public(), h.key)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: h.key}, err
+}
+
+// PEM is the authority as a CA file has it.
+func (h *Hosts) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.root.Raw})
+}
+
+var errUnknownHost = errors.New("no such policy host")
+
+// Serve serves policies until l is closed, one a connection.
+func (h *Hosts) Serve(l net.Listener) error {
+	l = tls.NewListener(l, &tls.Config{
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if cert, ok := h.certs[hello.ServerName]; ok {
+				return cert, nil
+			}
+			return nil, errUnknownHost
+		},
+		SessionTicketsDisabled: true,
+	})
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go answer(conn)
+	}
+}
+
+// answer serves one policy. A client that does not want it is its own fault.
+func answer(conn net.Conn) {
+	defer conn.Close()
+	request, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return
+	}
+	policy := Policy(strings.TrimPrefix(request.Host, policyHostLabel))
+	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		len(policy), policy)
+}

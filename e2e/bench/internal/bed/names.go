@@ -1,0 +1,44 @@
+package bed
+
+import "fmt"
+
+// Zones of the two kinds of domains.
+const (
+	policyZone = ".example.test"
+	absentZone = ".absent.test"
+)
+
+// PolicyID is that of all policies.
+const PolicyID = "20260701T120000"
+
+// Record is that of every domain with a policy.
+const Record = "v=STSv1; id=" + PolicyID + ";"
+
+// AppendDomain appends the name of the n-th domain with a policy. Neighbours are
+// far apart in a policy file, as the domains are that a mail server asks for.
+func AppendDomain(dst []byte, n uint32) []byte { return append(appendHex(dst, n), policyZone...) }
+
+// AppendAbsent appends the name of the n-th domain without.
+func AppendAbsent(dst []byte, n uint32) []byte { return append(appendHex(dst, n), absentZone...) }
+
+// Domain is what AppendDomain appends.
+func Domain(n uint32) string { return string(AppendDomain(nil, n)) }
+
+func appendHex(dst []byte, n uint32) []byte {
+	const digits = "0123456789abcdef"
+	n *= 2654435769 // odd, so no two are the same
+	for shift := 28; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[n>>shift&15])
+	}
+	return dst
+}
+
+// Policy is the text of the domain's policy.
+func Policy(domain string) string {
+	return fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx1.%s\r\nmx: *.mx.%[1]s\r\nmax_age: 604800\r\n", domain)
+}
+
+// Answer is what Postfix is to be told of a domain with a policy.
+func Answer(domain string) string {
+	return fmt.Sprintf("secure match=mx1.%s:.mx.%[1]s servername=hostname", domain)
+}

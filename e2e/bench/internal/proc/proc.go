@@ -1,0 +1,95 @@
+// Package proc runs programs, each on a processor that is its own, and reads in
+// /proc what they cost.
+package proc
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clockTick is the unit of times in /proc/PID/stat, the same on every Linux.
+const clockTick = time.Second / 100
+
+// CPUs are the processors that servers and those who ask them run on. They are
+// the same one where there is no other.
+type CPUs struct{ Server, Load int }
+
+// Allowed returns the first and the last of the processors that this process may
+// use: neighbours may share a core.
+func Allowed() (CPUs, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return CPUs{}, err
+	}
+	cpus := CPUs{Server: -1}
+	for cpu, seen := 0, 0; seen < set.Count(); cpu++ {
+		if !set.IsSet(cpu) {
+			continue
+		}
+		if seen++; seen == 1 {
+			cpus.Server = cpu
+		}
+		cpus.Load = cpu
+	}
+	return cpus, nil
+}
+
+// Start starts cmd on that processor alone; the Go runtime makes GOMAXPROCS of
+// it.
+func Start(cmd *exec.Cmd, cpu int) error {
+	// A process inherits the affinity of the thread that starts it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return err
+	}
+	one.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return fmt.Errorf("processor %d: %w", cpu, err)
+	}
+	defer unix.SchedSetaffinity(0, &before)
+	return cmd.Start()
+}
+
+// CPUTime is what a process has used of processors, in its own code and in the
+// kernel's: utime and stime of proc_pid_stat(5).
+func CPUTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The program's name may have spaces in it; what follows does not.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	const utime, stime = 14 - 3, 15 - 3 // field 3 is the first here
+	if len(fields) <= stime {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	var user, system int64
+	if _, err := fmt.Sscan(fields[utime]+" "+fields[stime], &user, &system); err != nil {
+		return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+	}
+	return time.Duration(user+system) * clockTick, nil
+}
+
+// Anonymous is the memory that a process holds beside the files that it has
+// mapped, which the kernel may drop, in octets: RssAnon of proc_pid_status(5).
+func Anonymous(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(status), "RssAnon:")
+	var kibibytes int64
+	if _, err := fmt.Sscan(rest, &kibibytes); err != nil {
+		return 0, fmt.Errorf("RssAnon of process %d: %w", pid, err)
+	}
+	return kibibytes * 1024, nil
+}
