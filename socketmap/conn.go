@@ -14,6 +14,8 @@ const (
 	maxInFlight = 16
 	// minBuffer is what an idle connection costs; a pipeline of lookups fits.
 	minBuffer = 1 << 10
+	// usualReply holds most replies.
+	usualReply = 256
 	// maxBuffer holds the longest request.
 	maxBuffer = MaxRequest + 16
 	// flushAt is how much output is gathered before it is written, and the
@@ -32,8 +34,8 @@ type conn struct {
 	server *Server
 	nc     net.Conn
 
-	reply []byte // scratch for Handler.Answer
-	slots chan struct{}
+	reply []byte        // scratch for Handler.Answer
+	slots chan struct{} // of the lookups that wait; nil until there is one
 
 	// By the clock of Connections: when the connection was last of use, and,
 	// 0 while there is none, when the request of which a part has arrived began
@@ -55,14 +57,14 @@ type pendingReply struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	return &conn{server: s, nc: nc, slots: make(chan struct{}, maxInFlight)}
+	return &conn{server: s, nc: nc, reply: make([]byte, 0, usualReply), out: make([]byte, 0, usualReply)}
 }
 
 // serve answers lookups until the client has gone or Shutdown has begun, and
 // then those that still wait.
 func (c *conn) serve() {
 	err := c.serveRequests()
-	for range maxInFlight { // all slots free: nothing waits any more
+	for range cap(c.slots) { // all free: nothing waits any more
 		c.slots <- struct{}{}
 	}
 	c.flush()
@@ -159,6 +161,9 @@ func (c *conn) answer(dst []byte, req Request, malformed error) (Reply, bool) {
 func (c *conn) enqueue(req Request, malformed error) error {
 	if err := c.flush(); err != nil {
 		return err
+	}
+	if c.slots == nil {
+		c.slots = make(chan struct{}, maxInFlight)
 	}
 	c.slots <- struct{}{}
 	p := &pendingReply{}

@@ -90,35 +90,52 @@ func domainError(format, s string) *SyntaxError {
 
 // canonicalHost lower-cases a host name of ASCII letters, digits and hyphens
 // (RFC 1123 section 2.1) and drops one trailing dot. ok is false where s is no
-// such name. It allocates only where the case changes.
+// such name. It allocates only where the case changes. Every lookup comes
+// through here, so it goes over the name once.
 func canonicalHost(s string) (name string, ok bool) {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > maxHostLen {
 		return "", false
 	}
-	start := 0 // of the label
-	for i := 0; i <= len(s); i++ {
-		if i == len(s) || s[i] == '.' {
-			n := i - start
-			if n == 0 || n > maxLabelLen || s[start] == '-' || s[i-1] == '-' {
+	start, upper := 0, false // start of the label
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+		case 'A' <= c && c <= 'Z':
+			upper = true
+		case c == '.':
+			if !isLabel(s[start:i]) {
 				return "", false
 			}
 			start = i + 1
-			continue
-		}
-		if c := s[i]; !isAlnum(c) && c != '-' {
+		case c != '-':
 			return "", false
 		}
 	}
-	return strings.ToLower(s), true
+	if !isLabel(s[start:]) {
+		return "", false
+	}
+	if upper {
+		s = strings.ToLower(s)
+	}
+	return s, true
+}
+
+// isLabel reports whether letters, digits and hyphens make a label.
+func isLabel(s string) bool {
+	return s != "" && len(s) <= maxLabelLen && s[0] != '-' && s[len(s)-1] != '-'
 }
 
 // endsInNumber reports whether the last label of a canonical host name is all
 // digits. No such top-level domain can exist (RFC 3696 section 2), so the name
 // is an IPv4 address or an attempt at one.
 func endsInNumber(name string) bool {
-	last := name[strings.LastIndexByte(name, '.')+1:]
-	return strings.Trim(last, "0123456789") == ""
+	for i := len(name) - 1; i >= 0 && name[i] != '.'; i-- {
+		if c := name[i]; c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 func isASCII(s string) bool {
