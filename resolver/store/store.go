@@ -84,23 +84,26 @@ func newStore(path string, logger *slog.Logger) *Store {
 }
 
 // Get returns the entry of d.
-func (s *Store) Get(d mtasts.Domain) (Entry, bool) {
-	s.mu.Lock()
-	c, f := s.pending.changes[d], s.file
-	s.mu.Unlock()
-	if c != nil {
-		return c.entry, !c.deleted
-	}
-	var e Entry
-	var ok bool
-	s.view(f, func(t tables) error {
-		var err error
-		if e, ok, err = t.get(d); err != nil {
-			s.wantRepair()
+func (s *Store) Get(d mtasts.Domain) (e Entry, ok bool) {
+	for {
+		s.mu.Lock()
+		c, f := s.pending.changes[d], s.file
+		s.mu.Unlock()
+		if c != nil {
+			return c.entry, !c.deleted
 		}
-		return nil
-	})
-	return e, ok
+		read := s.view(f, func(t tables) error {
+			var err error
+			if e, ok, err = t.get(d); err != nil {
+				s.wantRepair()
+			}
+			return nil
+		})
+		if read || s.current() == f {
+			return e, ok
+		}
+		// Another file has taken the place of f, which was closed.
+	}
 }
 
 // Put keeps e in the place of its domain's entry before, if any. It returns at

@@ -50,8 +50,14 @@ func (w *writer) run() {
 	if w.failing {
 		timer = time.After(minRetry)
 	}
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
 	for {
 		select {
+		case <-look.C:
+			if timer == nil && w.displaced(w.current()) {
+				attempt()
+			}
 		case <-w.wake:
 			if timer == nil {
 				timer = time.After(commitInterval)
@@ -106,8 +112,10 @@ func (w *writer) open() error {
 	spoiled, current := w.spoiled, w.file
 	w.mu.Unlock()
 	if spoiled != nil {
-		if err := w.setAside(spoiled.why); err != nil {
-			return err
+		if !w.displaced(spoiled.file) {
+			if err := w.setAside(spoiled.why); err != nil {
+				return err
+			}
 		}
 		w.mu.Lock()
 		w.spoiled = nil
@@ -115,7 +123,11 @@ func (w *writer) open() error {
 		// Not waited for: a fault may have left it locked.
 		go spoiled.file.close()
 	}
-	if current != nil {
+	displaced := w.displaced(current)
+	switch {
+	case displaced && !w.failing:
+		w.report(errDisplaced)
+	case current != nil && !displaced:
 		if current.unwritable == nil {
 			return nil
 		}
@@ -131,6 +143,13 @@ func (w *writer) open() error {
 	}
 	if err != nil {
 		return err
+	}
+	if displaced {
+		if err := w.takeOver(f, current); err != nil {
+			f.close()
+			return err
+		}
+		defer current.close()
 	}
 	w.use(f)
 	if spoiled != nil {
