@@ -3,6 +3,7 @@
 
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
 
@@ -17,7 +18,7 @@ STAGE = $(PACKAGES)/stage-$(ARCH)
 # When the commit was made; without git, when the changelog was written.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run test lint packages nfpm generate bench bench-go bench-storage clean
+.PHONY: build run test lint fuzz vuln packages nfpm generate bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -34,6 +35,23 @@ lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+# How long each fuzz target runs, on each of how many processors, and where
+# targets are. What fails is left in the package's testdata/fuzz, to be committed.
+FUZZTIME = 10m
+FUZZPROCS = $(shell nproc)
+FUZZED = ./config ./resolver/... ./socketmap/...
+
+fuzz: ## every parser of what strangers write; also FUZZTIME=2s
+	@$(GO) test -list '^Fuzz' $(FUZZED) | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, t[i]; n = 0}' | \
+	while read -r package target; do \
+		echo "$$target in $$package"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x \
+			-parallel $(FUZZPROCS) -timeout 0 "$$package" || exit 1; \
+	done
+
+vuln: ## known vulnerabilities of what is used, from vuln.go.dev
+	$(GO) run $(GOVULNCHECK) ./...
 
 packages: export CGO_ENABLED = 0
 packages: FLAGS = -trimpath -buildvcs=false -ldflags '-s -X main.version=$(VERSION)'

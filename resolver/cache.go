@@ -20,6 +20,7 @@ import (
 type cache struct {
 	clock    clock
 	policies *lru.Cache[mtasts.Domain, *entry]
+	octets   atomic.Int64 // that those take, as far as strangers say how many
 	absences *lru.Cache[mtasts.Domain, absence]
 	verdicts *lru.Cache[NextHop, *verdict]
 	store    *store.Store
@@ -116,7 +117,7 @@ func (c *cache) known(d mtasts.Domain, now moment) *entry {
 		return nil
 	}
 	e := c.fromStore(s, now)
-	c.policies.Add(d, e)
+	c.remember(d, e)
 	c.watchRefresh(d, e, now)
 	c.restoreVerdicts(d, s.Verdicts)
 	return e
@@ -146,7 +147,7 @@ func (c *cache) keep(d mtasts.Domain, e *entry) {
 	lock.Lock()
 	defer lock.Unlock()
 	c.write(d, e)
-	c.policies.Add(d, e)
+	c.remember(d, e)
 	c.absences.Remove(d)
 }
 
@@ -214,6 +215,7 @@ func (c *cache) hasNews(e *entry) bool {
 
 // noteEviction is called where the locks of stripes may be held.
 func (c *cache) noteEviction(d mtasts.Domain, e *entry) {
+	c.octets.Add(-e.octets())
 	if c.hasNews(e) {
 		c.mu.Lock()
 		defer c.mu.Unlock()

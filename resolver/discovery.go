@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +8,7 @@ import (
 
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/refresh"
 )
 
@@ -41,9 +41,13 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 		}
 	}
 
-	record, life, err := lookUpRecord(r.ctx, s.TXT, d)
-	if r.ctx.Err() != nil {
+	gates := r.doors.of(why)
+	record, life, err := r.lookUpRecord(gates.records, s, d)
+	switch {
+	case r.ctx.Err() != nil:
 		return r.stopped(known), errClosed
+	case isBusy(err):
+		return r.putOff(d, known), err
 	}
 	lost := err != nil
 	now := r.clock.now()
@@ -69,9 +73,12 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 	}
 
 	start := time.Now()
-	policy, err := fetchPolicy(r.ctx, s.Policies, d)
-	if r.ctx.Err() != nil {
+	policy, err := r.fetchPolicy(gates.fetches, s, d)
+	switch {
+	case r.ctx.Err() != nil:
 		return r.stopped(known), errClosed
+	case isBusy(err):
+		return r.putOff(d, known), err
 	}
 	r.metrics.fetched(time.Since(start), err)
 	if known != nil {
@@ -93,6 +100,24 @@ func (r *Resolver) stopped(known *entry) Answer {
 	return r.answer(known, FromMemory)
 }
 
+// isBusy tells an error that only says that too much is under way.
+func isBusy(err error) bool { return errors.Is(err, errBusy) || errors.Is(err, policyhost.ErrBusy) }
+
+// putOff answers for a discovery that was not made because too much is under
+// way. Nothing was learned of the domain: one of which nothing is known can be
+// looked up again at once, and a renewal comes a little later.
+func (r *Resolver) putOff(d mtasts.Domain, known *entry) Answer {
+	r.metrics.discoveries.busy.Inc()
+	if known == nil {
+		return Answer{Source: FromDiscovery}
+	}
+	if now := r.clock.now(); now >= known.refresh.get() {
+		known.refresh.set(now.add(postponed))
+		r.cache.update(d, known)
+	}
+	return r.answer(known, FromMemory)
+}
+
 // errTriedLately is what a discovery says of a policy id that it must not try
 // yet.
 var errTriedLately = errors.New("the policy host failed for this id a short while ago")
@@ -101,10 +126,14 @@ var errTriedLately = errors.New("the policy host failed for this id a short whil
 var errDNS = errors.New("the DNS could not answer")
 
 // lookUpRecord returns the domain's record and how long what the DNS said of
-// it may be believed. The error is mtasts.ErrNoRecord, a *mtasts.SyntaxError
-// or wraps errDNS.
-func lookUpRecord(ctx context.Context, source TXTSource, d mtasts.Domain) (mtasts.Record, time.Duration, error) {
-	txt, err := source.TXT(ctx, d.RecordName())
+// it may be believed. The error is errBusy, mtasts.ErrNoRecord, a
+// *mtasts.SyntaxError or wraps errDNS.
+func (r *Resolver) lookUpRecord(g *gate, s *Settings, d mtasts.Domain) (mtasts.Record, time.Duration, error) {
+	if err := g.enter(r.ctx, s.AnswerTimeout); err != nil {
+		return mtasts.Record{}, 0, err
+	}
+	defer g.leave()
+	txt, err := s.TXT.TXT(r.ctx, d.RecordName())
 	if err != nil {
 		return mtasts.Record{}, dnsRetry, fmt.Errorf("%w: %w", errDNS, err)
 	}
@@ -113,8 +142,12 @@ func lookUpRecord(ctx context.Context, source TXTSource, d mtasts.Domain) (mtast
 }
 
 // fetchPolicy returns the policy that the domain's policy host serves now.
-func fetchPolicy(ctx context.Context, source PolicySource, d mtasts.Domain) (mtasts.Policy, error) {
-	text, err := source.Fetch(ctx, d)
+func (r *Resolver) fetchPolicy(g *gate, s *Settings, d mtasts.Domain) (mtasts.Policy, error) {
+	if err := g.enter(r.ctx, s.AnswerTimeout); err != nil {
+		return mtasts.Policy{}, err
+	}
+	defer g.leave()
+	text, err := s.Policies.Fetch(r.ctx, d)
 	if err != nil {
 		return mtasts.Policy{}, err
 	}

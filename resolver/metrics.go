@@ -23,7 +23,7 @@ type metrics struct {
 
 type (
 	lookupCounters    struct{ hit, negative, recheck, miss prometheus.Counter }
-	discoveryCounters struct{ policy, unchanged, noRecord, invalidRecord, noPolicy, dnsError prometheus.Counter }
+	discoveryCounters struct{ policy, unchanged, noRecord, invalidRecord, noPolicy, dnsError, busy prometheus.Counter }
 	refreshCounters   struct{ unchanged, changed, failed prometheus.Counter }
 )
 
@@ -37,7 +37,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	lookups := byResult("mta_sts_cache_requests_total",
 		"Lookups by what was known: hit (a policy), negative (that there is none), recheck (a policy whose record was asked for again first) or miss (nothing).")
 	discoveries := byResult("mta_sts_discoveries_total",
-		"Times that the network was asked about a domain, by what was learned: policy (fetched), unchanged (the policy known holds), no_record, invalid_record, no_policy (a record but no policy to be had), dns_error (the record could not be asked for).")
+		"Times that the network was asked about a domain, by what was learned: policy (fetched), unchanged (the policy known holds), no_record, invalid_record, no_policy (a record but no policy to be had), dns_error (the record could not be asked for) or busy (nothing, because too many were under way).")
 	refreshes := byResult("mta_sts_refreshes_total",
 		"Fetches that were to renew a policy still live: unchanged and changed (by the policy fetched) or failed.")
 	fetches := byResult("mta_sts_policy_fetches_total",
@@ -48,7 +48,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		},
 		discoveries: discoveryCounters{
 			policy: discoveries("policy"), unchanged: discoveries("unchanged"), noRecord: discoveries("no_record"),
-			invalidRecord: discoveries("invalid_record"), noPolicy: discoveries("no_policy"), dnsError: discoveries("dns_error"),
+			invalidRecord: discoveries("invalid_record"), noPolicy: discoveries("no_policy"), dnsError: discoveries("dns_error"), busy: discoveries("busy"),
 		},
 		refreshes: refreshCounters{
 			unchanged: refreshes("unchanged"), changed: refreshes("changed"), failed: refreshes("failed"),

@@ -67,6 +67,7 @@ type Resolver struct {
 	metrics  *metrics
 	clock    clock
 	cache    *cache
+	doors    doors
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
@@ -80,7 +81,7 @@ type Resolver struct {
 // New returns a Resolver that knows the policies in st. Close ends it, and
 // leaves st to its owner. reg, where it is not nil, collects its metrics.
 func New(s Settings, st *store.Store, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
-	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: newClock()}
+	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: newClock(), doors: newDoors()}
 	r.settings.Store(&s)
 	r.cache = newCache(&r.settings, st, r.clock)
 	r.registerGauges(reg)

@@ -104,10 +104,15 @@ func (r *Resolver) checkMX(d mtasts.Domain, e *entry) {
 		case anyMatches(e.policy, hosts):
 			r.cache.mismatched.remove(d)
 		case r.cache.mismatched.add(d, e):
-			event.PolicyMatchesNoMX.Log(r.logger, r.about(d, e, slog.Any("mx_hosts", hosts), slog.Any("patterns", e.policy.MX))...)
+			event.PolicyMatchesNoMX.Log(r.logger, r.about(d, e, slog.Any("mx_hosts", hosts), slog.Any("patterns", e.policy.MX[:min(len(e.policy.MX), maxMXHosts)]))...)
 		}
 	}()
 }
+
+// maxMXHosts bounds how many of a domain's MX hosts are looked at, most preferred
+// first, and how many of anything the log names. Mail servers try fewer; a
+// stranger may publish thousands, and as many patterns to compare them with.
+const maxMXHosts = 20
 
 // mxHosts returns the hosts that take mail for the domain: where it has no MX
 // records, itself (RFC 5321 section 5.1).
@@ -119,8 +124,9 @@ func mxHosts(ctx context.Context, source MXSource, d mtasts.Domain) ([]string, e
 	if len(answer.Records) == 0 {
 		return []string{d.String()}, nil
 	}
-	hosts := make([]string, len(answer.Records))
-	for i, mx := range answer.Records {
+	records := answer.Records[:min(len(answer.Records), maxMXHosts)]
+	hosts := make([]string, len(records))
+	for i, mx := range records {
 		hosts[i] = mx.Host
 	}
 	return hosts, nil

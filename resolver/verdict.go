@@ -126,11 +126,20 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (*verdict, error) {
 	if v, ok := r.cache.verdicts.Get(hop); ok && !renewing && r.clock.now() < v.until {
 		return v, nil // the check that would have served this lookup has just ended
 	}
-	checker := r.settings.Load().DANE
+	s := r.settings.Load()
+	checker := s.DANE
 	if checker == nil {
 		return &verdict{kind: dane.None}, nil // switched off meanwhile
 	}
+	gate := r.doors.unknown.checks
+	if renewing {
+		gate = r.doors.known.checks
+	}
+	if err := gate.enter(r.ctx, s.AnswerTimeout); err != nil {
+		return nil, err
+	}
 	found, err := checker.Check(r.ctx, hop.Domain, hop.MX, hop.Port)
+	gate.leave()
 	if err != nil {
 		r.logger.Debug("DANE not known", event.Domain(hop.Domain.String()), event.Reason(err))
 		return nil, err

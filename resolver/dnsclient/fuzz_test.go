@@ -40,7 +40,8 @@ func FuzzJoinStrings(f *testing.F) {
 	})
 }
 
-// FuzzReply feeds whatever bytes a server may send to all that reads them.
+// FuzzReply feeds whatever bytes a server may send to all that reads them: what
+// is taken answers the question, and a message can be printed.
 func FuzzReply(f *testing.F) {
 	const asked = "x.test."
 	query := func(qtype uint16) *dns.Msg {
@@ -80,14 +81,22 @@ func FuzzReply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, qtype := range []uint16{dns.TypeTXT, dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeTLSA, dns.TypeSOA} {
 			reply, err := parseReply(data, query(qtype))
-			if err != nil || reply.Truncated || refusesEDNS(reply) || inconclusive(reply) != nil {
+			if err == nil {
+				err = inconclusive(reply)
+			}
+			if err != nil {
+				checkPrintable(t, err)
+				continue
+			}
+			if reply.Truncated || refusesEDNS(reply) {
 				continue
 			}
 			found, err := newFinding(asked)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if found.add(reply, qtype) != nil {
+			if err := found.add(reply, qtype); err != nil {
+				checkPrintable(t, err)
 				continue
 			}
 			if len(found.names) > maxNames || len(slices.Compact(slices.Sorted(slices.Values(found.names)))) != len(found.names) {
@@ -111,6 +120,13 @@ func FuzzReply(f *testing.F) {
 			}
 		}
 	})
+}
+
+func checkPrintable(t *testing.T, err error) {
+	t.Helper()
+	if text := err.Error(); len(text) > 300 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		t.Errorf("message %q", text)
+	}
 }
 
 // convert makes of a record what lookup makes of it.

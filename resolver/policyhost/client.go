@@ -61,7 +61,7 @@ type Client struct {
 	roots     *x509.CertPool
 	proxy     string
 	guard     guard
-	crowds    crowds
+	crowds    *crowds
 	port      uint16
 }
 
@@ -73,6 +73,7 @@ func New(o Options) *Client {
 		roots:     o.Roots,
 		proxy:     o.Proxy,
 		guard:     newGuard(o.AllowNetworks),
+		crowds:    newCrowds(),
 		port:      o.TestingOnlyPort,
 	}
 	if c.timeout == 0 {

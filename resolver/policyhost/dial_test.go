@@ -83,6 +83,28 @@ func TestFetchRefusedAddresses(t *testing.T) {
 	}
 }
 
+// A name whose addresses change from lookup to lookup (DNS rebinding) gains
+// nothing: one lookup is made, and what is dialled is what was checked.
+func TestFetchRebinding(t *testing.T) {
+	t.Parallel()
+	ca := resolvertest.NewCA(t)
+	hosts := resolvertest.StartPolicyHosts(t, ca)
+	hosts.Serve(testDomain, testPolicy)
+	o := options(ca, hosts)
+	o.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
+	lookups := 0
+	o.Addresses = func(context.Context, string) ([]netip.Addr, error) {
+		lookups++
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, byte(3 - lookups)})}, nil
+	}
+	// Nobody listens at 127.0.0.2; at 127.0.0.1, which comes second, the host does.
+	_, err := New(o).Fetch(t.Context(), domain(t, testDomain))
+	checkFetchError(t, err, ResultFetchError, "127.0.0.2:")
+	if lookups != 1 || hosts.Requests(testDomain) != 0 {
+		t.Errorf("%d lookups, %d requests; want 1, 0", lookups, hosts.Requests(testDomain))
+	}
+}
+
 func TestFetchNoAddresses(t *testing.T) {
 	t.Parallel()
 	_, err := New(Options{Addresses: addresses()}).Fetch(t.Context(), domain(t, testDomain))

@@ -81,6 +81,7 @@ func TestGuard(t *testing.T) {
 		{"fe80::1", "", false},
 		{"fc00::1", "", false},
 		{"fd12::1", "", false},
+		{"fec0::1", "", false},
 		{"ff02::1", "", false},
 		{"100::1", "", false},
 		{"5f00::1", "", false},
@@ -112,8 +113,14 @@ func TestGuard(t *testing.T) {
 		{"10.0.0.1", "64:ff9b::/96", false},
 		{"64:ff9b::1:808:808", "", false}, // beside the prefix
 
-		// 6to4 of a public address.
+		{"64:ff9b:1::a00:1", "10.0.0.0/8", false}, // the prefix for local use (RFC 8215)
+		{"64:ff9b:1::a00:1", "64:ff9b:1::/48", true},
+		{"::ffff:0:a00:1", "10.0.0.0/8", false}, // IPv4-translated (RFC 2765)
+
+		// 6to4 and Teredo, of public addresses and of others.
 		{"2002:808:808::1", "", false},
+		{"2002:a00:1::1", "10.0.0.0/8", false},
+		{"2001:0:808:808::f5ff:fffe", "10.0.0.0/8", false},
 
 		// What is listed opens, and nothing else.
 		{"127.0.0.1", "127.0.0.1/32", true},

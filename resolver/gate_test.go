@@ -1,0 +1,208 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policyhost"
+	"mta-sts-daemon/resolver/store"
+)
+
+func TestGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{inside: make(chan struct{}, 1), line: make(chan struct{}, 1)}
+		expect := func(want error, after time.Duration) {
+			t.Helper()
+			start := time.Now()
+			if err := g.enter(t.Context(), time.Second); err != want || time.Since(start) != after {
+				t.Errorf("%v after %v, want %v after %v", err, time.Since(start), want, after)
+			}
+		}
+		expect(nil, 0)
+		expect(errBusy, time.Second) // nobody leaves
+		time.AfterFunc(time.Second/2, g.leave)
+		expect(nil, time.Second/2)
+		go g.enter(t.Context(), time.Minute)
+		synctest.Wait()
+		expect(errBusy, 0) // there is one in line already
+
+		gone := errors.New("gone")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.Sleep(2 * time.Minute) // the line is empty again
+		time.AfterFunc(time.Second/2, func() { cancel(gone) })
+		if err := g.enter(ctx, time.Second); err != gone {
+			t.Errorf("one who gives up: %v, want its cause", err)
+		}
+	})
+}
+
+// busyWorld is a world in which whatever concerns a domain of the flood takes
+// until it has passed.
+type busyWorld struct {
+	*world
+	passed     chan struct{}
+	slowRecord bool // else the policy is what takes time
+
+	mu         sync.Mutex
+	busy, most int
+}
+
+// wait takes until the flood has passed, for its domains.
+func (w *busyWorld) wait(ctx context.Context, slow bool, name string) {
+	if !slow || name == "known.example" {
+		return
+	}
+	w.count(+1)
+	defer w.count(-1)
+	select {
+	case <-w.passed:
+	case <-ctx.Done():
+	}
+}
+
+func (w *busyWorld) count(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy += n
+	w.most = max(w.most, w.busy)
+}
+
+func (w *busyWorld) TXT(ctx context.Context, name string) (dnsclient.Answer[string], error) {
+	w.wait(ctx, w.slowRecord, name[len("_mta-sts."):])
+	return w.world.TXT(ctx, name)
+}
+
+func (w *busyWorld) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
+	w.wait(ctx, !w.slowRecord, d.String())
+	return w.world.Fetch(ctx, d)
+}
+
+func (w *busyWorld) Check(ctx context.Context, d mtasts.Domain, _ bool, _ uint16) (dane.Verdict, error) {
+	w.wait(ctx, true, d.String())
+	return dane.Verdict{Kind: dane.None, TTL: time.Hour}, nil
+}
+
+// A flood of names that nobody has heard of: a bounded number is asked about at
+// once, each lookup is answered in time and what was not asked is not taken for
+// known. A known domain's new policy is found, and its renewal made, meanwhile.
+func TestFlood(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		slowRecord bool
+		most       int
+	}{
+		{"zones that do not answer", true, maxRecords},
+		{"policy hosts that do not answer", false, maxFetches},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const refused = 50
+				w := &busyWorld{world: newWorld(t), passed: make(chan struct{}), slowRecord: tc.slowRecord}
+				r := w.resolver()
+				s := *r.settings.Load()
+				s.TXT, s.Policies = w, w
+				r.Configure(s)
+				w.publish("known.example", "1", policyText("enforce", "864000"))
+				expect(t, r, "known.example", "enforce/1")
+				time.Sleep(10 * time.Minute) // its record is to be asked for again
+
+				var flood sync.WaitGroup
+				name := func(i int) string { return fmt.Sprintf("x%d.flood.example", i) }
+				for i := range tc.most + refused {
+					w.publish(name(i), "1", policyText("enforce", "864000"))
+					flood.Go(func() {
+						if mode, took := lookUp(t, r, name(i)); mode != "-" || took != 8*time.Second {
+							t.Errorf("%s: %s after %v, want no policy after 8s", name(i), mode, took)
+						}
+					})
+				}
+				synctest.Wait()
+				w.publish("known.example", "2", policyText("enforce", "864000"))
+				expect(t, r, "known.example", "enforce/2")
+				flood.Wait()
+				synctest.Wait()
+				w.expectMetric("mta_sts_discoveries_total", map[string]float64{"policy": 2, "busy": refused})
+				keepInUse(t, r, "known.example", "enforce/2", 30*time.Hour)
+				if _, fetches := w.asked("known.example"); fetches < 3 {
+					t.Errorf("%d fetches for the known domain: it was not renewed", fetches)
+				}
+
+				close(w.passed)
+				synctest.Wait()
+				if w.most != tc.most {
+					t.Errorf("%d at once, want %d", w.most, tc.most)
+				}
+				for i := range tc.most + refused {
+					expect(t, r, name(i), "enforce/1")
+				}
+			})
+		})
+	}
+}
+
+// What DANE says of a next hop that cannot be checked in a flood is not known; an
+// old verdict is looked up all the same.
+func TestFloodOfChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const refused = 50
+		w := &busyWorld{world: newWorld(t), passed: make(chan struct{})}
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.DANE = w
+		r.Configure(s)
+		expectDANE(t, r, "known.example", dane.None, 0)
+		time.Sleep(2 * time.Hour) // its verdict is old
+
+		var flood sync.WaitGroup
+		var unknown atomic.Int32
+		for i := range maxChecks + refused {
+			flood.Go(func() {
+				if _, _, err := lookUpDANE(t, r, hop(t, fmt.Sprintf("x%d.flood.example", i))); errors.Is(err, ErrDANEUnknown) {
+					unknown.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		expectDANE(t, r, "known.example", dane.None, 0)
+		flood.Wait()
+		if w.most != maxChecks || unknown.Load() != maxChecks+refused {
+			t.Errorf("%d checks at once, %d lookups without a verdict; want %d, %d", w.most, unknown.Load(), maxChecks, maxChecks+refused)
+		}
+		close(w.passed)
+	})
+}
+
+// A policy host that could not be asked because others ask it is not to blame.
+func TestPolicyHostBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := hostAnswer{err: &policyhost.FetchError{Result: policyhost.ResultFetchError, Err: policyhost.ErrBusy}}
+		good := hostAnswer{text: policyText("enforce", "864000")}
+		w := newWorld(t)
+		w.publish("a.example", "1", good.text)
+		w.setHost("a.example", busy)
+		r := w.resolverWith(store.OpenMemory())
+		expect(t, r, "a.example", "-")
+		w.setHost("a.example", good)
+		expect(t, r, "a.example", "enforce/1") // no absence was filed
+
+		w.setHost("a.example", busy)
+		keepInUse(t, r, "a.example", "enforce/1", 30*time.Hour)
+		w.setHost("a.example", good)
+		_, before := w.asked("a.example")
+		time.Sleep(postponed + 31*time.Second) // and the scheduler looks twice a minute
+		if _, fetches := w.asked("a.example"); fetches != before+1 {
+			t.Errorf("%d fetches once the host is free, want 1", fetches-before)
+		}
+		w.expectLogged("cannot be renewed", 0)
+		w.expectLogged("none can be had", 0)
+	})
+}
