@@ -1,0 +1,116 @@
+package shared
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxReply is the longest reply that is read, in octets. Values and messages
+	// are far shorter; the longest is a cluster's list of its commands.
+	maxReply = 1 << 20
+
+	// minElement is what the shortest element of a reply takes, "_" and the end
+	// of the line.
+	minElement = 3
+)
+
+var (
+	errReplyTooLong = errors.New("the server announces a reply that is longer than any that was asked for")
+	errNoReply      = errors.New("the server sends what is no reply")
+)
+
+// boundedConn refuses replies that announce more than maxReply. The Redis client
+// makes room for what a reply announces before it comes, so that whoever can
+// publish a message, or stands in the server's place, could have the daemon use
+// any amount of memory.
+type boundedConn struct {
+	net.Conn
+	bound replyBound
+}
+
+func (c *boundedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if fault := c.bound.see(b[:n]); fault != nil {
+		return 0, fault
+	}
+	return n, err
+}
+
+// replyBound follows a stream of replies (RESP2 and RESP3): lines, after some of
+// which come as many octets or elements as the line says.
+type replyBound struct {
+	line   []byte // the beginning of a line that has not ended
+	left   int    // elements of the reply still to begin
+	octets int    // still to come of a string, the end of its line too
+	seen   int    // octets of the reply so far
+}
+
+// see follows the next octets of the stream. After an error it is to be closed.
+func (r *replyBound) see(b []byte) error {
+	for len(b) > 0 {
+		if r.octets > 0 {
+			n := min(r.octets, len(b))
+			r.octets -= n
+			r.seen += n
+			b = b[n:]
+			continue
+		}
+		if r.left == 0 {
+			r.left, r.seen = 1, 0 // a reply begins
+		}
+		line, rest, ended := bytes.Cut(b, []byte("\n"))
+		r.line = append(r.line, line...)
+		r.seen += len(b) - len(rest)
+		b = rest
+		if ended {
+			if err := r.announced(string(r.line)); err != nil {
+				return err
+			}
+			r.line = r.line[:0]
+		}
+		if r.seen+r.octets+minElement*r.left > maxReply {
+			return errReplyTooLong
+		}
+	}
+	return nil
+}
+
+// announced reads a line that is an element or begins one.
+func (r *replyBound) announced(line string) error {
+	if line == "" {
+		return errNoReply
+	}
+	r.left--
+	kind, number := line[0], strings.TrimSuffix(line[1:], "\r")
+	switch kind {
+	case '+', '-', ':', '_', ',', '#', '(':
+		return nil
+	case '$', '!', '=', '*', '~', '>', '%', '|':
+	default:
+		return errNoReply
+	}
+	n, err := strconv.Atoi(number)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || n > maxReply:
+		return errReplyTooLong
+	case err != nil || n < -1:
+		return errNoReply
+	case n == -1: // absent
+		return nil
+	}
+	switch kind {
+	case '$', '!', '=':
+		r.octets = n + len("\r\n")
+	case '*', '~', '>':
+		r.left += n
+	case '%':
+		r.left += 2 * n
+	case '|':
+		r.left += 2*n + 1 // what it is about comes after it
+	}
+	return nil
+}

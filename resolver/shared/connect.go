@@ -1,0 +1,69 @@
+package shared
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// dialTimeout is for a connection to be ready to use. It outlives the
+	// question that it was dialled for and then serves the next.
+	dialTimeout = 3 * time.Second
+
+	// attemptTimeout bounds each wait for the server where nobody waits for us.
+	attemptTimeout = time.Second
+)
+
+// The Redis client has one log for the whole process, in which every connection
+// that fails writes lines. What it says there its errors say too.
+func init() { redis.SetLogger(silence{}) }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// connect makes a client. Nothing is dialled yet.
+func connect(s Servers, roots *x509.CertPool) redis.UniversalClient {
+	return redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs:         s.addrs,
+		MasterName:    s.master,
+		IsClusterMode: s.scheme.kind == cluster,
+		DB:            s.db,
+		Username:      s.user,
+		Password:      s.password,
+		Dialer:        dialer(s.scheme.tls, roots),
+		Protocol:      2, // nothing of the newer one is used
+
+		ContextTimeoutEnabled: true,
+		DialTimeout:           dialTimeout,
+		ReadTimeout:           attemptTimeout,
+		WriteTimeout:          attemptTimeout,
+		MaxRetries:            1, // a connection may have died since it was last used
+		DialerRetries:         1,
+		PipelinePoolSize:      -1, // two questions are no reason for further connections
+		DisableIdentity:       true,
+	})
+}
+
+// dialer returns how a connection is made. A nil roots stands for the system's.
+func dialer(encrypted bool, roots *x509.CertPool) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	plain := &net.Dialer{Timeout: dialTimeout}
+	dial := plain.DialContext
+	if encrypted {
+		dial = (&tls.Dialer{NetDialer: plain, Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}).DialContext
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout) // of the handshake too
+		defer cancel()
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &boundedConn{Conn: conn}, nil
+	}
+}

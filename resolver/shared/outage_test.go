@@ -1,0 +1,142 @@
+package shared
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	warning = "Shared store cannot be used"
+	notice  = "Shared store can be used again"
+)
+
+// A server that goes costs lookups nothing, is worth one warning, and has what
+// was put meanwhile once it is back.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	eachServer(t, func(t *testing.T, program []string) {
+		t.Parallel()
+		s := start(t, program)
+		a, b := join(t, s.url()), join(t, s.url())
+		s.listening(t, 2)
+		d := domain(t, "example.com")
+		a.Put(d, fetched(t, "1", time.Hour))
+		a.settle(t)
+
+		s.kill()
+		eventually(t, "the outage is noticed", func() bool { return a.log.count(warning) == 1 })
+		begin := time.Now()
+		for range 1000 {
+			if v := a.Get(t.Context(), d); !cmp.Equal(v, Value{}) {
+				t.Fatalf("Get = %+v", v)
+			}
+			if !a.Lease(t.Context(), d) {
+				t.Fatal("a lease is refused by a store that is away")
+			}
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("1000 lookups took %v", took)
+		}
+		a.Put(d, fetched(t, "2", time.Minute))
+
+		s.run(t)
+		eventually(t, "what was put during the outage is known", func() bool {
+			v := b.Get(t.Context(), d)
+			return v.Entry != nil && v.Entry.ID == "2"
+		})
+		eventually(t, "the recovery is told", func() bool { return a.log.count(notice) == 1 })
+		s.listening(t, 2)
+		a.Put(d, fetched(t, "3", time.Second))
+		isIt := func(c Change) bool { return c.Domain == d && c.Value.Entry != nil && c.Value.Entry.ID == "3" }
+		eventually(t, "the other node hears of a policy again", func() bool { return b.heard(isIt) })
+		if n := a.log.count(warning); n != 1 {
+			t.Errorf("%d warnings:\n%s", n, a.log)
+		}
+	})
+}
+
+// A store that does not answer delays nobody beyond the timeout.
+func TestSilent(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const timeout = 100 * time.Millisecond
+	n := join(t, "redis://"+l.Addr().String(), withTimeout(timeout))
+	for begin := time.Now(); time.Since(begin) < 2*time.Second; {
+		asked := time.Now()
+		n.Get(t.Context(), domain(t, "example.com"))
+		if took := time.Since(asked); took > 5*timeout {
+			t.Errorf("a lookup took %v", took)
+		}
+	}
+	eventually(t, "there is a warning", func() bool { return n.log.count(warning) == 1 })
+	if !strings.Contains(n.log.String(), "no answer in time") {
+		t.Errorf("the warning does not say why:\n%s", n.log)
+	}
+}
+
+// A store that is full can be read.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	eachServer(t, func(t *testing.T, program []string) {
+		t.Parallel()
+		s := start(t, program, "--maxmemory-policy", "noeviction")
+		a, b := join(t, s.url()), join(t, s.url())
+		d, other := domain(t, "example.com"), domain(t, "example.org")
+		a.Put(d, fetched(t, "1", time.Hour))
+		a.settle(t)
+		s.do(t, "CONFIG", "SET", "maxmemory", "1")
+		a.Put(other, fetched(t, "2", time.Hour))
+		eventually(t, "there is a warning", func() bool { return a.log.count(warning) == 1 })
+		if !strings.Contains(a.log.String(), "OOM") {
+			t.Errorf("the warning does not say why:\n%s", a.log)
+		}
+		if a.Get(t.Context(), d).Entry == nil {
+			t.Error("a full store is not read")
+		}
+		if !a.Lease(t.Context(), d) || !b.Lease(t.Context(), d) {
+			t.Error("a full store keeps a node from refreshing")
+		}
+		if a.Get(t.Context(), d).Entry == nil {
+			t.Error("a full store is not read after a lease that it could not write")
+		}
+		s.do(t, "CONFIG", "SET", "maxmemory", "0")
+		eventually(t, "what waited is written", func() bool { return b.Get(t.Context(), other).Entry != nil })
+		eventually(t, "the recovery is told", func() bool { return a.log.count(notice) == 1 })
+	})
+}
+
+// What waits is bounded: the oldest goes first, and who waits for it hears so.
+func TestOverflow(t *testing.T) {
+	t.Parallel()
+	s := start(t, anyServer(t))
+	n := join(t, s.url())
+	s.kill()
+	d := domain(t, "example.com")
+	refused := make(chan error, 1)
+	go func() { refused <- n.Purge(t.Context(), d) }()
+	eventually(t, "the purge waits", func() bool { return n.writes.wait() > 0 })
+	purge := n.PurgeAll
+	go func() { refused <- purge(t.Context()) }()
+	eventually(t, "the second purge waits", func() bool { return len(n.outbox) == 1 })
+	for range maxWaiting {
+		n.Put(d, fetched(t, "1", time.Hour))
+	}
+	if err := <-refused; err != errDropped {
+		t.Errorf("PurgeAll: %v, want %v", err, errDropped)
+	}
+	if len(n.outbox) != maxWaiting {
+		t.Errorf("%d wait, want %d", len(n.outbox), maxWaiting)
+	}
+	n.Close()
+	if err := <-refused; err != errClosed {
+		t.Errorf("Purge: %v, want %v", err, errClosed)
+	}
+}
