@@ -42,7 +42,7 @@ FUZZTIME = 10m
 FUZZPROCS = $(shell nproc)
 FUZZED = ./config ./resolver/... ./socketmap/...
 
-fuzz: ## every parser of what strangers write; also FUZZTIME=2s
+fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in place of a time
 	@$(GO) test -list '^Fuzz' $(FUZZED) | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, t[i]; n = 0}' | \
 	while read -r package target; do \
 		echo "$$target in $$package"; \
