@@ -18,7 +18,7 @@ STAGE = $(PACKAGES)/stage-$(ARCH)
 # When the commit was made; without git, when the changelog was written.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run test lint fuzz vuln packages nfpm generate bench bench-go bench-storage clean
+.PHONY: build run test lint fuzz vuln packages nfpm generate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -77,6 +77,9 @@ nfpm:
 generate: ## packaging/config.yaml, from the schema in config/
 	$(GO) run ./cmd/mta-sts-daemon manual build/manual
 	cp build/manual/config.yaml packaging/config.yaml
+
+soak: ## hours of mixed load on the built program, as root. SOAK=1h
+	SOAK=$(or $(SOAK),1h) $(GO) test -run '^TestSoak$$' -v -timeout 0 ./e2e
 
 bench: build ## beside a null server and peers; minutes. Flags in BENCH, such as BENCH='warm --peers FILE'
 	$(GO) run ./e2e/bench/cmd/bench $(BENCH)

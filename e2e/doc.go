@@ -53,6 +53,11 @@
 // it takes (process_test.go). outcome_test.go reads what the log says of a
 // message.
 //
+// TestChaos breaks the daemon's neighbours, its disk and its limits one by one,
+// for a second each; CHAOS=5s makes that longer, and CHAOS_TABLE=file writes
+// what became of the lookups as docs/reliability.md has it. TestSoak runs only
+// where SOAK says for how long ("make soak").
+//
 // # Adding a test
 //
 // One more message to one more domain is a row of the table in

@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// groupMemory is what a control group leaves the daemon, files and sockets
+// included.
+const groupMemory = 64 << 20
+
+// limitMemory puts a process into a control group of its own that may have so
+// many octets. The returned function takes it out again.
+func limitMemory(t *testing.T, pid int, octets int64) (lift func()) {
+	t.Helper()
+	parent, setting, err := memoryGroup()
+	if err != nil {
+		t.Skipf("no memory limit to be had: %v", err)
+	}
+	dir := filepath.Join(parent, filepath.Base(os.Getenv(envWorkDir)))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skipf("no control group to be had: %v", err)
+	}
+	remove := func() {
+		if err := os.Remove(dir); err != nil {
+			t.Errorf("removing a control group: %v", err)
+		}
+	}
+	move := func(dir string) error { return setGroup(dir, "cgroup.procs", int64(pid)) }
+	if err := setGroup(dir, setting, octets); err != nil {
+		remove()
+		t.Skipf("no memory limit to be had: %v", err)
+	}
+	if err := move(dir); err != nil {
+		remove()
+		t.Skipf("no memory limit to be had: %v", err)
+	}
+	return func() {
+		if err := move(parent); err != nil {
+			t.Error(err)
+		}
+		remove()
+	}
+}
+
+func setGroup(dir, setting string, value int64) error {
+	return os.WriteFile(filepath.Join(dir, setting), fmt.Append(nil, value), 0o644)
+}
+
+// memoryGroup is where this process is among the control groups of memory, of
+// whichever version, and the name of the limit there.
+func memoryGroup() (dir, setting string, err error) {
+	memberships, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", "", err
+	}
+	for line := range strings.Lines(string(memberships)) {
+		_, of, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if path, ok := strings.CutPrefix(of, "memory:"); ok {
+			return filepath.Join("/sys/fs/cgroup/memory", path), "memory.limit_in_bytes", nil
+		}
+		if path, ok := strings.CutPrefix(of, ":"); ok {
+			dir = path // version 2, unless a line of version 1 goes before
+		}
+	}
+	return filepath.Join("/sys/fs/cgroup", dir), "memory.max", nil
+}

@@ -1,0 +1,246 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mta-sts-daemon/resolver/resolvertest"
+)
+
+// envSoak is how long TestSoak is to run, such as 1h.
+const envSoak = "SOAK"
+
+// What the soak test does each second: less than a core's tenth, all told.
+const (
+	soakKnown  = 200 // domains, refreshed every minute
+	soakLife   = 2 * time.Minute
+	soakHits   = 4 * 50 // lookups of them
+	soakNew    = 2      // domains never seen before, with a policy
+	soakAbsent = 5      // and without
+)
+
+// soakGrowth is what garbage may add to memory, in octets.
+const soakGrowth = 4 << 20
+
+// soakMemory makes the windows in memory so small that they are full before the
+// second third of the test begins.
+const soakMemory = `cache: {file: "` + policyFile + `", entries: 500, negative_entries: 500}`
+
+// controlled is the setting for a daemon that takes commands.
+const controlled = `admin: {socket: "/run/mta-sts-admin.sock"}`
+
+// How often, in the whole time, the soak test looks, reports, reloads, and how
+// often it restarts the daemon in the last third.
+const (
+	soakLooks    = 144
+	soakReports  = 12
+	soakReloads  = 72
+	soakRestarts = 10
+)
+
+// TestSoak runs the daemon under a mixed load for as long as SOAK says: hits,
+// domains that are new, absences, refreshes and reloads, and restarts in the
+// last third, every other one of them by SIGKILL. Without restarts it holds in
+// the second third no less than in the first third's end: what it holds is flat.
+func TestSoak(t *testing.T) {
+	lasts := os.Getenv(envSoak)
+	if lasts == "" {
+		t.Skip("runs only when asked: make soak SOAK=1h")
+	}
+	total, err := time.ParseDuration(lasts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newBareWorld(t)
+	s := &soak{w: w, total: total, start: time.Now()}
+	for i := range soakKnown {
+		domain := fmt.Sprintf("k%d.test", i)
+		w.addMX(domain, "mx."+domain, "127.0.1.1")
+		w.publish(domain, living(domain, soakLife))
+		s.known = append(s.known, domain)
+	}
+	r := newRoot(t, bookworm)
+	r.onDisk(t)
+	s.daemon = startDaemonIn(t, w, r, askAuthority, watched, controlled, soakMemory, "log: {level: info}")
+
+	s.load()
+	t.Log("| after | lookups | lost | median | 99 % | slowest | memory | goroutines | descriptors |")
+	s.run(t, total/3)
+	filled := s.takeLooks()
+	s.run(t, total/3)
+	flat := s.takeLooks()
+	if early, late := median(filled[len(filled)/2:]), median(flat[len(flat)/2:]); !late.back(early) || late.memory > early.memory+soakGrowth {
+		t.Errorf("the daemon held %v and later %v", early, late)
+	} else {
+		t.Logf("held after a third: %v; after two thirds: %v", early, late)
+	}
+	for i := range soakRestarts {
+		s.restart(t, i%2 == 0)
+		s.run(t, total/3/soakRestarts)
+	}
+	s.report(t)
+	s.end(t)
+	wantNoWarning(t, s.daemon)
+	s.daemon.stop(t)
+	t.Logf("%d fetches for %d domains; %d policies on disk; %d restarts cut off %d lookups, and %d found no daemon",
+		fetches(w, s.known), soakKnown, s.stored, soakRestarts, s.cut, s.refused)
+}
+
+// soak is a run of TestSoak.
+type soak struct {
+	w            *world
+	daemon       *daemon
+	known        []string
+	total        time.Duration
+	start        time.Time
+	reported     time.Time
+	reloaded     time.Time
+	hits         *probes
+	fresh, nones *probes
+	tally        tally // since it was reported
+	cut          int   // lookups under way when the daemon was killed
+	refused      int   // while no daemon ran
+	looks        []holdings
+	stored       int
+}
+
+// load begins all three kinds of lookups.
+func (s *soak) load() {
+	const clients = 4
+	s.hits = startProbes(clients, clients*time.Second/soakHits, func(i int) question {
+		domain := s.known[i%len(s.known)]
+		return question{domain, secure(domain)}
+	})
+	s.fresh = startProbes(1, time.Second/soakNew, func(i int) question {
+		domain := fmt.Sprintf("n%d.test", i)
+		s.w.addMX(domain, "mx."+domain, "127.0.1.1")
+		s.w.publish(domain, enforce(domain))
+		return question{domain, secure(domain)}
+	})
+	s.nones = startProbes(1, time.Second/soakAbsent, func(i int) question {
+		return question{fmt.Sprintf("absent%d.test", i), notKnown}
+	})
+	s.reported, s.reloaded = time.Now(), time.Now()
+}
+
+// run lets the load go on for so long, looks at the daemon, and reloads.
+func (s *soak) run(t *testing.T, lasts time.Duration) {
+	t.Helper()
+	end := time.After(lasts)
+	look := time.NewTicker(s.total / soakLooks)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+		case <-end:
+			return
+		}
+		if h, err := s.daemon.holdings(); err != nil {
+			t.Error(err)
+		} else {
+			s.looks = append(s.looks, h)
+		}
+		if time.Since(s.reported) >= s.total/soakReports {
+			s.report(t)
+		}
+		if time.Since(s.reloaded) >= s.total/soakReloads {
+			run(t, s.daemon.root.command(daemonPath, "reload", "--config", daemonConfig))
+			s.reloaded = time.Now()
+		}
+	}
+}
+
+// restart ends the daemon and starts it again while the load goes on.
+func (s *soak) restart(t *testing.T, crash bool) {
+	t.Helper()
+	wantNoWarning(t, s.daemon)
+	if !crash {
+		s.daemon.stop(t)
+		s.daemon.again(t)
+		return
+	}
+	s.gather()
+	before := len(s.tally.lost)
+	s.daemon.kill(t)
+	s.daemon.again(t)
+	s.gather()
+	s.cut += len(s.tally.lost) - before
+	s.tally.lost = s.tally.lost[:before]
+}
+
+// gather adds up what has become of all lookups.
+func (s *soak) gather() {
+	for _, p := range []*probes{s.hits, s.fresh, s.nones} {
+		s.tally.add(p.take())
+	}
+}
+
+// report logs a row about the time since the last.
+func (s *soak) report(t *testing.T) {
+	t.Helper()
+	s.gather()
+	all := s.tally
+	s.tally = tally{}
+	h, err := s.daemon.holdings()
+	if err != nil {
+		t.Error(err)
+	}
+	t.Logf("| %v | %d | %d | %s | %s | %d | %d |", time.Since(s.start).Round(time.Second), len(all.took), len(all.lost),
+		times(all), mebibytes(h.memory), h.goroutines, h.descriptors)
+	s.refused += all.refused
+	if len(all.lost) > 0 {
+		t.Errorf("%d lookups were lost, the first: %s", len(all.lost), all.lost[0])
+	}
+	s.reported = time.Now()
+}
+
+// end stops the load.
+func (s *soak) end(t *testing.T) {
+	t.Helper()
+	stored, err := metric("mta_sts_policies_stored")
+	if err != nil {
+		t.Error(err)
+	}
+	s.stored = int(stored)
+	for _, p := range []*probes{s.hits, s.fresh, s.nones} {
+		if l := p.end(); len(l.lost) > 0 {
+			t.Errorf("at the end %d lookups were lost, the first: %s", len(l.lost), l.lost[0])
+		}
+	}
+}
+
+func (s *soak) takeLooks() []holdings {
+	taken := s.looks
+	s.looks = nil
+	return taken
+}
+
+// living is enforce, but for the time that the policy lives.
+func living(domain string, life time.Duration) resolvertest.Behaviour {
+	text := strings.Replace(policy("enforce", "mx."+domain), "max_age: 604800", fmt.Sprintf("max_age: %d", int(life.Seconds())), 1)
+	return resolvertest.HostPolicy(text)
+}
+
+// median is that of each.
+func median(looks []holdings) holdings {
+	if len(looks) == 0 {
+		return holdings{}
+	}
+	half := func(of func(holdings) int64) int64 {
+		var all []int64
+		for _, h := range looks {
+			all = append(all, of(h))
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	return holdings{
+		memory:      half(func(h holdings) int64 { return h.memory }),
+		goroutines:  int(half(func(h holdings) int64 { return int64(h.goroutines) })),
+		descriptors: int(half(func(h holdings) int64 { return int64(h.descriptors) })),
+	}
+}
