@@ -46,15 +46,28 @@ func (cs *Connections) add(ctx context.Context, c *conn) bool {
 func (cs *Connections) tryAdd(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if len(cs.conns) >= cs.max {
-		longest := cs.idleLongest()
-		if longest == nil {
-			return false
-		}
-		longest.nc.Close()
-		delete(cs.conns, longest)
+	if len(cs.conns) >= cs.max && !cs.closeIdle() {
+		return false
 	}
 	cs.conns[c] = true
+	return true
+}
+
+// makeRoom closes the connection idle longest, if there is one, for want of
+// something else that a connection takes.
+func (cs *Connections) makeRoom() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.closeIdle()
+}
+
+func (cs *Connections) closeIdle() bool {
+	longest := cs.idleLongest()
+	if longest == nil {
+		return false
+	}
+	longest.nc.Close()
+	delete(cs.conns, longest)
 	return true
 }
 

@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// acceptRetry is the pause after a failure to accept: no descriptor is
-	// free, most often, and one must be closed first.
+	// acceptRetry is the pause after a failure to accept.
 	acceptRetry = 50 * time.Millisecond
+	// closeWait is the pause after that where a connection was closed, until
+	// its descriptor is free.
+	closeWait = time.Millisecond
 	// drainGrace is how long a connection is still read once Shutdown has
 	// begun, for requests that were under way.
 	drainGrace = 100 * time.Millisecond
@@ -72,7 +74,13 @@ func (s *Server) Serve(l net.Listener) error {
 			return fmt.Errorf("listener %v: %w", l.Addr(), err)
 		default:
 			s.logger.Debug("Connection not accepted", "listener", l.Addr(), "reason", err)
-			s.pause(acceptRetry)
+			// Most often no descriptor is free: where they are fewer than the
+			// connections allowed, those idle must not keep lookups out either.
+			if s.conns.makeRoom() {
+				s.pause(closeWait)
+			} else {
+				s.pause(acceptRetry)
+			}
 		}
 	}
 }
