@@ -1,8 +1,8 @@
 // Package config turns the daemon's YAML file into a checked Config. It knows
 // the file's schema and nothing of what the values are used for.
 //
-// A reload applies every key but those of listen, and cache.file: these take a
-// restart.
+// A reload applies every key but those of listen and cache.shared, and
+// cache.file: these take a restart.
 package config
 
 import (
@@ -167,6 +167,36 @@ type Cache struct {
 	// NegativeEntries bounds the domains in memory that are known to have no
 	// policy. Default: 200000. A reload applies it likewise.
 	NegativeEntries int
+
+	// Shared is a memory that several daemons have in common.
+	Shared Shared
+}
+
+// Shared is a memory that several daemons have in common, on Valkey or Redis. A
+// reload applies none of it, nor reads its files again.
+type Shared struct {
+	// URL says where the servers are, as shared.ParseURL reads it. It may hold
+	// a password. Default: empty, which shares nothing.
+	URL string
+
+	// PasswordFile is the absolute path of a file with the password, in place
+	// of one in URL. Default: empty.
+	PasswordFile string
+
+	// CAFile is the absolute path of a PEM file with the roots that servers
+	// are verified against, where URL wants TLS. Default: empty, the system's.
+	CAFile string
+
+	// KeyFile is the absolute path of a file with the key that authenticates
+	// what is shared; all daemons have the same. Default: empty, none.
+	KeyFile string
+
+	// Prefix begins the names of everything that is kept there, so that
+	// several fleets can use one server. Default: mta-sts.
+	Prefix string
+
+	// Timeout bounds what a lookup waits for the servers. Default: 100ms.
+	Timeout time.Duration
 }
 
 // MemoryOnly is the Cache.File that keeps nothing across restarts.
@@ -224,7 +254,11 @@ func Default() Config {
 		Testing: TestingIgnore,
 		DNS:     DNS{Timeout: 5 * time.Second, DANE: DANEAuto},
 		Fetch:   Fetch{Timeout: time.Minute},
-		Cache:   Cache{Entries: 100_000, NegativeEntries: 200_000},
+		Cache: Cache{
+			Entries:         100_000,
+			NegativeEntries: 200_000,
+			Shared:          Shared{Prefix: "mta-sts", Timeout: 100 * time.Millisecond},
+		},
 		Refresh: Refresh{
 			Interval:    24 * time.Hour,
 			Idle:        14 * 24 * time.Hour,

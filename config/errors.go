@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Error says what is wrong with one key of a configuration. Its message is one
@@ -59,8 +60,12 @@ func (r *report) err() error {
 // maxQuoted bounds what a message repeats of the file's text.
 const maxQuoted = 64
 
-// quote makes text from the file safe and short enough for a message.
+// quote makes text from the file safe and short enough for a message. Of a URL
+// with a user the scheme alone is repeated: a password may be in it.
 func quote(s string) string {
+	if scheme, rest, ok := strings.Cut(s, "://"); ok && strings.Contains(rest, "@") {
+		s = scheme + "://..."
+	}
 	if len(s) > maxQuoted {
 		return fmt.Sprintf("%+q...", s[:maxQuoted])
 	}

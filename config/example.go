@@ -10,28 +10,24 @@ const exampleWidth = 80
 
 // Example returns the file that is installed: every key with its default, all
 // of them comments. What is commented out has no blank after its #, or two for
-// a key in a section.
+// each section that it is in.
 func Example() string {
 	keys := Keys()
 	var b strings.Builder
 	comment(&b, fmt.Sprintf(`Configuration of mta-sts-daemon. Every key stands here with its default; take away
 the # before those that you change. "mta-sts-daemon check-config" checks the file. A reload
-("systemctl reload mta-sts-daemon") applies everything but %s.`, strings.Join(restarts(keys), " and ")))
+("systemctl reload mta-sts-daemon") applies everything but %s.`, restarts(keys)))
 	for _, k := range keys {
-		section, name, nested := strings.Cut(k.Name, ".")
-		if !nested {
-			section, name = "", section
+		depth := strings.Count(k.Name, ".")
+		if depth == 0 {
 			b.WriteByte('\n')
 		}
 		comment(&b, k.note())
-		switch {
-		case k.Section:
-			fmt.Fprintf(&b, "#%s:\n", name)
-		case nested:
-			fmt.Fprintf(&b, "#  %s: %s\n", name, k.Default)
-		default:
-			fmt.Fprintf(&b, "#%s: %s\n", name, k.Default)
+		line := "#" + strings.Repeat("  ", depth) + k.Name[strings.LastIndexByte(k.Name, '.')+1:] + ":"
+		if !k.Section {
+			line += " " + k.Default
 		}
+		fmt.Fprintln(&b, line)
 	}
 	return b.String()
 }
@@ -49,17 +45,17 @@ func (k Key) note() string {
 	return first + "\n\n" + rest
 }
 
-// restarts are the names of keys that a reload does not apply, without those
-// below one that is named.
-func restarts(keys []Key) []string {
+// restarts names the keys that a reload does not apply, without those below one
+// that is named.
+func restarts(keys []Key) string {
 	var names []string
 	for _, k := range keys {
-		section, _, nested := strings.Cut(k.Name, ".")
-		if k.Restart && !(nested && len(names) > 0 && names[len(names)-1] == section) {
+		if k.Restart && !(len(names) > 0 && strings.HasPrefix(k.Name, names[len(names)-1]+".")) {
 			names = append(names, k.Name)
 		}
 	}
-	return names
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // comment writes prose, see Key.About, with a # before each line.

@@ -28,7 +28,7 @@ func TestExampleIsDefault(t *testing.T) {
 		t.Errorf("as it stands: %v (-want +got):\n%s", err, d)
 	}
 	// What an operator who takes away every # before a key gets.
-	set := regexp.MustCompile(`(?m)^#((  )?[a-z_]+:)`).ReplaceAllString(Example(), "$1")
+	set := regexp.MustCompile(`(?m)^#((  )*[a-z_]+:)`).ReplaceAllString(Example(), "$1")
 	got, err = Parse("config.yaml", []byte(set))
 	if d := diff(Default(), got); err != nil || d != "" {
 		t.Errorf("with every key set: %v (-want +got):\n%s\n%s", err, d, set)

@@ -53,6 +53,9 @@ func TestGood(t *testing.T) {
 		},
 		"recheck_wait: 1ms": func(c *Config) { c.RecheckWait = time.Millisecond },
 
+		`cache: {shared: {url: "rediss+sentinel://u:p%40w@a?addr=b&master=m", password_file: /p, ca_file: /ca, key_file: /key, prefix: mx-1, timeout: 1s}}`: func(c *Config) {
+			c.Cache.Shared = Shared{URL: "rediss+sentinel://u:p%40w@a?addr=b&master=m", PasswordFile: "/p", CAFile: "/ca", KeyFile: "/key", Prefix: "mx-1", Timeout: time.Second}
+		},
 		"listen: {socketmap: []}": func(c *Config) { c.Listen.Socketmap = nil },
 		`listen: {socketmap: [":8461", "[::1]:0", "localhost:1", "unix:/run/a b.sock"]}`: func(c *Config) {
 			c.Listen.Socketmap = []Address{tcp(":8461"), tcp("[::1]:0"), tcp("localhost:1"), unix("/run/a b.sock")}

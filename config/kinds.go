@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mta-sts-daemon/resolver/shared"
 )
 
 // duration is a length of time from least to most.
@@ -187,6 +189,30 @@ var cacheFile = kind[string]{
 	valid: func(file string) error {
 		if file != MemoryOnly && !filepath.IsAbs(file) {
 			return fmt.Errorf("%s is neither an absolute path nor %s", quote(file), MemoryOnly)
+		}
+		return nil
+	},
+}
+
+// sharedURL is where a shared store is. Its errors repeat nothing of it.
+var sharedURL = kind[string]{
+	values: "a URL",
+	parse:  asIs,
+	valid: func(url string) error {
+		_, err := shared.ParseURL(url)
+		return err
+	},
+}
+
+// prefix begins names on servers, where some characters stand for others in
+// patterns.
+var prefix = kind[string]{
+	values: "a word",
+	parse:  asIs,
+	valid: func(word string) error {
+		const maxLen = 64
+		if word == "" || len(word) > maxLen || !all(word, isKeyByte) {
+			return fmt.Errorf("%s is not a word of letters, digits, _, - and .", quote(word))
 		}
 		return nil
 	},

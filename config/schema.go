@@ -123,6 +123,30 @@ func cacheSection(c *Cache) section {
 			count(1, 10_000_000).at(&c.Entries)},
 		{"negative_entries", `Domains without a policy in memory.`,
 			count(1, 10_000_000).at(&c.NegativeEntries)},
+		{"shared", `A memory that several daemons have in common, on Valkey or Redis: each policy is
+			discovered once for all, and a purge reaches everywhere. Each daemon's file stays its own
+			authority and answers alone where the servers do not.`,
+			needsRestart{sharedSection(&c.Shared)}},
+	}
+}
+
+func sharedSection(s *Shared) section {
+	return section{
+		{"url", `Where the servers are: redis://user@one:6379, redis+cluster://user@one:6379?addr=two:6379
+			or redis+sentinel://user@one:26379?addr=two:26379&master=name, with rediss for TLS. Empty:
+			nothing is shared.`,
+			optional(sharedURL).at(&s.URL)},
+		{"password_file", `A file with the password, which stays out of this one. Empty: none, or the URL's.`,
+			optional(path(math.MaxInt)).at(&s.PasswordFile)},
+		{"ca_file", `A PEM file of the authorities that servers are verified against. Empty: the system's.`,
+			optional(path(math.MaxInt)).at(&s.CAFile)},
+		{"key_file", `A file with the key of the fleet, made by "openssl rand -hex 32": what was not written
+			with it counts as absent. Empty: whoever can write to the servers is believed.`,
+			optional(path(math.MaxInt)).at(&s.KeyFile)},
+		{"prefix", `What the names of keys and channel on the servers begin with.`,
+			prefix.at(&s.Prefix)},
+		{"timeout", `How long a lookup waits for the servers at most.`,
+			duration(time.Millisecond, 10*time.Second).at(&s.Timeout)},
 	}
 }
 

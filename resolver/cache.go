@@ -91,18 +91,18 @@ func (c *cache) inMemory(d mtasts.Domain, now moment) *entry {
 	return nil
 }
 
-// live returns the domain's live policy, from the store where memory does not
-// have it; nil if there is none.
-func (c *cache) live(d mtasts.Domain, now moment) *entry {
-	if e := c.known(d, now); e != nil && now < e.expires {
-		return e
-	}
-	return nil
+// remembered returns the domain's policy, live or expired, if memory has it; for
+// those who know that known was called a moment ago.
+func (c *cache) remembered(d mtasts.Domain) *entry {
+	e, _ := c.policies.Get(d)
+	return e
 }
 
-// known returns the domain's policy, live or expired.
+// known returns the domain's policy, live or expired, from the store where
+// memory does not have it; nil if there is none. With it comes what was stored of
+// DANE.
 func (c *cache) known(d mtasts.Domain, now moment) *entry {
-	if e, ok := c.policies.Get(d); ok {
+	if e := c.remembered(d); e != nil {
 		return e
 	}
 	defer c.saveEvicted()
@@ -146,6 +146,25 @@ func (c *cache) keep(d mtasts.Domain, e *entry) {
 	lock := c.stripe(d)
 	lock.Lock()
 	defer lock.Unlock()
+	c.replace(d, e)
+}
+
+// keepNewest does so unless the one before was fetched no earlier. It returns
+// the one that is the domain's now.
+func (c *cache) keepNewest(d mtasts.Domain, e *entry) *entry {
+	defer c.saveEvicted()
+	lock := c.stripe(d)
+	lock.Lock()
+	defer lock.Unlock()
+	if current, ok := c.policies.Peek(d); ok && !e.fetched.After(current.fetched) {
+		return current
+	}
+	c.replace(d, e)
+	return e
+}
+
+// replace makes e the domain's policy. The lock of the domain's stripe is held.
+func (c *cache) replace(d mtasts.Domain, e *entry) {
 	c.write(d, e)
 	c.remember(d, e)
 	c.absences.Remove(d)
@@ -182,8 +201,17 @@ func (c *cache) forget(d mtasts.Domain) {
 }
 
 // keepAbsence keeps an expired policy in the store, for its time, but not in
-// memory.
-func (c *cache) keepAbsence(d mtasts.Domain, a absence) { c.absences.Add(d, a) }
+// memory. Where another node of the fleet has brought a live one meanwhile, there
+// is no absence.
+func (c *cache) keepAbsence(d mtasts.Domain, a absence) {
+	lock := c.stripe(d)
+	lock.Lock()
+	defer lock.Unlock()
+	if e, ok := c.policies.Peek(d); ok && c.clock.now() < e.expires {
+		return
+	}
+	c.absences.Add(d, a)
+}
 
 // flush writes down what only memory knows.
 func (c *cache) flush() { c.writeAll(c.hasNews) }

@@ -29,19 +29,33 @@ const (
 // is there all the same.
 func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 	s := r.settings.Load()
-	known := r.cache.live(d, r.clock.now())
+	now := r.clock.now()
+	var known *entry
 	if why == firstDiscovery {
-		// A lookup may have missed in memory and come here only after the
-		// discovery that would have served it had ended.
-		if known != nil {
-			return r.answer(known, FromMemory), nil
+		// The lookup found nothing in the store, which need not be asked again.
+		// But it may have come here only after the discovery that would have
+		// served it had ended.
+		if e := r.cache.inMemory(d, now); e != nil {
+			return r.answer(e, FromMemory), nil
 		}
-		if r.cache.absent(d, r.clock.now()) {
+		if r.cache.absent(d, now) {
 			return Answer{Source: FromMemory}, nil
 		}
+	} else {
+		known = r.cache.known(d, now).liveAt(now)
 	}
 
 	gates := r.doors.of(why)
+	if why != asked {
+		e, err := r.askFleet(gates.records, s, d, known)
+		if isBusy(err) {
+			return r.putOff(d, known), err
+		}
+		if e != known && e.settled(r.clock.now()) {
+			return r.answer(e, FromMemory), nil
+		}
+		known = e
+	}
 	record, life, err := r.lookUpRecord(gates.records, s, d)
 	switch {
 	case r.ctx.Err() != nil:
@@ -50,7 +64,7 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 		return r.putOff(d, known), err
 	}
 	lost := err != nil
-	now := r.clock.now()
+	now = r.clock.now()
 	next := now.add(life)
 	due := known != nil && (why == asked || now >= known.refresh.get())
 	switch {
@@ -70,6 +84,9 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 	}
 	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.retry && why != asked {
 		return r.withoutPolicy(d, known, t, next, errTriedLately), errTriedLately
+	}
+	if why == renewal && known != nil && known.id == record.ID && !r.mayRenew(d, known) {
+		return r.same(d, known, next, err), err
 	}
 
 	start := time.Now()
@@ -109,6 +126,7 @@ func isBusy(err error) bool { return errors.Is(err, errBusy) || errors.Is(err, p
 func (r *Resolver) putOff(d mtasts.Domain, known *entry) Answer {
 	r.metrics.discoveries.busy.Inc()
 	if known == nil {
+		event.DiscoveryPutOff.Log(r.logger, event.Domain(d.String()))
 		return Answer{Source: FromDiscovery}
 	}
 	if now := r.clock.now(); now >= known.refresh.get() {
@@ -218,7 +236,11 @@ func (r *Resolver) withPolicy(d mtasts.Domain, known *entry, p mtasts.Policy, id
 	} else {
 		r.cache.forget(d)
 	}
+	r.share(d, e)
 	r.tellPolicy(d, before, e)
+	if before != nil || p.MaxAge > 0 { // or it would be done for every lookup
+		r.checkMX(d, e)
+	}
 	return r.answer(e, FromDiscovery)
 }
 

@@ -25,6 +25,9 @@ type entry struct {
 	followUps int
 	// trouble is why the policy cannot be renewed; nil while it can.
 	trouble atomic.Pointer[trouble]
+	// leaseLimit is from when on it is renewed without the fleet's lease; 0
+	// where none was refused.
+	leaseLimit instant
 	// toldExpired is set once the log has that it ended without a successor.
 	toldExpired atomic.Bool
 
@@ -54,6 +57,19 @@ func (t *trouble) failedAgain(id string, now moment) *trouble {
 	return &trouble{id: id, failures: failures, retry: now.add(refresh.Backoff(failures))}
 }
 
+// settled reports whether e, which may be nil, is live and nothing is due.
+func (e *entry) settled(now moment) bool {
+	return e.liveAt(now) != nil && now < e.recheck.get() && now < e.refresh.get()
+}
+
+// liveAt returns e, unless it is nil or has expired: then nil.
+func (e *entry) liveAt(now moment) *entry {
+	if e == nil || now >= e.expires {
+		return nil
+	}
+	return e
+}
+
 // touch notes a lookup. Most write nothing, so that lookups on several
 // processors do not fight for the same memory.
 func (e *entry) touch(now moment) {
@@ -74,7 +90,7 @@ func (e *entry) claimRecheck(now moment) bool {
 // refresh while it is in use, then its removal.
 func (e *entry) next(now moment, idle time.Duration) moment {
 	refresh := e.refresh.get()
-	if refresh < e.expires && now-e.used.get() <= moment(idle) {
+	if now < e.expires && refresh < e.expires && now-e.used.get() <= moment(idle) {
 		return refresh
 	}
 	return e.expires.add(keepExpired)

@@ -61,14 +61,17 @@ func (w *world) resolver() *Resolver {
 }
 
 // resolverWith is for a store that outlives the Resolver.
-func (w *world) resolverWith(st *store.Store) *Resolver {
+func (w *world) resolverWith(st *store.Store) *Resolver { return w.resolverIn(nil, st) }
+
+// resolverIn is for a node of a fleet.
+func (w *world) resolverIn(fleet Fleet, st *store.Store) *Resolver {
 	w.reg = prometheus.NewRegistry()
 	r := New(Settings{
 		TXT: w, MX: w, Policies: w,
 		AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
 		Entries: 4, NegativeEntries: 4,
 		RefreshInterval: day, Idle: 14 * day, Concurrency: 16,
-	}, st, w.reg, slog.New(slog.NewTextHandler(w, nil)))
+	}, st, fleet, w.reg, slog.New(slog.NewTextHandler(w, nil)))
 	w.t.Cleanup(r.Close)
 	return r
 }

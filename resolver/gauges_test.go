@@ -83,7 +83,7 @@ func TestRefreshFailingEnds(t *testing.T) {
 			w.publish("a.example", "2", policyText("enforce", "0"))
 			time.Sleep(2 * time.Hour)
 		},
-		"purged": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) { r.Purge(d) },
+		"purged": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) { r.Purge(t.Context(), d) },
 		"out of use": func(t *testing.T, w *world, r *Resolver, d mtasts.Domain) {
 			time.Sleep(15 * day)
 		},

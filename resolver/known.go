@@ -121,24 +121,42 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 	return nil
 }
 
-// Purge forgets all that is known of a domain: its next lookup discovers it
-// anew, without protection should that fail.
-func (r *Resolver) Purge(d mtasts.Domain) {
+// Purge forgets all that is known of a domain, here and in the fleet: its next
+// lookup discovers it anew, without protection should that fail. The error says
+// that the fleet has not heard of it yet.
+func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
+	r.forget(d)
+	return r.tellPurge(ctx, func(f Fleet, ctx context.Context) error { return f.Purge(ctx, d) })
+}
+
+// PurgeAll forgets every domain, as Purge does one.
+func (r *Resolver) PurgeAll(ctx context.Context) error {
+	r.forgetAll(func(time.Time) bool { return true })
+	return r.tellPurge(ctx, Fleet.PurgeAll)
+}
+
+func (r *Resolver) forget(d mtasts.Domain) {
 	for _, hop := range r.cache.hops(d) {
 		r.cache.verdicts.Remove(hop)
 	}
 	r.cache.forget(d)
 }
 
-// PurgeAll forgets every domain.
-func (r *Resolver) PurgeAll() {
+// forgetAll forgets the policies that were fetched at a time that is voided, and
+// all that is known besides policies.
+func (r *Resolver) forgetAll(voided func(fetched time.Time) bool) {
 	r.cache.verdicts.Purge()
 	r.cache.absences.Purge()
 	for _, d := range r.cache.policies.Keys() {
-		r.cache.forget(d)
+		if e, ok := r.cache.policies.Peek(d); ok && voided(e.fetched) {
+			r.cache.forget(d)
+		}
 	}
 	forgotten := 0
 	for s := range r.cache.store.All {
+		if !voided(s.Fetched) {
+			continue
+		}
 		r.cache.forget(s.Domain)
 		if forgotten++; forgotten%flushStep == 0 {
 			r.cache.store.Flush() // where it fails, the store tells
@@ -149,7 +167,7 @@ func (r *Resolver) PurgeAll() {
 // Check goes the way of a lookup that memory cannot answer, as far as the
 // policy file. That it returns is the answer: no lock is held for good and the
 // file can be read.
-func (r *Resolver) Check(d mtasts.Domain) { r.cache.live(d, r.clock.now()) }
+func (r *Resolver) Check(d mtasts.Domain) { r.cache.known(d, r.clock.now()) }
 
 // peek returns the entry of which the store has s, as memory knows it.
 func (c *cache) peek(s store.Entry, now moment) *entry {

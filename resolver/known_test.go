@@ -137,7 +137,9 @@ func TestPurge(t *testing.T) {
 		}
 		expect(t, r, "none.example", "-")
 		for _, d := range []string{"a.example", "none.example", "unheard.example"} {
-			r.Purge(hop(t, d).Domain)
+			if err := r.Purge(t.Context(), hop(t, d).Domain); err != nil {
+				t.Error(err)
+			}
 			if k, ok := r.Known(hop(t, d).Domain); ok {
 				t.Errorf("%s is still known: %+v", d, k)
 			}
@@ -148,7 +150,9 @@ func TestPurge(t *testing.T) {
 		expect(t, r, "a.example", "testing/1")
 		w.expectAsked("a.example", 2, 2)
 
-		r.PurgeAll()
+		if err := r.PurgeAll(t.Context()); err != nil {
+			t.Error(err)
+		}
 		if n := r.PolicyCount(); n != 0 {
 			t.Errorf("%d policies after all were purged", n)
 		}

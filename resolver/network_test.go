@@ -42,7 +42,7 @@ func newNetwork(tb testing.TB) network {
 	})
 	n.Resolver = resolver.New(resolver.Settings{TXT: client, MX: client, Policies: policies, AnswerTimeout: 20 * time.Second,
 		RecheckWait: time.Second, Entries: 1000, NegativeEntries: 1000,
-		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), nil, slog.New(slog.DiscardHandler))
+		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), nil, nil, slog.New(slog.DiscardHandler))
 	tb.Cleanup(n.Close)
 	return n
 }

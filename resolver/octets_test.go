@@ -33,7 +33,7 @@ func TestLongPoliciesShareMemory(t *testing.T) {
 		}
 
 		for _, d := range r.cache.policies.Keys() {
-			r.Purge(d)
+			r.Purge(t.Context(), d)
 		}
 		if n := r.cache.octets.Load(); n != 0 {
 			t.Errorf("%d octets are still counted", n)

@@ -68,6 +68,7 @@ type Resolver struct {
 	clock    clock
 	cache    *cache
 	doors    doors
+	fleet    Fleet // nil where nothing is shared
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
@@ -78,10 +79,11 @@ type Resolver struct {
 	underway sync.WaitGroup
 }
 
-// New returns a Resolver that knows the policies in st. Close ends it, and
-// leaves st to its owner. reg, where it is not nil, collects its metrics.
-func New(s Settings, st *store.Store, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
-	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: newClock(), doors: newDoors()}
+// New returns a Resolver that knows the policies in st and, where fleet is not
+// nil, shares what it learns of policies there. Close ends it, and leaves both
+// to their owner. reg, where it is not nil, collects its metrics.
+func New(s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
+	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: newClock(), doors: newDoors(), fleet: fleet}
 	r.settings.Store(&s)
 	r.cache = newCache(&r.settings, st, r.clock)
 	r.registerGauges(reg)
@@ -90,6 +92,9 @@ func New(s Settings, st *store.Store, reg prometheus.Registerer, logger *slog.Lo
 	r.underway.Go(func() { scheduler.Run(r.ctx) })
 	r.underway.Go(r.followStore)
 	r.underway.Go(r.recallFailing)
+	if fleet != nil {
+		r.underway.Go(r.followFleet)
+	}
 	return r
 }
 
@@ -165,8 +170,9 @@ func (r *Resolver) cachedSTS(d mtasts.Domain, now moment) (a Answer, ok bool) {
 // that is no error; an error means ErrDANEUnknown, or that the lookup itself
 // was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
+	last := r.cache.known(hop.Domain, r.clock.now())
 	verdict := r.askDANE(hop) // beside the discovery, not after it
-	a, err := r.resolveSTS(ctx, hop.Domain)
+	a, err := r.resolveSTS(ctx, hop.Domain, last)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -176,7 +182,9 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	return a, nil
 }
 
-func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain) (Answer, error) {
+// resolveSTS says what STS is to answer; last is the domain's policy, live or
+// expired.
+func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain, last *entry) (Answer, error) {
 	if !d.CanPublish() {
 		return Answer{Source: FromMemory}, nil
 	}
@@ -186,7 +194,7 @@ func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain) (Answer, err
 		return a, nil
 	}
 	s := r.settings.Load()
-	e := r.cache.live(d, now)
+	e := last.liveAt(now)
 	if e == nil {
 		r.metrics.lookups.miss.Inc()
 		return r.await(ctx, d, firstDiscovery, s.AnswerTimeout, Answer{Source: FromDiscovery})
@@ -202,7 +210,7 @@ func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain) (Answer, err
 }
 
 // await joins the domain's discovery, or starts it, and waits for it for at
-// most limit; past that the answer is meanwhile.
+// most limit; past that the answer is what memory has, else meanwhile.
 func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit time.Duration, meanwhile Answer) (Answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -210,6 +218,9 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit
 	case res := <-r.fly(d, why, meanwhile):
 		return res.Val.(Answer), nil
 	case <-timer.C:
+		if e := r.cache.inMemory(d, r.clock.now()); e != nil {
+			return r.answer(e, FromMemory), nil // the fleet had it
+		}
 		return meanwhile, nil
 	case <-ctx.Done():
 		return Answer{}, context.Cause(ctx)

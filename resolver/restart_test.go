@@ -36,6 +36,26 @@ func TestRestartKeepsPolicies(t *testing.T) {
 	}
 }
 
+// A policy that ended while no daemon ran is known from the store alone.
+func TestRestartTellsWhatExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		st := store.OpenMemory()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		first := w.resolverWith(st)
+		expect(t, first, "a.example", "enforce/1")
+		first.Close()
+		w.setTXT("a.example", txtAnswer{})
+		time.Sleep(11 * day)
+		second := w.resolverWith(st)
+		for range 2 {
+			expect(t, second, "a.example", "-")
+			time.Sleep(2 * time.Hour)
+		}
+		w.expectLogged("Policy expired", 1)
+	})
+}
+
 func TestRestartKeepsTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

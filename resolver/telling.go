@@ -48,20 +48,20 @@ func (r *Resolver) recovered(d mtasts.Domain, now *entry) {
 // tellExpired tells, once, that there is no policy any more where one was
 // enforced.
 func (r *Resolver) tellExpired(d mtasts.Domain, err error) {
-	e := r.cache.known(d, r.clock.now())
+	e := r.cache.remembered(d) // since the discovery began
 	if e != nil && e.policy.Mode == mtasts.ModeEnforce && e.toldExpired.CompareAndSwap(false, true) {
 		event.PolicyExpired.Log(r.logger, r.about(d, e, event.Reason(err))...)
 	}
 }
 
-// tellPolicy tells what a policy just fetched changed.
+// tellPolicy tells what a policy just fetched, here or elsewhere in the fleet,
+// changed.
 func (r *Resolver) tellPolicy(d mtasts.Domain, before, now *entry) {
 	if before == nil && now.policy.MaxAge == 0 {
 		// It will be new to every lookup: no news.
 		r.logger.Debug("Policy is not to be kept", event.Domain(d.String()))
 		return
 	}
-	defer r.checkMX(d, now)
 	if before == nil {
 		event.PolicyFound.Log(r.logger, r.about(d, now)...)
 		return

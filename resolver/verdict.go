@@ -65,7 +65,8 @@ func (r *Resolver) asksDANE(hop NextHop) bool {
 }
 
 // askDANE begins to find out what Cached did not know; the function that it
-// returns waits for that. An old verdict is waited for by one lookup alone.
+// returns waits for that. What was stored must be in memory. An old verdict is
+// waited for by one lookup alone.
 func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
 	now := r.clock.now()
 	if kind, ok := r.cachedDANE(hop, now); ok {
@@ -73,7 +74,6 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 	}
 	s := r.settings.Load()
 	limit := s.AnswerTimeout
-	r.cache.known(hop.Domain, now) // with it comes what was stored of DANE
 	old, _ := r.cache.verdicts.Get(hop)
 	if old != nil && now >= old.until.add(verdictHold) {
 		old = nil

@@ -16,13 +16,15 @@ type licence struct {
 	text       string   // of its licences and of NOTICE
 }
 
-// phrases tell the licences that are known from each other.
-var phrases = []struct{ id, phrase string }{
-	{"Apache-2.0", "Apache License, Version 2.0"},
-	{"Apache-2.0", "Apache License Version 2.0, January 2004"},
-	{"BSD-3-Clause", "Neither the name of"},
-	{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy"},
-	{"MPL-2.0", "Mozilla Public License, version 2.0"},
+// phrases tell the licences that are known from each other. What a licence
+// must not say tells it from one that says more.
+var phrases = []struct{ id, phrase, without string }{
+	{"Apache-2.0", "Apache License, Version 2.0", ""},
+	{"Apache-2.0", "Apache License Version 2.0, January 2004", ""},
+	{"BSD-3-Clause", "Neither the name of", ""},
+	{"BSD-2-Clause", "Redistributions in binary form must reproduce", "Neither the name of"},
+	{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy", ""},
+	{"MPL-2.0", "Mozilla Public License, version 2.0", ""},
 }
 
 var licenceFile = regexp.MustCompile(`^(LICEN[SC]E|COPYING|NOTICE)`)
@@ -70,7 +72,7 @@ func identify(text string) []string {
 	var ids []string
 	text = strings.Join(strings.Fields(text), " ")
 	for _, p := range phrases {
-		if strings.Contains(text, p.phrase) {
+		if strings.Contains(text, p.phrase) && (p.without == "" || !strings.Contains(text, p.without)) {
 			ids = append(ids, p.id)
 		}
 	}

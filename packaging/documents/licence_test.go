@@ -65,6 +65,7 @@ func TestIdentify(t *testing.T) {
 		apache: "Apache-2.0",
 		mpl:    "MPL-2.0",
 		"Licensed under the Apache License, Version 2.0 (the": "Apache-2.0",
+		"Redistributions in binary form must reproduce the":   "BSD-2-Clause",
 		"All rights reserved.":                                "",
 	} {
 		if got := strings.Join(identify(text), " "); got != want {

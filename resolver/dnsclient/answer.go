@@ -55,29 +55,15 @@ func (c *Client) MX(ctx context.Context, name string) (Answer[MX], error) {
 // comes first. Where only one of the two questions could be answered, but has
 // addresses, these are the answer. Errors are *Error.
 func (c *Client) Addresses(ctx context.Context, name string) (Answer[netip.Addr], error) {
-	v4, v6, err4, err6 := c.bothFamilies(ctx, name)
-	return eitherFamily(v4.Answer, v6.Answer, err4, err6)
-}
-
-// family is the answer to one of the two questions for a host's addresses.
-type family struct {
-	Answer[netip.Addr]
-	end string // the name that the chain of CNAME records came to
-}
-
-// bothFamilies asks for the IPv4 and IPv6 addresses of name side by side.
-func (c *Client) bothFamilies(ctx context.Context, name string) (v4, v6 family, err4, err6 error) {
+	var v6 Answer[netip.Addr]
+	var err6 error
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		v6.Answer, v6.end, err6 = lookupEnd(ctx, c, name, dns.TypeAAAA, ipv6)
+		v6, err6 = lookup(ctx, c, name, dns.TypeAAAA, ipv6)
 	}()
-	v4.Answer, v4.end, err4 = lookupEnd(ctx, c, name, dns.TypeA, ipv4)
+	v4, err4 := lookup(ctx, c, name, dns.TypeA, ipv4)
 	<-asked
-	return v4, v6, err4, err6
-}
-
-func eitherFamily(v4, v6 Answer[netip.Addr], err4, err6 error) (Answer[netip.Addr], error) {
 	switch {
 	case err4 == nil && err6 == nil:
 		return both(v4, v6), nil

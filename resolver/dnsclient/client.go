@@ -45,6 +45,7 @@ type Client struct {
 	timeout time.Duration
 	servers func() *serverSet
 	metrics *Metrics
+	packets packets
 }
 
 // New returns a Client. Nothing needs closing.
@@ -111,7 +112,7 @@ func (c *Client) ask(ctx context.Context, question dns.Question) (*dns.Msg, erro
 	stagger := min(patience, time.Until(deadline)/time.Duration(n+1))
 	attempt := func(ctx context.Context, i int) (answer, error) {
 		server := (first + i) % n
-		reply, err := exchange(ctx, set.addrs[server], question)
+		reply, err := exchange(ctx, set.addrs[server], question, &c.packets)
 		if err != nil && ctx.Err() == nil {
 			faults.note(server, err)
 		}

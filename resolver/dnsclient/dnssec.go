@@ -1,6 +1,7 @@
 package dnsclient
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"net/netip"
@@ -31,8 +32,9 @@ func (c *Client) CNAME(ctx context.Context, name string) (Answer[string], error)
 
 // Host is what the DNS says of a mail host.
 type Host struct {
-	// Answer holds the addresses. Where there are any, an absence beside them
-	// has no say in whether they are authenticated.
+	// Answer holds the IPv4 addresses or, where there are none to be had, the
+	// IPv6 ones. An absence beside them has no say in whether they are
+	// authenticated.
 	Answer[netip.Addr]
 	// Canonical is the name that owns the addresses, in lower case without the
 	// last dot: where the chain of CNAME records ended. Without one it is the
@@ -40,22 +42,22 @@ type Host struct {
 	Canonical string
 }
 
-// Host asks for the IPv4 and IPv6 addresses of name, as Addresses does, and for
-// the name that owns them. Errors are *Error.
+// Host asks whether name has addresses and for the name that owns them. That is
+// the same for IPv4 and IPv6, so where there are IPv4 addresses the others are not
+// asked for. Errors are *Error.
 func (c *Client) Host(ctx context.Context, name string) (Host, error) {
-	v4, v6, err4, err6 := c.bothFamilies(ctx, name)
-	a, err := eitherFamily(v4.Answer, v6.Answer, err4, err6)
-	if err != nil {
+	v4, end, err4 := lookupEnd(ctx, c, name, dns.TypeA, ipv4)
+	if len(v4.Records) > 0 {
+		return Host{v4, end}, nil
+	}
+	v6, end, err6 := lookupEnd(ctx, c, name, dns.TypeAAAA, ipv6)
+	if len(v6.Records) > 0 {
+		return Host{v6, end}, nil
+	}
+	if err := cmp.Or(err4, err6); err != nil {
 		return Host{}, err
 	}
-	h := Host{Answer: a, Canonical: v4.end}
-	switch {
-	case len(v4.Records) == 0 && len(v6.Records) > 0:
-		h.Authenticated, h.Canonical = v6.Authenticated, v6.end
-	case len(v6.Records) == 0 && len(v4.Records) > 0:
-		h.Authenticated = v4.Authenticated
-	}
-	return h, nil
+	return Host{both(v4, v6), end}, nil
 }
 
 // Validates asks for the SOA record of the root, which is signed, and reports

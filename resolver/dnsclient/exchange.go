@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -14,10 +15,10 @@ import (
 
 // exchange asks one server one question and returns its reply if that is
 // conclusive: NOERROR or NXDOMAIN.
-func exchange(ctx context.Context, server netip.AddrPort, question dns.Question) (*dns.Msg, error) {
-	reply, err := send(ctx, server, newQuery(question, true))
+func exchange(ctx context.Context, server netip.AddrPort, question dns.Question, packets *packets) (*dns.Msg, error) {
+	reply, err := send(ctx, server, newQuery(question, true), packets)
 	if err == nil && refusesEDNS(reply) {
-		reply, err = send(ctx, server, newQuery(question, false))
+		reply, err = send(ctx, server, newQuery(question, false), packets)
 	}
 	if err != nil {
 		return nil, err
@@ -27,8 +28,8 @@ func exchange(ctx context.Context, server netip.AddrPort, question dns.Question)
 
 // send takes a query to the server over UDP and, where the answer is too long
 // for that, over TCP.
-func send(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.Msg, error) {
-	reply, err := overUDP(ctx, server, query)
+func send(ctx context.Context, server netip.AddrPort, query *dns.Msg, packets *packets) (*dns.Msg, error) {
+	reply, err := overUDP(ctx, server, query, packets)
 	if err == nil && reply.Truncated {
 		reply, err = overTCP(ctx, server, query)
 	}
@@ -39,8 +40,10 @@ func send(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.Msg,
 // each query and takes packets from the server alone (RFC 5452 section 9.2).
 // What is no reply to the query is passed over, not an error: otherwise anyone
 // who can send a forged packet could make a lookup fail.
-func overUDP(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.Msg, error) {
-	packed, err := query.Pack()
+func overUDP(ctx context.Context, server netip.AddrPort, query *dns.Msg, packets *packets) (*dns.Msg, error) {
+	buf := packets.take()
+	defer packets.put(buf)
+	packed, err := query.PackBuffer(buf[:])
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +57,8 @@ func overUDP(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.M
 	if _, err := conn.Write(packed); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, readSize)
 	for {
-		n, err := conn.Read(buf)
+		n, err := conn.Read(buf[:])
 		if err != nil {
 			return nil, err
 		}
@@ -65,6 +67,18 @@ func overUDP(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.M
 		}
 	}
 }
+
+// packets are room for UDP messages, used again: replies are copied out of it.
+type packets struct{ pool sync.Pool }
+
+func (p *packets) take() *[readSize]byte {
+	if buf, ok := p.pool.Get().(*[readSize]byte); ok {
+		return buf
+	}
+	return new([readSize]byte)
+}
+
+func (p *packets) put(buf *[readSize]byte) { p.pool.Put(buf) }
 
 // overTCP asks over a connection of its own (RFC 7766). Whoever can speak on it
 // is the server, so a reply that is none is the server's fault.

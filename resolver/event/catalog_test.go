@@ -32,6 +32,8 @@ var carried = map[Event][]string{
 	StoreEntriesLost:   {"MTASTS_FILE", "MTASTS_POLICIES"},
 	StoreFailing:       {"MTASTS_FILE"},
 	StoreRecovered:     {"MTASTS_FILE"},
+	SharedStoreFailing: {"MTASTS_SERVERS"},
+	DiscoveryPutOff:    {"MTASTS_DOMAIN"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

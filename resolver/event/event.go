@@ -44,7 +44,10 @@ const (
 	PolicyExpired
 	ListenerUnavailable
 	DaemonHanging
-	lastEvent = DaemonHanging
+	SharedStoreFailing
+	SharedStoreRecovered
+	DiscoveryPutOff
+	lastEvent = DiscoveryPutOff
 )
 
 // Definition is what stands in the table for an event.
@@ -84,6 +87,9 @@ var definitions = [...]Definition{
 	PolicyExpired:         {slog.LevelWarn, "Policy expired and could not be renewed, mail is sent as without one", "a26dcbfe91f341c8a78aa9f1f9c4267f"},
 	ListenerUnavailable:   {slog.LevelError, "Listener for operators cannot be opened, lookups are answered all the same", "8b95b241592b4b70a93e6f21c9f0d057"},
 	DaemonHanging:         {slog.LevelError, "Lookups are not answered, systemd is left to restart the daemon", "38e85bfb3b7944f8b3048ba454ba74d3"},
+	SharedStoreFailing:    {slog.LevelWarn, "Shared store cannot be used, policies are found without it", "3a8040d75408409a7a11f635ba497572"},
+	SharedStoreRecovered:  {LevelNotice, "Shared store can be used again", "2452798c402e2ead454977a45cdda54d"},
+	DiscoveryPutOff:       {slog.LevelWarn, "Too many unknown domains at once, mail to this one is sent as without a policy for now", "f5e9d4655d2742cdb2a372127a882939"},
 }
 
 // Define returns what the table says of e.

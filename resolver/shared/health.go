@@ -1,7 +1,6 @@
 package shared
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 
@@ -16,7 +15,8 @@ type health struct {
 	metrics *Metrics
 
 	mu      sync.Mutex
-	failing int // breakers that have told of a failure
+	failing int   // breakers that have told of a failure
+	fault   error // the last of those, while one of them lasts
 }
 
 func (h *health) tell(err error) {
@@ -24,20 +24,27 @@ func (h *health) tell(err error) {
 	defer h.mu.Unlock()
 	if err != nil {
 		h.failing++
+		h.fault = &Error{err}
 		if h.failing == 1 {
 			h.metrics.failing.Set(1)
-			h.log(slog.LevelWarn, "Shared store cannot be used, policies are found without it", event.Reason(&Error{err}))
+			event.SharedStoreFailing.Log(h.logger, h.where(), event.Reason(h.fault))
 		}
 		return
 	}
 	h.failing--
 	if h.failing == 0 {
+		h.fault = nil
 		h.metrics.failing.Set(0)
-		h.log(event.LevelNotice, "Shared store can be used again")
+		event.SharedStoreRecovered.Log(h.logger, h.where())
 	}
 }
 
-func (h *health) log(level slog.Level, message string, attrs ...slog.Attr) {
-	attrs = append(attrs, slog.String("servers", h.servers.String()))
-	h.logger.LogAttrs(context.Background(), level, message, attrs...)
+func (h *health) where() slog.Attr { return slog.String("servers", h.servers.String()) }
+
+// Err returns why the store cannot be used, an *Error, since that was worth a
+// warning; nil while it can.
+func (c *Client) Err() error {
+	c.health.mu.Lock()
+	defer c.health.mu.Unlock()
+	return c.health.fault
 }

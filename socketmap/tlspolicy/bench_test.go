@@ -37,7 +37,7 @@ func (everywhere) Fetch(context.Context, mtasts.Domain) (string, error) {
 func BenchmarkAnswer(b *testing.B) {
 	r := resolver.New(resolver.Settings{TXT: everywhere{}, MX: everywhere{}, Policies: everywhere{}, AnswerTimeout: time.Minute,
 		RecheckWait: time.Second, Entries: 2000, NegativeEntries: 2000,
-		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), nil, slog.New(slog.DiscardHandler))
+		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), nil, nil, slog.New(slog.DiscardHandler))
 	defer r.Close()
 	h := NewHandler(r, Profile{}, nil, slog.New(slog.DiscardHandler)).For(Socketmap)
 	for _, bc := range []struct{ name, zone, mapName string }{

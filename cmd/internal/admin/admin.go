@@ -6,9 +6,9 @@
 //	GET    /health             200, or 503 and an Error
 //	POST   /reload             Reloaded, or 422 and an Error
 //	GET    /policies           one Policy a line
-//	DELETE /policies           forgets all
+//	DELETE /policies           forgets all; 502 and an Error where the fleet could not be told
 //	GET    /policies/DOMAIN    Domain, or 404
-//	DELETE /policies/DOMAIN    forgets one
+//	DELETE /policies/DOMAIN    forgets one, likewise
 //	POST   /policies/DOMAIN/refresh   Domain, or 502 and an Error
 //	POST   /lookups/KEY        Lookup
 package admin
@@ -26,6 +26,9 @@ type Status struct {
 	RefreshFailing int `json:"refresh_failing"`
 	// StoreError is why policies cannot be written down; empty while they can.
 	StoreError string `json:"store_error,omitempty"`
+	// SharedError is why the shared store cannot be used; empty while it can,
+	// and where there is none.
+	SharedError string `json:"shared_error,omitempty"`
 	// ConfigError is why the last reload was refused; empty if it was not.
 	ConfigError string `json:"config_error,omitempty"`
 	// DANE is whether DANE goes before MTA-STS.

@@ -68,13 +68,19 @@ func (c Controls) policies(w http.ResponseWriter, req *http.Request) {
 	})
 }
 
-func (c Controls) purgeAll(w http.ResponseWriter, _ *http.Request) {
-	c.Resolver.PurgeAll()
-	reply(w, struct{}{})
+func (c Controls) purgeAll(w http.ResponseWriter, req *http.Request) {
+	purged(w, c.Resolver.PurgeAll(req.Context()))
 }
 
-func (c Controls) purge(w http.ResponseWriter, _ *http.Request, d mtasts.Domain) {
-	c.Resolver.Purge(d)
+func (c Controls) purge(w http.ResponseWriter, req *http.Request, d mtasts.Domain) {
+	purged(w, c.Resolver.Purge(req.Context(), d))
+}
+
+func purged(w http.ResponseWriter, err error) {
+	if err != nil {
+		fail(w, http.StatusBadGateway, err)
+		return
+	}
 	reply(w, struct{}{})
 }
 

@@ -23,6 +23,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
@@ -49,6 +50,7 @@ type daemon struct {
 	dnsMetrics *dnsclient.Metrics // of every DNS client in turn
 	dane       daneSwitch
 	store      *store.Store
+	shared     *shared.Client // nil without cache.shared
 	resolver   *resolver.Resolver
 	handler    *tlspolicy.Handler
 	servers    []*socketmap.Server
@@ -88,6 +90,7 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	}
 	logging := newLogging(cfg.Log, stderr)
 	defer logging.Close()
+	defer paceHeap(heapRoom)()
 	d, err := newDaemon(ctx, cfg, monitor.NewMetrics(version), load, logging)
 	if err != nil {
 		return err
@@ -158,7 +161,11 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		d.store.Close()
 		return nil, err
 	}
-	d.resolver = resolver.New(d.settings, d.store, metrics.Registry, logger)
+	if d.shared, err = clients.NewShared(cfg.Cache.Shared, metrics.Registry, logger); err != nil {
+		d.store.Close()
+		return nil, err
+	}
+	d.resolver = resolver.New(d.settings, d.store, d.fleet(), metrics.Registry, logger)
 	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
 	return d, nil
 }
@@ -204,6 +211,14 @@ func (d *daemon) followPostfix(ctx context.Context) {
 	}
 }
 
+// fleet is what the resolver shares policies with, if anything.
+func (d *daemon) fleet() resolver.Fleet {
+	if d.shared == nil {
+		return nil
+	}
+	return d.shared
+}
+
 func openStore(cfg config.Cache, logger *slog.Logger) (*store.Store, error) {
 	if cfg.File == config.MemoryOnly {
 		return store.OpenMemory(), nil
@@ -218,6 +233,9 @@ func openStore(cfg config.Cache, logger *slog.Logger) (*store.Store, error) {
 // close writes down what is known.
 func (d *daemon) close() {
 	d.resolver.Close()
+	if d.shared != nil {
+		d.shared.Close()
+	}
 	if err := d.store.Close(); err != nil {
 		event.StoreFailing.Log(d.logger, event.Reason(err))
 	}

@@ -21,6 +21,7 @@ func TestMetricNames(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.Cache.File = config.MemoryOnly
+	cfg.Cache.Shared.URL = "redis://127.0.0.1:1"
 	cfg.DNS.DANE = config.DANEOff
 	d, err := newDaemon(t.Context(), cfg, monitor.NewMetrics("1.2.3"), nil, newLogging(cfg.Log, io.Discard))
 	if err != nil {
@@ -65,6 +66,8 @@ func TestMetricNames(t *testing.T) {
 		"mta_sts_policy_fetch_duration_seconds{}",
 		"mta_sts_policy_fetches_total{result}",
 		"mta_sts_refreshes_total{result}",
+		"mta_sts_shared_failing{}",
+		"mta_sts_shared_operations_total{operation,result}",
 		"mta_sts_store_errors_total{}",
 	}
 	slices.Sort(got)

@@ -85,5 +85,8 @@ func (d *daemon) needRestart(cfg config.Config) (keys []string) {
 	if cfg.Cache.File != d.started.Cache.File {
 		keys = append(keys, "cache.file")
 	}
+	if cfg.Cache.Shared != d.started.Cache.Shared {
+		keys = append(keys, "cache.shared")
+	}
 	return keys
 }

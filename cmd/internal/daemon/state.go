@@ -52,6 +52,11 @@ func (d *daemon) status() admin.Status {
 	if err := d.store.Err(); err != nil {
 		s.StoreError = err.Error()
 	}
+	if d.shared != nil {
+		if err := d.shared.Err(); err != nil {
+			s.SharedError = err.Error()
+		}
+	}
 	return s
 }
 
@@ -68,6 +73,9 @@ func (d *daemon) statusLine() string {
 	}
 	if s.StoreError != "" {
 		parts = append(parts, "policy file cannot be written")
+	}
+	if s.SharedError != "" {
+		parts = append(parts, "shared store cannot be used")
 	}
 	if s.ConfigError != "" {
 		parts = append(parts, "configuration refused")

@@ -11,57 +11,89 @@ import (
 // First runs attempt(ctx, 0), attempt(ctx, 1) … n of them at most, n being at
 // least 1, and returns the first success. The next attempt starts as soon as
 // one has failed, or when stagger has passed since the last one started; those
-// already under way go on beside it. When First returns, the ctx of all
+// already under way go on beside it. When one has succeeded, the ctx of all
 // attempts is cancelled.
 //
-// A success that comes after First has returned goes to discard, which may be
-// nil; so nothing that an attempt opened is lost. Where every attempt fails,
-// the errors come joined in the order of the attempts. Where ctx ends first,
-// its cause comes alone.
+// Attempt 0 runs on the caller's goroutine, because mostly it is the only one:
+// First returns no sooner than it does, so it must end when its ctx does.
+//
+// A success that comes after another goes to discard, which may be nil; so
+// nothing that an attempt opened is lost. Where every attempt fails, the errors
+// come joined in the order of the attempts. Where ctx ends first, its cause
+// comes alone.
 func First[T any](ctx context.Context, n int, stagger time.Duration,
 	attempt func(ctx context.Context, i int) (T, error), discard func(T)) (T, error) {
 
-	type result struct {
-		i     int
-		value T
-		err   error
-	}
-	var none T
+	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	r := &race[T]{n: n, stagger: stagger, attempt: attempt, discard: discard, results: make(chan result[T])}
 
-	results := make(chan result) // unbuffered: a result is taken here or discarded
-	timer := time.NewTimer(stagger)
+	overtaken := make(chan result[T], 1)
+	overtake := time.AfterFunc(stagger, func() {
+		defer cancel()
+		value, err := r.others(ctx, make([]error, n), 0)
+		overtaken <- result[T]{value: value, err: err}
+	})
+	value, err := attempt(ctx, 0)
+	switch alone := overtake.Stop(); {
+	case !alone:
+		r.finish(ctx, 0, value, err)
+		winner := <-overtaken
+		return winner.value, winner.err
+	case err == nil:
+		return value, nil
+	case outer.Err() != nil:
+		return value, context.Cause(outer)
+	}
+	errs := make([]error, n)
+	errs[0] = err
+	return r.others(ctx, errs, 1)
+}
+
+// race is what the attempts share.
+type race[T any] struct {
+	n       int
+	stagger time.Duration
+	attempt func(ctx context.Context, i int) (T, error)
+	discard func(T)
+	results chan result[T] // unbuffered: a result is taken or discarded
+}
+
+type result[T any] struct {
+	i     int
+	value T
+	err   error
+}
+
+// others starts the attempts behind attempt 0 and returns what First does. errs
+// are by attempt, and so many have failed so far.
+func (r *race[T]) others(ctx context.Context, errs []error, failed int) (T, error) {
+	timer := time.NewTimer(r.stagger)
 	defer timer.Stop()
-	started := 0
+	started := 1
 	start := func() {
-		if started == n {
+		if started == r.n {
 			return
 		}
 		i := started
 		started++
-		timer.Reset(stagger)
+		timer.Reset(r.stagger)
 		go func() {
-			value, err := attempt(ctx, i)
-			select {
-			case results <- result{i, value, err}:
-			case <-ctx.Done():
-				if err == nil && discard != nil {
-					discard(value)
-				}
-			}
+			value, err := r.attempt(ctx, i)
+			r.finish(ctx, i, value, err)
 		}()
 	}
 
-	errs := make([]error, n)
+	var none T
 	start()
-	for failed := 0; failed < n; {
+	for failed < r.n {
 		select {
-		case r := <-results:
-			if r.err == nil {
-				return r.value, nil
+		case got := <-r.results:
+			if got.err == nil {
+				return got.value, nil
 			}
-			errs[r.i] = r.err
+			errs[got.i] = got.err
 			failed++
 			start()
 		case <-timer.C:
@@ -71,4 +103,15 @@ func First[T any](ctx context.Context, n int, stagger time.Duration,
 		}
 	}
 	return none, errors.Join(errs...)
+}
+
+// finish hands in what attempt i came to, or discards it where that is too late.
+func (r *race[T]) finish(ctx context.Context, i int, value T, err error) {
+	select {
+	case r.results <- result[T]{i, value, err}:
+	case <-ctx.Done():
+		if err == nil && r.discard != nil {
+			r.discard(value)
+		}
+	}
 }

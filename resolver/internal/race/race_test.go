@@ -118,10 +118,14 @@ func TestFirst(t *testing.T) {
 			run{starts: []time.Duration{0, stagger, 300 * ms}, cancelled: []int{1}, value: 3, took: 300 * ms}},
 		{"the last failure waits for those under way", []script{answers(time.Second), fails(0)},
 			run{starts: []time.Duration{0, stagger}, value: 1, took: time.Second}},
-		{"late successes are discarded", []script{late(time.Minute), late(2 * time.Second), answers(0)},
-			run{starts: []time.Duration{0, stagger, 2 * stagger}, discarded: []int{1, 2}, value: 3, took: 500 * ms}},
-		{"late failures are not", []script{{after: time.Minute, err: errRefused, stubborn: true}, answers(0)},
-			run{starts: []time.Duration{0, stagger}, value: 2, took: 250 * ms}},
+		{"late successes are discarded", []script{hangs, late(time.Minute), late(2 * time.Second), answers(0)},
+			run{starts: []time.Duration{0, stagger, 2 * stagger, 3 * stagger}, cancelled: []int{0}, discarded: []int{2, 3}, value: 4, took: 750 * ms}},
+		{"late failures are not", []script{hangs, {after: time.Minute, err: errRefused, stubborn: true}, answers(0)},
+			run{starts: []time.Duration{0, stagger, 2 * stagger}, cancelled: []int{0}, value: 3, took: 500 * ms}},
+		{"the first one's late success is waited for and discarded", []script{late(time.Second), answers(0)},
+			run{starts: []time.Duration{0, stagger}, discarded: []int{1}, value: 2, took: time.Second}},
+		{"the first one's late failure is waited for", []script{{after: time.Second, err: errRefused, stubborn: true}, answers(0)},
+			run{starts: []time.Duration{0, stagger}, value: 2, took: time.Second}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,0 +1,223 @@
+package resolver
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mta-sts-daemon/resolver/shared"
+)
+
+// inFleet runs a test with two nodes of a fleet, in fake time that does not
+// begin on a full second.
+func inFleet(t *testing.T, test func(t *testing.T, w *world, h *hub, a, b *Resolver)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(300 * time.Millisecond)
+		w, h := newWorld(t), newHub()
+		test(t, w, h, w.join(h), w.join(h))
+	})
+}
+
+// What one node found is known to another when it is asked for there, until the
+// same moment; the record is asked for when that is due.
+func TestFleetDiscoversOnce(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		time.Sleep(4 * time.Minute)
+		expectKnown(t, b, "a.example", "")
+		expect(t, b, "a.example", "enforce/1")
+		w.expectAsked("a.example", 1, 1)
+		of := func(r *Resolver) Known { k, _ := r.Known(hop(t, "a.example").Domain); return k }
+		if late := of(b).Expires.Sub(of(a).Expires); late > 0 || late < -time.Second {
+			t.Errorf("the policy ends %v later at the other node", late)
+		}
+		time.Sleep(2 * time.Minute)
+		expect(t, w.join(h), "a.example", "enforce/1")
+		w.expectAsked("a.example", 2, 1)
+		w.expectLogged("Policy found", 3)
+	})
+}
+
+// What a node learns of a domain that another knows reaches that one at once.
+func TestFleetTells(t *testing.T) {
+	for name, tc := range map[string]struct{ mode, maxAge, want string }{
+		"new id":           {"enforce", "864000", "enforce/2"},
+		"none":             {"none", "864000", "none/2"},
+		"not to be kept":   {"none", "0", ""},
+		"of another life":  {"testing", "3600", "testing/2"},
+		"no shorter by it": {"enforce", "31557600", "enforce/2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				expect(t, a, "a.example", "enforce/1")
+				expect(t, b, "a.example", "enforce/1")
+				time.Sleep(time.Hour)
+				w.publish("a.example", "2", policyText(tc.mode, tc.maxAge))
+				lookUp(t, a, "a.example")
+				synctest.Wait()
+				expectKnown(t, b, "a.example", tc.want)
+				w.expectAsked("a.example", 2, 2)
+			})
+		})
+	}
+}
+
+// A policy takes the place of the knowledge that there is none, but only where
+// somebody has asked.
+func TestFleetTellsOfPolicyWhereThereWasNone(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		expect(t, b, "a.example", "-")
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.publish("b.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, a, "b.example", "enforce/1")
+		synctest.Wait()
+		expectKnown(t, b, "a.example", "enforce/1")
+		expectKnown(t, b, "b.example", "")
+	})
+}
+
+// A policy that comes while the record is asked for is not forgotten over the
+// answer that there is no record.
+func TestFleetTellsDuringDiscovery(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		expect(t, b, "a.example", "-")
+		time.Sleep(time.Hour)
+		w.setTXT("a.example", txtAnswer{ttl: time.Hour, delay: 2 * time.Second})
+		go func() {
+			time.Sleep(time.Second)
+			w.publish("a.example", "1", policyText("enforce", "864000"))
+			lookUp(t, a, "a.example")
+		}()
+		lookUp(t, b, "a.example")
+		expectKnown(t, b, "a.example", "enforce/1")
+		for _, filler := range []string{"1", "2", "3", "4"} { // push it out of memory
+			w.publish(filler+".example", "1", policyText("enforce", "864000"))
+			expect(t, b, filler+".example", "enforce/1")
+		}
+		expect(t, b, "a.example", "enforce/1")
+	})
+}
+
+func TestFleetPurge(t *testing.T) {
+	for name, tc := range map[string]struct {
+		silent bool
+		purge  func(t *testing.T, r *Resolver) error
+		left   string
+	}{
+		"one":               {false, func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) }, "enforce/1"},
+		"all":               {false, func(t *testing.T, r *Resolver) error { return r.PurgeAll(t.Context()) }, ""},
+		"one, not heard of": {true, func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) }, "enforce/1"},
+		"all, not heard of": {true, func(t *testing.T, r *Resolver) error { return r.PurgeAll(t.Context()) }, "enforce/1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+				for _, d := range []string{"a.example", "b.example"} {
+					w.publish(d, "1", policyText("enforce", "864000"))
+					expect(t, a, d, "enforce/1")
+					expect(t, b, d, "enforce/1")
+				}
+				time.Sleep(time.Hour)
+				h.set(func(h *hub) { h.silent = tc.silent })
+				w.publish("a.example", "2", policyText("testing", "864000"))
+				w.setTXT("a.example", txtAnswer{err: errServfail})
+				if err := tc.purge(t, a); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				expectKnown(t, a, "a.example", "")
+				if !tc.silent {
+					expectKnown(t, b, "a.example", "")
+				}
+				expectKnown(t, b, "b.example", tc.left)
+				expect(t, b, "a.example", "-") // its recheck finds the purge
+			})
+		})
+	}
+}
+
+// A purge forgets what was fetched before it, not what came after.
+func TestFleetPurgeIsOfThePast(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		old := time.Now().Add(-time.Hour)
+		h.set(func(h *hub) {
+			h.tell(shared.Change{Value: shared.Value{Purged: old}})
+			h.tell(shared.Change{Domain: hop(t, "a.example").Domain, Value: shared.Value{Purged: old}})
+		})
+		synctest.Wait()
+		expectKnown(t, a, "a.example", "enforce/1")
+	})
+}
+
+// The operator hears that the fleet has not.
+func TestFleetPurgeFails(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		h.set(func(h *hub) { h.fault = errHubDown })
+		const want = "forgotten here, but the shared store could not be told yet, so other nodes may bring it back; the daemon goes on trying: no answer in time"
+		if err := a.Purge(t.Context(), hop(t, "a.example").Domain); err == nil || err.Error() != want {
+			t.Errorf("one: %v", err)
+		}
+		expectKnown(t, a, "a.example", "")
+		if err := a.PurgeAll(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("all: %v", err)
+		}
+	})
+}
+
+// An older policy of the fleet is no news, even where the newer one has ended.
+func TestFleetNewerWins(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		old := h.Get(t.Context(), hop(t, "a.example").Domain)
+		time.Sleep(time.Hour)
+		w.publish("a.example", "2", policyText("testing", "3600"))
+		expect(t, a, "a.example", "testing/2")
+		tellOld := func() {
+			h.set(func(h *hub) {
+				h.values[hop(t, "a.example").Domain] = old
+				h.tell(shared.Change{Domain: hop(t, "a.example").Domain, Value: old})
+			})
+			synctest.Wait()
+			expectKnown(t, a, "a.example", "testing/2")
+		}
+		tellOld()
+		w.setTXT("a.example", txtAnswer{})
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		time.Sleep(2 * time.Hour)
+		tellOld()
+		expect(t, a, "a.example", "-")
+	})
+}
+
+// A fleet that cannot be asked costs nothing but its help.
+func TestFleetDown(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		h.set(func(h *hub) { h.fault = errHubDown })
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		expect(t, b, "none.example", "-")
+		w.expectAsked("a.example", 2, 2)
+	})
+}
+
+// A lookup that waits longer than it may for the record has the fleet's policy.
+func TestFleetKnowsWhereDNSHangs(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		time.Sleep(time.Hour)
+		w.setTXT("a.example", txtAnswer{delay: time.Minute})
+		if got, took := lookUp(t, b, "a.example"); got != "enforce/1" || took > 8*time.Second {
+			t.Errorf("%s after %v", got, took)
+		}
+	})
+}

@@ -1,0 +1,71 @@
+package resolver
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mta-sts-daemon/resolver/store"
+)
+
+// One node of the fleet renews a policy; the others take what it fetched.
+func TestFleetRenewsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, h := newWorld(t), newHub()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		var fleet []*Resolver
+		for range 4 {
+			fleet = append(fleet, w.join(h))
+			expect(t, fleet[len(fleet)-1], "a.example", "enforce/1")
+		}
+		time.Sleep(10 * day)
+		if _, fetches := w.asked("a.example"); fetches < 10 || fetches > 13 {
+			t.Errorf("%d fetches in ten days", fetches)
+		}
+		fresh := time.Now().Add(864000*time.Second - 27*time.Hour)
+		for i, r := range fleet {
+			if k, ok := r.Known(hop(t, "a.example").Domain); !ok || k.Expires.Before(fresh) {
+				t.Errorf("node %d has not heard of the renewal: %+v", i, k)
+			}
+		}
+	})
+}
+
+// Where the host fails one node tries after the other, and where it recovers all
+// have the policy.
+func TestFleetRenewalFails(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		time.Sleep(2 * day)
+		w.expectLogged("Policy cannot be renewed", 2)
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
+		time.Sleep(2 * time.Hour)
+		w.expectLogged("Policy can be renewed again", 2)
+	})
+}
+
+// A lease that nobody gives back keeps nobody from a renewal for long.
+func TestFleetLeaseHeldForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, h := newWorld(t), newHub()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolverIn(h.node(), store.OpenMemory())
+		expect(t, r, "a.example", "enforce/1")
+		h.set(func(h *hub) { h.leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
+		k, _ := r.Known(hop(t, "a.example").Domain)
+		time.Sleep(time.Until(k.Refresh) + leasePatience - 2*time.Minute)
+		w.expectAsked("a.example", 9, 1) // once a minute it asks for the lease
+		time.Sleep(4 * time.Minute)
+		w.expectAsked("a.example", 12, 2)
+		time.Sleep(5 * time.Minute)
+		w.publish("a.example", "2", policyText("testing", "864000"))
+		expect(t, r, "a.example", "testing/2") // a new id needs no lease
+		time.Sleep(3 * day)
+		if _, fetches := w.asked("a.example"); fetches < 5 {
+			t.Errorf("%d fetches", fetches)
+		}
+	})
+}
