@@ -212,7 +212,7 @@ var prefix = kind[string]{
 	valid: func(word string) error {
 		const maxLen = 64
 		if word == "" || len(word) > maxLen || !all(word, isKeyByte) {
-			return fmt.Errorf("%s is not a word of letters, digits, _, - and .", quote(word))
+			return fmt.Errorf("%s is not a word of letters, digits, dots, _ and -", quote(word))
 		}
 		return nil
 	},

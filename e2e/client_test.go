@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 // and once more over a new one when that breaks. It is not safe for concurrent
 // use.
 type client struct {
+	addr    string            // of the daemon; empty: daemonAddr
 	conn    *socketmap.Client // nil: none yet, or broken
 	retried int               // how many lookups took a second connection
 }
@@ -33,7 +35,7 @@ func (c *client) lookup(key string) (answer string, err error) {
 
 func (c *client) try(ctx context.Context, key string) (answer string, err error) {
 	if c.conn == nil {
-		if c.conn, err = socketmap.Dial(ctx, "tcp", daemonAddr); err != nil {
+		if c.conn, err = socketmap.Dial(ctx, "tcp", cmp.Or(c.addr, daemonAddr)); err != nil {
 			c.conn = nil
 			return "", err
 		}

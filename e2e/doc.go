@@ -10,8 +10,8 @@
 //	go test -v -run TestDelivery ./e2e     # with the table of all cases and versions
 //	go test -v -run TestDelivery/to/all/expired.test ./e2e
 //
-// The first run unpacks Postfix in three versions, unbound, knot and Prometheus below
-// build/e2e, which takes a minute and Debian's archive; later ones begin at once
+// The first run unpacks Postfix in three versions, unbound, knot, Prometheus,
+// Redis and Valkey below build/e2e, which takes a minute and Debian's archive; later ones begin at once
 // and need no network. A Postfix later than Debian 12's that cannot be had is
 // left out: the run names it at its beginning and in the table, and skips its
 // tests (go test shows that with -v). mmdebstrap is installed if it is missing; nothing else of the host
@@ -40,6 +40,9 @@
 //	127.0.0.1:9461   the daemon, metrics            monitoring_test.go
 //	127.0.0.1:9090   Prometheus                     prometheus_test.go
 //	127.0.0.1:443    all policy hosts               world_test.go
+//	127.0.0.1N:8461  daemons that share a store     sharednodes_test.go
+//	127.0.0.1:6379   servers of a shared store      sharedset_test.go
+//	10.53.0.2:6379   one in a network of its own    cable_test.go
 //	127.0.0.53:53    unbound                        unbound_test.go
 //	127.0.0.54:53    authority for the zone test    world_test.go
 //	127.0.0.55:53    knot, the signed root zone     knot_test.go

@@ -15,8 +15,8 @@ import (
 type suite string
 
 const (
-	bookworm suite = "bookworm" // Postfix 3.7; all other programs are this one's
-	trixie   suite = "trixie"   // Postfix 3.10
+	bookworm suite = "bookworm" // Postfix 3.7; nearly all other programs are this one's
+	trixie   suite = "trixie"   // Postfix 3.10, Valkey
 	forky    suite = "forky"    // Postfix 3.11
 )
 
@@ -30,7 +30,8 @@ func (s suite) optional() bool { return s != bookworm }
 // What a tree holds: the programs under which the daemon works, and what their
 // scripts call.
 const (
-	treeOthers  = ",unbound,knot,prometheus" // of bookworm
+	treeOthers  = ",unbound,knot,prometheus,redis-server,iproute2" // of bookworm
+	treeValkey  = ",valkey-server,iproute2"                        // of trixie
 	treeScripts = ",dash,coreutils,sed,grep,findutils,diffutils,libc-bin,base-files,perl-base"
 
 	treePasswd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
@@ -42,8 +43,11 @@ const (
 )
 
 func (s suite) packages() string {
-	if s == bookworm {
+	switch s {
+	case bookworm:
 		return "postfix" + treeOthers + treeScripts
+	case trixie:
+		return "postfix" + treeValkey + treeScripts
 	}
 	return "postfix" + treeScripts
 }

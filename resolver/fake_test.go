@@ -110,6 +110,9 @@ func (w *world) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
+	if d == 0 { // a timer that has fired when it is looked at crashes Go 1.26's race detector in a bubble
+		return ctx.Err()
+	}
 	select {
 	case <-time.After(d):
 		return nil

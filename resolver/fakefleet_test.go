@@ -3,7 +3,6 @@ package resolver
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -125,11 +124,6 @@ func (h *hub) PurgeAll(context.Context) error {
 	h.all = time.Now().Truncate(time.Second)
 	h.tell(shared.Change{Value: shared.Value{Purged: h.all}})
 	return nil
-}
-
-// lose has the hub forget all that was written.
-func (h *hub) lose() {
-	h.set(func(h *hub) { maps.DeleteFunc(h.values, func(mtasts.Domain, shared.Value) bool { return true }) })
 }
 
 func (n node) Changes() <-chan shared.Change { return n.changes }
