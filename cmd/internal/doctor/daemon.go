@@ -56,6 +56,10 @@ func (h Host) daemon(ctx context.Context) []Finding {
 		findings = append(findings, problem(checkState, "free space, mend permissions; it is tried again by itself",
 			"Policies cannot be written down and would be lost at a restart: %s", s.StoreError))
 	}
+	if s.SharedError != "" {
+		findings = append(findings, hint(checkDaemon, "look at the servers that cache.shared names; it is tried again by itself",
+			"The shared store cannot be used, so policies are found without it: %s", s.SharedError))
+	}
 	if s.RefreshFailing > 0 {
 		findings = append(findings, hint(checkDaemon, "`mta-sts-daemon policies` names the domains, `mta-sts-daemon query DOMAIN` says why",
 			"Policies that cannot be renewed, and hold until they expire: %d", s.RefreshFailing))

@@ -30,6 +30,7 @@ func TestDaemon(t *testing.T) {
 		{"not permitted", says(admin.Status{}, fmt.Errorf("x: %w", admin.ErrNotPermitted)), checkDaemon, Unknown, "not yours", nil},
 		{"broken", says(admin.Status{}, errors.New("nonsense")), checkDaemon, Problem, "nonsense", nil},
 		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
+		{"shared store away", says(admin.Status{SharedError: "connection refused"}, nil), checkDaemon, Hint, "connection refused", nil},
 		{"cannot renew", says(admin.Status{RefreshFailing: 2}, nil), checkDaemon, Hint, "until they expire: 2", nil},
 		{"reload refused", says(admin.Status{ConfigError: "config.yaml:3: no"}, nil), checkConfiguration, Hint, "config.yaml:3", nil},
 		{"monitor", func(_ *testing.T, b *bed) { b.Config.Mode = config.ModeMonitor }, checkConfiguration, Hint, "monitor", nil},
