@@ -6,10 +6,10 @@
 //	GET    /health             200, or 503 and an Error
 //	POST   /reload             Reloaded, or 422 and an Error
 //	GET    /policies           one Policy a line
-//	DELETE /policies           forgets all; 502 and an Error where the fleet could not be told
 //	GET    /policies/DOMAIN    Domain, or 404
-//	DELETE /policies/DOMAIN    forgets one, likewise
+//	DELETE /policies/DOMAIN    forgets one; 502 and an Error where the fleet could not be told
 //	POST   /policies/DOMAIN/refresh   Domain, or 502 and an Error
+//	POST   /purge-all          forgets all, likewise
 //	POST   /lookups/KEY        Lookup
 package admin
 

@@ -23,7 +23,14 @@ func serve(t *testing.T, h http.Handler) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: h}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		defer func() {
+			if reason := recover(); reason != nil { // it used what the test does not have
+				t.Errorf("%s %s was carried out: %v", req.Method, req.URL, reason)
+			}
+		}()
+		h.ServeHTTP(w, req)
+	})}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
 	return NewClient(path)
@@ -114,9 +121,18 @@ func TestBadDomains(t *testing.T) {
 			t.Errorf("%q was purged", domain)
 		}
 	}
-	for _, domain := range []string{"", ".", ".."} { // these are no other path either
+	for _, domain := range []string{"", ".", "..", "../purge-all", "/", "?", "#"} { // these are no other path either
 		if err := c.Purge(t.Context(), domain); err == nil {
 			t.Errorf("%q was purged", domain)
+		}
+		if _, err := c.Refresh(t.Context(), domain); err == nil {
+			t.Errorf("%q was refreshed", domain)
+		}
+		if _, err := c.Lookup(t.Context(), domain); err == nil {
+			t.Errorf("%q was looked up", domain)
+		}
+		if _, err := c.Domain(t.Context(), domain); err == nil {
+			t.Errorf("%q is known", domain)
 		}
 	}
 }

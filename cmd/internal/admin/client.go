@@ -39,7 +39,11 @@ func NewClient(path string) *Client {
 		}
 		return c, nil
 	}
-	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: maxIdle}}}
+	return &Client{http.Client{
+		Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: maxIdle},
+		// A path that would have to be cleaned names no domain.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 func dialError(path string, err error) error {
@@ -85,7 +89,7 @@ func (c *Client) Purge(ctx context.Context, domain string) error {
 
 // PurgeAll forgets every domain.
 func (c *Client) PurgeAll(ctx context.Context) error {
-	return c.ask(ctx, http.MethodDelete, "/policies", nil)
+	return c.ask(ctx, http.MethodPost, "/purge-all", nil)
 }
 
 // Lookup looks a next hop up as Postfix does.

@@ -31,10 +31,11 @@ func NewHandler(c Controls) http.Handler {
 	mux.HandleFunc("GET /health", c.health)
 	mux.HandleFunc("POST /reload", c.reload)
 	mux.HandleFunc("GET /policies", c.policies)
-	mux.HandleFunc("DELETE /policies", c.purgeAll)
 	mux.HandleFunc("GET /policies/{domain}", onDomain(c.domain))
 	mux.HandleFunc("DELETE /policies/{domain}", onDomain(c.purge))
 	mux.HandleFunc("POST /policies/{domain}/refresh", onDomain(c.refresh))
+	// Of no path that an odd domain could be cleaned to.
+	mux.HandleFunc("POST /purge-all", c.purgeAll)
 	mux.HandleFunc("POST /lookups/{key}", c.lookup)
 	return mux
 }
