@@ -28,6 +28,8 @@ run: build ## with the built-in defaults, on 127.0.0.1:8461
 
 test: ## everything; as root on Debian with real Postfix too
 	@[ -n "$(RACE)" ] || echo "no gcc: testing without the race detector"
+	@# First what e2e unpacks, for others use its servers too.
+	$(GO) test $(RACE) -run '^$$' ./e2e
 	$(GO) test $(RACE) -timeout 18m ./...
 	@cat build/e2e/left-out* 2>/dev/null || true
 
