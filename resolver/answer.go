@@ -1,8 +1,6 @@
 package resolver
 
 import (
-	"time"
-
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 )
@@ -18,24 +16,19 @@ type NextHop struct {
 	Port uint16
 }
 
-// Source says where an answer came from.
-type Source uint8
+// clone returns a NextHop that may be kept: it shares no memory with what it was
+// read from.
+func (h NextHop) clone() NextHop {
+	h.Domain = h.Domain.Clone()
+	return h
+}
 
-const (
-	FromMemory    Source = iota + 1 // known before the lookup
-	FromDiscovery                   // learned for the lookup
-)
-
-// Answer is what is known about a next hop.
+// Answer is what is known about a next hop. What more is known of its domain
+// says Known.
 type Answer struct {
 	// Policy is the domain's live policy, of whatever mode; nil where there is
 	// none.
 	Policy *mtasts.Policy
-	// ID is the policy id of the record seen before Policy was fetched.
-	ID string
-	// Until is when Policy ends; zero where there is none.
-	Until  time.Time
-	Source Source // of Policy
 	// DANE is what DANE says of the next hop; it goes before Policy (RFC 8461
 	// section 2).
 	DANE dane.Kind

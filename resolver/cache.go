@@ -85,10 +85,20 @@ func (c *cache) stripe(d mtasts.Domain) *sync.Mutex {
 
 // inMemory returns the domain's live policy if memory has it.
 func (c *cache) inMemory(d mtasts.Domain, now moment) *entry {
-	if e, ok := c.policies.Get(d); ok && now < e.expires {
+	if e, ok := c.policies.Peek(d); ok && now < e.expires {
 		return e
 	}
 	return nil
+}
+
+// use notes a lookup answered by e. Memory lets go first what has been out of
+// use longest, but need not know that better than to usedStep: so most lookups
+// write nothing and do not fight for the LRU's lock.
+func (c *cache) use(d mtasts.Domain, e *entry, now moment) {
+	if now-e.used.get() > moment(usedStep) {
+		e.used.set(now)
+		c.policies.Get(d)
+	}
 }
 
 // remembered returns the domain's policy, live or expired, if memory has it; for

@@ -22,6 +22,9 @@ func newClock() clock { return clock{time.Now()} }
 
 func (c clock) now() moment { return moment(time.Since(c.start)) }
 
+// read is for times that this process has read off its clock.
+func (c clock) read(t time.Time) moment { return moment(t.Sub(c.start)) }
+
 func (c clock) time(m moment) time.Time { return c.start.Add(time.Duration(m)) }
 
 // moment is for wall times, which may be far off.

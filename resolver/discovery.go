@@ -36,10 +36,10 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 		// But it may have come here only after the discovery that would have
 		// served it had ended.
 		if e := r.cache.inMemory(d, now); e != nil {
-			return r.answer(e, FromMemory), nil
+			return e.answer(), nil
 		}
 		if r.cache.absent(d, now) {
-			return Answer{Source: FromMemory}, nil
+			return Answer{}, nil
 		}
 	} else {
 		known = r.cache.known(d, now).liveAt(now)
@@ -52,14 +52,14 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 			return r.putOff(d, known), err
 		}
 		if e != known && e.settled(r.clock.now()) {
-			return r.answer(e, FromMemory), nil
+			return e.answer(), nil
 		}
 		known = e
 	}
 	record, life, err := r.lookUpRecord(gates.records, s, d)
 	switch {
-	case r.ctx.Err() != nil:
-		return r.stopped(known), errClosed
+	case r.ctx.Err() != nil: // what failed says nothing of the domain
+		return known.answer(), errClosed
 	case isBusy(err):
 		return r.putOff(d, known), err
 	}
@@ -92,8 +92,8 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 	start := time.Now()
 	policy, err := r.fetchPolicy(gates.fetches, s, d)
 	switch {
-	case r.ctx.Err() != nil:
-		return r.stopped(known), errClosed
+	case r.ctx.Err() != nil: // what failed says nothing of the domain
+		return known.answer(), errClosed
 	case isBusy(err):
 		return r.putOff(d, known), err
 	}
@@ -108,15 +108,6 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 	return r.withPolicy(d, known, policy, record.ID, next, lost), nil
 }
 
-// stopped answers for a discovery that Close has cut short: what failed says
-// nothing of the domain.
-func (r *Resolver) stopped(known *entry) Answer {
-	if known == nil {
-		return Answer{Source: FromDiscovery}
-	}
-	return r.answer(known, FromMemory)
-}
-
 // isBusy tells an error that only says that too much is under way.
 func isBusy(err error) bool { return errors.Is(err, errBusy) || errors.Is(err, policyhost.ErrBusy) }
 
@@ -127,13 +118,11 @@ func (r *Resolver) putOff(d mtasts.Domain, known *entry) Answer {
 	r.metrics.discoveries.busy.Inc()
 	if known == nil {
 		event.DiscoveryPutOff.Log(r.logger, event.Domain(d.String()))
-		return Answer{Source: FromDiscovery}
-	}
-	if now := r.clock.now(); now >= known.refresh.get() {
+	} else if now := r.clock.now(); now >= known.refresh.get() {
 		known.refresh.set(now.add(postponed))
 		r.cache.update(d, known)
 	}
-	return r.answer(known, FromMemory)
+	return known.answer()
 }
 
 // errTriedLately is what a discovery says of a policy id that it must not try
@@ -179,7 +168,7 @@ func (r *Resolver) noRecord(d mtasts.Domain, until moment, err error) Answer {
 	r.tellExpired(d, err)
 	r.cache.keepAbsence(d, absence{until: until})
 	r.logger.Debug("No record", event.Domain(d.String()), event.Reason(err))
-	return Answer{Source: FromDiscovery}
+	return Answer{}
 }
 
 // same files that the policy known holds on, and when to look again. err is why
@@ -190,7 +179,7 @@ func (r *Resolver) same(d mtasts.Domain, known *entry, next moment, err error) A
 	if known.next(r.clock.now(), r.cache.idle()) != known.storedNext.get() {
 		r.cache.update(d, known) // it was out of use and is to be refreshed again
 	}
-	return r.answer(known, FromMemory)
+	return known.answer()
 }
 
 // withoutPolicy files that there is a record but no policy to be fetched. A
@@ -204,7 +193,7 @@ func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next
 		}
 		r.tellExpired(d, err)
 		r.cache.keepAbsence(d, absence{until: next, trouble: t})
-		return Answer{Source: FromDiscovery}
+		return Answer{}
 	}
 	known.recheck.set(next)
 	if known.refresh.get() != never {
@@ -212,7 +201,7 @@ func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next
 	}
 	r.renewalFailed(d, known, t, err)
 	r.cache.update(d, known)
-	return r.answer(known, FromMemory)
+	return known.answer()
 }
 
 // withPolicy files a policy just fetched. It replaces the one before, of
@@ -241,7 +230,7 @@ func (r *Resolver) withPolicy(d mtasts.Domain, known *entry, p mtasts.Policy, id
 	if before != nil || p.MaxAge > 0 { // or it would be done for every lookup
 		r.checkMX(d, e)
 	}
-	return r.answer(e, FromDiscovery)
+	return e.answer()
 }
 
 // plan sets when a policy just fetched is to be fetched again.

@@ -12,14 +12,15 @@ import (
 // entry is a policy in memory. What is not atomic never changes: a policy
 // fetched anew is a new entry.
 type entry struct {
+	// What a lookup reads comes first, close together.
+	expires moment
+	recheck instant // when the record is to be asked for again
+	used    instant // when it was last looked up, give or take usedStep
 	policy  mtasts.Policy
+
 	id      string
 	fetched time.Time // as it was written down
-	expires moment
-
-	recheck instant // when the record is to be asked for again
-	refresh instant // when the policy is to be fetched again
-	used    instant // when it was last looked up, give or take usedStep
+	refresh instant   // when the policy is to be fetched again
 	// followUps are the fetches still to come because the id changed and the
 	// policy did not.
 	followUps int
@@ -57,6 +58,15 @@ func (t *trouble) failedAgain(id string, now moment) *trouble {
 	return &trouble{id: id, failures: failures, retry: now.add(refresh.Backoff(failures))}
 }
 
+// answer is e's answer, before DANE has had its say; of nil that of a domain
+// without a policy.
+func (e *entry) answer() Answer {
+	if e == nil {
+		return Answer{}
+	}
+	return Answer{Policy: &e.policy}
+}
+
 // settled reports whether e, which may be nil, is live and nothing is due.
 func (e *entry) settled(now moment) bool {
 	return e.liveAt(now) != nil && now < e.recheck.get() && now < e.refresh.get()
@@ -68,14 +78,6 @@ func (e *entry) liveAt(now moment) *entry {
 		return nil
 	}
 	return e
-}
-
-// touch notes a lookup. Most write nothing, so that lookups on several
-// processors do not fight for the same memory.
-func (e *entry) touch(now moment) {
-	if now-e.used.get() > moment(usedStep) {
-		e.used.set(now)
-	}
 }
 
 // claimRecheck reports whether the caller is the one lookup that waits for the

@@ -183,12 +183,13 @@ func hop(t *testing.T, domain string) NextHop {
 	return NextHop{Domain: d, MX: true, Port: 25}
 }
 
-// lookUp does what a handler does, and says how long it took.
+// lookUp does what a handler does, and says how long it took. The mode has the id
+// behind it, if the policy is kept.
 func lookUp(t *testing.T, r *Resolver, domain string) (mode string, took time.Duration) {
 	t.Helper()
 	start := time.Now()
 	h := hop(t, domain)
-	a, ok := r.Cached(h)
+	a, ok := r.Cached(h, time.Now())
 	if !ok {
 		var err error
 		if a, err = r.Resolve(t.Context(), h); err != nil {
@@ -197,7 +198,8 @@ func lookUp(t *testing.T, r *Resolver, domain string) (mode string, took time.Du
 	}
 	mode = "-"
 	if a.Policy != nil {
-		mode = a.Policy.Mode.String() + "/" + a.ID
+		k, _ := r.Known(h.Domain)
+		mode = a.Policy.Mode.String() + "/" + k.ID
 	}
 	return mode, time.Since(start)
 }

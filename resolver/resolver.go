@@ -139,9 +139,10 @@ func (r *Resolver) begin() bool {
 }
 
 // Cached answers from memory. ok is false where that does not settle the
-// lookup and Resolve must be called.
-func (r *Resolver) Cached(hop NextHop) (a Answer, ok bool) {
-	now := r.clock.now()
+// lookup and Resolve must be called. at is now: whoever calls has just read the
+// clock, and need not do so for every lookup.
+func (r *Resolver) Cached(hop NextHop, at time.Time) (a Answer, ok bool) {
+	now := r.clock.read(at)
 	kind, ok := r.cachedDANE(hop, now)
 	if !ok {
 		return Answer{}, false
@@ -156,13 +157,13 @@ func (r *Resolver) Cached(hop NextHop) (a Answer, ok bool) {
 
 func (r *Resolver) cachedSTS(d mtasts.Domain, now moment) (a Answer, ok bool) {
 	if e := r.cache.inMemory(d, now); e != nil {
-		e.touch(now)
+		r.cache.use(d, e, now)
 		if now < e.recheck.get() {
-			return r.answer(e, FromMemory), true
+			return e.answer(), true
 		}
 		return Answer{}, false
 	}
-	return Answer{Source: FromMemory}, r.cache.absent(d, now)
+	return Answer{}, r.cache.absent(d, now)
 }
 
 // Resolve answers a lookup that Cached could not. Where the domain's policy
@@ -186,7 +187,7 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 // expired.
 func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain, last *entry) (Answer, error) {
 	if !d.CanPublish() {
-		return Answer{Source: FromMemory}, nil
+		return Answer{}, nil
 	}
 	now := r.clock.now()
 	if a, ok := r.cachedSTS(d, now); ok {
@@ -197,10 +198,10 @@ func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain, last *entry)
 	e := last.liveAt(now)
 	if e == nil {
 		r.metrics.lookups.miss.Inc()
-		return r.await(ctx, d, firstDiscovery, s.AnswerTimeout, Answer{Source: FromDiscovery})
+		return r.await(ctx, d, firstDiscovery, s.AnswerTimeout, Answer{})
 	}
-	e.touch(now)
-	known := r.answer(e, FromMemory)
+	r.cache.use(d, e, now)
+	known := e.answer()
 	if !e.claimRecheck(now) {
 		r.metrics.lookups.hit.Inc()
 		return known, nil // it is not due, or another lookup waits for it
@@ -219,7 +220,7 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit
 		return res.Val.(Answer), nil
 	case <-timer.C:
 		if e := r.cache.inMemory(d, r.clock.now()); e != nil {
-			return r.answer(e, FromMemory), nil // the fleet had it
+			return e.answer(), nil // the fleet had it
 		}
 		return meanwhile, nil
 	case <-ctx.Done():
@@ -242,8 +243,4 @@ func (r *Resolver) flight(d mtasts.Domain, why reason, meanwhile Answer) (Answer
 	}
 	defer r.underway.Done()
 	return r.discover(d, why)
-}
-
-func (r *Resolver) answer(e *entry, from Source) Answer {
-	return Answer{Policy: &e.policy, ID: e.id, Until: r.clock.time(e.expires), Source: from}
 }

@@ -48,12 +48,12 @@ func (r *Resolver) cachedDANE(hop NextHop, now moment) (kind dane.Kind, ok bool)
 	if !r.asksDANE(hop) {
 		return dane.None, true
 	}
-	v, ok := r.cache.verdicts.Get(hop)
+	v, ok := r.cache.verdicts.Peek(hop) // in use it is renewed, which is when the LRU hears of it
 	if !ok || now >= v.until {
 		return dane.None, false
 	}
 	if v.claimRenewal(now) {
-		r.flyDANE(hop, true)
+		r.flyDANE(hop.clone(), true)
 	}
 	return v.kind, true
 }

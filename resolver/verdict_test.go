@@ -44,7 +44,7 @@ func (w *world) resolverWithDANE(st *store.Store, c *checker) *Resolver {
 func lookUpDANE(t *testing.T, r *Resolver, h NextHop) (kind dane.Kind, took time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
-	a, ok := r.Cached(h)
+	a, ok := r.Cached(h, time.Now())
 	if !ok {
 		a, err = r.Resolve(t.Context(), h)
 	}

@@ -17,7 +17,7 @@ func BenchmarkWarmLookup(b *testing.B) {
 	s := NewServer(Netstrings(), &handler{}, NewConnections(1), time.Minute, slog.New(slog.DiscardHandler))
 	defer s.Shutdown(b.Context())
 	c := newConn(s, nowhere{})
-	request := appendRequest(nil, Request{Map: []byte("postfix"), Key: []byte("example.com")})
+	request := appendRequest(nil, "postfix", "example.com")
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := c.handleAll(request); err != nil {

@@ -35,7 +35,7 @@ func (c *Client) Lookup(ctx context.Context, name, key string) (Reply, error) {
 	stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	c.out = appendRequest(c.out[:0], Request{Map: []byte(name), Key: []byte(key)})
+	c.out = appendRequest(c.out[:0], name, key)
 	if _, err := c.nc.Write(c.out); err != nil {
 		return Reply{}, c.failed(ctx, err)
 	}

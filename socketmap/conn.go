@@ -34,6 +34,7 @@ type conn struct {
 	server *Server
 	nc     net.Conn
 
+	req   Request       // the one that the reading goroutine is at
 	reply []byte        // scratch for Handler.Answer
 	slots chan struct{} // of the lookups that wait; nil until there is one
 
@@ -114,13 +115,16 @@ func (c *conn) notePartial(partial, fresh bool) {
 // handleAll handles the complete requests at the beginning of in and returns
 // how many bytes they take.
 func (c *conn) handleAll(in []byte) (used int, err error) {
+	chunk := string(in) // at once: requests are parts of it, and cost nothing more
 	for {
-		text, n, err := c.server.protocol.next(in[used:])
+		text, n, err := c.server.protocol.next(chunk[used:])
 		if n == 0 || err != nil {
 			return used, err
 		}
 		if used == 0 {
-			c.lastUsed.Store(c.server.conns.now())
+			now := c.server.conns.now()
+			c.lastUsed.Store(now)
+			c.req.At = c.server.conns.time(now)
 		}
 		used += n
 		if err := c.handle(text); err != nil {
@@ -130,14 +134,14 @@ func (c *conn) handleAll(in []byte) (used int, err error) {
 }
 
 // handle answers one request, or sees to it that it will be answered.
-func (c *conn) handle(text []byte) error {
-	req, err := c.server.protocol.parse(text)
+func (c *conn) handle(text string) error {
+	err := c.server.protocol.parse(text, &c.req)
 	if c.waiting.Load() > 0 {
-		return c.enqueue(req, err)
+		return c.enqueue(err)
 	}
-	reply, ok := c.answer(c.reply[:0], req, err)
+	reply, ok := c.answer(c.reply[:0], err)
 	if !ok {
-		return c.enqueue(req, nil)
+		return c.enqueue(nil)
 	}
 	c.out = c.server.protocol.appendReply(c.out, reply)
 	c.reply = reply.Data
@@ -148,17 +152,17 @@ func (c *conn) handle(text []byte) error {
 	return c.flush()
 }
 
-// answer gives the reply that needs no waiting.
-func (c *conn) answer(dst []byte, req Request, malformed error) (Reply, bool) {
+// answer gives the reply to c.req that needs no waiting.
+func (c *conn) answer(dst []byte, malformed error) (Reply, bool) {
 	if malformed != nil {
 		return Reply{Perm, append(dst, malformed.Error()...)}, true
 	}
-	return c.server.handler.Answer(dst, req)
+	return c.server.handler.Answer(dst, &c.req)
 }
 
-// enqueue gives a request its place among the pending replies. It blocks while
+// enqueue gives c.req its place among the pending replies. It blocks while
 // maxInFlight of them wait.
-func (c *conn) enqueue(req Request, malformed error) error {
+func (c *conn) enqueue(malformed error) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
@@ -167,7 +171,7 @@ func (c *conn) enqueue(req Request, malformed error) error {
 	}
 	c.slots <- struct{}{}
 	p := &pendingReply{}
-	p.Reply, p.ready = c.answer(nil, req, malformed)
+	p.Reply, p.ready = c.answer(nil, malformed)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -176,7 +180,7 @@ func (c *conn) enqueue(req Request, malformed error) error {
 	if p.ready {
 		return c.sendReady()
 	}
-	req = req.clone()
+	req := c.req.clone()
 	go func() {
 		reply := c.server.handler.Wait(c.server.ctx, nil, req)
 		c.mu.Lock()

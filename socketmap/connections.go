@@ -27,6 +27,9 @@ func NewConnections(max int) *Connections {
 // now is the clock of the connections' stamps, in nanoseconds, never 0.
 func (cs *Connections) now() int64 { return int64(time.Since(cs.start)) + 1 }
 
+// time returns when the clock said now.
+func (cs *Connections) time(now int64) time.Time { return cs.start.Add(time.Duration(now - 1)) }
+
 // add makes room for c: the connection idle longest is closed, because its
 // client will open another when it needs one (Postfix does), while a lookup
 // that is kept out is a message deferred. Where none is idle it waits. The

@@ -44,8 +44,8 @@ func (l *pipes) dial() net.Conn {
 // The limits on a connection's time, in fake time.
 func TestServerEndsQuietConnections(t *testing.T) {
 	const idle = 2 * time.Minute
-	request := appendRequest(nil, Request{Map: []byte("map"), Key: []byte("a")})
-	big := appendRequest(nil, Request{Map: []byte("map"), Key: []byte("big")})
+	request := appendRequest(nil, "map", "a")
+	big := appendRequest(nil, "map", "big")
 	for _, tc := range []struct {
 		name   string
 		behave func(net.Conn)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Limits of socketmap_table(5) replies, in bytes.
@@ -19,37 +20,37 @@ func Netstrings() Protocol { return netstrings{} }
 
 type netstrings struct{}
 
-func (netstrings) next(in []byte) ([]byte, int, error) { return netstring(in, MaxRequest) }
+func (netstrings) next(in string) (string, int, error) { return netstring(in, MaxRequest) }
 
 var errNoSpace = errors.New("the request is not a map name, a space and a key")
 
 // netstring cuts the first netstring off buf: its payload and how many bytes
 // of buf it takes in all, 0 where more must be read first. A payload over limit
 // is an error as soon as its length is known.
-func netstring(buf []byte, limit int) (payload []byte, n int, err error) {
+func netstring[T string | []byte](buf T, limit int) (payload T, n int, err error) {
 	digits := 0
 	length := 0
 	for ; digits < len(buf) && isDigit(buf[digits]); digits++ {
 		length = length*10 + int(buf[digits]-'0')
 		if length > limit {
-			return nil, 0, &ProtocolError{fmt.Sprintf("netstring: longer than %d bytes", limit)}
+			return payload, 0, &ProtocolError{fmt.Sprintf("netstring: longer than %d bytes", limit)}
 		}
 		if digits > 0 && buf[0] == '0' {
-			return nil, 0, &ProtocolError{"netstring: its length begins with 0"}
+			return payload, 0, &ProtocolError{"netstring: its length begins with 0"}
 		}
 	}
 	if digits == len(buf) {
-		return nil, 0, nil
+		return payload, 0, nil
 	}
 	if digits == 0 || buf[digits] != ':' {
-		return nil, 0, &ProtocolError{"netstring: no length and colon"}
+		return payload, 0, &ProtocolError{"netstring: no length and colon"}
 	}
 	end := digits + 1 + length
 	if end >= len(buf) {
-		return nil, 0, nil
+		return payload, 0, nil
 	}
 	if buf[end] != ',' {
-		return nil, 0, &ProtocolError{"netstring: no comma at its end"}
+		return payload, 0, &ProtocolError{"netstring: no comma at its end"}
 	}
 	return buf[digits+1 : end], end + 1, nil
 }
@@ -57,25 +58,26 @@ func netstring(buf []byte, limit int) (payload []byte, n int, err error) {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // parse reads NAME SP KEY.
-func (netstrings) parse(text []byte) (Request, error) {
-	name, key, ok := bytes.Cut(text, []byte{' '})
+func (netstrings) parse(text string, req *Request) error {
+	name, key, ok := strings.Cut(text, " ")
 	if !ok {
-		return Request{}, errNoSpace
+		return errNoSpace
 	}
-	return Request{Map: name, Key: key, Fits: fitsNetstring}, nil
+	req.Map, req.Key, req.Fits = name, key, fitsNetstring
+	return nil
 }
 
 func fitsNetstring(data []byte) bool { return len(data) <= maxData }
 
 const tooLong = "the answer is longer than Postfix reads"
 
-// appendRequest appends the netstring that asks req.
-func appendRequest(dst []byte, req Request) []byte {
-	dst = strconv.AppendInt(dst, int64(len(req.Map)+1+len(req.Key)), 10)
+// appendRequest appends the netstring that asks the named map for key.
+func appendRequest(dst []byte, name, key string) []byte {
+	dst = strconv.AppendInt(dst, int64(len(name)+1+len(key)), 10)
 	dst = append(dst, ':')
-	dst = append(dst, req.Map...)
+	dst = append(dst, name...)
 	dst = append(dst, ' ')
-	dst = append(dst, req.Key...)
+	dst = append(dst, key...)
 	return append(dst, ',')
 }
 

@@ -10,8 +10,8 @@ import (
 func TestNetstring(t *testing.T) {
 	good := func(in, payload string, n int) {
 		t.Helper()
-		got, gotN, err := netstring([]byte(in), MaxRequest)
-		if err != nil || string(got) != payload || gotN != n {
+		got, gotN, err := netstring(in, MaxRequest)
+		if err != nil || got != payload || gotN != n {
 			t.Errorf("netstring(%.40q) = %.40q, %d, %v; want %.40q, %d", in, got, gotN, err, payload, n)
 		}
 	}
@@ -21,7 +21,7 @@ func TestNetstring(t *testing.T) {
 	}
 	bad := func(in string) {
 		t.Helper()
-		_, _, err := netstring([]byte(in), MaxRequest)
+		_, _, err := netstring(in, MaxRequest)
 		var malformed *ProtocolError
 		if !errors.As(err, &malformed) {
 			t.Errorf("netstring(%.40q): %v, want a ProtocolError", in, err)
@@ -62,9 +62,9 @@ func TestNetstring(t *testing.T) {
 func TestParseRequest(t *testing.T) {
 	good := func(in, name, key string) {
 		t.Helper()
-		req, err := Netstrings().parse([]byte(in))
-		if err != nil || string(req.Map) != name || string(req.Key) != key {
-			t.Errorf("netstrings{}.parse(%q) = %q, %q, %v", in, req.Map, req.Key, err)
+		var req Request
+		if err := Netstrings().parse(in, &req); err != nil || req.Map != name || req.Key != key {
+			t.Errorf("netstrings{}.parse(%q): %q, %q, %v; want %q, %q", in, req.Map, req.Key, err, name, key)
 		}
 	}
 	good("postfix example.com", "postfix", "example.com")
@@ -72,7 +72,7 @@ func TestParseRequest(t *testing.T) {
 	good(" example.com", "", "example.com")
 	good("postfix a b", "postfix", "a b")
 	for _, in := range []string{"", "postfix", "postfix\texample.com"} {
-		if _, err := Netstrings().parse([]byte(in)); err == nil {
+		if err := Netstrings().parse(in, new(Request)); err == nil {
 			t.Errorf("netstrings{}.parse(%q) succeeded", in)
 		}
 	}
@@ -130,11 +130,11 @@ func FuzzNetstring(f *testing.F) {
 				t.Fatalf("the first %d of %d bytes: %d, %v", i, n, early, err)
 			}
 		}
-		req, err := netstrings{}.parse(payload)
-		if err != nil {
+		var req Request
+		if (netstrings{}).parse(string(payload), &req) != nil {
 			return
 		}
-		if wire := appendRequest(nil, req); !bytes.Equal(wire, in[:n]) {
+		if wire := appendRequest(nil, req.Map, req.Key); !bytes.Equal(wire, in[:n]) {
 			t.Fatalf("%q formats to %q", in[:n], wire)
 		}
 	})

@@ -22,8 +22,8 @@ type handler struct {
 	started atomic.Int32 // slow lookups so far
 }
 
-func (h *handler) Answer(dst []byte, req Request) (Reply, bool) {
-	switch key := string(req.Key); {
+func (h *handler) Answer(dst []byte, req *Request) (Reply, bool) {
+	switch key := req.Key; {
 	case strings.HasPrefix(key, "slow"):
 		return Reply{Data: dst}, false
 	case key == "big":
@@ -35,7 +35,7 @@ func (h *handler) Answer(dst []byte, req Request) (Reply, bool) {
 	}
 }
 
-func (h *handler) Wait(ctx context.Context, dst []byte, req Request) Reply {
+func (h *handler) Wait(ctx context.Context, dst []byte, req *Request) Reply {
 	h.started.Add(1)
 	select {
 	case <-h.release:
@@ -102,7 +102,7 @@ func (p *peer) ask(keys ...string) {
 	p.t.Helper()
 	var out []byte
 	for _, key := range keys {
-		out = appendRequest(out, Request{Map: []byte("map"), Key: []byte(key)})
+		out = appendRequest(out, "map", key)
 	}
 	p.send(string(out))
 }

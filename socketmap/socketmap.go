@@ -4,9 +4,9 @@
 package socketmap
 
 import (
-	"bytes"
 	"context"
 	"strings"
+	"time"
 )
 
 // MaxRequest is the longest request that is read, in bytes.
@@ -31,19 +31,24 @@ const (
 // String returns the word that socketmap replies begin with.
 func (s Status) String() string { return strings.TrimSpace(words[s]) }
 
-// Request is one lookup. A Handler must not keep the slices past its return.
+// Request is one lookup. Its strings share the memory of all that was read with
+// them: what is kept past the Handler's return should be cloned.
 type Request struct {
 	// Map is the name of the map asked, empty where the protocol has none.
-	Map []byte
-	Key []byte
+	Map string
+	Key string
+	// At is when the request was read.
+	At time.Time
 	// Fits reports whether a reply with this data and status OK is one that
 	// Postfix will read; a longer one is replaced by an error.
 	Fits func(data []byte) bool
 }
 
-func (r Request) clone() Request {
-	r.Map, r.Key = bytes.Clone(r.Map), bytes.Clone(r.Key)
-	return r
+// clone returns a Request that may be kept.
+func (r *Request) clone() *Request {
+	own := *r
+	own.Map, own.Key = strings.Clone(r.Map), strings.Clone(r.Key)
+	return &own
 }
 
 // Reply is the outcome of one lookup.
@@ -60,9 +65,10 @@ type Reply struct {
 type Handler interface {
 	// Answer gives the reply that memory can give at once. ok is false where
 	// there is none: then Wait is called.
-	Answer(dst []byte, req Request) (reply Reply, ok bool)
-	// Wait gives the reply in the end, at the latest when ctx is done.
-	Wait(ctx context.Context, dst []byte, req Request) Reply
+	Answer(dst []byte, req *Request) (reply Reply, ok bool)
+	// Wait gives the reply in the end, at the latest when ctx is done. req may be
+	// kept.
+	Wait(ctx context.Context, dst []byte, req *Request) Reply
 }
 
 // Protocol is how requests and replies look on the wire: Netstrings or
@@ -71,10 +77,10 @@ type Protocol interface {
 	// next cuts the first request off in: its text and how many bytes of in it
 	// takes, 0 where more must be read first. After an error, a *ProtocolError,
 	// nobody can tell where the next request begins.
-	next(in []byte) (text []byte, n int, err error)
-	// parse reads a request's text, whose bytes it may overwrite. An error is
-	// the answer to that request.
-	parse(text []byte) (Request, error)
+	next(in string) (text string, n int, err error)
+	// parse reads a request's text into req, all but its time. An error is the
+	// answer to that request.
+	parse(text string, req *Request) error
 	// appendReply appends reply; one that would be too long becomes Temp.
 	appendReply(dst []byte, reply Reply) []byte
 }

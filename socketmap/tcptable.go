@@ -1,9 +1,9 @@
 package socketmap
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // maxLine is the longest tcp_table(5) reply that Postfix reads, in bytes with
@@ -12,17 +12,17 @@ const maxLine = 4096
 
 // TCPTable is the protocol of tcp_table(5). It has no map names: every request
 // is for the map called name.
-func TCPTable(name string) Protocol { return &tcpTable{[]byte(name)} }
+func TCPTable(name string) Protocol { return &tcpTable{name} }
 
-type tcpTable struct{ name []byte }
+type tcpTable struct{ name string }
 
-func (*tcpTable) next(in []byte) ([]byte, int, error) {
-	end := bytes.IndexByte(in, '\n')
+func (*tcpTable) next(in string) (string, int, error) {
+	end := strings.IndexByte(in, '\n')
 	if end > MaxRequest || end < 0 && len(in) > MaxRequest {
-		return nil, 0, &ProtocolError{fmt.Sprintf("line: longer than %d bytes", MaxRequest)}
+		return "", 0, &ProtocolError{fmt.Sprintf("line: longer than %d bytes", MaxRequest)}
 	}
 	if end < 0 {
-		return nil, 0, nil
+		return "", 0, nil
 	}
 	return in[:end], end + 1, nil
 }
@@ -33,16 +33,17 @@ var (
 )
 
 // parse reads get SP KEY.
-func (p *tcpTable) parse(text []byte) (Request, error) {
-	encoded, ok := bytes.CutPrefix(text, []byte("get "))
+func (p *tcpTable) parse(text string, req *Request) error {
+	encoded, ok := strings.CutPrefix(text, "get ")
 	if !ok {
-		return Request{}, errNoGet
+		return errNoGet
 	}
 	key, ok := unquote(encoded)
 	if !ok {
-		return Request{}, errHex
+		return errHex
 	}
-	return Request{Map: p.name, Key: key, Fits: fitsLine}, nil
+	req.Map, req.Key, req.Fits = p.name, key, fitsLine
+	return nil
 }
 
 func (*tcpTable) appendReply(dst []byte, reply Reply) []byte {
@@ -88,26 +89,29 @@ func appendQuoted(dst, text []byte) []byte {
 	return dst
 }
 
-// unquote undoes %XX in place.
-func unquote(text []byte) ([]byte, bool) {
-	out := text[:0]
+// unquote undoes %XX.
+func unquote(text string) (string, bool) {
+	if strings.IndexByte(text, '%') < 0 {
+		return text, true
+	}
+	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		if c == '%' {
 			if i+2 >= len(text) {
-				return nil, false
+				return "", false
 			}
 			high, ok1 := hexDigit(text[i+1])
 			low, ok2 := hexDigit(text[i+2])
 			if !ok1 || !ok2 {
-				return nil, false
+				return "", false
 			}
 			c = high<<4 | low
 			i += 2
 		}
 		out = append(out, c)
 	}
-	return out, true
+	return string(out), true
 }
 
 func hexDigit(c byte) (value byte, ok bool) {

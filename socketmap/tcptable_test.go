@@ -10,24 +10,24 @@ func TestTCPTableRequests(t *testing.T) {
 	p := TCPTable("map")
 	good := func(in, key string, n int) {
 		t.Helper()
-		text, gotN, err := p.next([]byte(in))
+		text, gotN, err := p.next(in)
 		if err != nil || gotN != n {
 			t.Errorf("next(%.40q) = %d, %v; want %d", in, gotN, err, n)
 			return
 		}
-		req, err := p.parse(text)
-		if err != nil || string(req.Key) != key || string(req.Map) != "map" {
-			t.Errorf("%.40q: %q %q, %v; want key %q", in, req.Map, req.Key, err, key)
+		var req Request
+		if err := p.parse(text, &req); err != nil || req.Key != key || req.Map != "map" {
+			t.Errorf("%.40q: %q %q, want key %q", in, req.Map, req.Key, key)
 		}
 	}
 	bad := func(in string, want error) {
 		t.Helper()
-		text, n, err := p.next([]byte(in))
+		text, n, err := p.next(in)
 		if err != nil || n != len(in) {
 			t.Errorf("next(%q) = %d, %v", in, n, err)
 		}
-		if req, err := p.parse(text); err != want {
-			t.Errorf("parse(%q) = %v, %v; want %v", in, req, err, want)
+		if err := p.parse(text, new(Request)); err != want {
+			t.Errorf("parse(%q) = %v, want %v", in, err, want)
 		}
 	}
 	good("get example.com\n", "example.com", 16)
@@ -49,12 +49,12 @@ func TestTCPTableRequests(t *testing.T) {
 	bad("get %4g\n", errHex)
 
 	for _, incomplete := range []string{"", "g", "get example.com", "get " + strings.Repeat("k", MaxRequest-4)} {
-		if _, n, err := p.next([]byte(incomplete)); n != 0 || err != nil {
+		if _, n, err := p.next(incomplete); n != 0 || err != nil {
 			t.Errorf("next(%.40q) = %d, %v; want more", incomplete, n, err)
 		}
 	}
 	for _, long := range []string{strings.Repeat("k", MaxRequest+1), strings.Repeat("k", MaxRequest+1) + "\n"} {
-		if _, _, err := p.next([]byte(long)); err == nil {
+		if _, _, err := p.next(long); err == nil {
 			t.Errorf("%d bytes were not refused", len(long))
 		}
 	}
@@ -94,16 +94,16 @@ func FuzzTCPTable(f *testing.F) {
 		if len(line) > maxLine || bytes.IndexByte(line, '\n') != len(line)-1 || bytes.ContainsAny(line[4:len(line)-1], " \t\r") {
 			t.Fatalf("reply %q", line)
 		}
-		text, n, err := p.next(bytes.Clone(in))
+		text, n, err := p.next(string(in))
 		if n == 0 || err != nil {
 			return
 		}
-		req, err := p.parse(text)
-		if err != nil {
+		var req, again Request
+		if p.parse(text, &req) != nil {
 			return
 		}
-		again, err := p.parse(append([]byte("get "), appendQuoted(nil, req.Key)...))
-		if err != nil || !bytes.Equal(again.Key, req.Key) {
+		err = p.parse("get "+string(appendQuoted(nil, []byte(req.Key))), &again)
+		if err != nil || again.Key != req.Key {
 			t.Fatalf("%q is %q, which becomes %q, %v", in[:n], req.Key, again.Key, err)
 		}
 	})

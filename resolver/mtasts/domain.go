@@ -33,6 +33,10 @@ type Domain struct{ name string }
 // String returns the name, "example.com".
 func (d Domain) String() string { return d.name }
 
+// Clone returns d in memory of its own, to be kept where what d was parsed from
+// is not.
+func (d Domain) Clone() Domain { return Domain{strings.Clone(d.name)} }
+
 // IsZero reports whether d is no domain at all.
 func (d Domain) IsZero() bool { return d.name == "" }
 

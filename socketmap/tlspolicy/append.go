@@ -45,11 +45,11 @@ func AppendReport(dst []byte, d mtasts.Domain, p *mtasts.Policy, fits func([]byt
 			continue
 		}
 		dst = append(dst, " { policy_string = "...)
-		for i := range len(line) {
-			if line[i] == '\t' {
-				dst = append(dst, ' ')
-			} else {
-				dst = append(dst, line[i])
+		at := len(dst)
+		dst = append(dst, line...)
+		for i, c := range dst[at:] {
+			if c == '\t' {
+				dst[at+i] = ' '
 			}
 		}
 		dst = append(dst, " }"...)

@@ -46,9 +46,9 @@ func BenchmarkAnswer(b *testing.B) {
 		{"absence", "absent", "postfix"},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			requests := make([]socketmap.Request, 1000)
+			requests := make([]*socketmap.Request, 1000)
 			for i := range requests {
-				requests[i] = socketmap.Request{Map: []byte(bc.mapName), Key: fmt.Appendf(nil, "domain%d.%s", i, bc.zone), Fits: within(maxData)}
+				requests[i] = &socketmap.Request{Map: bc.mapName, Key: fmt.Sprintf("domain%d.%s", i, bc.zone), At: time.Now(), Fits: within(maxData)}
 				h.Wait(b.Context(), nil, requests[i])
 			}
 			dst := make([]byte, 0, 4096)

@@ -14,7 +14,7 @@ import (
 
 // Resolver is what a Handler asks: memory first, then whatever it takes.
 type Resolver interface {
-	Cached(resolver.NextHop) (resolver.Answer, bool)
+	Cached(hop resolver.NextHop, at time.Time) (resolver.Answer, bool)
 	Resolve(context.Context, resolver.NextHop) (resolver.Answer, error)
 }
 
@@ -68,7 +68,7 @@ func (h *Handler) Tell(hop resolver.NextHop, a resolver.Answer, err error) strin
 }
 
 // Answer implements socketmap.Handler.
-func (h *Handler) Answer(dst []byte, req socketmap.Request) (socketmap.Reply, bool) {
+func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, bool) {
 	hop, ok := ParseKey(req.Key)
 	if !ok {
 		h.lookups.count(resultNotFound)
@@ -77,7 +77,7 @@ func (h *Handler) Answer(dst []byte, req socketmap.Request) (socketmap.Reply, bo
 	p := h.profile.Load()
 	reply, ok := p.override(dst, hop.Domain)
 	if !ok {
-		answer, ok := h.resolver.Cached(hop)
+		answer, ok := h.resolver.Cached(hop, req.At)
 		if !ok {
 			return socketmap.Reply{Data: dst}, false
 		}
@@ -91,7 +91,7 @@ func (h *Handler) Answer(dst []byte, req socketmap.Request) (socketmap.Reply, bo
 }
 
 // Wait implements socketmap.Handler.
-func (h *Handler) Wait(ctx context.Context, dst []byte, req socketmap.Request) socketmap.Reply {
+func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) socketmap.Reply {
 	hop, ok := ParseKey(req.Key)
 	if !ok {
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}

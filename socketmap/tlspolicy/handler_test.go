@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/socketmap"
@@ -20,7 +21,7 @@ type fake struct {
 	err         error
 }
 
-func (f *fake) Cached(hop resolver.NextHop) (resolver.Answer, bool) {
+func (f *fake) Cached(hop resolver.NextHop, _ time.Time) (resolver.Answer, bool) {
 	a, ok := f.known[hop.Domain.String()]
 	return a, ok
 }
@@ -34,7 +35,7 @@ func (f *fake) Resolve(_ context.Context, hop resolver.NextHop) (resolver.Answer
 }
 
 func ask(h *Handler, name, key string) string {
-	req := socketmap.Request{Map: []byte(name), Key: []byte(key), Fits: within(maxData)}
+	req := &socketmap.Request{Map: name, Key: key, Fits: within(maxData)}
 	reply, ok := h.Answer(nil, req)
 	if !ok {
 		reply = h.Wait(context.Background(), nil, req)
@@ -111,7 +112,7 @@ func TestHandlerTooLong(t *testing.T) {
 		max    int
 		status socketmap.Status
 	}{{len(answer), socketmap.OK}, {len(answer) - 1, socketmap.Temp}} {
-		reply, _ := h.Answer(nil, socketmap.Request{Key: []byte("a.example"), Fits: within(tc.max)})
+		reply, _ := h.Answer(nil, &socketmap.Request{Key: "a.example", Fits: within(tc.max)})
 		if reply.Status != tc.status {
 			t.Errorf("within %d bytes: %v %q", tc.max, reply.Status, reply.Data)
 		}
@@ -140,7 +141,7 @@ func TestHandlerLogsEachLookupAtDebugAlone(t *testing.T) {
 func TestAnswerAllocatesOnce(t *testing.T) {
 	h := NewHandler(&fake{t: t, known: map[string]resolver.Answer{"a.example": {Policy: policy(t, enforce("mx.example"))}}},
 		Profile{}, nil, slog.New(slog.DiscardHandler))
-	req := socketmap.Request{Map: []byte("postfix"), Key: []byte("a.example"), Fits: within(maxData)}
+	req := &socketmap.Request{Map: "postfix", Key: "a.example", Fits: within(maxData)}
 	dst := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() { h.Answer(dst, req) }); n > 1 {
 		t.Errorf("%v allocations a lookup, want 1", n)

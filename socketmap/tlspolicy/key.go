@@ -4,8 +4,8 @@
 package tlspolicy
 
 import (
-	"bytes"
 	"strconv"
+	"strings"
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
@@ -28,22 +28,22 @@ var services = map[string]uint16{
 // where no policy can belong to it: IP addresses, single labels, ".example.com"
 // (Postfix's search for parent domains, which a policy never covers: RFC 8461
 // section 3.4) and whatever is no host name.
-func ParseKey(key []byte) (hop resolver.NextHop, ok bool) {
-	host, port := key, []byte(nil)
-	if rest, bracket := bytes.CutPrefix(key, []byte("[")); bracket {
-		if host, rest, ok = bytes.Cut(rest, []byte("]")); !ok {
+func ParseKey(key string) (hop resolver.NextHop, ok bool) {
+	host, port := key, ""
+	if rest, bracket := strings.CutPrefix(key, "["); bracket {
+		if host, rest, ok = strings.Cut(rest, "]"); !ok {
 			return hop, false
 		}
-		if port, ok = bytes.CutPrefix(rest, []byte(":")); !ok && len(rest) > 0 {
+		if port, ok = strings.CutPrefix(rest, ":"); !ok && len(rest) > 0 {
 			return hop, false
 		}
 	} else {
 		hop.MX = true
-		if i := bytes.LastIndexByte(key, ':'); i >= 0 {
+		if i := strings.LastIndexByte(key, ':'); i >= 0 {
 			host, port = key[:i], key[i+1:]
 		}
 	}
-	domain, err := mtasts.ParseDomain(string(host))
+	domain, err := mtasts.ParseDomain(host)
 	if err != nil {
 		return resolver.NextHop{}, false
 	}
@@ -53,14 +53,14 @@ func ParseKey(key []byte) (hop resolver.NextHop, ok bool) {
 
 // parsePort returns 0 for a service that only this host's services(5) could
 // tell.
-func parsePort(s []byte) uint16 {
+func parsePort(s string) uint16 {
 	if len(s) == 0 {
 		return smtpPort
 	}
-	if port, ok := services[string(s)]; ok {
+	if port, ok := services[s]; ok {
 		return port
 	}
-	port, err := strconv.ParseUint(string(s), 10, 16)
+	port, err := strconv.ParseUint(s, 10, 16)
 	if err != nil {
 		return 0
 	}

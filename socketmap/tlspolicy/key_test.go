@@ -10,14 +10,14 @@ import (
 func TestParseKey(t *testing.T) {
 	good := func(key, domain string, mx bool, port uint16) {
 		t.Helper()
-		hop, ok := ParseKey([]byte(key))
+		hop, ok := ParseKey(key)
 		if !ok || hop.Domain.String() != domain || hop.MX != mx || hop.Port != port {
 			t.Errorf("ParseKey(%q) = %v, %v; want %s, %v, %d", key, hop, ok, domain, mx, port)
 		}
 	}
 	bad := func(key string) {
 		t.Helper()
-		if hop, ok := ParseKey([]byte(key)); ok || hop != (resolver.NextHop{}) {
+		if hop, ok := ParseKey(key); ok || hop != (resolver.NextHop{}) {
 			t.Errorf("ParseKey(%q) = %v, %v; want nothing", key, hop, ok)
 		}
 	}
@@ -85,7 +85,7 @@ func FuzzParseKey(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, key []byte) {
-		hop, ok := ParseKey(key)
+		hop, ok := ParseKey(string(key))
 		if !ok {
 			return
 		}
@@ -93,7 +93,7 @@ func FuzzParseKey(f *testing.F) {
 		if !hop.MX {
 			canonical = "[" + canonical + "]"
 		}
-		again, ok := ParseKey([]byte(canonical))
+		again, ok := ParseKey(canonical)
 		if !ok || again.Domain != hop.Domain || again.MX != hop.MX {
 			t.Fatalf("%q is %v, whose %q is %v, %v", key, hop, canonical, again, ok)
 		}

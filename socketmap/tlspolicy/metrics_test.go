@@ -80,7 +80,7 @@ func TestMetricsOfTemp(t *testing.T) {
 		known: map[string]resolver.Answer{"long.example": {Policy: policy(t, enforce("mx.example"))}},
 	}, Profile{}, reg, slog.New(slog.DiscardHandler)).For(TCPTable)
 	ask(h, "", "slow.example")
-	h.Answer(nil, socketmap.Request{Key: []byte("long.example"), Fits: within(10)})
+	h.Answer(nil, &socketmap.Request{Key: "long.example", Fits: within(10)})
 	if n := testutil.ToFloat64(h.lookups.results[resultTemp]); n != 2 {
 		t.Errorf("%v lookups counted as temp, want 2", n)
 	}
@@ -88,7 +88,7 @@ func TestMetricsOfTemp(t *testing.T) {
 
 func hop(t *testing.T, key string) resolver.NextHop {
 	t.Helper()
-	hop, ok := ParseKey([]byte(key))
+	hop, ok := ParseKey(key)
 	if !ok {
 		t.Fatalf("%q is no next hop", key)
 	}

@@ -1,7 +1,6 @@
 package tlspolicy
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 
@@ -13,7 +12,7 @@ import (
 
 // reportingMap is the map name, in any case, that postfix-tlspol answers with
 // report attributes.
-var reportingMap = []byte("QUERYwithTLSRPT")
+const reportingMap = "QUERYwithTLSRPT"
 
 // Postfix's security levels for DANE (TLS_README): with TLSA records that it can
 // use and without others, or also without such records.
@@ -52,7 +51,7 @@ func temp(dst []byte, reason string) reply {
 func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
 	reply, ok := p.override(nil, hop.Domain)
 	if !ok {
-		plain := socketmap.Request{Fits: func([]byte) bool { return true }}
+		plain := &socketmap.Request{Fits: func([]byte) bool { return true }}
 		reply = p.replyOrError(nil, plain, hop.Domain, a, err)
 	}
 	told := p.monitored(reply)
@@ -62,12 +61,15 @@ func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) strin
 // override is the reply that the operator gives; ok is false for none.
 func (p *Profile) override(dst []byte, d mtasts.Domain) (r reply, ok bool) {
 	given, ok := p.Overrides.find(d)
+	if !ok {
+		return reply{}, false
+	}
 	given.Data = append(dst, given.Data...)
-	return reply{given, resultOverride}, ok
+	return reply{given, resultOverride}, true
 }
 
 // replyOrError is reply, but for an answer that could not be had.
-func (p *Profile) replyOrError(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer, err error) reply {
+func (p *Profile) replyOrError(dst []byte, req *socketmap.Request, d mtasts.Domain, a resolver.Answer, err error) reply {
 	switch {
 	case err == nil:
 		return p.reply(dst, req, d, a)
@@ -80,7 +82,7 @@ func (p *Profile) replyOrError(dst []byte, req socketmap.Request, d mtasts.Domai
 
 // reply puts an answer into Postfix's words. DANE goes before the policy (RFC
 // 8461 section 2); docs/dane.md has the table.
-func (p *Profile) reply(dst []byte, req socketmap.Request, d mtasts.Domain, a resolver.Answer) reply {
+func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a resolver.Answer) reply {
 	enforced := p.enforced(a.Policy)
 	switch a.DANE {
 	case dane.Full:
@@ -130,9 +132,9 @@ func (p *Profile) monitored(r reply) socketmap.Reply {
 
 // Reports says whether lookups by a map name are answered with report
 // attributes.
-func (p *Profile) Reports(name []byte) bool {
-	if reports, ok := p.Reporting[string(name)]; ok {
+func (p *Profile) Reports(name string) bool {
+	if reports, ok := p.Reporting[name]; ok {
 		return reports
 	}
-	return bytes.EqualFold(name, reportingMap)
+	return strings.EqualFold(name, reportingMap)
 }

@@ -10,9 +10,9 @@ import (
 // policy puts a policy into the socket's words.
 func (c Controls) policy(k resolver.Known) Policy {
 	hop := resolver.NextHop{Domain: k.Domain, MX: true, Port: smtpPort}
-	answer := resolver.Answer{Policy: k.Policy, ID: k.ID, Until: k.Expires}
-	if !k.Expires.After(time.Now()) {
-		answer = resolver.Answer{}
+	var answer resolver.Answer
+	if k.Expires.After(time.Now()) {
+		answer.Policy = k.Policy
 	}
 	return Policy{
 		Domain:   k.Domain.String(),

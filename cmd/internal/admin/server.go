@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"time"
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
@@ -106,12 +107,12 @@ func (c Controls) refresh(w http.ResponseWriter, req *http.Request, d mtasts.Dom
 
 // lookup is what Postfix would be told, found out as for Postfix.
 func (c Controls) lookup(w http.ResponseWriter, req *http.Request) {
-	hop, ok := tlspolicy.ParseKey([]byte(req.PathValue("key")))
+	hop, ok := tlspolicy.ParseKey(req.PathValue("key"))
 	if !ok {
 		fail(w, http.StatusBadRequest, fmt.Errorf("%+q is not a domain that can have a policy", req.PathValue("key")))
 		return
 	}
-	answer, ok := c.Resolver.Cached(hop)
+	answer, ok := c.Resolver.Cached(hop, time.Now())
 	var err error
 	if !ok {
 		answer, err = c.Resolver.Resolve(req.Context(), hop)
@@ -122,7 +123,7 @@ func (c Controls) lookup(w http.ResponseWriter, req *http.Request) {
 // onDomain hands on the domain in the request's path.
 func onDomain(handle func(http.ResponseWriter, *http.Request, mtasts.Domain)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		hop, ok := tlspolicy.ParseKey([]byte(req.PathValue("domain")))
+		hop, ok := tlspolicy.ParseKey(req.PathValue("domain"))
 		if !ok {
 			fail(w, http.StatusBadRequest, fmt.Errorf("%+q is not a domain that can have a policy", req.PathValue("domain")))
 			return

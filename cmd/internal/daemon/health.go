@@ -39,9 +39,8 @@ func (d *daemon) health(ctx context.Context) error {
 }
 
 func (d *daemon) lookUp(key string) {
-	request := socketmap.Request{Key: []byte(key), Fits: func([]byte) bool { return true }}
-	d.handler.Answer(nil, request)
-	if hop, ok := tlspolicy.ParseKey(request.Key); ok {
+	d.handler.Answer(nil, &socketmap.Request{Key: key, At: time.Now(), Fits: func([]byte) bool { return true }})
+	if hop, ok := tlspolicy.ParseKey(key); ok {
 		d.resolver.Check(hop.Domain)
 	}
 }

@@ -131,14 +131,14 @@ func (b *bed) program(t *testing.T, script string) string {
 // nothing is a map that has nothing, but for one key.
 type nothing struct{}
 
-func (nothing) Answer(dst []byte, req socketmap.Request) (socketmap.Reply, bool) {
-	if string(req.Map) == "everything" {
+func (nothing) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, bool) {
+	if req.Map == "everything" {
 		return socketmap.Reply{Status: socketmap.OK, Data: append(dst, "may"...)}, true
 	}
 	return socketmap.Reply{Status: socketmap.NotFound}, true
 }
 
-func (nothing) Wait(context.Context, []byte, socketmap.Request) socketmap.Reply {
+func (nothing) Wait(context.Context, []byte, *socketmap.Request) socketmap.Reply {
 	panic("every answer is there at once")
 }
 

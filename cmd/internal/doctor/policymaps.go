@@ -115,7 +115,7 @@ func (h Host) mapName(c client, t table) []Finding {
 // reports tells whether a map is answered with report attributes.
 func (h Host) reports(name string) bool {
 	profile := clients.Profile(h.Config)
-	return profile.Reports([]byte(name))
+	return profile.Reports(name)
 }
 
 // mapOf returns the map name that the daemon's tcp_table listener at t has.

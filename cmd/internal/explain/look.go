@@ -42,7 +42,7 @@ type look struct {
 // and says what comes of it. ok is false where no domain with a policy is meant
 // by key.
 func Look(ctx context.Context, c clients.Clients, key string, o Options) (r *Report, ok bool) {
-	hop, ok := tlspolicy.ParseKey([]byte(key))
+	hop, ok := tlspolicy.ParseKey(key)
 	if !ok {
 		return nil, false
 	}
