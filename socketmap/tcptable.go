@@ -66,6 +66,9 @@ func (*tcpTable) appendReply(dst []byte, reply Reply) []byte {
 // fitsLine counts as appendQuoted writes.
 func fitsLine(data []byte) bool {
 	n := len("200 \n") + len(data)
+	if n+len(data)*(len("%XX")-1) <= maxLine {
+		return true // however it is written
+	}
 	for _, c := range data {
 		if !plain(c) {
 			n += len("%XX") - 1
@@ -79,14 +82,15 @@ func plain(c byte) bool { return ' ' < c && c <= '~' && c != '%' }
 
 func appendQuoted(dst, text []byte) []byte {
 	const digits = "0123456789ABCDEF"
-	for _, c := range text {
-		if plain(c) {
-			dst = append(dst, c)
-		} else {
+	start := 0 // of what stands for itself
+	for i, c := range text {
+		if !plain(c) {
+			dst = append(dst, text[start:i]...)
 			dst = append(dst, '%', digits[c>>4], digits[c&15])
+			start = i + 1
 		}
 	}
-	return dst
+	return append(dst, text[start:]...)
 }
 
 // unquote undoes %XX.

@@ -34,6 +34,7 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&b.program, "daemon", "build/mta-sts-daemon", "the daemon to measure")
 	flags.StringVar(&b.unit, "unit", "mta-sts-daemon.service", "the unit whose environment it gets")
 	flags.StringVar(&b.peersFile, "peers", "", "YAML file of other servers to measure beside it")
+	flags.StringVar(&b.only, "only", "", "which loads of the warm part, by words of their names, such as \"unix, 64\"")
 	flags.Uint32Var(&b.domains, "domains", 1000, "how many domains are known in the warm part")
 	flags.Uint32Var(&b.policies, "policies", 500, "how many unknown domains with a policy are asked for in a round of the cold part")
 	flags.Uint32Var(&b.absences, "absences", 4000, "how many domains without")
@@ -53,6 +54,7 @@ type bench struct {
 	rounds                   int
 	time                     time.Duration
 	program, unit, peersFile string
+	only                     string
 	domains                  uint32
 	policies, absences       uint32
 	sizes                    []uint

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"mta-sts-daemon/e2e/bench/internal/bed"
 	"mta-sts-daemon/e2e/bench/internal/load"
@@ -59,6 +60,9 @@ func (b *bench) warm() error {
 	fmt.Printf("\nWarm: %d known domains, asked for at random\n%s\n", b.domains, heading)
 	keys := load.Uniform(bed.AppendDomain, b.domains)
 	for _, w := range workloads() {
+		if !strings.Contains(w.String(), b.only) {
+			continue
+		}
 		baseline := plain
 		if w.pipeline > 1 {
 			baseline = batching
