@@ -144,6 +144,7 @@ func (r *Resolver) lookUpRecord(g *gate, s *Settings, d mtasts.Domain) (mtasts.R
 	if err != nil {
 		return mtasts.Record{}, dnsRetry, fmt.Errorf("%w: %w", errDNS, err)
 	}
+	r.heard()
 	record, err := mtasts.ParseRecord(txt.Records)
 	return record, recordLife(txt.TTL), err
 }

@@ -42,6 +42,13 @@ type instant struct{ v atomic.Int64 }
 func (i *instant) get() moment  { return moment(i.v.Load()) }
 func (i *instant) set(m moment) { i.v.Store(int64(m)) }
 
+// claim moves an instant that has come to the next. Of those who try at once one
+// succeeds.
+func (i *instant) claim(now, next moment) bool {
+	due := i.get()
+	return due <= now && i.v.CompareAndSwap(int64(due), int64(next))
+}
+
 // trouble is a failure that lasts.
 type trouble struct {
 	id       string // whose fetch failed; empty where the record is the trouble
@@ -84,8 +91,7 @@ func (e *entry) liveAt(now moment) *entry {
 // record to be asked for again; the others go on with what is known. The claim
 // lapses after dnsRetry unless the outcome sets another time before.
 func (e *entry) claimRecheck(now moment) bool {
-	due := e.recheck.get()
-	return due <= now && e.recheck.v.CompareAndSwap(int64(due), int64(now.add(dnsRetry)))
+	return e.recheck.claim(now, now.add(dnsRetry))
 }
 
 // next is when the entry needs attention although nobody looks it up: its

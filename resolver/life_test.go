@@ -140,6 +140,41 @@ func TestRecheckWhileTheDNSFails(t *testing.T) {
 	})
 }
 
+// So it is for all domains together, and over as soon as the resolver answers.
+func TestRechecksWhileTheDNSIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		domains := []string{"a.example", "b.example", "c.example", "d.example"}
+		for _, d := range domains {
+			w.publish(d, "1", policyText("enforce", "864000"))
+			expect(t, r, d, "enforce/1")
+			w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+		}
+		time.Sleep(5 * time.Minute)
+		waited := 0
+		for start := time.Now(); time.Since(start) < 5*time.Minute; time.Sleep(time.Second) {
+			for _, d := range domains {
+				if _, took := lookUp(t, r, d); took > 0 {
+					waited++
+				}
+			}
+		}
+		if waited < 8 || waited > 10 {
+			t.Errorf("%d lookups in 5 min waited, want one in 30 s", waited)
+		}
+		for _, d := range domains {
+			w.publish(d, "2", policyText("enforce", "86400"))
+		}
+		time.Sleep(time.Minute)
+		lookUp(t, r, "a.example") // this one may not have waited
+		time.Sleep(time.Second)
+		for _, d := range domains {
+			expect(t, r, d, "enforce/2")
+		}
+	})
+}
+
 func TestNewPolicyCannotBeFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -68,7 +68,8 @@ type Resolver struct {
 	clock    clock
 	cache    *cache
 	doors    doors
-	fleet    Fleet // nil where nothing is shared
+	fleet    Fleet   // nil where nothing is shared
+	silence  instant // until when lookups do not wait for the DNS; 0 while it answers
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
@@ -207,6 +208,10 @@ func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain, last *entry)
 		return known, nil // it is not due, or another lookup waits for it
 	}
 	r.metrics.lookups.recheck.Inc()
+	if !r.patient(now) {
+		r.fly(d, recheck, known)
+		return known, nil
+	}
 	return r.await(ctx, d, recheck, s.RecheckWait, known)
 }
 
@@ -219,6 +224,9 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit
 	case res := <-r.fly(d, why, meanwhile):
 		return res.Val.(Answer), nil
 	case <-timer.C:
+		if why == recheck {
+			r.unheard()
+		}
 		if e := r.cache.inMemory(d, r.clock.now()); e != nil {
 			return e.answer(), nil // the fleet had it
 		}

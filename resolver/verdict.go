@@ -38,8 +38,7 @@ type verdict struct {
 // claimRenewal reports whether the caller is to look the verdict up anew. The
 // claim lapses after dnsRetry.
 func (v *verdict) claimRenewal(now moment) bool {
-	due := v.renew.get()
-	return due <= now && v.renew.v.CompareAndSwap(int64(due), int64(now.add(dnsRetry)))
+	return v.renew.claim(now, now.add(dnsRetry))
 }
 
 // cachedDANE says what memory knows. Where that gets old, it is looked up anew
@@ -65,8 +64,8 @@ func (r *Resolver) asksDANE(hop NextHop) bool {
 }
 
 // askDANE begins to find out what Cached did not know; the function that it
-// returns waits for that. What was stored must be in memory. An old verdict is
-// waited for by one lookup alone.
+// returns waits for that. What was stored must be in memory. For an old verdict
+// one lookup alone waits.
 func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
 	now := r.clock.now()
 	if kind, ok := r.cachedDANE(hop, now); ok {
@@ -80,6 +79,10 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 	}
 	if old != nil {
 		if !old.claimRenewal(now) {
+			return func(context.Context) (dane.Kind, error) { return old.kind, nil }
+		}
+		if !r.patient(now) {
+			r.flyDANE(hop, true)
 			return func(context.Context) (dane.Kind, error) { return old.kind, nil }
 		}
 		limit = s.RecheckWait
@@ -97,6 +100,9 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 			err = res.Err
 		case <-deadline.Done():
 			err = context.Cause(deadline)
+			if old != nil {
+				r.unheard()
+			}
 		case <-ctx.Done():
 			return dane.None, context.Cause(ctx)
 		}
@@ -144,6 +150,7 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (*verdict, error) {
 		r.logger.Debug("DANE not known", event.Domain(hop.Domain.String()), event.Reason(err))
 		return nil, err
 	}
+	r.heard()
 	now := r.clock.now()
 	v := &verdict{kind: found.Kind, until: now.add(found.TTL)}
 	v.renew.set(now.add(renewAfter(found.TTL)))
