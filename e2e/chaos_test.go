@@ -2,19 +2,11 @@ package e2e
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/miekg/dns"
-
-	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/resolvertest"
-	"mta-sts-daemon/resolver/store"
 )
 
 // What the environment may ask of TestChaos: how long each fault lasts, such
@@ -24,23 +16,18 @@ const (
 	envChaosTable = "CHAOS_TABLE"
 )
 
-// fault is something that breaks around a daemon while it runs.
+// fault is something that breaks around a program while it runs.
 type fault struct {
 	name     string
+	onlyOurs string                       // why no peer can stand in the daemon's place; empty: one can
 	settings []string                     // of the daemon
-	env      []string                     // of the daemon
+	env      []string                     // of the program
 	blinds   bool                         // no domain that is new can be discovered
-	before   func(t *testing.T, s *scene) // prepares what the daemon starts in; may be nil
+	unbound  bool                         // a resolver that remembers stands before the authority
+	life     time.Duration                // of policies; 0: a week
+	before   func(t *testing.T, s *scene) // prepares what the program starts in; may be nil
+	prime    func(t *testing.T, s *scene) // goes before the load; may be nil
 	strike   func(t *testing.T, s *scene) (mend func())
-}
-
-// scene is where a fault strikes: a daemon that has policies in memory, others
-// only on disk, and those must be rechecked at their first lookup.
-type scene struct {
-	*world
-	root   *root
-	daemon *daemon
-	known  []string
 }
 
 const (
@@ -58,25 +45,43 @@ var chaosSettings = []string{
 	"answer_timeout: 500ms", "log: {level: info}", keepPolicies, watched,
 }
 
+// faults are all of TestChaos.
+func faults() []fault {
+	return slices.Concat(dnsFaults(), publisherFaults(), diskFaults(), clientFaults(), limitFaults())
+}
+
 // TestChaos lets the world around the daemon break in one way after the other.
 // Meanwhile every domain known is answered rightly, afterwards the daemon
 // discovers again and holds no more than before; and a SIGKILL then shows that
 // no policy which was answered is lost. What it costs is in a table.
 func TestChaos(t *testing.T) {
-	lasts := time.Second
-	if text := os.Getenv(envChaos); text != "" {
-		var err error
-		if lasts, err = time.ParseDuration(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	lasts := chaosLasts(t)
 	table := []string{
 		"| fault | lookups | lost | median | 99 % | slowest | new domains found | memory, MiB | goroutines | descriptors |",
 		"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
 	}
-	for _, f := range slices.Concat(dnsFaults(), publisherFaults(), diskFaults(), clientFaults(), limitFaults()) {
+	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) { table = append(table, f.run(t, lasts)) })
 	}
+	showChaos(t, table)
+}
+
+// chaosLasts is how long each fault lasts.
+func chaosLasts(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv(envChaos)
+	if text == "" {
+		return time.Second
+	}
+	lasts, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lasts
+}
+
+func showChaos(t *testing.T, table []string) {
+	t.Helper()
 	text := strings.Join(table, "\n") + "\n"
 	t.Log("\n" + text)
 	if name := os.Getenv(envChaosTable); name != "" {
@@ -86,118 +91,73 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// run returns a row of the table.
+// run strikes our daemon and returns a row of the table.
 func (f fault) run(t *testing.T, lasts time.Duration) string {
 	s := newScene(t, f)
 	wantSecure(t, s.known[:knownDomains/2])
-	before, err := s.daemon.holdings()
-	if err != nil {
-		t.Fatal(err)
+	o := f.observe(t, s, lasts)
+	if len(o.lookups.lost) > 0 {
+		t.Errorf("%d of %d lookups were lost, the first: %s", len(o.lookups.lost), len(o.lookups.lost)+len(o.lookups.took), o.lookups.lost[0])
 	}
-	load := startProbes(4, 5*time.Millisecond, func(i int) question {
-		domain := s.known[i%len(s.known)]
-		return question{domain, secure(domain)}
-	})
-	unknown := s.startNewcomers(t)
-
-	mend := f.strike(t, s)
-	most := s.daemon.watch(lasts).most(before)
-	mend()
-	most = s.daemon.watch(recovery).most(most)
-	asked, found := unknown.end()
-	lookups := load.end()
-	if len(lookups.lost) > 0 {
-		t.Errorf("%d of %d lookups were lost, the first: %s", len(lookups.lost), len(lookups.lost)+len(lookups.took), lookups.lost[0])
+	if f.blinds && len(o.found) == o.asked {
+		t.Errorf("all %d new domains were found: this fault has shown nothing", o.asked)
 	}
-	if f.blinds && len(found) == asked {
-		t.Errorf("all %d new domains were found: this fault has shown nothing", asked)
-	}
-	if late := lookups.quantile(0.99); late > tooLate {
+	if late := o.lookups.quantile(0.99); late > tooLate {
 		t.Errorf("one lookup in a hundred took %v or more", late)
 	}
 
 	s.open("after.test")
 	wantAnswer(t, "after.test", secure("after.test"))
 	durably := time.After(durable)
-	after := s.daemon.awaitBack(t, before)
-	<-durably
-	s.crash(t, append(found, "after.test"))
-
-	each := func(of func(holdings) string) string {
-		return fmt.Sprintf("%s → %s → %s", of(before), of(most), of(after))
+	after, err := awaitBack(s, o.before, patience)
+	if err != nil {
+		t.Error(err)
 	}
-	return fmt.Sprintf("| %s | %d | %d | %s | %d of %d | %s | %s | %s |", f.name, len(lookups.took), len(lookups.lost),
-		times(lookups), len(found), asked,
-		each(func(h holdings) string { return fmt.Sprintf("%.1f", float64(h.memory)/(1<<20)) }),
+	<-durably
+	s.crash(t, append(o.found, "after.test"))
+
+	each := func(of func(holdings) string) string { return o.cell(after, of) }
+	return fmt.Sprintf("| %s | %d | %d | %s | %d of %d | %s | %s | %s |", f.name, len(o.lookups.took), len(o.lookups.lost),
+		times(o.lookups), len(o.found), o.asked, each(holdings.memoryCell),
 		each(func(h holdings) string { return fmt.Sprint(h.goroutines) }),
 		each(func(h holdings) string { return fmt.Sprint(h.descriptors) }))
 }
 
-// newScene starts a daemon that knows the policies of knownDomains.
-func newScene(t *testing.T, f fault) *scene {
-	t.Helper()
-	s := &scene{world: newBareWorld(t), root: newRoot(t, bookworm)}
-	if f.before != nil {
-		f.before(t, s)
-	}
-	for i := range knownDomains {
-		domain := fmt.Sprintf("k%d.test", i)
-		s.open(domain)
-		s.known = append(s.known, domain)
-	}
-	storeDue(t, filepath.Join(s.root.dir, policyFile), s.known)
-	s.daemon = startDaemonIn(t, s.world, s.root, slices.Concat(chaosSettings, f.settings)...)
-	if len(f.env) > 0 {
-		s.daemon.stop(t)
-		serve := s.root.command(daemonPath, "serve", "--config", daemonConfig)
-		serve.Env = append(serve.Env, f.env...)
-		s.daemon.process = startProcess(t, serve)
-		s.daemon.awaitSaid(t, saysReady, 1)
-	}
-	return s
+// observed is what a fault did.
+type observed struct {
+	lookups      tally    // of domains known
+	asked        int      // new domains
+	found        []string // those answered with their policy
+	before, most holdings
 }
 
-// open makes a domain that publishes a policy.
-func (s *scene) open(domain string) {
-	s.addMX(domain, "mx."+domain, "127.0.1.1")
-	s.publish(domain, enforce(domain))
-}
-
-// crash kills the daemon, and starts it where it must answer from its file.
-func (s *scene) crash(t *testing.T, found []string) {
+// observe has the fault strike while clients ask.
+func (f fault) observe(t *testing.T, s *scene, lasts time.Duration) (o observed) {
 	t.Helper()
-	s.daemon.kill(t)
-	s.zone.Misbehave(resolvertest.EveryName, resolvertest.DNSRcode(dns.RcodeRefused))
-	s.daemon.configure(t, chaosSettings...)
-	s.daemon.again(t)
-	wantSecure(t, slices.Concat(s.known, found))
-	s.daemon.stop(t)
-	wantNoWarning(t, s.daemon)
-}
-
-// storeDue writes a policy file in which the record of every domain is due to
-// be asked for again.
-func storeDue(t *testing.T, path string, domains []string) {
-	t.Helper()
-	st, err := store.Open(path, slog.New(slog.DiscardHandler))
-	if err != nil {
+	var err error
+	if o.before, err = s.holdings(); err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
-	for _, domain := range domains {
-		name, err := mtasts.ParseDomain(domain)
-		if err != nil {
-			t.Fatal(err)
-		}
-		enforced, err := mtasts.ParsePolicy(policy("enforce", "mx."+domain))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fetched := now.Add(-2 * time.Hour)
-		st.Put(store.Entry{Domain: name, ID: knownID, Policy: enforced,
-			Fetched: fetched, Used: now, Recheck: fetched.Add(time.Hour), Next: now.Add(time.Hour)})
+	if f.prime != nil {
+		f.prime(t, s)
 	}
-	if err := st.Close(); err != nil {
-		t.Fatal(err)
-	}
+	load := startProbesOf(s.client, 4, 5*time.Millisecond, func(i int) question {
+		domain := s.known[i%len(s.known)]
+		return question{domain, secure(domain)}
+	})
+	unknown := s.startNewcomers(t)
+	mend := f.strike(t, s)
+	o.most = watch(s, lasts).most(o.before)
+	mend()
+	o.most = watch(s, recovery).most(o.most)
+	o.asked, o.found = unknown.end()
+	o.lookups = load.end()
+	return o
 }
+
+// cell shows something held before, most during, and after the fault.
+func (o observed) cell(after holdings, of func(holdings) string) string {
+	return fmt.Sprintf("%s → %s → %s", of(o.before), of(o.most), of(after))
+}
+
+func (h holdings) memoryCell() string { return fmt.Sprintf("%.1f", float64(h.memory)/(1<<20)) }

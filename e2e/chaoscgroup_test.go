@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// groupMemory is what a control group leaves the daemon, files and sockets
+// groupMemory is what a control group leaves the program, files and sockets
 // included.
 const groupMemory = 64 << 20
 
-// limitMemory puts a process into a control group of its own that may have so
-// many octets. The returned function takes it out again.
-func limitMemory(t *testing.T, pid int, octets int64) (lift func()) {
+// limitMemory puts the program into a control group of its own that may have
+// so many octets. The returned function takes it out again.
+func limitMemory(t *testing.T, s *scene, octets int64) (lift func()) {
 	t.Helper()
 	parent, setting, err := memoryGroup()
 	if err != nil {
@@ -29,7 +29,7 @@ func limitMemory(t *testing.T, pid int, octets int64) (lift func()) {
 			t.Errorf("removing a control group: %v", err)
 		}
 	}
-	move := func(dir string) error { return setGroup(dir, "cgroup.procs", int64(pid)) }
+	move := func(dir string) error { return setGroup(dir, "cgroup.procs", int64(s.pid())) }
 	if err := setGroup(dir, setting, octets); err != nil {
 		remove()
 		skipLimit(t, err)
@@ -40,7 +40,7 @@ func limitMemory(t *testing.T, pid int, octets int64) (lift func()) {
 	}
 	return func() {
 		if err := move(parent); err != nil {
-			t.Error(err)
+			s.blame(t, "out of the control group: %v", err)
 		}
 		remove()
 	}

@@ -16,60 +16,63 @@ func clientFaults() []fault {
 		{
 			name: "100 clients pipeline and never read",
 			strike: func(t *testing.T, s *scene) func() {
-				return openMany(t, 100, func(conn *net.TCPConn) {
+				return openMany(t, s, 100, func(conn *net.TCPConn) {
 					conn.SetWriteDeadline(time.Now().Add(time.Second))
 					for err := error(nil); err == nil; { // until nothing more goes in
-						_, err = conn.Write([]byte(strings.Repeat(request(s.known[0]), 100)))
+						_, err = conn.Write([]byte(strings.Repeat(s.request(s.known[0]), 100)))
 					}
 				})
 			},
 		},
 		{
 			name: "3000 clients never write",
-			strike: func(t *testing.T, _ *scene) func() {
-				return openMany(t, 3000, func(*net.TCPConn) {})
+			strike: func(t *testing.T, s *scene) func() {
+				return openMany(t, s, 3000, func(*net.TCPConn) {})
 			},
 		},
 		{
 			name: "3000 clients stop in the middle of a request",
 			strike: func(t *testing.T, s *scene) func() {
-				half := request(s.known[0])[:10]
-				return openMany(t, 3000, func(conn *net.TCPConn) { conn.Write([]byte(half)) })
+				half := s.request(s.known[0])[:10]
+				return openMany(t, s, 3000, func(conn *net.TCPConn) { conn.Write([]byte(half)) })
 			},
 		},
 		{
 			name: "3000 clients ask and vanish",
 			strike: func(t *testing.T, s *scene) func() {
-				return openMany(t, 3000, func(conn *net.TCPConn) {
-					conn.Write([]byte(strings.Repeat(request("vanished.test"), 5)))
+				return openMany(t, s, 3000, func(conn *net.TCPConn) {
+					conn.Write([]byte(strings.Repeat(s.request("vanished.test"), 5)))
 					conn.SetLinger(0) // RST
 					conn.Close()
 				})
 			},
 		},
 		{
-			name:   "SIGHUP every 5 ms and every other configuration bad",
-			strike: hangUp,
+			name:     "SIGHUP every 5 ms and every other configuration bad",
+			onlyOurs: "what SIGHUP means, and what of a configuration is bad, each program knows alone",
+			strike:   hangUp,
 		},
 	}
 }
 
 // request is a lookup as it goes over the wire.
-func request(key string) string {
-	text := "postfix " + key
+func (s *scene) request(key string) string {
+	text := s.client().mapName + " " + key
 	return fmt.Sprintf("%d:%s,", len(text), text)
 }
 
-// openMany opens n connections to the daemon and does the same to each. The
+// openMany opens n connections to the program and does the same to each. The
 // returned function closes them.
-func openMany(t *testing.T, n int, do func(*net.TCPConn)) (closeAll func()) {
+func openMany(t *testing.T, s *scene, n int, do func(*net.TCPConn)) (closeAll func()) {
 	t.Helper()
 	var conns []net.Conn
 	var doing sync.WaitGroup
-	for range n {
-		conn, err := net.Dial("tcp", daemonAddr)
+	to := s.client()
+	for i := range n {
+		conn, err := net.DialTimeout("tcp", to.addr, to.patience)
 		if err != nil {
-			t.Fatal(err)
+			s.blame(t, "connection %d of %d: %v", i+1, n, err)
+			break
 		}
 		conns = append(conns, conn)
 		doing.Go(func() { do(conn.(*net.TCPConn)) })

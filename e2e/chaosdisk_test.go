@@ -18,11 +18,11 @@ func diskFaults() []fault {
 			strike: func(t *testing.T, s *scene) func() {
 				fillUp(t, filepath.Join(s.root.dir, stateDir))
 				return func() {
-					s.daemon.awaitSaid(t, saysFailing, 1)
+					s.awaitSaid(t, saysFailing)
 					if err := os.Remove(filepath.Join(s.root.dir, stateDir, filler)); err != nil {
 						t.Error(err)
 					}
-					s.daemon.awaitSaid(t, saysWritable, 1)
+					s.awaitSaid(t, saysWritable)
 				}
 			},
 		},
@@ -30,13 +30,13 @@ func diskFaults() []fault {
 			name:   "disk read-only since a restart",
 			before: smallDisk,
 			strike: func(t *testing.T, s *scene) func() {
-				s.daemon.stop(t)
+				s.stop(t)
 				s.root.mountState(t, "tmpfs", "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "")
-				s.daemon.again(t)
+				s.again(t)
 				return func() {
-					s.daemon.awaitSaid(t, saysFailing, 1)
+					s.awaitSaid(t, saysFailing)
 					s.root.mountState(t, "tmpfs", "tmpfs", unix.MS_REMOUNT, "")
-					s.daemon.awaitSaid(t, saysWritable, 1)
+					s.awaitSaid(t, saysWritable)
 				}
 			},
 		},
@@ -46,7 +46,7 @@ func diskFaults() []fault {
 				if err := os.RemoveAll(filepath.Join(s.root.dir, stateDir)); err != nil {
 					t.Fatal(err)
 				}
-				return func() { s.daemon.awaitSaid(t, saysWritable, 1) }
+				return func() { s.awaitSaid(t, saysWritable) }
 			},
 		},
 	}

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitFaults take from the daemon what it needs of the machine.
+// limitFaults take from the program what it needs of the machine.
 func limitFaults() []fault {
 	return []fault{
 		{
 			name: "32 descriptors and 200 clients that never write",
 			strike: func(t *testing.T, s *scene) func() {
-				pid := s.daemon.cmd.Process.Pid
+				pid := s.pid()
 				var usual unix.Rlimit
 				if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &usual); err != nil {
 					t.Fatal(err)
@@ -23,11 +23,11 @@ func limitFaults() []fault {
 				if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
 					t.Fatal(err)
 				}
-				closeAll := openMany(t, 200, func(*net.TCPConn) {})
+				closeAll := openMany(t, s, 200, func(*net.TCPConn) {})
 				return func() {
 					closeAll()
 					if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &usual, nil); err != nil {
-						t.Error(err)
+						s.blame(t, "giving descriptors back: %v", err)
 					}
 				}
 			},
@@ -40,7 +40,7 @@ func limitFaults() []fault {
 		{
 			name: "64 MiB in a control group and 1000 clients that pipeline",
 			strike: func(t *testing.T, s *scene) func() {
-				lift := limitMemory(t, s.daemon.cmd.Process.Pid, groupMemory)
+				lift := limitMemory(t, s, groupMemory)
 				closeAll := pipeline(t, s)
 				return func() {
 					closeAll()
@@ -54,7 +54,7 @@ func limitFaults() []fault {
 // pipeline has many clients ask much at once.
 func pipeline(t *testing.T, s *scene) (closeAll func()) {
 	t.Helper()
-	return openMany(t, 1000, func(conn *net.TCPConn) {
-		conn.Write([]byte(strings.Repeat(request(s.known[0])+request(s.known[knownDomains-1]), 20)))
+	return openMany(t, s, 1000, func(conn *net.TCPConn) {
+		conn.Write([]byte(strings.Repeat(s.request(s.known[0])+s.request(s.known[knownDomains-1]), 20)))
 	})
 }

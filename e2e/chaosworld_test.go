@@ -17,14 +17,14 @@ import (
 func dnsFaults() []fault {
 	const slow = 700 * time.Millisecond // more than recheck_wait, less than answer_timeout
 	faults := []fault{
-		unboundFault("resolver killed", func(t *testing.T, unbound *process) func() {
-			unbound.cmd.Process.Kill()
-			unbound.awaitEnd(t)
-			return func() { startUnboundAt(t, bookworm, resolverAddr, "") }
+		unboundFault("resolver killed", func(t *testing.T, s *scene) func() {
+			s.unbound.cmd.Process.Kill()
+			s.unbound.awaitEnd(t)
+			return func() { startUnboundAt(t, bookworm, s.resolver, "") }
 		}),
-		unboundFault("resolver hangs", func(_ *testing.T, unbound *process) func() {
-			unbound.cmd.Process.Signal(syscall.SIGSTOP)
-			return func() { unbound.cmd.Process.Signal(syscall.SIGCONT) }
+		unboundFault("resolver hangs", func(_ *testing.T, s *scene) func() {
+			s.unbound.cmd.Process.Signal(syscall.SIGSTOP)
+			return func() { s.unbound.cmd.Process.Signal(syscall.SIGCONT) }
 		}),
 		{
 			name:     "resolver claims AD for what nobody signed",
@@ -53,22 +53,22 @@ func dnsFaults() []fault {
 	return faults
 }
 
-// unboundFault has the daemon ask a real resolver.
-func unboundFault(name string, strike func(*testing.T, *process) (mend func())) fault {
-	var unbound *process
+// unboundFault has the program ask a real resolver.
+func unboundFault(name string, strike func(t *testing.T, s *scene) (mend func())) fault {
 	return fault{
 		name:     name,
 		blinds:   true,
+		unbound:  true,
 		settings: []string{fmt.Sprintf("dns: {servers: [%q], dane: off, timeout: 1s}", resolverAddr)},
-		before:   func(t *testing.T, _ *scene) { unbound = startUnboundAt(t, bookworm, resolverAddr, "") },
-		strike:   func(t *testing.T, _ *scene) func() { return strike(t, unbound) },
+		strike:   strike,
 	}
 }
 
 // publisherFaults are what may become of policy hosts.
 func publisherFaults() []fault {
 	return []fault{{
-		name: "policy hosts flap under new ids",
+		name:     "policy hosts flap under new ids",
+		onlyOurs: "a policy just learned is not due to be asked for again",
 		strike: func(t *testing.T, s *scene) func() {
 			for _, domain := range s.known {
 				s.zone.Publish(domain, "20260102")

@@ -11,19 +11,24 @@ import (
 	"mta-sts-daemon/socketmap"
 )
 
+// defaultMap is the socketmap's name that Postfix asks for in these tests.
+const defaultMap = "postfix"
+
 // client asks the daemon as a process of Postfix does: over one connection,
 // and once more over a new one when that breaks. It is not safe for concurrent
 // use.
 type client struct {
-	addr    string            // of the daemon; empty: daemonAddr
-	conn    *socketmap.Client // nil: none yet, or broken
-	retried int               // how many lookups took a second connection
+	addr     string            // of the daemon; empty: daemonAddr
+	mapName  string            // empty: defaultMap
+	patience time.Duration     // with both connections together; 0: patience
+	conn     *socketmap.Client // nil: none yet, or broken
+	retried  int               // how many lookups took a second connection
 }
 
 // lookup returns the answer for key. An error is ECONNREFUSED where nobody
 // listens; any other is a lookup lost.
 func (c *client) lookup(key string) (answer string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(c.patience, patience))
 	defer cancel()
 	answer, err = c.try(ctx, key)
 	if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
@@ -40,7 +45,7 @@ func (c *client) try(ctx context.Context, key string) (answer string, err error)
 			return "", err
 		}
 	}
-	reply, err := c.conn.Lookup(ctx, "postfix", key)
+	reply, err := c.conn.Lookup(ctx, cmp.Or(c.mapName, defaultMap), key)
 	if err != nil {
 		c.close()
 		return "", err

@@ -6,28 +6,23 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"testing"
 	"time"
 )
 
-// holdings are what a daemon has taken of the machine. Those of a daemon that
+// holdings are what a process has taken of the machine. Those of one that
 // leaks grow.
 type holdings struct {
 	memory      int64 // octets, but for the files that it has mapped
-	goroutines  int
+	threads     int
+	goroutines  int // of our daemon alone, which tells them
 	descriptors int
 }
 
 // holdings reads them. It fails where the daemon does not tell its goroutines
 // soon, which one that is out of descriptors cannot.
 func (d *daemon) holdings() (holdings, error) {
-	proc := fmt.Sprintf("/proc/%d", d.cmd.Process.Pid)
-	descriptors, err := os.ReadDir(proc + "/fd")
+	h, err := d.process.holdings()
 	if err != nil {
-		return holdings{}, err
-	}
-	h := holdings{descriptors: len(descriptors)}
-	if h.memory, err = anonymous(proc); err != nil {
 		return holdings{}, err
 	}
 	goroutines, err := metric("go_goroutines")
@@ -35,17 +30,26 @@ func (d *daemon) holdings() (holdings, error) {
 	return h, err
 }
 
-// anonymous is RssAnon of proc_pid_status(5).
-func anonymous(proc string) (octets int64, err error) {
-	status, err := os.ReadFile(proc + "/status")
+// holdings are those that the kernel tells of any process.
+func (p *process) holdings() (h holdings, err error) {
+	proc := fmt.Sprintf("/proc/%d", p.pid())
+	descriptors, err := os.ReadDir(proc + "/fd")
 	if err != nil {
-		return 0, err
+		return holdings{}, err
 	}
-	_, rest, _ := strings.Cut(string(status), "RssAnon:")
-	if _, err := fmt.Sscan(rest, &octets); err != nil {
-		return 0, fmt.Errorf("RssAnon in %s: %w", proc, err)
+	status, err := os.ReadFile(proc + "/status") // proc_pid_status(5)
+	if err != nil {
+		return holdings{}, err
 	}
-	return octets << 10, nil
+	var kibibytes int64
+	for name, value := range map[string]any{"RssAnon:": &kibibytes, "Threads:": &h.threads} {
+		_, rest, _ := strings.Cut(string(status), name)
+		if _, err := fmt.Sscan(rest, value); err != nil {
+			return holdings{}, fmt.Errorf("%s in %s/status: %w", name, proc, err)
+		}
+	}
+	h.memory, h.descriptors = kibibytes<<10, len(descriptors)
+	return h, nil
 }
 
 // metric asks the daemon for the value of a metric without labels.
@@ -81,44 +85,47 @@ func (h holdings) back(before holdings) bool {
 
 // most is the larger of each.
 func (h holdings) most(other holdings) holdings {
-	return holdings{max(h.memory, other.memory), max(h.goroutines, other.goroutines), max(h.descriptors, other.descriptors)}
+	return holdings{
+		memory:      max(h.memory, other.memory),
+		threads:     max(h.threads, other.threads),
+		goroutines:  max(h.goroutines, other.goroutines),
+		descriptors: max(h.descriptors, other.descriptors),
+	}
 }
 
-// awaitBack waits until the daemon holds no more than it did before, and
-// returns what it holds then.
-func (d *daemon) awaitBack(t *testing.T, before holdings) (after holdings) {
-	t.Helper()
-	tooLong := time.After(patience)
+// awaitBack waits until p holds no more than it did before, and returns what it
+// holds then. An error tells what it held before and holds after too long.
+func awaitBack(p program, before holdings, tooLong time.Duration) (after holdings, err error) {
+	end := time.After(tooLong)
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {
-		after, err := d.holdings()
+		after, err := p.holdings()
 		if err == nil && after.back(before) {
-			return after
+			return after, nil
 		}
 		select {
 		case <-again.C:
-		case <-tooLong:
-			t.Errorf("the daemon held %v and now %v, %v", before, after, err)
-			return after
+		case <-end:
+			return after, fmt.Errorf("held before: %v; now: %v, %v", before, after, err)
 		}
 	}
 }
 
 func (h holdings) String() string {
-	return fmt.Sprintf("%s, %d goroutines, %d descriptors", mebibytes(h.memory), h.goroutines, h.descriptors)
+	return fmt.Sprintf("%s, %d threads, %d goroutines, %d descriptors", mebibytes(h.memory), h.threads, h.goroutines, h.descriptors)
 }
 
 func mebibytes(octets int64) string { return fmt.Sprintf("%.1f MiB", float64(octets)/(1<<20)) }
 
-// watch looks at the daemon for so long and returns the most that it held. What
-// cannot be had meanwhile is left out.
-func (d *daemon) watch(lasts time.Duration) (most holdings) {
+// watch looks at p for so long and returns the most that it held. What cannot
+// be had meanwhile is left out.
+func watch(p program, lasts time.Duration) (most holdings) {
 	end := time.After(lasts)
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
-		if h, err := d.holdings(); err == nil {
+		if h, err := p.holdings(); err == nil {
 			most = most.most(h)
 		}
 		select {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// newcomers are lookups of domains that are new to the daemon, without end.
+// newcomers are lookups of domains that are new to the program, without end.
 // While the world is broken they may be found to have no policy.
 type newcomers struct {
 	stop  chan struct{}
@@ -21,7 +21,7 @@ func (s *scene) startNewcomers(t *testing.T) *newcomers {
 	n := &newcomers{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(n.done)
-		c := &client{}
+		c := s.client()
 		defer c.close()
 		again := time.NewTicker(20 * time.Millisecond)
 		defer again.Stop()
@@ -36,11 +36,11 @@ func (s *scene) startNewcomers(t *testing.T) *newcomers {
 			switch answer, err := c.lookup(domain); {
 			case errors.Is(err, syscall.ECONNREFUSED): // the fault restarts the daemon
 			case err != nil:
-				t.Errorf("%s: %v", domain, err)
+				s.blame(t, "%s: %v", domain, err)
 			case answer == secure(domain):
 				n.found = append(n.found, domain)
 			case answer != notKnown:
-				t.Errorf("%s: got %q", domain, answer)
+				s.blame(t, "%s: got %q", domain, answer)
 			}
 		}
 	}()

@@ -41,6 +41,9 @@ func (l tally) quantile(q float64) time.Duration {
 
 // times are three cells of a table: median, 99th percentile and the slowest.
 func times(l tally) string {
+	if len(l.took) == 0 {
+		return "— | — | —"
+	}
 	var cells [3]string
 	for i, q := range []float64{0.5, 0.99, 1} {
 		cells[i] = fmt.Sprintf("%.1f ms", l.quantile(q).Seconds()*1000)
@@ -57,16 +60,21 @@ type probes struct {
 	tally tally
 }
 
-// startProbes has n clients at a time ask what next says, with a pause after
-// each answer. next is called by all of them at once, with a number that only
-// grows.
+// startProbes has n clients at a time ask the daemon what next says, with a
+// pause after each answer. next is called by all of them at once, with a number
+// that only grows.
 func startProbes(n int, pause time.Duration, next func(i int) question) *probes {
+	return startProbesOf(func() *client { return &client{} }, n, pause, next)
+}
+
+// startProbesOf does so with clients of another program.
+func startProbesOf(newClient func() *client, n int, pause time.Duration, next func(i int) question) *probes {
 	p := &probes{stop: make(chan struct{})}
 	for first := range n {
 		p.running.Go(func() {
 			again := time.NewTicker(pause)
 			defer again.Stop()
-			c := &client{}
+			c := newClient()
 			defer c.close()
 			for i := first; ; i += n {
 				if i/n%probeLife == probeLife-1 {
