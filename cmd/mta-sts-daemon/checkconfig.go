@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/config"
 )
 
@@ -10,11 +11,17 @@ func newCheckConfig(load func() (config.Config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check-config",
 		Short: "Say whether the configuration is valid",
-		Long: `check-config reads the configuration as serve would. It exits with 0 where that
-is valid, else with 1 after naming file, line and key of each fault.`,
+		Long: `check-config reads the configuration as serve would, and the files that it names:
+authorities, password, key. It exits with 0 where all is valid, else with 1 after
+naming each fault: file, line and key, or the key whose file cannot be used. The
+daemon's user must be able to read what check-config could read as another.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := load(); err != nil {
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
+			if err := clients.CheckFiles(cfg); err != nil {
 				return err
 			}
 			cmd.Println("The configuration is valid.")

@@ -4,11 +4,8 @@ package clients
 
 import (
 	"context"
-	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/dnsclient"
@@ -24,9 +21,9 @@ type Clients struct {
 // New makes the clients that c describes. metrics count the questions to the
 // DNS; nil for none. The error names the CA file that cannot be used.
 func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clients, error) {
-	roots, err := loadRoots(c.Fetch.CAFile)
+	roots, err := loadRoots(fetchCAFile, c.Fetch.CAFile)
 	if err != nil {
-		return Clients{}, fmt.Errorf("fetch.ca_file: %w", err)
+		return Clients{}, err
 	}
 	dns := dnsclient.New(dnsclient.Options{
 		Servers: c.DNS.Servers,
@@ -45,20 +42,4 @@ func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clie
 		AllowNetworks: c.Fetch.AllowNetworks,
 	})
 	return Clients{DNS: dns, Policies: policies}, nil
-}
-
-// loadRoots reads a PEM file of authorities; nil stands for the system's.
-func loadRoots(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", path)
-	}
-	return roots, nil
 }

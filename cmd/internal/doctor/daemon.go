@@ -11,25 +11,40 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/config"
 )
 
-// configuration looks at the daemon's file.
+// remedyOfConfiguration is for what the daemon does not start with.
+const remedyOfConfiguration = "mend that; `mta-sts-daemon check-config` tells when it is well"
+
+// configuration looks at the daemon's file, and at the files that it names.
 func (h Host) configuration() []Finding {
+	badFiles := clients.CheckFiles(h.Config)
 	switch {
 	case errors.Is(h.ConfigError, fs.ErrPermission):
 		return []Finding{unknown(checkConfiguration, remedyOfPermissions, "The configuration cannot be read: %v. The rest is looked at as if it were the default", h.ConfigError)}
 	case h.ConfigError != nil:
-		var findings []Finding
-		for reason := range strings.Lines(h.ConfigError.Error()) {
-			findings = append(findings, problem(checkConfiguration, "mend that line; `mta-sts-daemon check-config` tells when it is well",
-				"The configuration is refused, so that the daemon does not start with it: %s", strings.TrimSpace(reason)))
-		}
-		return findings
+		return refused(h.ConfigError)
+	case errors.Is(badFiles, fs.ErrPermission):
+		return []Finding{unknown(checkConfiguration, remedyOfPermissions, "What the configuration names cannot be read: %v", badFiles)}
+	case errors.Is(badFiles, clients.ErrCredential):
+		return []Finding{unknown(checkConfiguration, "start the daemon and run doctor again", "What the configuration names is not there: %v", badFiles)}
+	case badFiles != nil:
+		return refused(badFiles)
 	case h.Config.Mode == config.ModeMonitor:
 		return []Finding{hint(checkConfiguration, "mode: enforce, when you have seen enough", "mode: monitor: no policy protects mail yet")}
 	}
 	return []Finding{well(checkConfiguration, "The configuration is valid")}
+}
+
+// refused tells each line of err.
+func refused(err error) (findings []Finding) {
+	for reason := range strings.Lines(err.Error()) {
+		findings = append(findings, problem(checkConfiguration, remedyOfConfiguration,
+			"The configuration is refused, so that the daemon does not start with it: %s", strings.TrimSpace(reason)))
+	}
+	return findings
 }
 
 // daemon asks the running one how it fares. Whether it answers Postfix is

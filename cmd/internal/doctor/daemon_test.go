@@ -40,6 +40,13 @@ func TestDaemon(t *testing.T) {
 			checkConfiguration, Unknown, "permission denied", nil},
 		{"no authorities of the daemon's", func(_ *testing.T, b *bed) { b.Config.Fetch.CAFile = "/nowhere/ca.pem" },
 			checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
+		{"no key of the fleet's", func(_ *testing.T, b *bed) {
+			b.Config.Fetch.CAFile = "/nowhere/ca.pem"
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/nowhere/key"
+		}, checkConfiguration, Problem, "cache.shared.key_file: open /nowhere/key", nil},
+		{"no credential yet", func(_ *testing.T, b *bed) {
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/run/credentials/none.service/key"
+		}, checkConfiguration, Unknown, "LoadCredential", nil},
 	})
 }
 

@@ -12,27 +12,22 @@ import (
 // dns looks at the resolver that the daemon asks, and at whether DANE goes
 // before policies here. p is zero where there is no Postfix.
 func (h Host) dns(ctx context.Context, p postfix) []Finding {
-	var findings []Finding
 	cfg := h.Config
+	cfg.Fetch.CAFile = "" // no policy is fetched here
 	c, err := clients.New(cfg, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
-		findings = append(findings, problem(checkConfiguration, "mend that file, or name another", "The daemon does not start: %v", err))
-		cfg.Fetch.CAFile = ""
-		if c, err = clients.New(cfg, nil, slog.New(slog.DiscardHandler)); err != nil {
-			return findings
-		}
+		return []Finding{problem(checkConfiguration, remedyOfConfiguration, "The daemon does not start: %v", err)}
 	}
 	validates, err := c.DNS.Validates(ctx)
-	switch {
-	case err != nil:
-		return append(findings, problem(checkResolver, "mend the resolver in /etc/resolv.conf, or name others in dns.servers",
-			"The resolver does not answer, so no policy can be found or renewed: %v", err))
-	case validates:
-		findings = append(findings, well(checkResolver, "The resolver answers and validates DNSSEC"))
-	default:
-		findings = append(findings, well(checkResolver, "The resolver answers; it does not validate DNSSEC"))
+	if err != nil {
+		return []Finding{problem(checkResolver, "mend the resolver in /etc/resolv.conf, or name others in dns.servers",
+			"The resolver does not answer, so no policy can be found or renewed: %v", err)}
 	}
-	return append(findings, h.dane(c, p, validates))
+	answers := well(checkResolver, "The resolver answers; it does not validate DNSSEC")
+	if validates {
+		answers = well(checkResolver, "The resolver answers and validates DNSSEC")
+	}
+	return []Finding{answers, h.dane(c, p, validates)}
 }
 
 // dane says what goes first, DANE or policies.

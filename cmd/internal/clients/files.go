@@ -1,0 +1,98 @@
+package clients
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"mta-sts-daemon/config"
+)
+
+// Keys of the configuration that name files.
+const (
+	fetchCAFile        = "fetch.ca_file"
+	sharedPasswordFile = "cache.shared.password_file"
+	sharedCAFile       = "cache.shared.ca_file"
+	sharedKeyFile      = "cache.shared.key_file"
+)
+
+// maxSecret is the longest file with a password or a key, in octets.
+const maxSecret = 4 << 10
+
+// credentials is where systemd puts the files that a unit names in
+// LoadCredential=, while the unit runs.
+const credentials = "/run/credentials/"
+
+// ErrCredential says that a file is not there, which may be because the daemon
+// does not run.
+var ErrCredential = errors.New("the unit needs LoadCredential= for it, and systemd makes it while the daemon runs")
+
+// CheckFiles reads the files that c names as the daemon does when it starts. The
+// error joins one for each that it could not use, with the key that names it.
+func CheckFiles(c config.Config) error {
+	_, badRoots := loadRoots(fetchCAFile, c.Fetch.CAFile)
+	_, badShared := sharedOptions(c.Cache.Shared)
+	return errors.Join(badRoots, badShared)
+}
+
+// loadRoots reads a PEM file of authorities; nil stands for the system's.
+func loadRoots(key, path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fileError(key, path, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fileError(key, path, fmt.Errorf("%s holds no certificate in PEM form", path))
+	}
+	return roots, nil
+}
+
+// loadSecret reads a file that is short and not empty; nil where there is none.
+// What it holds is never in an error.
+func loadSecret(key, path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readBounded(path)
+	switch {
+	case err != nil:
+	case len(bytes.TrimSpace(text)) == 0:
+		err = fmt.Errorf("%s is empty", path)
+	case len(text) > maxSecret:
+		err = fmt.Errorf("%s is longer than %d octets", path, maxSecret)
+	default:
+		return text, nil
+	}
+	return nil, fileError(key, path, err)
+}
+
+// readBounded reads no more of a file than shows that it is too long.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSecret+1))
+}
+
+// fileError names the key of a file that cannot be used, and says what to do.
+func fileError(key, path string, err error) error {
+	remedy := errors.New("mend the file or name another")
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		remedy = errors.New("the daemon's user must be able to read it")
+	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, credentials):
+		remedy = ErrCredential
+	}
+	return fmt.Errorf("%s: %w; %w", key, err, remedy)
+}

@@ -1,0 +1,76 @@
+package clients
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/resolvertest"
+)
+
+// writeFile returns the path of a file with that text.
+func writeFile(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCheckFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	authorities := writeFile(t, dir, "ca.pem", string(resolvertest.NewCA(t).PEM()))
+	missing := filepath.Join(dir, "missing")
+	for _, tc := range []struct {
+		name   string
+		change func(*config.Config)
+		want   []string // each begins a line of the error
+	}{
+		{"default", func(*config.Config) {}, nil},
+		{"authorities", func(c *config.Config) { c.Fetch.CAFile = authorities }, nil},
+		{"all of the fleet's", func(c *config.Config) {
+			c.Cache.Shared.URL, c.Cache.Shared.CAFile = "rediss://kv.example", authorities
+			c.Cache.Shared.PasswordFile = writeFile(t, dir, "password", "p")
+			c.Cache.Shared.KeyFile = writeFile(t, dir, "key", strings.Repeat("k", 32))
+		}, nil},
+		{"of no fleet", func(c *config.Config) { c.Cache.Shared.KeyFile = missing }, nil},
+		{"no authorities", func(c *config.Config) { c.Fetch.CAFile = missing }, []string{"fetch.ca_file: open " + missing}},
+		{"two at once", func(c *config.Config) {
+			c.Fetch.CAFile = writeFile(t, dir, "text", "no certificate")
+			c.Cache.Shared.URL, c.Cache.Shared.KeyFile = "redis://kv.example", missing
+		}, []string{"fetch.ca_file: " + dir + "/text holds no certificate", "cache.shared.key_file: open " + missing}},
+	} {
+		cfg := config.Default()
+		tc.change(&cfg)
+		var lines []string
+		err := CheckFiles(cfg)
+		if err != nil {
+			lines = strings.Split(err.Error(), "\n")
+		}
+		if len(lines) != len(tc.want) {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		for i, want := range tc.want {
+			if !strings.HasPrefix(lines[i], want) {
+				t.Errorf("%s: %q, want %q", tc.name, lines[i], want)
+			}
+		}
+	}
+}
+
+func TestFileError(t *testing.T) {
+	t.Parallel()
+	const key, path = "fetch.ca_file", "/etc/ca.pem"
+	err := fileError(key, path, &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission})
+	const want = "fetch.ca_file: open /etc/ca.pem: permission denied; the daemon's user must be able to read it"
+	if !errors.Is(err, fs.ErrPermission) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
