@@ -8,14 +8,18 @@ import (
 	"testing"
 )
 
-// watched is the setting for a daemon that Prometheus can ask.
-const watched = `metrics: {listen: "` + metricsAddr + `"}`
+const (
+	// watched is the setting for a daemon that Prometheus can ask.
+	watched = `metrics: {listen: "` + metricsAddr + `"}`
+	// storeAway has metrics of a shared store, and nothing at its address.
+	storeAway = `cache: {file: "off", shared: {url: "redis://127.0.0.1:1"}}`
+)
 
 // The alerts and the dashboard as they are shipped find in the daemon's own
 // metrics what they look for.
 func TestMonitoring(t *testing.T) {
 	w := newBareWorld(t)
-	d := startDaemon(t, w, askAuthority, watched)
+	d := startDaemon(t, w, askAuthority, storeAway, watched)
 	w.publish("good.test", enforce("good.test"))
 	c := &client{}
 	defer c.close()
@@ -32,14 +36,17 @@ func TestMonitoring(t *testing.T) {
 		run(t, p.root.command("/usr/bin/promtool", "test", "rules", prometheusTests))
 	})
 	t.Run("dashboard", func(t *testing.T) { checkDashboard(t, p) })
+	t.Run("shared store away", func(t *testing.T) {
+		p.awaitQuery(t, `ALERTS{alertname="MTASTSSharedStoreFailing", alertstate="pending", severity="warning"}`)
+	})
 	t.Run("configuration refused", func(t *testing.T) {
 		p.awaitQuery(t, "mta_sts_config_last_reload_successful == 1")
-		d.configure(t, askAuthority, watched, "testing: sometimes")
+		d.configure(t, askAuthority, storeAway, watched, "testing: sometimes")
 		if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 		p.awaitQuery(t, `ALERTS{alertname="MTASTSConfigRefused", alertstate="pending", severity="warning"}`)
-		d.reload(t, askAuthority, watched)
+		d.reload(t, askAuthority, storeAway, watched)
 		p.awaitQuery(t, "mta_sts_config_last_reload_successful == 1")
 	})
 	t.Run("daemon down", func(t *testing.T) {
