@@ -109,34 +109,6 @@ func TestStrangeAnswers(t *testing.T) {
 	}
 }
 
-// What is not a domain reaches nothing behind the socket.
-func TestBadDomains(t *testing.T) {
-	t.Parallel()
-	c := serve(t, NewHandler(Controls{}))
-	for _, domain := range []string{"localhost", "192.0.2.1", "a b.example", "a.example/b", "\x00", ".example.com"} {
-		if _, err := c.Domain(t.Context(), domain); err == nil || !strings.Contains(err.Error(), "is not a domain that can have a policy") {
-			t.Errorf("%q: %v", domain, err)
-		}
-		if err := c.Purge(t.Context(), domain); err == nil {
-			t.Errorf("%q was purged", domain)
-		}
-	}
-	for _, domain := range []string{"", ".", "..", "../purge-all", "/", "?", "#"} { // these are no other path either
-		if err := c.Purge(t.Context(), domain); err == nil {
-			t.Errorf("%q was purged", domain)
-		}
-		if _, err := c.Refresh(t.Context(), domain); err == nil {
-			t.Errorf("%q was refreshed", domain)
-		}
-		if _, err := c.Lookup(t.Context(), domain); err == nil {
-			t.Errorf("%q was looked up", domain)
-		}
-		if _, err := c.Domain(t.Context(), domain); err == nil {
-			t.Errorf("%q is known", domain)
-		}
-	}
-}
-
 func TestPath(t *testing.T) {
 	users := filepath.Join(t.TempDir(), "user")
 	t.Setenv("XDG_RUNTIME_DIR", users)

@@ -25,8 +25,8 @@ var ErrUnknown = errors.New("not known to the daemon")
 // maxIdle is how many connections are kept for those who ask much at once.
 const maxIdle = 32
 
-// Client asks a running daemon. Its errors are ErrNotRunning, ErrNotPermitted
-// or ErrUnknown, wrapped, or what the daemon says.
+// Client asks a running daemon. Its errors are ErrNotRunning, ErrNotPermitted,
+// ErrNotDomain or ErrUnknown, wrapped, or what the daemon says.
 type Client struct{ http http.Client }
 
 // NewClient returns a Client of the control socket at path.
@@ -74,17 +74,17 @@ func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
 
 // Domain asks what is known of a domain; ErrUnknown for nothing.
 func (c *Client) Domain(ctx context.Context, domain string) (d Domain, err error) {
-	return d, c.ask(ctx, http.MethodGet, "/policies/"+url.PathEscape(domain), &d)
+	return d, c.askOf(ctx, http.MethodGet, "/policies/", domain, "", &d)
 }
 
 // Refresh has the domain's policy fetched now.
 func (c *Client) Refresh(ctx context.Context, domain string) (d Domain, err error) {
-	return d, c.ask(ctx, http.MethodPost, "/policies/"+url.PathEscape(domain)+"/refresh", &d)
+	return d, c.askOf(ctx, http.MethodPost, "/policies/", domain, "/refresh", &d)
 }
 
 // Purge forgets a domain.
 func (c *Client) Purge(ctx context.Context, domain string) error {
-	return c.ask(ctx, http.MethodDelete, "/policies/"+url.PathEscape(domain), nil)
+	return c.askOf(ctx, http.MethodDelete, "/policies/", domain, "", nil)
 }
 
 // PurgeAll forgets every domain.
@@ -94,7 +94,7 @@ func (c *Client) PurgeAll(ctx context.Context) error {
 
 // Lookup looks a next hop up as Postfix does.
 func (c *Client) Lookup(ctx context.Context, key string) (l Lookup, err error) {
-	return l, c.ask(ctx, http.MethodPost, "/lookups/"+url.PathEscape(key), &l)
+	return l, c.askOf(ctx, http.MethodPost, "/lookups/", key, "", &l)
 }
 
 // Policies calls each with every policy that the daemon keeps, in no order,
@@ -116,6 +116,15 @@ func (c *Client) Policies(ctx context.Context, each func(Policy) error) error {
 			return err
 		}
 	}
+}
+
+// askOf asks of a domain or next hop, whose place in the path is between before
+// and after. What names none is not sent.
+func (c *Client) askOf(ctx context.Context, method, before, key, after string, place any) error {
+	if _, err := parseKey(key); err != nil {
+		return err
+	}
+	return c.ask(ctx, method, before+url.PathEscape(key)+after, place)
 }
 
 // ask decodes the answer into place, unless that is nil.

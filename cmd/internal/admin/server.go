@@ -10,7 +10,6 @@ import (
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
 // Controls are what the socket may ask of the daemon.
@@ -107,13 +106,12 @@ func (c Controls) refresh(w http.ResponseWriter, req *http.Request, d mtasts.Dom
 
 // lookup is what Postfix would be told, found out as for Postfix.
 func (c Controls) lookup(w http.ResponseWriter, req *http.Request) {
-	hop, ok := tlspolicy.ParseKey(req.PathValue("key"))
-	if !ok {
-		fail(w, http.StatusBadRequest, fmt.Errorf("%+q is not a domain that can have a policy", req.PathValue("key")))
+	hop, err := parseKey(req.PathValue("key"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
 		return
 	}
 	answer, ok := c.Resolver.Cached(hop, time.Now())
-	var err error
 	if !ok {
 		answer, err = c.Resolver.Resolve(req.Context(), hop)
 	}
@@ -123,9 +121,9 @@ func (c Controls) lookup(w http.ResponseWriter, req *http.Request) {
 // onDomain hands on the domain in the request's path.
 func onDomain(handle func(http.ResponseWriter, *http.Request, mtasts.Domain)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		hop, ok := tlspolicy.ParseKey(req.PathValue("domain"))
-		if !ok {
-			fail(w, http.StatusBadRequest, fmt.Errorf("%+q is not a domain that can have a policy", req.PathValue("domain")))
+		hop, err := parseKey(req.PathValue("domain"))
+		if err != nil {
+			fail(w, http.StatusBadRequest, err)
 			return
 		}
 		handle(w, req, hop.Domain)
