@@ -44,8 +44,10 @@ FUZZTIME = 10m
 FUZZPROCS = $(shell nproc)
 FUZZED = ./config ./resolver/... ./socketmap/...
 
+# Targets are listed first: the pipe would not tell of a package that does not build.
 fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in place of a time
-	@$(GO) test -list '^Fuzz' $(FUZZED) | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, t[i]; n = 0}' | \
+	@listed=$$($(GO) test -list '^Fuzz' $(FUZZED)) || { echo "$$listed" | grep FAIL; exit 1; }; \
+	echo "$$listed" | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, t[i]; n = 0}' | \
 	while read -r package target; do \
 		echo "$$target in $$package"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x \
