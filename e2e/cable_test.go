@@ -1,19 +1,17 @@
 package e2e
 
 import (
-	"fmt"
-	"os"
-	"runtime"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"mta-sts-daemon/e2e/internal/isolated"
+	"mta-sts-daemon/e2e/internal/namespace"
 )
 
 // cable leads to a network of its own, where a server for the shared store is.
 // It can be cut: then nothing arrives, and nobody is told.
 type cable struct {
-	root      *root
-	namespace *os.File
+	root    *root
+	network *namespace.Network
 }
 
 const (
@@ -24,20 +22,10 @@ const (
 
 func layCable(t *testing.T, r *root) *cable {
 	t.Helper()
-	c := &cable{root: r}
-	var err error
-	onOwnThread(func() {
-		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
-			c.namespace, err = os.Open("/proc/thread-self/ns/net")
-		}
-	})
-	if err != nil {
-		t.Fatalf("making a network: %v", err)
-	}
-	t.Cleanup(func() { c.namespace.Close() })
+	c := &cable{root: r, network: isolated.NewNetwork(t)}
 	c.ip(t, "link", "add", "here", "type", "veth", "peer", "name", "there")
 	t.Cleanup(func() { c.ip(t, "link", "del", "here") })
-	c.ip(t, "link", "set", "there", "netns", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), c.namespace.Fd()))
+	c.ip(t, "link", "set", "there", "netns", c.network.Path())
 	c.do(t, func() {
 		c.ip(t, "addr", "add", cableThere, "dev", "there")
 		c.ip(t, "link", "set", "there", "up")
@@ -62,27 +50,5 @@ func (c *cable) ip(t *testing.T, args ...string) {
 // do runs f in the network that the cable leads to, and what f starts.
 func (c *cable) do(t *testing.T, f func()) {
 	t.Helper()
-	before := t.Failed()
-	onOwnThread(func() {
-		if err := unix.Setns(int(c.namespace.Fd()), unix.CLONE_NEWNET); err != nil {
-			t.Errorf("entering a network: %v", err)
-			return
-		}
-		f()
-	})
-	if t.Failed() && !before {
-		t.FailNow()
-	}
-}
-
-// onOwnThread runs f on a thread of its own, which ends with f: what f does to
-// it can reach no other goroutine.
-func onOwnThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked, and so the thread ends
-		f()
-	}()
-	<-done
+	isolated.Within(t, c.network, f)
 }

@@ -24,7 +24,7 @@
 // # How it works
 //
 // TestMain builds the daemon and unpacks Debian, then runs the test binary
-// once more in network, mount and process namespaces of its own (namespace_test.go).
+// once more in network, mount and process namespaces of its own (internal/isolated).
 // All of 127/8 is free there, ports 25, 53 and 443 included, and all that was
 // started or mounted ends with the binary, even if it is killed. Test runs may
 // go on side by side.

@@ -2,9 +2,10 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // answers is which of the daemon's answers an instance of Postfix asks for.
@@ -55,7 +56,7 @@ func startFleetOf(t *testing.T, w *world, some []suite, kinds []answers, setting
 }
 
 // leftOut says why the suite cannot be had, or "".
-func (s suite) leftOut() string { return os.Getenv(envLeftOut + string(s)) }
+func (s suite) leftOut() string { return isolated.LeftOut(string(s)) }
 
 // need skips a test where the suite cannot be had.
 func (s suite) need(t *testing.T) {

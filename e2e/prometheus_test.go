@@ -55,7 +55,7 @@ func startPrometheus(t *testing.T) *prometheus {
 // packaged reads a file that the packages carry.
 func packaged(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository(), "packaging", name))
+	text, err := os.ReadFile(filepath.Join("../packaging", name))
 	if err != nil {
 		t.Fatal(err)
 	}

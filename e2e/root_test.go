@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,32 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// root is a private copy of an unpacked tree: what is written to it stays in
-// memory, above the tree itself, and goes with the test.
+// root is a private copy of an unpacked tree.
 type root struct {
 	dir string
 }
 
-// newRoot lays a new root over the tree of s.
+// newRoot makes a root of the tree of s.
 func newRoot(t *testing.T, s suite) *root {
 	t.Helper()
-	base := t.TempDir()
-	r := &root{dir: filepath.Join(base, "root")}
-	upper, work := filepath.Join(base, "upper"), filepath.Join(base, "work")
-	for _, dir := range []string{r.dir, upper, work} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", s.dir(), upper, work)
-	if err := unix.Mount("overlay", r.dir, "overlay", 0, layers); err != nil {
-		t.Fatalf("mounting an overlay of %s: %v", s.dir(), err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(r.dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmounting %s: %v", r.dir, err)
-		}
-	})
+	r := &root{dir: s.tree().Layer(t)}
 	if err := unix.Mount("proc", filepath.Join(r.dir, "proc"), "proc", 0, ""); err != nil {
 		t.Fatalf("mounting /proc of %s: %v", r.dir, err)
 	}

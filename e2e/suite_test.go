@@ -1,14 +1,13 @@
 package e2e
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // suite is a release of Debian.
@@ -23,10 +22,6 @@ const (
 // suites are all that the tests use, in order of age.
 func suites() []suite { return []suite{bookworm, trixie, forky} }
 
-// optional tells whether the tests can do without s: where it cannot be had
-// they name it as left out.
-func (s suite) optional() bool { return s != bookworm }
-
 // What a tree holds: the programs under which the daemon works, and what their
 // scripts call.
 const (
@@ -39,7 +34,7 @@ const (
 
 	postfixGroup = 102 // of treeGroup
 
-	treeRevision = "1" // to be raised when unpack or prepare change
+	treeRevision = "1" // to be raised when prepare changes
 )
 
 func (s suite) packages() string {
@@ -52,46 +47,14 @@ func (s suite) packages() string {
 	return "postfix" + treeScripts
 }
 
-// dir is where the unpacked tree of s is kept from one run to the next.
-func (s suite) dir() string {
-	contents := sha256.Sum256([]byte(s.packages() + treePasswd + treeGroup + treeRevision))
-	return filepath.Join(repository(), "build", "e2e", "roots", fmt.Sprintf("%s-%x", s, contents[:6]))
-}
-
-// unpack makes sure that the tree is there. Runs side by side wait for the one
-// that unpacks; what a killed one left half done is thrown away.
-func (s suite) unpack() error {
-	dir := s.dir()
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
+// tree is Debian's unpacked packages: the tests can do without any but bookworm's.
+func (s suite) tree() isolated.Tree {
+	return isolated.Tree{
+		Suite: string(s), Name: string(s), Variant: "extract", Packages: s.packages(),
+		Contents: treePasswd + treeGroup + treeRevision,
+		Prepare:  prepare,
+		Optional: s != bookworm,
 	}
-	lock, err := os.Create(dir + ".lock")
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("locking %s: %w", lock.Name(), err)
-	}
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	fmt.Printf("e2e: unpacking Postfix of Debian %s below build/e2e, once\n", s)
-	half := dir + ".unpacking"
-	if err := os.RemoveAll(half); err != nil {
-		return err
-	}
-	mmdebstrap := exec.Command("mmdebstrap", "--mode=root", "--variant=extract", "--format=directory",
-		"--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Check-Valid-Until \"false\"",
-		"--include="+s.packages(), string(s), half)
-	mmdebstrap.ExtraFiles = []*os.File{lock} // should this process be killed, the lock lasts as long as mmdebstrap
-	if out, err := mmdebstrap.CombinedOutput(); err != nil {
-		return fmt.Errorf("unpacking Debian %s: mmdebstrap: %w\n%s", s, err, out)
-	}
-	if err := prepare(half); err != nil {
-		return fmt.Errorf("preparing %s: %w", half, err)
-	}
-	return os.Rename(half, dir)
 }
 
 // prepare does what the packages' installation scripts would have done. They

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // cgroups is where control groups are mounted. Whatever the host has there, a
@@ -16,7 +18,7 @@ const cgroups = "/sys/fs/cgroup"
 func newControlGroup(t *testing.T, s suite) string {
 	t.Helper()
 	// The run's directory has a name that no other run has.
-	dir := filepath.Join(cgroups, fmt.Sprintf("%s-%s", filepath.Base(os.Getenv(envWorkDir)), s))
+	dir := filepath.Join(cgroups, fmt.Sprintf("%s-%s", filepath.Base(os.Getenv(isolated.EnvWorkDir)), s))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatalf("making a control group: %v", err)
 	}

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"mta-sts-daemon/e2e/internal/namespace"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -18,7 +17,7 @@ import (
 // and once more over a new one when that breaks. It is not safe for concurrent
 // use.
 type client struct {
-	network *network
+	network *namespace.Network
 	conn    *socketmap.Client // nil: none yet, or broken
 	retried int               // how many lookups took a second connection
 }
@@ -38,7 +37,7 @@ func (c *client) lookup(key string) (answer string, err error) {
 
 func (c *client) try(ctx context.Context, key string) (answer string, err error) {
 	if c.conn == nil {
-		if c.conn, err = c.network.dial(ctx, socketmapAddr); err != nil {
+		if c.conn, err = dial(ctx, c.network, socketmapAddr); err != nil {
 			c.conn = nil
 			return "", err
 		}
@@ -58,13 +57,11 @@ func (c *client) close() {
 	}
 }
 
-// dial connects to addr in the network.
-func (n *network) dial(ctx context.Context, addr string) (conn *socketmap.Client, err error) {
-	onOwnThread(func() {
-		if err = unix.Setns(int(n.namespace.Fd()), unix.CLONE_NEWNET); err == nil {
-			conn, err = socketmap.Dial(ctx, "tcp", addr)
-		}
-	})
+// dial connects to addr in a network.
+func dial(ctx context.Context, n *namespace.Network, addr string) (conn *socketmap.Client, err error) {
+	if cannot := n.Do(func() { conn, err = socketmap.Dial(ctx, "tcp", addr) }); cannot != nil {
+		return nil, cannot
+	}
 	return conn, err
 }
 

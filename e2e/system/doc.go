@@ -24,12 +24,12 @@
 //
 // TestMain has "make packages" build two versions and mmdebstrap install Debian,
 // then runs the test binary once more in namespaces of its own
-// (namespace_test.go), where systemd-nspawn boots one server for each Debian
+// (internal/isolated of e2e), where systemd-nspawn boots one server for each Debian
 // (machine_test.go), side by side. A server's disk is a layer in memory above
 // the installed tree, which is never written to (root_test.go); it outlasts
 // reboots. All ends with the binary, even if it is killed.
 //
-// Each server has a network of its own, without a way out (network_test.go).
+// Each server has a network of its own, without a way out.
 // What is outside the server is played by the tests, within that network:
 //
 //	127.0.0.1:8461   the daemon                 on the server

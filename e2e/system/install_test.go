@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // The versions that are built: the one that is installed, and its upgrade.
@@ -22,7 +24,7 @@ const (
 func buildPackages(workDir string) error {
 	for _, version := range []string{firstVersion, nextVersion} {
 		cmd := exec.Command("make", "packages", "VERSION="+version, "PACKAGES="+filepath.Join(workDir, version))
-		cmd.Dir = repository()
+		cmd.Dir = isolated.Repository()
 		// What a make above this one was told is not for this one.
 		cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "MAKE") })
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -35,7 +37,7 @@ func buildPackages(workDir string) error {
 // packageOf is the Debian package of a version, as this process sees it.
 func packageOf(t *testing.T, version string) string {
 	t.Helper()
-	file, err := onlyMatch(filepath.Join(os.Getenv(envWorkDir), version, "*.deb"))
+	file, err := onlyMatch(filepath.Join(os.Getenv(isolated.EnvWorkDir), version, "*.deb"))
 	if err != nil {
 		t.Fatal(err)
 	}

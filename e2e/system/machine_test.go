@@ -9,6 +9,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/isolated"
+	"mta-sts-daemon/e2e/internal/namespace"
 )
 
 // patience is how long the tests wait for what must come. Nothing here comes
@@ -19,7 +22,7 @@ const patience = 60 * time.Second
 type machine struct {
 	suite   suite
 	root    *root
-	network *network
+	network *namespace.Network
 	cgroup  string // a directory below cgroups
 
 	nspawn  *exec.Cmd // of the current boot
@@ -32,7 +35,7 @@ type machine struct {
 // test's end.
 func newMachine(t *testing.T, s suite) *machine {
 	t.Helper()
-	m := &machine{suite: s, root: newRoot(t, s), network: newNetwork(t), cgroup: newControlGroup(t, s), off: make(chan struct{})}
+	m := &machine{suite: s, root: newRoot(t, s), network: isolated.NewNetwork(t), cgroup: newControlGroup(t, s), off: make(chan struct{})}
 	close(m.off)
 	t.Cleanup(func() { m.kill(t) })
 	return m
@@ -46,7 +49,7 @@ func (m *machine) boot(t *testing.T) {
 	nspawn, err := nspawn(
 		"--directory="+m.root.dir, "--boot",
 		"--keep-unit", "--register=no", "--link-journal=no", // the host's systemd hears nothing
-		"--network-namespace-path="+m.network.path(),
+		"--network-namespace-path="+m.network.Path(),
 		"--resolv-conf=off", "--timezone=off", "--console=pipe", "--notify-ready=yes")
 	if err != nil {
 		t.Fatal(err)

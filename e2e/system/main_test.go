@@ -4,110 +4,54 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// What the outer process tells the inner one, by environment: see TestMain.
-const (
-	envWorkDir = "MTA_STS_SYSTEM_WORKDIR"   // set inside the namespaces only
-	envSkip    = "MTA_STS_SYSTEM_SKIP"      // why no machine can be booted here
-	envLeftOut = "MTA_STS_SYSTEM_LEFT_OUT_" // and a suite: why that one cannot be had
-)
-
-// TestMain prepares what needs the host, its network, Go tool and package
-// archive, and then runs this binary once more inside namespaces of its own,
-// where the machines are booted.
-func TestMain(m *testing.M) {
-	if os.Getenv(envWorkDir) != "" {
-		os.Exit(inside(m))
-	}
-	os.Remove(leftOutFile)
-	if reason := missing(); reason != "" {
-		noteLeftOut("all of e2e/system: " + reason)
-		os.Setenv(envSkip, reason)
-		os.Exit(m.Run())
-	}
-	code, err := outside()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e/system:", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
-
-// leftOutFile is what "make test" shows at its end, because "go test" shows
-// nothing of a package that passes.
-const leftOutFile = "../../build/e2e/left-out-system"
-
-func noteLeftOut(what string) {
-	line := "e2e/system: LEFT OUT, " + what + "\n"
-	fmt.Print(line)
-	if err := os.MkdirAll(filepath.Dir(leftOutFile), 0o755); err != nil {
-		return
-	}
-	if f, err := os.OpenFile(leftOutFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
-		f.WriteString(line)
-		f.Close()
-	}
-}
-
-// outside builds and unpacks, then runs the tests in their namespaces.
-func outside() (code int, err error) {
-	workDir, err := os.MkdirTemp("", "mta-sts-system-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(workDir)
-	if err := buildPackages(workDir); err != nil {
-		return 0, err
+// tests is this package, whose machines are booted in the namespaces. Control
+// groups are among them because a mount of cgroup2 from the host's own would
+// change the options of the host's. Nothing but an empty control group outlives a
+// run that was killed.
+func tests() isolated.Package {
+	p := isolated.Package{
+		Name:       "e2e/system",
+		Namespaces: unix.CLONE_NEWCGROUP,
+		Missing:    missing,
+		Build:      buildPackages,
+		Furnish:    furnish,
 	}
 	for _, s := range suites() {
-		err := s.unpack()
-		if err != nil && !s.optional() {
-			return 0, err
-		}
-		if err != nil {
-			noteLeftOut(fmt.Sprintf("all of e2e/system on Debian %s: %v", s, err))
-			os.Setenv(envLeftOut+string(s), "it cannot be unpacked")
-		}
+		p.Trees = append(p.Trees, s.tree())
 	}
-	return enterNamespaces(workDir)
+	return p
 }
 
-// missing says what this host lacks for booting machines, or "". It installs
-// mmdebstrap where that is all.
+func TestMain(m *testing.M) { os.Exit(tests().Main(m)) }
+
+// missing says what this host lacks for booting machines and building packages,
+// or "".
 func missing() string {
-	if os.Geteuid() != 0 {
-		return "only root can boot machines in namespaces"
-	}
-	probe := exec.Command("true")
-	probe.SysProcAttr = ownNamespaces()
-	if err := probe.Run(); err != nil {
-		return fmt.Sprintf("no namespaces to be had: %v", err)
-	}
 	if kinds, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(kinds), "\tcgroup2\n") {
 		return "the kernel has no cgroup2, which systemd needs"
 	}
 	if _, err := exec.LookPath("make"); err != nil {
 		return "there is no make to build the packages with"
 	}
-	if _, err := exec.LookPath("mmdebstrap"); err == nil {
-		return ""
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return "there is neither mmdebstrap nor apt-get to install it with"
-	}
-	fmt.Println("e2e/system: installing mmdebstrap, which unpacks Debian for the tests")
-	// A machine that has never updated knows of no packages. Where the update
-	// fails, the installation may work all the same.
-	exec.Command("apt-get", "update").Run()
-	install := exec.Command("apt-get", "install", "--yes", "--no-install-recommends",
-		"--option=DPkg::Lock::Timeout=120", "mmdebstrap") // e2e may be doing the same
-	install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := install.CombinedOutput(); err != nil {
-		return fmt.Sprintf("mmdebstrap cannot be installed (%v):\n%s", err, out)
-	}
 	return ""
+}
+
+func furnish(string) error {
+	for _, m := range []struct{ kind, dir, options string }{
+		{"tmpfs", "/run", "mode=0755"}, // systemd-nspawn keeps its locks there
+		{"cgroup2", cgroups, ""},
+	} {
+		if err := unix.Mount(m.kind, m.dir, m.kind, 0, m.options); err != nil {
+			return fmt.Errorf("mounting %s on %s: %w", m.kind, m.dir, err)
+		}
+	}
+	return nil
 }

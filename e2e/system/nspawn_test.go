@@ -10,7 +10,7 @@ import (
 // nspawn is systemd-nspawn, out of bookworm's tree and with that tree's
 // libraries, so that the host need not have it.
 func nspawn(args ...string) (*exec.Cmd, error) {
-	tree := bookworm.dir()
+	tree := bookworm.tree().Dir()
 	loader, err := onlyMatch(filepath.Join(tree, "lib*/ld-linux*.so.?"))
 	if err != nil {
 		return nil, err

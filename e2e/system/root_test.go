@@ -2,42 +2,22 @@ package system
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
-// root is a machine's disk: what is written to it stays in memory, above the
-// tree of its suite, and goes with the test.
+// root is a machine's disk, a private copy of its suite's tree.
 type root struct {
 	dir   string
 	files *os.Root // follows no link of the machine's out of it
 }
 
-// newRoot lays a new root over the tree of s.
+// newRoot makes a root of the tree of s.
 func newRoot(t *testing.T, s suite) *root {
 	t.Helper()
-	base := t.TempDir()
-	r := &root{dir: filepath.Join(base, "root")}
-	upper, work := filepath.Join(base, "upper"), filepath.Join(base, "work")
-	for _, dir := range []string{r.dir, upper, work} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", s.dir(), upper, work)
-	if err := unix.Mount("overlay", r.dir, "overlay", 0, layers); err != nil {
-		t.Fatalf("mounting an overlay of %s: %v", s.dir(), err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(r.dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmounting %s: %v", r.dir, err)
-		}
-	})
+	r := &root{dir: s.tree().Layer(t)}
 	files, err := os.OpenRoot(r.dir)
 	if err != nil {
 		t.Fatal(err)

@@ -3,13 +3,15 @@ package system
 import (
 	"fmt"
 	"testing"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // TestSystem takes a mail server through the life of the package, on each
 // Debian. The steps share one server. Each finds it as the installation has left
 // it, and leaves it so; but for the last, which takes the package off.
 func TestSystem(t *testing.T) {
-	needMachines(t)
+	isolated.Need(t, "the package on a booted Debian")
 	for _, s := range suites() {
 		t.Run(string(s), func(t *testing.T) {
 			t.Parallel()

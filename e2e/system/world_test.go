@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"mta-sts-daemon/e2e/internal/isolated"
+	"mta-sts-daemon/e2e/internal/namespace"
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
@@ -25,10 +27,10 @@ type world struct {
 	mx    *sink
 }
 
-func newWorld(t *testing.T, n *network) *world {
+func newWorld(t *testing.T, n *namespace.Network) *world {
 	t.Helper()
 	w := &world{ca: resolvertest.NewCA(t)}
-	n.do(t, func() {
+	isolated.Within(t, n, func() {
 		w.zone = resolvertest.StartDNSAt(t, authorityAddr+":53")
 		w.hosts = resolvertest.StartPolicyHostsAt(t, w.ca, policyHostsAddr)
 		w.mx = startSink(t, w.ca, mxAddr+":25")

@@ -1,62 +1,56 @@
-package system
+package namespace
 
 import (
 	"fmt"
 	"os"
 	"runtime"
-	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// network is a network of one machine, with nothing in it but its loopback
-// interface. It outlasts the machine's reboots.
-type network struct {
+// Network is a network with nothing in it but its loopback interface.
+type Network struct {
 	namespace *os.File
 }
 
-func newNetwork(t *testing.T) *network {
-	t.Helper()
-	n := &network{}
+// NewNetwork makes a network, which lasts until it is closed and nobody is in it.
+func NewNetwork() (*Network, error) {
+	var n Network
 	var err error
 	onOwnThread(func() {
 		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return
 		}
-		if err = loopbackUp(); err != nil {
+		if err = LoopbackUp(); err != nil {
 			return
 		}
 		n.namespace, err = os.Open("/proc/thread-self/ns/net")
 	})
 	if err != nil {
-		t.Fatalf("making a network: %v", err)
+		return nil, fmt.Errorf("making a network: %w", err)
 	}
-	t.Cleanup(func() { n.namespace.Close() })
-	return n
+	return &n, nil
 }
 
-// path names the network for other programs.
-func (n *network) path() string {
+// Close lets go of the network.
+func (n *Network) Close() error { return n.namespace.Close() }
+
+// Path names the network for other programs.
+func (n *Network) Path() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.namespace.Fd())
 }
 
-// do runs f inside the network: a socket that f itself opens belongs to it,
-// and stays in it wherever it is used afterwards.
-func (n *network) do(t *testing.T, f func()) {
-	t.Helper()
-	before := t.Failed()
-	returned := false
+// Do runs f inside the network: a socket that f itself opens and a process that
+// it starts belong to it, and stay in it. The error says that f was not run.
+func (n *Network) Do(f func()) (err error) {
 	onOwnThread(func() {
-		if err := unix.Setns(int(n.namespace.Fd()), unix.CLONE_NEWNET); err != nil {
-			t.Errorf("entering a network: %v", err)
+		if err = unix.Setns(int(n.namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+			err = fmt.Errorf("entering a network: %w", err)
 			return
 		}
 		f()
-		returned = true
 	})
-	if !returned || t.Failed() && !before {
-		t.FailNow()
-	}
+	return err
 }
 
 // onOwnThread runs f on a thread of its own, which ends with f: what f does to
@@ -71,8 +65,8 @@ func onOwnThread(f func()) {
 	<-done
 }
 
-// loopbackUp does "ip link set lo up".
-func loopbackUp() error {
+// LoopbackUp does "ip link set lo up", in the network of this thread.
+func LoopbackUp() error {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -1,0 +1,128 @@
+// Package isolated runs the tests of a package as root in namespaces of their
+// own, beside the program they test and unpacked trees of Debian. Nothing of the
+// host changes but that mmdebstrap is installed where it is missing; where the
+// tests cannot run they skip themselves and say so.
+package isolated
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mta-sts-daemon/e2e/internal/namespace"
+)
+
+// EnvWorkDir is the variable with the directory that Build was given. It is set
+// inside the namespaces only.
+const EnvWorkDir = "MTA_STS_E2E_WORKDIR"
+
+// What else the outer process tells the inner one.
+const (
+	envSkip    = "MTA_STS_E2E_SKIP"      // why the tests cannot run here
+	envLeftOut = "MTA_STS_E2E_LEFT_OUT_" // and a release of Debian: why that one cannot be had
+)
+
+// Package is a package of tests.
+type Package struct {
+	// Name is its path in the project.
+	Name string
+	// Namespaces are flags of clone(2), beside network, mounts and processes.
+	Namespaces uintptr
+	// Missing says what the host lacks beside root, namespaces and mmdebstrap,
+	// or "". Nil is for nothing.
+	Missing func() string
+	// Build puts what the tests need of the project into workDir.
+	Build func(workDir string) error
+	Trees []Tree
+	// Furnish completes the new namespaces, where mounts are private. All files
+	// of a run are in scratch, which is in memory, as is TMPDIR.
+	Furnish func(scratch string) error
+}
+
+// Main prepares what needs the host, its network, Go tool and package archive,
+// and then runs this binary once more in namespaces, where the tests proper run.
+// Where that cannot be, the tests run here, and those that Need it skip
+// themselves. It is for TestMain, and returns the exit code.
+func (p Package) Main(m *testing.M) (code int) {
+	if workDir := os.Getenv(EnvWorkDir); workDir != "" {
+		if err := p.furnish(filepath.Join(workDir, "scratch")); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: in the new namespaces: %v\n", p.Name, err)
+			return 1
+		}
+		return m.Run()
+	}
+	os.Remove(p.leftOutFile())
+	if reason := p.missing(); reason != "" {
+		p.NoteLeftOut("all of " + p.Name + ": " + reason)
+		os.Setenv(envSkip, reason)
+		return m.Run()
+	}
+	code, err := p.outside()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, err)
+		return 1
+	}
+	return code
+}
+
+// outside builds and unpacks, then runs the tests in their namespaces.
+func (p Package) outside() (code int, err error) {
+	workDir, err := os.MkdirTemp("", "mta-sts-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(workDir)
+	if err := p.Build(workDir); err != nil {
+		return 0, err
+	}
+	for _, tree := range p.Trees {
+		err := tree.unpack()
+		if err != nil && !tree.Optional {
+			return 0, err
+		}
+		if err != nil {
+			p.NoteLeftOut(fmt.Sprintf("all tests on Debian %s: %v", tree.Suite, err))
+			os.Setenv(envLeftOut+tree.Suite, "it cannot be unpacked")
+		}
+	}
+	return namespace.Enter(namespace.Own(p.Namespaces), (*exec.Cmd).Start, EnvWorkDir+"="+workDir)
+}
+
+func (p Package) furnish(scratch string) error {
+	if err := namespace.Furnish(); err != nil {
+		return err
+	}
+	if err := os.Mkdir(scratch, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", scratch, "tmpfs", 0, "mode=0755"); err != nil {
+		return fmt.Errorf("mounting tmpfs: %w", err)
+	}
+	if err := os.Setenv("TMPDIR", scratch); err != nil {
+		return err
+	}
+	return p.Furnish(scratch)
+}
+
+// NoteLeftOut says what is not tested, now and when "make test" ends, because "go
+// test" shows nothing of a package that passes.
+func (p Package) NoteLeftOut(what string) {
+	line := p.Name + ": LEFT OUT, " + what + "\n"
+	fmt.Print(line)
+	if err := os.MkdirAll(filepath.Dir(p.leftOutFile()), 0o755); err != nil {
+		return
+	}
+	if f, err := os.OpenFile(p.leftOutFile(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+		f.WriteString(line)
+		f.Close()
+	}
+}
+
+func (p Package) leftOutFile() string {
+	return filepath.Join(Repository(), buildDir, "left-out-"+path.Base(p.Name))
+}

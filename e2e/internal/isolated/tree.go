@@ -1,0 +1,97 @@
+package isolated
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tree is an unpacked Debian, which is kept from one run to the next and never
+// written to.
+type Tree struct {
+	Suite string // the release
+	// Name begins the name of its directory, which ends in a hash of Packages and
+	// Contents.
+	Name     string
+	Variant  string // mmdebstrap's
+	Packages string // with commas
+	// Contents is all that it depends on beside its packages.
+	Contents string
+	// Prepare completes a tree that has just been unpacked. Nil is for nothing.
+	Prepare func(dir string) error
+	// Optional says that the tests can do without: where it cannot be had they
+	// name it as left out.
+	Optional bool
+}
+
+// Dir is where the tree is.
+func (tree Tree) Dir() string {
+	hash := sha256.Sum256([]byte(tree.Packages + tree.Contents))
+	return filepath.Join(Repository(), buildDir, "roots", fmt.Sprintf("%s-%x", tree.Name, hash[:6]))
+}
+
+// unpack makes sure that the tree is there. Runs side by side wait for the one
+// that unpacks; what a killed one left half done is thrown away.
+func (tree Tree) unpack() error {
+	dir := tree.Dir()
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Create(dir + ".lock")
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("locking %s: %w", lock.Name(), err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	fmt.Printf("unpacking Debian %s, once, to %s\n", tree.Suite, dir)
+	half := dir + ".unpacking"
+	if err := os.RemoveAll(half); err != nil {
+		return err
+	}
+	mmdebstrap := exec.Command("mmdebstrap", "--mode=root", "--variant="+tree.Variant, "--format=directory",
+		"--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Check-Valid-Until \"false\"",
+		"--include="+tree.Packages, tree.Suite, half)
+	mmdebstrap.ExtraFiles = []*os.File{lock} // should this process be killed, the lock lasts as long as mmdebstrap
+	if out, err := mmdebstrap.CombinedOutput(); err != nil {
+		return fmt.Errorf("unpacking Debian %s: mmdebstrap: %w\n%s", tree.Suite, err, out)
+	}
+	if tree.Prepare != nil {
+		if err := tree.Prepare(half); err != nil {
+			return fmt.Errorf("preparing %s: %w", half, err)
+		}
+	}
+	return os.Rename(half, dir)
+}
+
+// Layer makes a private copy of the tree: what is written to it stays in memory,
+// above the tree itself, and goes with the test.
+func (tree Tree) Layer(t *testing.T) (dir string) {
+	t.Helper()
+	base := t.TempDir()
+	dir, upper, work := filepath.Join(base, "root"), filepath.Join(base, "upper"), filepath.Join(base, "work")
+	for _, dir := range []string{dir, upper, work} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", tree.Dir(), upper, work)
+	if err := unix.Mount("overlay", dir, "overlay", 0, layers); err != nil {
+		t.Fatalf("mounting an overlay of %s: %v", tree.Dir(), err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmounting %s: %v", dir, err)
+		}
+	})
+	return dir
+}

@@ -1,0 +1,58 @@
+// Package namespace runs a program once more in namespaces of its own, and makes
+// further networks. What was started or mounted there ends with the program, however
+// that ends.
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Own returns what a process needs to have a network, mounts and processes of its
+// own, and what more flags of clone(2) say. It dies with the thread that started it.
+func Own(more uintptr) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | more,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+}
+
+// Enter runs this program again, with the same arguments and env beside what it
+// has, in the namespaces of attr, and returns its exit code. When the inner
+// process ends, the kernel ends every process it has started and undoes every
+// mount; it dies with this one. start does no more than to start it.
+func Enter(attr *syscall.SysProcAttr, start func(*exec.Cmd) error, env ...string) (code int, err error) {
+	// Pdeathsig speaks of the thread that started the process.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	inner := exec.Command("/proc/self/exe", os.Args[1:]...)
+	inner.Env = append(os.Environ(), env...)
+	inner.Stdin, inner.Stdout, inner.Stderr = os.Stdin, os.Stdout, os.Stderr
+	inner.SysProcAttr = attr
+	if err := start(inner); err != nil {
+		return 0, err
+	}
+	err = inner.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}
+
+// Furnish is for the inner process: its mounts show nowhere else, and /proc has
+// its processes.
+func Furnish() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mounting /proc: %w", err)
+	}
+	return nil
+}
