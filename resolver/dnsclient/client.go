@@ -45,10 +45,10 @@ type Client struct {
 	timeout time.Duration
 	servers func() *serverSet
 	metrics *Metrics
-	packets packets
+	sockets sockets
 }
 
-// New returns a Client. Nothing needs closing.
+// New returns a Client. Nothing needs closing: idle sockets close by themselves.
 func New(o Options) *Client {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
@@ -112,7 +112,7 @@ func (c *Client) ask(ctx context.Context, question dns.Question) (*dns.Msg, erro
 	stagger := min(patience, time.Until(deadline)/time.Duration(n+1))
 	attempt := func(ctx context.Context, i int) (answer, error) {
 		server := (first + i) % n
-		reply, err := exchange(ctx, set.addrs[server], question, &c.packets)
+		reply, err := exchange(ctx, set.addrs[server], question, &c.sockets)
 		if err != nil && ctx.Err() == nil {
 			faults.note(server, err)
 		}

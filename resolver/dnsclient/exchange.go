@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -15,10 +14,10 @@ import (
 
 // exchange asks one server one question and returns its reply if that is
 // conclusive: NOERROR or NXDOMAIN.
-func exchange(ctx context.Context, server netip.AddrPort, question dns.Question, packets *packets) (*dns.Msg, error) {
-	reply, err := send(ctx, server, newQuery(question, true), packets)
+func exchange(ctx context.Context, server netip.AddrPort, question dns.Question, sockets *sockets) (*dns.Msg, error) {
+	reply, err := send(ctx, server, newQuery(question, true), sockets)
 	if err == nil && refusesEDNS(reply) {
-		reply, err = send(ctx, server, newQuery(question, false), packets)
+		reply, err = send(ctx, server, newQuery(question, false), sockets)
 	}
 	if err != nil {
 		return nil, err
@@ -28,57 +27,55 @@ func exchange(ctx context.Context, server netip.AddrPort, question dns.Question,
 
 // send takes a query to the server over UDP and, where the answer is too long
 // for that, over TCP.
-func send(ctx context.Context, server netip.AddrPort, query *dns.Msg, packets *packets) (*dns.Msg, error) {
-	reply, err := overUDP(ctx, server, query, packets)
+func send(ctx context.Context, server netip.AddrPort, query *dns.Msg, sockets *sockets) (*dns.Msg, error) {
+	reply, err := overUDP(ctx, server, query, sockets)
 	if err == nil && reply.Truncated {
 		reply, err = overTCP(ctx, server, query)
 	}
 	return reply, err
 }
 
-// overUDP uses a socket of its own, so that the kernel picks a random port for
-// each query and takes packets from the server alone (RFC 5452 section 9.2).
+// overUDP puts a query to the server on a socket that has no other.
+func overUDP(ctx context.Context, server netip.AddrPort, query *dns.Msg, sockets *sockets) (*dns.Msg, error) {
+	s, err := sockets.open(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	buf := sockets.packets.take()
+	defer sockets.packets.put(buf)
+	stop := interruptWith(ctx, s)
+	reply, clean, err := s.ask(query, buf[:])
+	if stop() && clean {
+		sockets.keep(s)
+	} else {
+		s.Close()
+	}
+	return reply, err
+}
+
+// ask puts query on the wire, under an id of its own, and waits for the reply.
 // What is no reply to the query is passed over, not an error: otherwise anyone
-// who can send a forged packet could make a lookup fail.
-func overUDP(ctx context.Context, server netip.AddrPort, query *dns.Msg, packets *packets) (*dns.Msg, error) {
-	buf := packets.take()
-	defer packets.put(buf)
-	packed, err := query.PackBuffer(buf[:])
+// who can send a forged packet could make a lookup fail. clean is set where the
+// reply came and nothing before it.
+func (s *socket) ask(query *dns.Msg, buf []byte) (reply *dns.Msg, clean bool, err error) {
+	query.Id = s.newID()
+	packed, err := query.PackBuffer(buf)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var dialer net.Dialer
-	conn, err := dialer.DialUDP(ctx, "udp", netip.AddrPort{}, server)
-	if err != nil {
-		return nil, err
+	if _, err := s.Write(packed); err != nil {
+		return nil, false, err
 	}
-	defer conn.Close()
-	defer interruptWith(ctx, conn)()
-	if _, err := conn.Write(packed); err != nil {
-		return nil, err
-	}
-	for {
-		n, err := conn.Read(buf[:])
+	for clean = true; ; clean = false {
+		n, err := s.Read(buf)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if reply, err := parseReply(buf[:n], query); err == nil {
-			return reply, nil
+			return reply, clean, nil
 		}
 	}
 }
-
-// packets are room for UDP messages, used again: replies are copied out of it.
-type packets struct{ pool sync.Pool }
-
-func (p *packets) take() *[readSize]byte {
-	if buf, ok := p.pool.Get().(*[readSize]byte); ok {
-		return buf
-	}
-	return new([readSize]byte)
-}
-
-func (p *packets) put(buf *[readSize]byte) { p.pool.Put(buf) }
 
 // overTCP asks over a connection of its own (RFC 7766). Whoever can speak on it
 // is the server, so a reply that is none is the server's fault.

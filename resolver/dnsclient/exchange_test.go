@@ -19,12 +19,10 @@ func TestQuery(t *testing.T) {
 	server := resolvertest.StartDNS(t)
 	var mu sync.Mutex
 	var queries []*dns.Msg
-	clients := make(map[string]bool)
 	server.Misbehave("x.test", func(x *resolvertest.DNSExchange) {
 		mu.Lock()
 		defer mu.Unlock()
 		queries = append(queries, x.Query)
-		clients[x.Client().String()] = true
 		x.Send()
 	})
 	client := newClient(server)
@@ -48,8 +46,8 @@ func TestQuery(t *testing.T) {
 	}
 	// Twenty random numbers of 16 bits: that half of them are alike happens to
 	// nobody.
-	if len(queries) != n || len(ids) <= n/2 || len(clients) <= n/2 {
-		t.Errorf("%d queries with %d ids from %d ports", len(queries), len(ids), len(clients))
+	if len(queries) != n || len(ids) <= n/2 {
+		t.Errorf("%d queries with %d ids", len(queries), len(ids))
 	}
 }
 
