@@ -76,13 +76,15 @@ func New(o Options) *Client {
 // find asks for the records of name and qtype, along the chain of CNAME records
 // if there is one. Its errors are *Error.
 func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding, error) {
-	limited, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	deadline := time.Now().Add(c.timeout)
+	if sooner, ok := ctx.Deadline(); ok && sooner.Before(deadline) {
+		deadline = sooner
+	}
 	f, err := newFinding(name)
 	for err == nil && !f.done {
 		var reply *dns.Msg
 		question := dns.Question{Name: f.end(), Qtype: qtype, Qclass: dns.ClassINET}
-		if reply, err = c.ask(limited, question); err == nil {
+		if reply, err = c.ask(ctx, question, deadline); err == nil {
 			err = f.add(reply, qtype)
 		}
 	}
@@ -99,26 +101,45 @@ func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding,
 }
 
 // ask puts one question to the servers, the one that answered last first, until
-// one of them gives a conclusive reply. ctx must have a deadline.
-func (c *Client) ask(ctx context.Context, question dns.Question) (*dns.Msg, error) {
+// one of them gives a conclusive reply.
+func (c *Client) ask(ctx context.Context, question dns.Question, deadline time.Time) (*dns.Msg, error) {
+	set := c.servers()
+	first, now := set.first(), time.Now()
+	stagger := min(patience, deadline.Sub(now)/time.Duration(len(set.addrs)+1))
+	x := begin(ctx, &c.sockets, set.addrs[first], question, now.Add(stagger))
+	if reply := x.settled(); reply != nil {
+		return reply, nil
+	}
+	limited, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return c.askOthers(limited, set, first, x, stagger)
+}
+
+// askOthers asks the servers behind the first one too, x being what was begun
+// there.
+func (c *Client) askOthers(ctx context.Context, set *serverSet, first int, x exchange, stagger time.Duration) (*dns.Msg, error) {
 	type answer struct {
 		reply  *dns.Msg
 		server int
 	}
-	set := c.servers()
-	first, n := set.first(), len(set.addrs)
+	n := len(set.addrs)
 	faults := newFaults(set.addrs, c.timeout)
-	deadline, _ := ctx.Deadline()
-	stagger := min(patience, time.Until(deadline)/time.Duration(n+1))
 	attempt := func(ctx context.Context, i int) (answer, error) {
-		server := (first + i) % n
-		reply, err := exchange(ctx, set.addrs[server], question, &c.sockets)
+		server, x := (first+i)%n, x
+		if i > 0 {
+			x = begin(ctx, &c.sockets, set.addrs[server], x.query.Question[0], time.Time{})
+		}
+		reply, err := x.finish(ctx)
 		if err != nil && ctx.Err() == nil {
 			faults.note(server, err)
 		}
 		return answer{reply, server}, err
 	}
-	a, err := race.First(ctx, triesPerServer*n, stagger, attempt, nil)
+	lead := stagger
+	if x.asked != nil {
+		lead = 0 // it has had its time
+	}
+	a, err := race.First(ctx, triesPerServer*n, lead, stagger, attempt, nil)
 	if err != nil {
 		return nil, faults.err()
 	}

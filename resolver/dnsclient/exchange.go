@@ -7,73 +7,90 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-// exchange asks one server one question and returns its reply if that is
-// conclusive: NOERROR or NXDOMAIN.
-func exchange(ctx context.Context, server netip.AddrPort, question dns.Question, sockets *sockets) (*dns.Msg, error) {
-	reply, err := send(ctx, server, newQuery(question, true), sockets)
-	if err == nil && refusesEDNS(reply) {
-		reply, err = send(ctx, server, newQuery(question, false), sockets)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return reply, inconclusive(reply)
+// exchange is one question to one server. It has two steps because mostly the
+// first is enough, and that can do without what is needed to call a race off.
+type exchange struct {
+	sockets *sockets
+	server  netip.AddrPort
+	query   *dns.Msg
+	asked   *socket // where the reply over UDP is still waited for
+	reply   *dns.Msg
+	err     error
 }
 
-// send takes a query to the server over UDP and, where the answer is too long
-// for that, over TCP.
-func send(ctx context.Context, server netip.AddrPort, query *dns.Msg, sockets *sockets) (*dns.Msg, error) {
-	reply, err := overUDP(ctx, server, query, sockets)
-	if err == nil && reply.Truncated {
-		reply, err = overTCP(ctx, server, query)
-	}
-	return reply, err
+// begin asks server over UDP and waits until then for the reply; the zero time
+// is as long as ctx lasts.
+func begin(ctx context.Context, sockets *sockets, server netip.AddrPort, question dns.Question, until time.Time) exchange {
+	x := exchange{sockets: sockets, server: server}
+	x.send(ctx, newQuery(question, true), until)
+	return x
 }
 
-// overUDP puts a query to the server on a socket that has no other.
-func overUDP(ctx context.Context, server netip.AddrPort, query *dns.Msg, sockets *sockets) (*dns.Msg, error) {
-	s, err := sockets.open(ctx, server)
-	if err != nil {
-		return nil, err
+// send puts query to the server over UDP.
+func (x *exchange) send(ctx context.Context, query *dns.Msg, until time.Time) {
+	x.query = query
+	if x.asked, x.err = x.sockets.open(ctx, x.server); x.err != nil {
+		return
 	}
-	buf := sockets.packets.take()
-	defer sockets.packets.put(buf)
-	stop := interruptWith(ctx, s)
-	reply, clean, err := s.ask(query, buf[:])
-	if stop() && clean {
-		sockets.keep(s)
-	} else {
-		s.Close()
-	}
-	return reply, err
+	x.asked.SetDeadline(until) // the one before may have passed
+	x.err = x.asked.send(query, &x.sockets.packets)
+	x.receive(ctx)
 }
 
-// ask puts query on the wire, under an id of its own, and waits for the reply.
-// What is no reply to the query is passed over, not an error: otherwise anyone
-// who can send a forged packet could make a lookup fail. clean is set where the
-// reply came and nothing before it.
-func (s *socket) ask(query *dns.Msg, buf []byte) (reply *dns.Msg, clean bool, err error) {
-	query.Id = s.newID()
-	packed, err := query.PackBuffer(buf)
-	if err != nil {
-		return nil, false, err
-	}
-	if _, err := s.Write(packed); err != nil {
-		return nil, false, err
-	}
-	for clean = true; ; clean = false {
-		n, err := s.Read(buf)
-		if err != nil {
-			return nil, false, err
+// receive waits for the reply over UDP. x.asked is nil afterwards, unless there
+// is none yet and still may be.
+func (x *exchange) receive(ctx context.Context) {
+	if x.err == nil {
+		stop := interruptWith(ctx, x.asked)
+		x.reply, x.err = x.asked.receive(x.query, &x.sockets.packets)
+		if !stop() {
+			x.asked.spoilt = true // its deadline may be moved even now
+		} else if errors.Is(x.err, os.ErrDeadlineExceeded) {
+			return
 		}
-		if reply, err := parseReply(buf[:n], query); err == nil {
-			return reply, clean, nil
-		}
+	}
+	x.sockets.giveBack(x.asked)
+	x.asked = nil
+}
+
+// settled returns the reply where it has come and is conclusive, or nil.
+func (x *exchange) settled() *dns.Msg {
+	if x.err != nil || x.reply.Truncated || inconclusive(x.reply) != nil {
+		return nil
+	}
+	return x.reply
+}
+
+// finish waits for the reply as long as ctx lasts and, where the server is not
+// up to what it was asked, asks over TCP or without EDNS. It returns the reply
+// if that is conclusive: NOERROR or NXDOMAIN.
+func (x *exchange) finish(ctx context.Context) (*dns.Msg, error) {
+	if x.asked != nil {
+		x.asked.SetDeadline(time.Time{})
+		x.err = nil
+		x.receive(ctx)
+	}
+	x.enlarge(ctx)
+	if x.err == nil && refusesEDNS(x.reply) {
+		x.send(ctx, newQuery(x.query.Question[0], false), time.Time{})
+		x.enlarge(ctx)
+	}
+	if x.err != nil {
+		return nil, x.err
+	}
+	return x.reply, inconclusive(x.reply)
+}
+
+// enlarge asks over TCP where the reply is too long for UDP.
+func (x *exchange) enlarge(ctx context.Context) {
+	if x.err == nil && x.reply.Truncated {
+		x.reply, x.err = overTCP(ctx, x.server, x.query)
 	}
 }
 

@@ -195,7 +195,7 @@ func TestNothingLeftBehind(t *testing.T) {
 		for end := time.Now().Add(longEnough); time.Now().Before(end); runtime.Gosched() {
 			stacks := make([]byte, 1<<20)
 			left = string(stacks[:runtime.Stack(stacks, true)])
-			if !strings.Contains(left, "dnsclient.exchange(") {
+			if !strings.Contains(left, "dnsclient.(*exchange)") {
 				left = ""
 				break
 			}

@@ -42,10 +42,13 @@ type sockets struct {
 type socket struct {
 	*net.UDPConn
 	server netip.AddrPort
-	last   uint16 // the id of the question before
+	last   uint16 // the id of its last question
+	// spoilt is set where something may still come of its last question, or
+	// came that should not have.
+	spoilt bool
 }
 
-// open returns a socket to server. It is to be given to keep or closed.
+// open returns a socket to server, which is to be given back.
 func (s *sockets) open(ctx context.Context, server netip.AddrPort) (*socket, error) {
 	if idle := s.take(server); idle != nil {
 		return idle, nil
@@ -57,10 +60,9 @@ func (s *sockets) open(ctx context.Context, server netip.AddrPort) (*socket, err
 	return &socket{UDPConn: conn, server: server}, nil
 }
 
-// keep takes a socket back whose question has been answered, and on which
-// nothing else came and nothing can come but that answer once more.
-func (s *sockets) keep(used *socket) {
-	if !used.server.Addr().Unmap().IsLoopback() || !s.put(used) {
+// giveBack ends the use of a socket.
+func (s *sockets) giveBack(used *socket) {
+	if used.spoilt || !used.server.Addr().Unmap().IsLoopback() || !s.put(used) {
 		used.Close()
 	}
 }
@@ -108,6 +110,19 @@ func (s *sockets) sweep() {
 	}
 }
 
+// send puts query on the wire, under an id of its own.
+func (s *socket) send(query *dns.Msg, packets *packets) error {
+	buf := packets.take()
+	defer packets.put(buf)
+	query.Id = s.newID()
+	packed, err := query.PackBuffer(buf[:])
+	if err == nil {
+		_, err = s.Write(packed)
+	}
+	s.spoilt = err != nil
+	return err
+}
+
 // newID returns a random query id. It is not that of the question before, whose
 // answer may come twice.
 func (s *socket) newID() uint16 {
@@ -116,6 +131,25 @@ func (s *socket) newID() uint16 {
 			s.last = id
 			return id
 		}
+	}
+}
+
+// receive waits for the reply to query. What is no reply to it is passed over,
+// not an error: otherwise anyone who can send a forged packet could make a lookup
+// fail.
+func (s *socket) receive(query *dns.Msg, packets *packets) (*dns.Msg, error) {
+	buf := packets.take()
+	defer packets.put(buf)
+	for {
+		n, err := s.Read(buf[:])
+		if err != nil {
+			s.spoilt = true
+			return nil, err
+		}
+		if reply, err := parseReply(buf[:n], query); err == nil {
+			return reply, nil
+		}
+		s.spoilt = true
 	}
 }
 

@@ -188,8 +188,8 @@ func TestIdleSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s sockets
 		rarely, often := open(t, &s, nobody), open(t, &s, nobody)
-		s.keep(rarely)
-		s.keep(often)
+		s.giveBack(rarely)
+		s.giveBack(often)
 		if other := open(t, &s, netip.MustParseAddrPort("127.0.0.2:9")); other == rarely || other == often {
 			t.Error("a socket to another server")
 		}
@@ -199,7 +199,7 @@ func TestIdleSockets(t *testing.T) {
 			if got := open(t, &s, nobody); got != often {
 				t.Fatal("not the socket used last")
 			}
-			s.keep(often)
+			s.giveBack(often)
 		}
 		if !isClosed(rarely) || isClosed(often) {
 			t.Errorf("closed: %v, %v; want the one that was not used", isClosed(rarely), isClosed(often))
@@ -221,7 +221,7 @@ func TestSocketsAreBounded(t *testing.T) {
 			opened = append(opened, open(t, &s, nobody))
 		}
 		for _, one := range opened {
-			s.keep(one)
+			s.giveBack(one)
 		}
 		if idling(&s) != maxIdle || !isClosed(opened[maxIdle]) {
 			t.Errorf("%d idle, the last one closed: %v", idling(&s), isClosed(opened[maxIdle]))

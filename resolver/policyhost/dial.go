@@ -60,7 +60,7 @@ func (c *Client) dial(ctx context.Context, host string) (*policyConn, error) {
 		return nil, err
 	}
 	var failed failures
-	conn, err := race.First(ctx, len(targets), stagger,
+	conn, err := race.First(ctx, len(targets), stagger, stagger,
 		func(ctx context.Context, i int) (*policyConn, error) {
 			conn, err := c.connect(ctx, dial, host, targets[i])
 			if err != nil && ctx.Err() != nil {

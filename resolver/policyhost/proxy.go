@@ -20,7 +20,7 @@ func (c *Client) proxyDialer(ctx context.Context) (dialFunc, error) {
 		return nil, fmt.Errorf("proxy %s: %w", quote(c.proxy), err)
 	}
 	return func(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
-		conn, err := race.First(ctx, len(proxies), stagger,
+		conn, err := race.First(ctx, len(proxies), stagger, stagger,
 			func(ctx context.Context, i int) (net.Conn, error) { return dialTCP(ctx, proxies[i]) },
 			func(late net.Conn) { late.Close() },
 		)

@@ -10,9 +10,9 @@ import (
 
 // First runs attempt(ctx, 0), attempt(ctx, 1) … n of them at most, n being at
 // least 1, and returns the first success. The next attempt starts as soon as
-// one has failed, or when stagger has passed since the last one started; those
-// already under way go on beside it. When one has succeeded, the ctx of all
-// attempts is cancelled.
+// one has failed, or when stagger has passed since the last one started, but
+// lead since attempt 0 did; those already under way go on beside it. When one
+// has succeeded, the ctx of all attempts is cancelled.
 //
 // Attempt 0 runs on the caller's goroutine, because mostly it is the only one:
 // First returns no sooner than it does, so it must end when its ctx does.
@@ -21,7 +21,7 @@ import (
 // nothing that an attempt opened is lost. Where every attempt fails, the errors
 // come joined in the order of the attempts. Where ctx ends first, its cause
 // comes alone.
-func First[T any](ctx context.Context, n int, stagger time.Duration,
+func First[T any](ctx context.Context, n int, lead, stagger time.Duration,
 	attempt func(ctx context.Context, i int) (T, error), discard func(T)) (T, error) {
 
 	outer := ctx
@@ -30,7 +30,7 @@ func First[T any](ctx context.Context, n int, stagger time.Duration,
 	r := &race[T]{n: n, stagger: stagger, attempt: attempt, discard: discard, results: make(chan result[T])}
 
 	overtaken := make(chan result[T], 1)
-	overtake := time.AfterFunc(stagger, func() {
+	overtake := time.AfterFunc(lead, func() {
 		defer cancel()
 		value, err := r.others(ctx, make([]error, n), 0)
 		overtaken <- result[T]{value: value, err: err}

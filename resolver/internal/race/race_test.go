@@ -69,7 +69,7 @@ func play(t *testing.T, ctx context.Context, scripts ...script) run {
 		defer mu.Unlock()
 		r.discarded = append(r.discarded, value)
 	}
-	value, err := race.First(ctx, len(scripts), stagger, attempt, discard)
+	value, err := race.First(ctx, len(scripts), stagger, stagger, attempt, discard)
 	took := time.Since(began)
 
 	time.Sleep(time.Hour) // of the bubble: every attempt has ended by then
@@ -212,7 +212,7 @@ func TestFirstNilDiscard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		late := make(chan struct{})
-		value, err := race.First(t.Context(), 2, stagger, func(_ context.Context, i int) (string, error) {
+		value, err := race.First(t.Context(), 2, stagger, stagger, func(_ context.Context, i int) (string, error) {
 			if i == 0 {
 				defer close(late)
 				time.Sleep(time.Second)
@@ -225,5 +225,22 @@ func TestFirstNilDiscard(t *testing.T) {
 		}
 		<-late
 		synctest.Wait()
+	})
+}
+
+// Attempt 0 may have had its time before.
+func TestFirstLead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		value, err := race.First(t.Context(), 2, 0, stagger, func(ctx context.Context, i int) (int, error) {
+			if i == 0 {
+				<-ctx.Done()
+			}
+			return i, ctx.Err()
+		}, nil)
+		if took := time.Since(began); value != 1 || err != nil || took != 0 {
+			t.Errorf("First = %d, %v after %v; want 1 at once", value, err, took)
+		}
 	})
 }
