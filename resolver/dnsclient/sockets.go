@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// maxIdle bounds the sockets that are kept for other questions.
-	maxIdle = 64
+	// maxIdle bounds the sockets that are kept for other questions. A hundred
+	// mail processes, Postfix's default, ask two or three at once each.
+	maxIdle = 256
 	// idleLife is how long a socket is kept that no question needs, give or
 	// take once more as long.
 	idleLife = 5 * time.Second
