@@ -69,6 +69,10 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 	}
 	hosts := mailHosts(name, answer.Records)
 	findings := make([]finding, len(hosts))
+	if len(hosts) == 1 {
+		findings[0] = c.host(ctx, hosts[0], port)
+		return conclude(life, findings), nil
+	}
 	var group errgroup.Group
 	group.SetLimit(concurrency)
 	for i, host := range hosts {
