@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"mta-sts-daemon/resolver/dane"
@@ -68,8 +69,11 @@ func (r *Resolver) asksDANE(hop NextHop) bool {
 // one lookup alone waits.
 func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
 	now := r.clock.now()
-	if kind, ok := r.cachedDANE(hop, now); ok {
+	known := func(kind dane.Kind) func(context.Context) (dane.Kind, error) {
 		return func(context.Context) (dane.Kind, error) { return kind, nil }
+	}
+	if kind, ok := r.cachedDANE(hop, now); ok {
+		return known(kind)
 	}
 	s := r.settings.Load()
 	limit := s.AnswerTimeout
@@ -79,18 +83,18 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 	}
 	if old != nil {
 		if !old.claimRenewal(now) {
-			return func(context.Context) (dane.Kind, error) { return old.kind, nil }
+			return known(old.kind)
 		}
 		if !r.patient(now) {
 			r.flyDANE(hop, true)
-			return func(context.Context) (dane.Kind, error) { return old.kind, nil }
+			return known(old.kind)
 		}
 		limit = s.RecheckWait
 	}
-	deadline, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("no answer within %v", limit))
+	timer := time.NewTimer(limit)
 	result := r.flyDANE(hop, old != nil)
 	return func(ctx context.Context) (dane.Kind, error) {
-		defer cancel()
+		defer timer.Stop()
 		var err error
 		select {
 		case res := <-result:
@@ -98,8 +102,8 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 				return res.Val.(*verdict).kind, nil
 			}
 			err = res.Err
-		case <-deadline.Done():
-			err = context.Cause(deadline)
+		case <-timer.C:
+			err = fmt.Errorf("no answer within %v", limit)
 			if old != nil {
 				r.unheard()
 			}
@@ -115,7 +119,7 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 
 // flyDANE joins the check of a next hop or starts it.
 func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan result {
-	key := fmt.Sprintf("%v %v %d", hop.Domain, hop.MX, hop.Port)
+	key := hop.Domain.String() + " " + strconv.FormatBool(hop.MX) + " " + strconv.Itoa(int(hop.Port))
 	return r.checks.DoChan(key, func() (any, error) {
 		if !r.begin() {
 			return nil, errClosed
