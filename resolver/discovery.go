@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/refresh"
@@ -28,6 +29,7 @@ const (
 // lookups that wait. The error is why nothing newer could be learned; an answer
 // is there all the same.
 func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
+	stack.Grow()
 	s := r.settings.Load()
 	now := r.clock.now()
 	var known *entry

@@ -9,6 +9,7 @@ import (
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
@@ -125,6 +126,7 @@ func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan result {
 			return nil, errClosed
 		}
 		defer r.underway.Done()
+		stack.Grow()
 		return r.checkDANE(hop, renewing)
 	})
 }
