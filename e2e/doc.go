@@ -58,8 +58,9 @@
 //
 // TestChaos breaks the daemon's neighbours, its disk and its limits one by one,
 // for a second each; CHAOS=5s makes that longer, and CHAOS_TABLE=file writes
-// what became of the lookups as docs/reliability.md has it. TestSoak runs only
-// where SOAK says for how long ("make soak").
+// what became of the lookups as docs/reliability.md has it. TestChaosPeers does so
+// to other daemons, and runs only where CHAOS_PEERS names a file of them (peer_test.go).
+// TestSoak runs only where SOAK says for how long ("make soak").
 //
 // # Adding a test
 //
