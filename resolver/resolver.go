@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/refresh"
 	"mta-sts-daemon/resolver/store"
@@ -172,6 +173,7 @@ func (r *Resolver) cachedSTS(d mtasts.Domain, now moment) (a Answer, ok bool) {
 // that is no error; an error means ErrDANEUnknown, or that the lookup itself
 // was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
+	stack.Grow()
 	last := r.cache.known(hop.Domain, r.clock.now())
 	verdict := r.askDANE(hop) // beside the discovery, not after it
 	a, err := r.resolveSTS(ctx, hop.Domain, last)
