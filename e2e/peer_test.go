@@ -1,52 +1,34 @@
 package e2e
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"mta-sts-daemon/e2e/internal/peers"
 )
 
-// peerConfig describes another daemon, in the format of "make bench": package
-// bench says what each field means. Here it must have a TCP address, and answer
-// in the same words as ours.
-type peerConfig struct {
-	Name     string            `yaml:"name"`
-	Command  []string          `yaml:"command"`
-	Env      []string          `yaml:"env"`
-	Files    map[string]string `yaml:"files"`
-	TCP      string            `yaml:"tcp"`
-	Unix     string            `yaml:"unix"`
-	TCPTable string            `yaml:"tcp_table"`
-	Map      string            `yaml:"map"`
-}
-
-func readPeers(t *testing.T, path string) (peers []peerConfig) {
+// readPeers reads other daemons that answer over TCP, and in the same words as
+// ours.
+func readPeers(t *testing.T, path string) []peers.Server {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	list, err := peers.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&peers); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	for _, p := range peers {
-		if p.Name == "" || len(p.Command) == 0 || p.TCP == "" {
-			t.Fatalf("%s: each peer needs a name, a command and a TCP address", path)
+	for _, p := range list {
+		if p.TCP == "" {
+			t.Fatalf("%s: %s needs a TCP address", path, p.Name)
 		}
 	}
-	return peers
+	return list
 }
 
 const (
@@ -59,9 +41,9 @@ const (
 
 // ourselves is the daemon as if it were a peer: with its defaults, but for a
 // file of its own and DANE, and nothing done for it that is not done for others.
-func ourselves() peerConfig {
+func ourselves() peers.Server {
 	adminSocket := filepath.Join(os.TempDir(), "admin.sock") // {dir} is longer than a socket's address may be
-	return peerConfig{
+	return peers.Server{
 		Name:    "mta-sts-daemon",
 		Command: []string{daemonBinary(os.Getenv(envWorkDir)), "serve", "--config", "{dir}/config.yaml"},
 		Files: map[string]string{"config.yaml": settingsFile(":",
@@ -74,22 +56,19 @@ func ourselves() peerConfig {
 // peer is a daemon of others in the place of ours. It runs outside of roots.
 type peer struct {
 	*process
-	config peerConfig
-	dir    string
+	config peers.Server
 	env    []string
 }
 
 // startPeer starts c in the scene and has it learn all known policies.
-func startPeer(t *testing.T, s *scene, c peerConfig, env ...string) *peer {
+func startPeer(t *testing.T, s *scene, c peers.Server, env ...string) *peer {
 	t.Helper()
-	p := &peer{config: c, dir: filepath.Join(s.root.dir, stateDir)}
+	c = c.In(filepath.Join(s.root.dir, stateDir))
+	p := &peer{config: c}
 	s.root.write(t, daemonCAFile, string(s.ca.PEM()))
-	p.env = append(append(os.Environ(), "SSL_CERT_FILE="+filepath.Join(s.root.dir, daemonCAFile)), env...)
-	for _, assignment := range c.Env {
-		p.env = append(p.env, p.fill(assignment))
-	}
+	p.env = slices.Concat(os.Environ(), []string{"SSL_CERT_FILE=" + filepath.Join(s.root.dir, daemonCAFile)}, env, c.Env)
 	for name, text := range c.Files {
-		s.root.write(t, filepath.Join(stateDir, name), p.fill(text))
+		s.root.write(t, filepath.Join(stateDir, name), text)
 	}
 	if err := p.start(t); err != nil {
 		t.Fatal(err)
@@ -104,17 +83,10 @@ func startPeer(t *testing.T, s *scene, c peerConfig, env ...string) *peer {
 	return p
 }
 
-// fill puts the peer's directory into a text.
-func (p *peer) fill(text string) string { return strings.ReplaceAll(text, "{dir}", p.dir) }
-
 // start starts the peer and returns when it listens.
 func (p *peer) start(t *testing.T) error {
 	t.Helper()
-	command := make([]string, len(p.config.Command))
-	for i, word := range p.config.Command {
-		command[i] = p.fill(word)
-	}
-	cmd := exec.Command(command[0], command[1:]...)
+	cmd := exec.Command(p.config.Command[0], p.config.Command[1:]...)
 	cmd.Env = p.env
 	p.process = startProcess(t, cmd)
 	tooLong := time.After(peerStarts)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/peers"
 )
 
 // envPeers names a list of other daemons, as "make bench" takes.
@@ -23,7 +25,7 @@ func TestChaosPeers(t *testing.T) {
 		t.Skip("runs only when asked: CHAOS_PEERS=peers.yaml, a list as make bench takes")
 	}
 	needWorld(t)
-	peers := append([]peerConfig{ourselves()}, readPeers(t, list)...)
+	programs := append([]peers.Server{ourselves()}, readPeers(t, list)...)
 	lasts := chaosLasts(t)
 	useResolver(t)
 	table := []string{
@@ -36,7 +38,7 @@ func TestChaosPeers(t *testing.T) {
 				table = append(table, fmt.Sprintf("| %s | — %s |", f.name, f.onlyOurs))
 				t.Skip(f.onlyOurs)
 			}
-			for _, c := range peers {
+			for _, c := range programs {
 				t.Run(c.Name, func(t *testing.T) { table = append(table, f.runPeer(t, c, lasts)) })
 			}
 		})
@@ -45,7 +47,7 @@ func TestChaosPeers(t *testing.T) {
 }
 
 // runPeer strikes a peer and returns a row of the table.
-func (f fault) runPeer(t *testing.T, c peerConfig, lasts time.Duration) string {
+func (f fault) runPeer(t *testing.T, c peers.Server, lasts time.Duration) string {
 	s := f.prepare(t, peerResolver)
 	if !f.unbound {
 		s.serveZone(t)

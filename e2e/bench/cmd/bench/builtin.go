@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/e2e/bench/internal/bed"
+	"mta-sts-daemon/e2e/internal/peers"
 )
 
 // program is this one: the null servers and the bed are processes of it.
@@ -14,10 +15,10 @@ const program = "/proc/self/exe"
 
 // nullServer is a null server; a batching one is what pipelining is measured against.
 func nullServer(batch bool) server {
-	s := server{
+	s := server{Server: peers.Server{
 		Name: "null server", TCP: "127.0.0.1:7001", Unix: "{dir}/socket", TCPTable: "127.0.0.1:7002", Map: "postfix",
 		Command: []string{program, "null"},
-	}
+	}}
 	if batch {
 		s.Name, s.TCP, s.TCPTable = "null server, batching", "127.0.0.1:7003", "127.0.0.1:7004"
 		s.Command = append(s.Command, "--batch")
@@ -30,11 +31,11 @@ func nullServer(batch bool) server {
 // its peers are, metrics on, and a file of the first policies, whose records need
 // not be asked for again for an hour. dane is the value of dns.dane.
 func (b *bench) ours(dane string, policies uint32) server {
-	s := server{
+	s := server{Server: peers.Server{
 		Name: "mta-sts-daemon", TCP: "127.0.0.1:8461", Unix: "{dir}/socket", TCPTable: "127.0.0.1:8462", Map: "postfix",
 		Command: []string{b.program, "serve", "--config", "{dir}/config.yaml"},
 		Env:     b.unitEnv,
-	}
+	}}
 	metrics := "127.0.0.1:9461"
 	if dane != daneOff {
 		metrics = "127.0.0.1:9462"

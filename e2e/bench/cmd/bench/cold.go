@@ -13,6 +13,7 @@ import (
 	"mta-sts-daemon/e2e/bench/internal/bed"
 	"mta-sts-daemon/e2e/bench/internal/load"
 	"mta-sts-daemon/e2e/bench/internal/proc"
+	"mta-sts-daemon/e2e/internal/peers"
 )
 
 // coldConnections is how many lookups are in flight in the cold part.
@@ -24,7 +25,7 @@ func (b *bench) caFile() string { return filepath.Join(b.dir, "ca.pem") }
 func (b *bench) startBed(domains uint32) (stop func(), err error) {
 	cmd := exec.Command(program, "bed", "--ca", b.caFile(), "--domains", fmt.Sprint(domains))
 	cmd.Stderr = os.Stderr
-	r, err := run(server{Name: "bed", TCP: httpsAddr}, cmd, b.cpus.Load)
+	r, err := run(server{Server: peers.Server{Name: "bed", TCP: httpsAddr}}, cmd, b.cpus.Load)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (b *bench) start(s server) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	s = s.in(dir)
+	s.Server = s.In(dir)
 	for name, text := range s.Files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return nil, err

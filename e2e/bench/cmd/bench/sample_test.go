@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -33,31 +31,6 @@ func TestRow(t *testing.T) {
 	} {
 		if got := row("TCP", c.s, baseline); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.what, got, c.want)
-		}
-	}
-}
-
-func TestReadPeers(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct{ text, wantErr string }{
-		{"- {name: a, command: [x, '{dir}/y'], tcp: '127.0.0.1:1', map: m}", ""},
-		{"- {command: [x]}", "needs a name and a command"},
-		{"- {name: a}", "needs a name and a command"},
-		{"- {name: a, comand: [x]}", "comand not found"},
-	} {
-		path := filepath.Join(t.TempDir(), "peers.yaml")
-		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		peers, err := readPeers(path)
-		if c.wantErr != "" {
-			if err == nil || !strings.Contains(err.Error(), c.wantErr) {
-				t.Errorf("%s: got %v, want %s", c.text, err, c.wantErr)
-			}
-			continue
-		}
-		if err != nil || len(peers) != 1 || peers[0].in("/d").Command[1] != "/d/y" {
-			t.Errorf("%s: got %+v, %v", c.text, peers, err)
 		}
 	}
 }

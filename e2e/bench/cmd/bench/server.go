@@ -1,70 +1,24 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
-	"os"
-	"strings"
-
-	"gopkg.in/yaml.v3"
-
 	"mta-sts-daemon/e2e/bench/internal/load"
+	"mta-sts-daemon/e2e/internal/peers"
 )
 
-// server is a program that answers lookups. In its texts {dir} stands for a
-// directory of its own. It finds a resolver at 127.0.0.1:53, in /etc/resolv.conf
-// too, and the authority of the policy hosts in SSL_CERT_FILE.
+// server is a program to be measured.
 type server struct {
-	Name    string            `yaml:"name"`
-	Command []string          `yaml:"command"`
-	Env     []string          `yaml:"env"`   // NAME=VALUE, beside what there is
-	Files   map[string]string `yaml:"files"` // in {dir}
-	// Where it answers, in each way that it can.
-	TCP      string `yaml:"tcp"`
-	Unix     string `yaml:"unix"`
-	TCPTable string `yaml:"tcp_table"`
-	Map      string `yaml:"map"` // the socketmap's name
-
+	peers.Server
 	// prepare, unless it is nil, is called before the start.
 	prepare func(dir string) error
 }
 
 // readPeers reads a list of servers.
-func readPeers(path string) ([]server, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+func readPeers(path string) (servers []server, err error) {
+	list, err := peers.Read(path)
+	for _, p := range list {
+		servers = append(servers, server{Server: p})
 	}
-	var peers []server
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&peers); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	for _, p := range peers {
-		if p.Name == "" || len(p.Command) == 0 {
-			return nil, fmt.Errorf("%s: each server needs a name and a command", path)
-		}
-	}
-	return peers, nil
-}
-
-// in returns s with its directory filled in.
-func (s server) in(dir string) server {
-	r := strings.NewReplacer("{dir}", dir)
-	all := func(texts []string) (filled []string) {
-		for _, text := range texts {
-			filled = append(filled, r.Replace(text))
-		}
-		return filled
-	}
-	files := make(map[string]string, len(s.Files))
-	for name, text := range s.Files {
-		files[name] = r.Replace(text)
-	}
-	s.Command, s.Env, s.Files = all(s.Command), all(s.Env), files
-	s.TCP, s.Unix, s.TCPTable = r.Replace(s.TCP), r.Replace(s.Unix), r.Replace(s.TCPTable)
-	return s
+	return servers, err
 }
 
 // way is how lookups travel.
