@@ -17,7 +17,7 @@ const (
 	maxIdle = 256
 	// idleLife is how long a socket is kept that no question needs, give or
 	// take once more as long.
-	idleLife = 5 * time.Second
+	idleLife = time.Second
 )
 
 // sockets are UDP sockets to DNS servers. One that asked a server on the
