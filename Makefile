@@ -54,8 +54,8 @@ fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in pla
 			-parallel $(FUZZPROCS) -timeout 0 "$$package" || exit 1; \
 	done
 
-vuln: ## known vulnerabilities of what is used, from vuln.go.dev
-	$(GO) run $(GOVULNCHECK) ./...
+vuln: ## known vulnerabilities of what is used, from vuln.go.dev or VULNDB=file:///a/copy
+	$(GO) run $(GOVULNCHECK) $(addprefix -db ,$(VULNDB)) ./...
 
 packages: export CGO_ENABLED = 0
 packages: FLAGS = -trimpath -buildvcs=false -ldflags '-s -X main.version=$(VERSION)'
