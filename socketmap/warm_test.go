@@ -3,6 +3,7 @@ package socketmap
 import (
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -11,6 +12,31 @@ import (
 type nowhere struct{ net.Conn }
 
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+// However many lookups a read brings, the wire makes one string of it.
+func TestReadAllocatesOnce(t *testing.T) {
+	for _, tc := range []struct {
+		protocol Protocol
+		request  string
+	}{
+		{Netstrings(), "19:postfix example.com,"},
+		{TCPTable("postfix"), "get example.com\n"},
+	} {
+		s := NewServer(tc.protocol, &handler{}, NewConnections(1), time.Minute, slog.New(slog.DiscardHandler))
+		c := newConn(s, nowhere{})
+		read := []byte(strings.Repeat(tc.request, 10))
+		n := testing.AllocsPerRun(100, func() {
+			if used, err := c.handleAll(read); err != nil || used != len(read) {
+				t.Fatal(used, err)
+			}
+			c.flush()
+		})
+		if n > 1 {
+			t.Errorf("%T: %v allocations for a read, want 1", tc.protocol, n)
+		}
+		s.Shutdown(t.Context())
+	}
+}
 
 // One lookup that memory answers, but for the system calls.
 func BenchmarkWarmLookup(b *testing.B) {
