@@ -175,6 +175,39 @@ func TestRechecksWhileTheDNSIsSilent(t *testing.T) {
 	})
 }
 
+// A domain that is slow is no silence: others go on waiting for their news.
+func TestRecheckBesideASlowDomain(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		slow func(w *world)
+	}{
+		{"policy host", func(w *world) {
+			w.publish("slow.example", "2", "")
+			w.setHost("slow.example", hostAnswer{delay: time.Minute})
+		}},
+		{"name servers", func(w *world) { w.setTXT("slow.example", txtAnswer{err: errServfail, delay: 5 * time.Second}) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				r := w.resolver()
+				for _, d := range []string{"slow.example", "a.example"} {
+					w.publish(d, "1", policyText("enforce", "864000"))
+					expect(t, r, d, "enforce/1")
+				}
+				tc.slow(w)
+				w.publish("a.example", "2", policyText("testing", "864000"))
+				time.Sleep(5 * time.Minute)
+				go expect(t, r, "slow.example", "enforce/1")
+				time.Sleep(100 * time.Millisecond)
+				lookUp(t, r, "other.example") // the DNS answers
+				time.Sleep(time.Second)
+				expect(t, r, "a.example", "testing/2")
+			})
+		})
+	}
+}
+
 func TestNewPolicyCannotBeFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -69,8 +69,10 @@ type Resolver struct {
 	clock    clock
 	cache    *cache
 	doors    doors
-	fleet    Fleet   // nil where nothing is shared
-	silence  instant // until when lookups do not wait for the DNS; 0 while it answers
+	fleet    Fleet // nil where nothing is shared
+
+	lastHeard instant // when the DNS answered last
+	silence   instant // until when lookups do not wait for it; 0 while it answers
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
@@ -174,6 +176,7 @@ func (r *Resolver) cachedSTS(d mtasts.Domain, now moment) (a Answer, ok bool) {
 // was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	stack.Grow()
+	hop = hop.clone()
 	last := r.cache.known(hop.Domain, r.clock.now())
 	verdict := r.askDANE(hop) // beside the discovery, not after it
 	a, err := r.resolveSTS(ctx, hop.Domain, last)
@@ -220,6 +223,7 @@ func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain, last *entry)
 // await joins the domain's discovery, or starts it, and waits for it for at
 // most limit; past that the answer is what memory has, else meanwhile.
 func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit time.Duration, meanwhile Answer) (Answer, error) {
+	began := r.clock.now()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -227,7 +231,7 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit
 		return res.Val.(Answer), nil
 	case <-timer.C:
 		if why == recheck {
-			r.unheard()
+			r.unheard(began)
 		}
 		if e := r.cache.inMemory(d, r.clock.now()); e != nil {
 			return e.answer(), nil // the fleet had it

@@ -93,28 +93,31 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 		limit = s.RecheckWait
 	}
 	timer := time.NewTimer(limit)
-	result := r.flyDANE(hop, old != nil)
+	check := r.flyDANE(hop, old != nil)
 	return func(ctx context.Context) (dane.Kind, error) {
 		defer timer.Stop()
-		var err error
+		var found result
 		select {
-		case res := <-result:
-			if res.Err == nil {
-				return res.Val.(*verdict).kind, nil
-			}
-			err = res.Err
+		case found = <-check:
 		case <-timer.C:
-			err = fmt.Errorf("no answer within %v", limit)
-			if old != nil {
-				r.unheard()
+			select {
+			case found = <-check: // while the policy was waited for
+			default:
+				found.Err = fmt.Errorf("no answer within %v", limit)
+				if old != nil {
+					r.unheard(now)
+				}
 			}
 		case <-ctx.Done():
 			return dane.None, context.Cause(ctx)
 		}
-		if old != nil {
+		switch {
+		case found.Err == nil:
+			return found.Val.(*verdict).kind, nil
+		case old != nil:
 			return old.kind, nil
 		}
-		return dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err)
+		return dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, found.Err)
 	}
 }
 

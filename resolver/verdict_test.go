@@ -80,6 +80,21 @@ func TestDANEBesideDiscovery(t *testing.T) {
 	})
 }
 
+// What DANE said in time holds, however long the policy host is waited for.
+func TestDANEBesideASilentPolicyHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}, delay: time.Second}
+		r := w.resolverWithDANE(store.OpenMemory(), c)
+		for i := range 20 { // one in a million passes by chance
+			domain := fmt.Sprintf("d%d.example", i)
+			w.publish(domain, "1", "")
+			w.setHost(domain, hostAnswer{delay: time.Hour})
+			expectDANE(t, r, domain, dane.Full, 8*time.Second)
+		}
+	})
+}
+
 // STS is cached by domain, DANE by next hop.
 func TestDANEByNextHop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -83,6 +83,7 @@ func (c *conn) serveRequests() error {
 		n, err := c.nc.Read(buf[filled:])
 		filled += n
 		used, malformed := c.handleAll(buf[:filled])
+		c.req = Request{} // or an idle connection would keep all of it
 		if malformed != nil {
 			return malformed
 		}
@@ -170,6 +171,7 @@ func (c *conn) enqueue(malformed error) error {
 		c.slots = make(chan struct{}, maxInFlight)
 	}
 	c.slots <- struct{}{}
+	c.req.At = time.Now() // that may have taken a while
 	p := &pendingReply{}
 	p.Reply, p.ready = c.answer(nil, malformed)
 
@@ -180,9 +182,9 @@ func (c *conn) enqueue(malformed error) error {
 	if p.ready {
 		return c.sendReady()
 	}
-	req := c.req.clone()
+	req := c.req
 	go func() {
-		reply := c.server.handler.Wait(c.server.ctx, nil, req)
+		reply := c.server.handler.Wait(c.server.ctx, nil, &req)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		p.Reply, p.ready = reply, true

@@ -24,6 +24,10 @@ const (
 	// writeTimeout is how long a client may leave a reply unread once the
 	// system's buffers are full.
 	writeTimeout = 30 * time.Second
+	// sendBuffer is how many octets of replies wait for a client over TCP that does
+	// not read. Left to itself Linux has room for megabytes, and a client that
+	// floods has a processor fill them.
+	sendBuffer = 64 << 10
 	// sweepInterval is how exact the limits on a connection's time are.
 	sweepInterval = 5 * time.Second
 )
@@ -139,6 +143,9 @@ func (s *Server) isDraining() bool {
 
 // start serves nc in a goroutine of its own.
 func (s *Server) start(nc net.Conn) {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		tcp.SetWriteBuffer(sendBuffer) // or it is served all the same
+	}
 	c := newConn(s, nc)
 	if !s.conns.add(s.ctx, c) {
 		nc.Close()

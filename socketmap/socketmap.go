@@ -32,7 +32,7 @@ const (
 func (s Status) String() string { return strings.TrimSpace(words[s]) }
 
 // Request is one lookup. Its strings share the memory of all that was read with
-// them: what is kept past the Handler's return should be cloned.
+// them: what is kept past the Handler's return is to be cloned.
 type Request struct {
 	// Map is the name of the map asked, empty where the protocol has none.
 	Map string
@@ -42,13 +42,6 @@ type Request struct {
 	// Fits reports whether a reply with this data and status OK is one that
 	// Postfix will read; a longer one is replaced by an error.
 	Fits func(data []byte) bool
-}
-
-// clone returns a Request that may be kept.
-func (r *Request) clone() *Request {
-	own := *r
-	own.Map, own.Key = strings.Clone(r.Map), strings.Clone(r.Key)
-	return &own
 }
 
 // Reply is the outcome of one lookup.
@@ -66,8 +59,7 @@ type Handler interface {
 	// Answer gives the reply that memory can give at once. ok is false where
 	// there is none: then Wait is called.
 	Answer(dst []byte, req *Request) (reply Reply, ok bool)
-	// Wait gives the reply in the end, at the latest when ctx is done. req may be
-	// kept.
+	// Wait gives the reply in the end, at the latest when ctx is done.
 	Wait(ctx context.Context, dst []byte, req *Request) Reply
 }
 

@@ -15,6 +15,7 @@
 //
 //	make bench                                    # all parts; minutes
 //	make bench BENCH='warm --rounds 9 --time 2s'  # what memory answers
+//	make bench BENCH='warm --only "unix, 64"'     # that load alone
 //	make bench BENCH='cold --peers peers.yaml'    # what must be discovered
 //	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
 //	make bench BENCH=profile                      # perf(1) of the daemon; needs perf

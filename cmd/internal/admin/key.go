@@ -17,6 +17,7 @@ var ErrNotDomain = errors.New("not a domain that can have a policy")
 func parseKey(text string) (resolver.NextHop, error) {
 	hop, ok := tlspolicy.ParseKey(text)
 	if ok {
+		hop.Domain = hop.Domain.Clone() // it is kept, and text may be long
 		return hop, nil
 	}
 	_, err := mtasts.ParseDomain(text)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"mta-sts-daemon/config"
@@ -32,12 +33,12 @@ const credentials = "/run/credentials/"
 // does not run.
 var ErrCredential = errors.New("the unit needs LoadCredential= for it, and systemd makes it while the daemon runs")
 
-// CheckFiles reads the files that c names as the daemon does when it starts. The
-// error joins one for each that it could not use, with the key that names it.
-func CheckFiles(c config.Config) error {
+// CheckFiles reads the files that c names as the daemon does when it starts. There
+// is an error for each that it could not use, with the key that names it.
+func CheckFiles(c config.Config) []error {
 	_, badRoots := loadRoots(fetchCAFile, c.Fetch.CAFile)
 	_, badShared := sharedOptions(c.Cache.Shared)
-	return errors.Join(badRoots, badShared)
+	return slices.DeleteFunc(append([]error{badRoots}, badShared...), func(err error) bool { return err == nil })
 }
 
 // loadRoots reads a PEM file of authorities; nil stands for the system's.

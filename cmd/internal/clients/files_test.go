@@ -30,7 +30,7 @@ func TestCheckFiles(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(*config.Config)
-		want   []string // each begins a line of the error
+		want   []string // how each fault begins
 	}{
 		{"default", func(*config.Config) {}, nil},
 		{"authorities", func(c *config.Config) { c.Fetch.CAFile = authorities }, nil},
@@ -48,18 +48,14 @@ func TestCheckFiles(t *testing.T) {
 	} {
 		cfg := config.Default()
 		tc.change(&cfg)
-		var lines []string
-		err := CheckFiles(cfg)
-		if err != nil {
-			lines = strings.Split(err.Error(), "\n")
-		}
-		if len(lines) != len(tc.want) {
-			t.Errorf("%s: %v", tc.name, err)
+		faults := CheckFiles(cfg)
+		if len(faults) != len(tc.want) {
+			t.Errorf("%s: %v", tc.name, faults)
 			continue
 		}
 		for i, want := range tc.want {
-			if !strings.HasPrefix(lines[i], want) {
-				t.Errorf("%s: %q, want %q", tc.name, lines[i], want)
+			if !strings.HasPrefix(faults[i].Error(), want) {
+				t.Errorf("%s: %q, want %q", tc.name, faults[i], want)
 			}
 		}
 	}

@@ -20,18 +20,19 @@ func NewShared(c config.Shared, reg prometheus.Registerer, logger *slog.Logger) 
 	if c.URL == "" {
 		return nil, nil
 	}
-	o, err := sharedOptions(c)
-	if err != nil {
+	o, faults := sharedOptions(c)
+	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
 	o.Logger, o.Metrics = logger, shared.NewMetrics(reg)
 	return shared.New(o), nil
 }
 
-// sharedOptions reads what c names, which is nothing without a URL.
-func sharedOptions(c config.Shared) (shared.Options, error) {
+// sharedOptions reads what c names, which is nothing without a URL. Faults may be
+// nil.
+func sharedOptions(c config.Shared) (o shared.Options, faults []error) {
 	if c.URL == "" {
-		return shared.Options{}, nil
+		return o, nil
 	}
 	servers, badURL := shared.ParseURL(c.URL)
 	if badURL != nil {
@@ -44,7 +45,7 @@ func sharedOptions(c config.Shared) (shared.Options, error) {
 	roots, badRoots := loadRoots(sharedCAFile, c.CAFile)
 	key, badKey := loadKey(c.KeyFile)
 	return shared.Options{Servers: servers, Roots: roots, Key: key, Prefix: c.Prefix, Timeout: c.Timeout},
-		errors.Join(badURL, badPassword, badRoots, badKey)
+		[]error{badURL, badPassword, badRoots, badKey}
 }
 
 // loadKey reads the key of a fleet; nil stands for none.

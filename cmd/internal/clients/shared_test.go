@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestNewSharedBad(t *testing.T) {
 		if err == nil || err.Error() != tc.want {
 			t.Errorf("%s: %v, want %s", tc.name, err, tc.want)
 		}
-		if err := CheckFiles(c); err == nil || err.Error() != tc.want {
+		if err := errors.Join(CheckFiles(c)...); err == nil || err.Error() != tc.want {
 			t.Errorf("%s: CheckFiles: %v, want %s", tc.name, err, tc.want)
 		}
 	}

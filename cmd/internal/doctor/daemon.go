@@ -20,22 +20,35 @@ const remedyOfConfiguration = "mend that; `mta-sts-daemon check-config` tells wh
 
 // configuration looks at the daemon's file, and at the files that it names.
 func (h Host) configuration() []Finding {
-	badFiles := clients.CheckFiles(h.Config)
 	switch {
 	case errors.Is(h.ConfigError, fs.ErrPermission):
 		return []Finding{unknown(checkConfiguration, remedyOfPermissions, "The configuration cannot be read: %v. The rest is looked at as if it were the default", h.ConfigError)}
 	case h.ConfigError != nil:
 		return refused(h.ConfigError)
-	case errors.Is(badFiles, fs.ErrPermission):
-		return []Finding{unknown(checkConfiguration, remedyOfPermissions, "What the configuration names cannot be read: %v", badFiles)}
-	case errors.Is(badFiles, clients.ErrCredential):
-		return []Finding{unknown(checkConfiguration, "start the daemon and run doctor again", "What the configuration names is not there: %v", badFiles)}
-	case badFiles != nil:
-		return refused(badFiles)
-	case h.Config.Mode == config.ModeMonitor:
+	}
+	if findings := h.files(); findings != nil {
+		return findings
+	}
+	if h.Config.Mode == config.ModeMonitor {
 		return []Finding{hint(checkConfiguration, "mode: enforce, when you have seen enough", "mode: monitor: no policy protects mail yet")}
 	}
 	return []Finding{well(checkConfiguration, "The configuration is valid")}
+}
+
+// files tells of each file that the configuration names and the daemon could not
+// use.
+func (h Host) files() (findings []Finding) {
+	for _, fault := range clients.CheckFiles(h.Config) {
+		switch {
+		case errors.Is(fault, fs.ErrPermission):
+			findings = append(findings, unknown(checkConfiguration, remedyOfPermissions, "What the configuration names cannot be read: %v", fault))
+		case errors.Is(fault, clients.ErrCredential):
+			findings = append(findings, unknown(checkConfiguration, "start the daemon and run doctor again", "What the configuration names is not there: %v", fault))
+		default:
+			findings = append(findings, refused(fault)...)
+		}
+	}
+	return findings
 }
 
 // refused tells each line of err.

@@ -47,6 +47,10 @@ func TestDaemon(t *testing.T) {
 		{"no credential yet", func(_ *testing.T, b *bed) {
 			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/run/credentials/none.service/key"
 		}, checkConfiguration, Unknown, "LoadCredential", nil},
+		{"no authorities, and no credential yet", func(_ *testing.T, b *bed) {
+			b.Config.Fetch.CAFile = "/nowhere/ca.pem"
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/run/credentials/none.service/key"
+		}, checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
 	})
 }
 
