@@ -27,10 +27,11 @@ var (
 // newQuery makes the message that asks question of a recursive resolver. AD
 // asks for the AD bit of the reply (RFC 6840 section 5.7), as does DO, which
 // older resolvers need for it (RFC 4035 section 3.2.3); CD is never set, so
-// that a validating resolver holds bogus data back.
+// that a validating resolver holds bogus data back. Its id is given when it is
+// sent.
 func newQuery(question dns.Question, edns bool) *dns.Msg {
 	m := &dns.Msg{
-		MsgHdr:   dns.MsgHdr{Id: dns.Id(), RecursionDesired: true, AuthenticatedData: true},
+		MsgHdr:   dns.MsgHdr{RecursionDesired: true, AuthenticatedData: true},
 		Question: []dns.Question{question},
 	}
 	if edns {
