@@ -115,9 +115,20 @@ func (m *machine) reboot(t *testing.T) {
 	select {
 	case <-m.off:
 	case <-time.After(patience):
-		t.Fatal("the machine does not switch itself off")
+		t.Fatalf("the machine does not switch itself off\nits first process: %s\nsystemd-nspawn: %s",
+			processState(m.leader), processState(m.nspawn.Process.Pid))
 	}
 	m.boot(t)
+}
+
+// processState is what the kernel says a process is at.
+func processState(pid int) string {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return err.Error()
+	}
+	stack, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stack", pid))
+	return fmt.Sprintf("%s\n%s", status, stack)
 }
 
 // kill switches the machine off the hard way.

@@ -14,24 +14,20 @@ import (
 // notices is where systemd-nspawn tells how the machine is getting on, as
 // sd_notify(3) says.
 type notices struct {
-	path string
-	told chan string
+	path  string
+	told  chan string
+	heard chan struct{} // closed when nobody waits for more
 }
 
 func listenForNotice(t *testing.T) *notices {
 	t.Helper()
-	n := &notices{path: filepath.Join(t.TempDir(), "notify"), told: make(chan string)}
+	n := &notices{path: filepath.Join(t.TempDir(), "notify"), told: make(chan string), heard: make(chan struct{})}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	over := make(chan struct{})
-	t.Cleanup(func() {
-		close(over)
-		conn.Close()
-	})
+	t.Cleanup(func() { conn.Close() })
 	go func() {
-		defer close(n.told)
 		buf := make([]byte, 4096)
 		for {
 			size, err := conn.Read(buf)
@@ -40,7 +36,8 @@ func listenForNotice(t *testing.T) *notices {
 			}
 			select {
 			case n.told <- string(buf[:size]):
-			case <-over:
+			case <-n.heard: // all is read all the same: systemd-nspawn waits for whoever has its socket
+			case <-t.Context().Done():
 				return
 			}
 		}
@@ -51,6 +48,7 @@ func listenForNotice(t *testing.T) *notices {
 // await returns the number of the machine's first process once the machine has
 // started all it has to start. off ends the waiting.
 func (n *notices) await(off <-chan struct{}) (leader int, err error) {
+	defer close(n.heard)
 	tooLong := time.After(patience)
 	ready := false
 	for !ready || leader == 0 {
