@@ -38,11 +38,17 @@ func systemd() {
 	os.Remove(told) // of one before
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: told, Net: "unixgram"})
 	check(err)
+	const last = "of this command's own, behind all that the other said"
+	written := make(chan struct{})
 	go func() {
+		defer close(written)
 		message := make([]byte, 4096)
 		for {
 			n, err := notify.Read(message)
 			check(err)
+			if string(message[:n]) == last {
+				return
+			}
 			fmt.Fprintf(log, "%s\n", message[:n])
 		}
 	}()
@@ -56,7 +62,12 @@ func systemd() {
 	runtime.LockOSThread()                                             // which Pdeathsig is about
 	check(cmd.Start())
 	go func() { cmd.Process.Signal(<-signals) }()
-	check(cmd.Wait())
+	outcome := cmd.Wait()
+	own, err := net.Dial("unixgram", told)
+	check(err)
+	fmt.Fprint(own, last)
+	<-written
+	check(outcome)
 }
 
 func check(err error) {
