@@ -3,10 +3,13 @@ package socketmap
 import (
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mta-sts-daemon/internal/stack"
 )
 
 const (
@@ -33,6 +36,9 @@ const (
 type conn struct {
 	server *Server
 	nc     net.Conn
+	in     input
+	buf    []byte // what has arrived and is not yet handled, in front
+	filled int    // so much of it
 
 	req   Request       // the one that the reading goroutine is at
 	reply []byte        // scratch for Handler.Answer
@@ -58,12 +64,14 @@ type pendingReply struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	return &conn{server: s, nc: nc, reply: make([]byte, 0, usualReply), out: make([]byte, 0, usualReply)}
+	return &conn{server: s, nc: nc, in: input{conn: nc}, buf: make([]byte, minBuffer),
+		reply: make([]byte, 0, usualReply), out: make([]byte, 0, usualReply)}
 }
 
 // serve answers lookups until the client has gone or Shutdown has begun, and
 // then those that still wait.
 func (c *conn) serve() {
+	stack.Grow()
 	err := c.serveRequests()
 	for range cap(c.slots) { // all free: nothing waits any more
 		c.slots <- struct{}{}
@@ -76,29 +84,39 @@ func (c *conn) serve() {
 	}
 }
 
+// serveRequests reads and handles requests until the connection ends, and returns
+// why it does.
 func (c *conn) serveRequests() error {
-	buf := make([]byte, minBuffer)
-	filled := 0
 	for {
-		n, err := c.nc.Read(buf[filled:])
-		filled += n
-		used, malformed := c.handleAll(buf[:filled])
-		c.req = Request{} // or an idle connection would keep all of it
-		if malformed != nil {
-			return malformed
-		}
-		if err != nil {
+		err := c.in.each(c.room, c.took)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.server.isDraining() {
 			return err
 		}
-		filled = copy(buf, buf[used:filled])
-		c.notePartial(filled > 0, used > 0)
-		if filled == len(buf) {
-			buf = append(buf, make([]byte, min(len(buf), maxBuffer-len(buf)))...)
-		}
-		if err := c.flush(); err != nil {
-			return err
+		// It was but a recheck.
+		c.nc.SetReadDeadline(time.Time{})
+		if c.server.isDraining() {
+			c.drain() // had it been called just before, that undid it
 		}
 	}
+}
+
+// room is where the next octets go, behind those of a request's beginning.
+func (c *conn) room() []byte { return c.buf[c.filled:] }
+
+// took handles the requests that n more octets complete.
+func (c *conn) took(n int) error {
+	c.filled += n
+	used, err := c.handleAll(c.buf[:c.filled])
+	c.req = Request{} // or an idle connection would keep all of it
+	if err != nil {
+		return err
+	}
+	c.filled = copy(c.buf, c.buf[used:c.filled])
+	c.notePartial(c.filled > 0, used > 0)
+	if c.filled == len(c.buf) {
+		c.buf = append(c.buf, make([]byte, min(len(c.buf), maxBuffer-len(c.buf)))...)
+	}
+	return c.flush()
 }
 
 // notePartial keeps the time since which a request has been incomplete.
@@ -189,7 +207,7 @@ func (c *conn) enqueue(malformed error) error {
 		defer c.mu.Unlock()
 		p.Reply, p.ready = reply, true
 		if c.sendReady() != nil {
-			c.nc.Close() // wakes the reader
+			c.cut() // wakes the reader
 		}
 	}()
 	return nil
@@ -254,6 +272,18 @@ func (c *conn) overdue(now int64) bool {
 	return idle && past(since, c.server.idle) ||
 		past(c.reading.Load(), requestTimeout) || past(c.writing.Load(), writeTimeout)
 }
+
+// recheck has the reading goroutine ask the kernel what there is, should it wait
+// without having asked.
+func (c *conn) recheck(now int64) {
+	if since, idle := c.idleSince(); idle && c.in.trusting.Load() && time.Duration(now-since) > sweepInterval {
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// cut ends the connection without delay. To close it takes the reading goroutine,
+// which may be waiting for somebody who calls this.
+func (c *conn) cut() { go c.nc.Close() }
 
 // drain lets the connection end as soon as what was asked is answered.
 func (c *conn) drain() { c.nc.SetReadDeadline(time.Now().Add(drainGrace)) }

@@ -69,7 +69,7 @@ func (cs *Connections) closeIdle() bool {
 	if longest == nil {
 		return false
 	}
-	longest.nc.Close()
+	longest.cut()
 	delete(cs.conns, longest)
 	return true
 }

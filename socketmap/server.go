@@ -118,7 +118,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	left := len(s.active)
 	for c := range s.active {
-		c.nc.Close()
+		c.cut()
 	}
 	s.mu.Unlock()
 	<-done
@@ -168,7 +168,7 @@ func (s *Server) start(nc net.Conn) {
 	}()
 }
 
-// sweep closes the connections whose client has gone quiet, until Shutdown.
+// sweep looks after the connections until Shutdown.
 func (s *Server) sweep() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
@@ -177,15 +177,23 @@ func (s *Server) sweep() {
 		case <-s.ctx.Done():
 			return
 		case <-ticker.C:
+			s.sweepAt(s.conns.now())
 		}
-		now := s.conns.now()
-		s.mu.Lock()
-		for c := range s.active {
-			if c.overdue(now) {
-				c.nc.Close()
-			}
+	}
+}
+
+// sweepAt cuts the connections whose client has gone quiet, and has those
+// rechecked that may have missed its end.
+func (s *Server) sweepAt(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.active {
+		switch {
+		case c.overdue(now):
+			c.cut()
+		case !s.draining:
+			c.recheck(now)
 		}
-		s.mu.Unlock()
 	}
 }
 

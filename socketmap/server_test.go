@@ -56,14 +56,21 @@ type bed struct {
 
 func newBed(t testing.TB, maxConnections int, idle time.Duration) *bed {
 	t.Helper()
+	h := &handler{release: make(chan struct{})}
+	b := newBedFor(t, h, maxConnections, idle)
+	b.handler = h
+	return b
+}
+
+func newBedFor(t testing.TB, h Handler, maxConnections int, idle time.Duration) *bed {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bed{handler: &handler{release: make(chan struct{})}, addr: l.Addr().String(),
-		log: &lockedBuffer{}, served: make(chan error, 1)}
+	b := &bed{addr: l.Addr().String(), log: &lockedBuffer{}, served: make(chan error, 1)}
 	logger := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b.server = NewServer(Netstrings(), b.handler, NewConnections(maxConnections), idle, logger)
+	b.server = NewServer(Netstrings(), h, NewConnections(maxConnections), idle, logger)
 	go func() { b.served <- b.server.Serve(l) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -1,0 +1,115 @@
+package socketmap
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// gated answers each lookup once it is let.
+type gated struct{ began, gate chan struct{} }
+
+func (g gated) Answer(dst []byte, req *Request) (Reply, bool) {
+	g.began <- struct{}{}
+	<-g.gate
+	return Reply{OK, append(dst, req.Key...)}, true
+}
+
+func (g gated) Wait(context.Context, []byte, *Request) Reply { panic("every lookup is answered") }
+
+// answer lets the next lookup through.
+func (g gated) answer() {
+	<-g.began
+	g.gate <- struct{}{}
+}
+
+// only returns the one connection that there is.
+func (b *bed) only(t *testing.T) (only *conn) {
+	eventually(t, "the connection is served", func() bool {
+		b.server.mu.Lock()
+		defer b.server.mu.Unlock()
+		for only = range b.server.active {
+		}
+		return only != nil
+	})
+	return only
+}
+
+// An end that comes together with a request wakes nobody where the kernel is not
+// asked again after that. The sweep finds it.
+func TestEndThatComesWithARequest(t *testing.T) {
+	t.Parallel()
+	g := gated{make(chan struct{}), make(chan struct{})}
+	b := newBedFor(t, g, 10, time.Minute)
+	p := b.dial(t)
+	c := b.only(t)
+	eventually(t, "it is trusted to wait for replies", func() bool {
+		p.ask("a")
+		g.answer()
+		p.expect("OK a")
+		return c.in.trusting.Load()
+	})
+	p.ask("b")
+	<-g.began
+	p.ask("c")
+	p.Conn.(*net.TCPConn).CloseWrite()
+	g.gate <- struct{}{}
+	g.answer()
+	p.expect("OK b", "OK c")
+
+	ended := make(chan error)
+	go func() {
+		_, err := p.in.ReadByte()
+		ended <- err
+	}()
+	eventually(t, "the connection ends", func() bool {
+		b.server.sweepAt(c.lastUsed.Load() + 2*int64(sweepInterval))
+		select {
+		case err := <-ended:
+			if err != io.EOF {
+				t.Errorf("got %v, want the end", err)
+			}
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// A connection that is rechecked and has nothing to say stays.
+func TestRecheckLeavesTheConnection(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 10, time.Minute)
+	p := b.dial(t)
+	c := b.only(t)
+	for range 3 {
+		eventually(t, "it is trusted to wait for replies", func() bool {
+			p.ask("a")
+			p.expect("OK a")
+			return c.in.trusting.Load()
+		})
+		b.server.sweepAt(c.lastUsed.Load() + 2*int64(sweepInterval))
+		eventually(t, "the kernel is asked", func() bool { return !c.in.trusting.Load() })
+	}
+	p.ask("b")
+	p.expect("OK b")
+}
+
+// Who closes a connection does not wait for a lookup that it is at.
+func TestCutDoesNotWait(t *testing.T) {
+	t.Parallel()
+	g := gated{make(chan struct{}), make(chan struct{})}
+	b := newBedFor(t, g, 10, time.Minute)
+	p := b.dial(t)
+	p.ask("a")
+	<-g.began
+	if !b.server.conns.makeRoom() {
+		t.Error("no connection was closed")
+	}
+	g.gate <- struct{}{}
+	if _, err := io.ReadAll(p.in); err != nil { // the reply may come, and then the end
+		t.Error(err)
+	}
+}
