@@ -185,10 +185,20 @@ func (c *cache) update(d mtasts.Domain, e *entry) {
 	lock := c.stripe(d)
 	lock.Lock()
 	defer lock.Unlock()
-	if current, ok := c.policies.Peek(d); ok && current != e {
-		return // it has been replaced
+	if c.isCurrent(d, e) {
+		c.write(d, e)
 	}
-	c.write(d, e)
+}
+
+// isCurrent reports whether e is the domain's policy still. It may have been
+// replaced or forgotten since, or be in the store alone. The lock of the domain's
+// stripe is held.
+func (c *cache) isCurrent(d mtasts.Domain, e *entry) bool {
+	if current, ok := c.policies.Peek(d); ok {
+		return current == e
+	}
+	s, ok := c.store.Get(d)
+	return ok && s.ID == e.id && s.Fetched.Equal(e.fetched)
 }
 
 func (c *cache) write(d mtasts.Domain, e *entry) {
@@ -277,8 +287,7 @@ func (c *cache) saveOne(out eviction) {
 	lock := c.stripe(out.domain)
 	lock.Lock()
 	defer lock.Unlock()
-	s, ok := c.store.Get(out.domain)
-	if ok && s.ID == out.entry.id && s.Fetched.Equal(out.entry.fetched) && !c.policies.Contains(out.domain) {
+	if c.isCurrent(out.domain, out.entry) {
 		c.write(out.domain, out.entry)
 	}
 }
