@@ -139,15 +139,15 @@ func (c *cache) absent(d mtasts.Domain, now moment) bool {
 	return ok && now < a.until
 }
 
-// trouble returns the failure that memory knows of the domain, nil if none.
+// trouble returns the last failure that memory knows of the domain, nil if none.
 func (c *cache) trouble(d mtasts.Domain) *trouble {
-	if e, ok := c.policies.Peek(d); ok { // live or expired
-		if t := e.trouble.Load(); t != nil {
-			return t
-		}
+	if a, ok := c.absences.Peek(d); ok && a.trouble != nil {
+		return a.trouble // since the policy expired, if there was one
 	}
-	a, _ := c.absences.Peek(d)
-	return a.trouble
+	if e, ok := c.policies.Peek(d); ok {
+		return e.trouble.Load()
+	}
+	return nil
 }
 
 // keep makes e the domain's policy, in the place of the one before.

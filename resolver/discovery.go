@@ -84,7 +84,7 @@ func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
 			return r.same(d, known, next, nil), nil
 		}
 	}
-	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.retry && why != asked {
+	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.due(known) && why != asked {
 		return r.withoutPolicy(d, known, t, next, errTriedLately), errTriedLately
 	}
 	if why == renewal && known != nil && known.id == record.ID && !r.mayRenew(d, known) {
@@ -189,7 +189,7 @@ func (r *Resolver) same(d mtasts.Domain, known *entry, next moment, err error) A
 // live policy holds all the same (RFC 8461 section 3.3).
 func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next moment, err error) Answer {
 	r.metrics.discoveries.noPolicy.Inc()
-	next = min(next, t.retry)
+	next = min(next, t.due(known))
 	if known == nil {
 		if r.cache.trouble(d) == nil {
 			event.PolicyUnavailable.Log(r.logger, event.Domain(d.String()), event.ID(t.id), event.Reason(err))

@@ -53,7 +53,17 @@ func (i *instant) claim(now, next moment) bool {
 type trouble struct {
 	id       string // whose fetch failed; empty where the record is the trouble
 	failures int    // of that fetch, in a row
-	retry    moment // no fetch for that id before this
+	retry    moment // no fetch for that id before this, while there is a policy
+}
+
+// due is from when on the id may be fetched for again; live is the domain's live
+// policy. Without one, mail goes out unprotected meanwhile, so that no failure
+// puts it off further than the first.
+func (t *trouble) due(live *entry) moment {
+	if live == nil {
+		return t.retry.add(refresh.FirstRetry - refresh.Backoff(t.failures))
+	}
+	return t.retry
 }
 
 // failedAgain returns the trouble after one more failure to fetch for id.

@@ -211,6 +211,38 @@ func TestFailedFetchIsNotRepeatedForItsID(t *testing.T) {
 	})
 }
 
+// A host that goes on failing is tried every five minutes while there is no
+// policy: also where it had one and failed to its end, hourly by then.
+func TestFailedFetchIsNotPutOffWithoutAPolicy(t *testing.T) {
+	for name, before := range map[string]time.Duration{"never one": 0, "one that ended": 10 * day} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=1"}, ttl: time.Minute})
+				r := w.resolver()
+				if before > 0 {
+					expect(t, r, "a.example", "enforce/1")
+				}
+				w.setHost("a.example", hostAnswer{err: errRefused})
+				time.Sleep(before)
+				_, already := w.asked("a.example")
+				for range 2 * 60 {
+					expect(t, r, "a.example", "-")
+					time.Sleep(time.Minute)
+				}
+				_, fetches := w.asked("a.example")
+				if fetches -= already; fetches < 2*12-1 || fetches > 2*12 {
+					t.Errorf("%d fetches in two hours, want one in five minutes", fetches)
+				}
+				w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
+				time.Sleep(5 * time.Minute)
+				expect(t, r, "a.example", "enforce/1")
+			})
+		})
+	}
+}
+
 func TestFloodOfAbsencesEvictsNoPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
