@@ -5,6 +5,9 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
+// smtpPort is the port of mail hosts that nothing else is said of.
+const smtpPort = 25
+
 // NextHop is where Postfix is about to send mail. A policy belongs to its
 // Domain alone (RFC 8461 section 3.4); MX and Port matter to DANE.
 type NextHop struct {

@@ -309,8 +309,8 @@ func (c *cache) keepVerdict(hop NextHop, v *verdict) {
 // policy: those that Postfix has in the usual ways of naming them.
 func storedHops(d mtasts.Domain) []NextHop {
 	return []NextHop{
-		{Domain: d, MX: true, Port: 25},
-		{Domain: d, MX: false, Port: 25},
+		{Domain: d, MX: true, Port: smtpPort},
+		{Domain: d, MX: false, Port: smtpPort},
 		{Domain: d, MX: false, Port: 587},
 	}
 }
@@ -328,8 +328,13 @@ func (c *cache) verdictsToStore(d mtasts.Domain) (stored []store.Verdict) {
 // restoreVerdicts takes back what was written down, where nothing newer is
 // known.
 func (c *cache) restoreVerdicts(d mtasts.Domain, stored []store.Verdict) {
+	now := c.clock.now()
 	for _, s := range stored {
-		v := &verdict{kind: dane.Kind(s.Kind), until: min(c.clock.moment(s.Until), c.clock.now().add(maxRecordLife))}
-		c.verdicts.ContainsOrAdd(NextHop{Domain: d, MX: s.MX, Port: s.Port}, v)
+		c.verdicts.ContainsOrAdd(NextHop{Domain: d, MX: s.MX, Port: s.Port}, c.fromStored(s, now))
 	}
+}
+
+// fromStored returns the verdict that was written down.
+func (c *cache) fromStored(s store.Verdict, now moment) *verdict {
+	return &verdict{kind: dane.Kind(s.Kind), until: min(c.clock.moment(s.Until), now.add(maxRecordLife))}
 }

@@ -30,6 +30,9 @@ type Known struct {
 	// Failures counts the fetches that failed in a row, for FailedID.
 	Failures int
 	FailedID string
+	// DANE is what DANE said last of mail to the domain's MX hosts; the zero Kind
+	// where it is not looked up, or not known.
+	DANE dane.Kind
 	// Verdicts are what DANE says of the domain's next hops.
 	Verdicts []Verdict
 }
@@ -45,7 +48,7 @@ type Verdict struct {
 // within the last weeks too. Changes made meanwhile may show or not.
 func (r *Resolver) Policies(yield func(Known) bool) {
 	for s := range r.cache.store.All {
-		if !yield(r.known(s.Domain, r.cache.peek(s, r.clock.now()))) {
+		if !yield(r.known(s)) {
 			return
 		}
 	}
@@ -59,7 +62,7 @@ func (r *Resolver) Known(d mtasts.Domain) (Known, bool) {
 	now := r.clock.now()
 	k := Known{Domain: d}
 	if s, ok := r.cache.store.Get(d); ok {
-		k = r.known(d, r.cache.peek(s, now))
+		k = r.known(s)
 	} else if a, ok := r.cache.absences.Peek(d); ok && now < a.until {
 		k.Expires = r.clock.time(a.until)
 		if a.trouble != nil {
@@ -74,15 +77,18 @@ func (r *Resolver) Known(d mtasts.Domain) (Known, bool) {
 	return k, !k.Expires.IsZero() || k.Verdicts != nil
 }
 
-func (r *Resolver) known(d mtasts.Domain, e *entry) Known {
+func (r *Resolver) known(s store.Entry) Known {
+	now := r.clock.now()
+	e := r.cache.peek(s, now)
 	k := Known{
-		Domain:  d,
+		Domain:  s.Domain,
 		Policy:  &e.policy,
 		ID:      e.id,
 		Fetched: e.fetched,
 		Expires: r.clock.time(e.expires),
 		Recheck: r.clock.time(e.recheck.get()),
 		Used:    r.clock.time(e.used.get()),
+		DANE:    r.lastDANE(s, now),
 	}
 	if due := e.refresh.get(); due < e.expires {
 		k.Refresh = r.clock.time(due)
@@ -91,6 +97,27 @@ func (r *Resolver) known(d mtasts.Domain, e *entry) Known {
 		k.Failures, k.FailedID = t.failures, t.id
 	}
 	return k
+}
+
+// lastDANE returns what DANE said last of the domain's MX hosts, as long as that
+// may still be answered. s is what the store has of the domain.
+func (r *Resolver) lastDANE(s store.Entry, now moment) (kind dane.Kind) {
+	hop := NextHop{Domain: s.Domain, MX: true, Port: smtpPort}
+	if !r.asksDANE(hop) {
+		return kind
+	}
+	last, ok := r.cache.verdicts.Peek(hop)
+	if !ok {
+		for _, stored := range s.Verdicts {
+			if stored.MX == hop.MX && stored.Port == hop.Port {
+				last = r.cache.fromStored(stored, now)
+			}
+		}
+	}
+	if last != nil && last.holds(now) {
+		kind = last.kind
+	}
+	return kind
 }
 
 // errNoName is for names that are too long to have a policy.

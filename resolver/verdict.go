@@ -37,6 +37,9 @@ type verdict struct {
 	renew instant // when it is to be looked up anew
 }
 
+// holds reports whether v is to be answered while there is no newer one.
+func (v *verdict) holds(now moment) bool { return now < v.until.add(verdictHold) }
+
 // claimRenewal reports whether the caller is to look the verdict up anew. The
 // claim lapses after dnsRetry.
 func (v *verdict) claimRenewal(now moment) bool {
@@ -79,7 +82,7 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 	s := r.settings.Load()
 	limit := s.AnswerTimeout
 	old, _ := r.cache.verdicts.Get(hop)
-	if old != nil && now >= old.until.add(verdictHold) {
+	if old != nil && !old.holds(now) {
 		old = nil
 	}
 	if old != nil {

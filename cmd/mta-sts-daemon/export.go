@@ -19,7 +19,8 @@ func newExport(load func() (config.Config, error)) *cobra.Command {
 		Long: `export prints what Postfix is told of every domain whose policy the running
 daemon keeps, and the configuration's overrides, as a table that Postfix reads
 (texthash): for another host, or to do without the daemon for a while. Nobody
-renews its lines. In mode monitor there are none.`,
+renews its lines. Where DANE goes before a policy the line says so, which is for a
+Postfix that does DANE. In mode monitor there are none.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load()

@@ -51,7 +51,11 @@ func TestScripts(t *testing.T) {
 				`_mta-sts.broken.test. 300 IN TXT "v=STSv1; id=a-b;"`,
 				`_mta-sts.unreachable.test. 300 IN TXT "v=STSv1; id=1;"`,
 				`mta-sts.unreachable.test. 300 IN A 127.0.0.1`,
+				`dane.test. 300 IN MX 10 mx.dane.test.`,
+				`mx.dane.test. 300 IN A 192.0.2.1`,
+				`_25._tcp.mx.dane.test. 300 IN TLSA 3 1 1 `+strings.Repeat("a5", 32),
 			)
+			dns.SetAuthenticated(true)
 			env.Setenv("DNS", dns.Addr().String())
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))

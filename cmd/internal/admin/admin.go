@@ -50,7 +50,8 @@ type Policy struct {
 	ID     string   `json:"id"`
 	MX     []string `json:"mx,omitempty"`
 	MaxAge int64    `json:"max_age"` // in seconds
-	// Answer is what Postfix is told: "OK secure match=…", or "NOTFOUND".
+	// Answer is what Postfix is told: "OK secure match=…", "NOTFOUND" or, as far
+	// as it is known, what DANE has it told.
 	Answer  string    `json:"answer"`
 	Fetched time.Time `json:"fetched"`
 	Expires time.Time `json:"expires"`

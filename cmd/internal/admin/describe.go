@@ -10,7 +10,7 @@ import (
 // policy puts a policy into the socket's words.
 func (c Controls) policy(k resolver.Known) Policy {
 	hop := resolver.NextHop{Domain: k.Domain, MX: true, Port: smtpPort}
-	var answer resolver.Answer
+	answer := resolver.Answer{DANE: k.DANE}
 	if k.Expires.After(time.Now()) {
 		answer.Policy = k.Policy
 	}
