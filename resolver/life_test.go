@@ -4,6 +4,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/store"
 )
 
 const day = 24 * time.Hour
@@ -109,6 +112,31 @@ func TestRecheckWaitsBriefly(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		expect(t, r, "a.example", "enforce/2")
 		w.expectLogged("Policy changed", 1)
+	})
+}
+
+// answer_timeout may be the shorter one.
+func TestRecheckWaitsNoLongerThanAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		c := &checker{verdict: dane.Verdict{Kind: dane.None, TTL: time.Hour}}
+		r := w.resolverWithDANE(store.OpenMemory(), c)
+		s := *r.settings.Load()
+		s.AnswerTimeout = 100 * time.Millisecond
+		r.Configure(s)
+		expect(t, r, "a.example", "enforce/1")
+
+		w.setTXT("a.example", txtAnswer{err: errServfail, delay: time.Hour})
+		time.Sleep(10 * time.Minute)
+		if _, took := lookUp(t, r, "a.example"); took != s.AnswerTimeout {
+			t.Errorf("the record was waited for for %v", took)
+		}
+		c.delay = time.Hour
+		time.Sleep(time.Hour)
+		if _, took := lookUp(t, r, "a.example"); took != s.AnswerTimeout {
+			t.Errorf("DANE was waited for for %v", took)
+		}
 	})
 }
 

@@ -46,7 +46,7 @@ type Settings struct {
 	Policies PolicySource
 	// DANE is nil where STS does not have to give way to it.
 	DANE DANEChecker
-	// AnswerTimeout bounds how long a lookup waits for a first discovery.
+	// AnswerTimeout bounds how long a lookup waits.
 	AnswerTimeout time.Duration
 	// RecheckWait bounds how long a lookup waits to hear whether the policy
 	// that it has is still the newest.
@@ -60,6 +60,9 @@ type Settings struct {
 	RefreshInterval, Idle time.Duration
 	Concurrency           int
 }
+
+// recheckWait is RecheckWait, but for lookups that must not take as long.
+func (s *Settings) recheckWait() time.Duration { return min(s.RecheckWait, s.AnswerTimeout) }
 
 // Resolver answers lookups. It is safe for concurrent use.
 type Resolver struct {
@@ -217,7 +220,7 @@ func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain, last *entry)
 		r.fly(d, recheck, known)
 		return known, nil
 	}
-	return r.await(ctx, d, recheck, s.RecheckWait, known)
+	return r.await(ctx, d, recheck, s.recheckWait(), known)
 }
 
 // await joins the domain's discovery, or starts it, and waits for it for at

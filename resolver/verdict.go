@@ -93,7 +93,7 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 			r.flyDANE(hop, true)
 			return known(old.kind)
 		}
-		limit = s.RecheckWait
+		limit = s.recheckWait()
 	}
 	timer := time.NewTimer(limit)
 	check := r.flyDANE(hop, old != nil)
