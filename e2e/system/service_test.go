@@ -1,6 +1,7 @@
 package system
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,23 @@ func showStatus(t *testing.T, v *server) {
 	}
 	if status := v.run(t, "systemctl", "status", serviceUnit); !strings.Contains(status, `Status: "`+said+`"`) {
 		t.Errorf("systemctl status does not show %q:\n%s", said, status)
+	}
+}
+
+// precedePostfix looks whether the service starts before Postfix at boot and ends
+// after it, whatever units Postfix has: where the sockets are the daemon's own,
+// mail would be deferred in between.
+func precedePostfix(t *testing.T, v *server) {
+	running := v.run(t, "systemctl", "list-units", "--plain", "--no-legend", "postfix.service", "postfix@*.service")
+	for line := range strings.Lines(running) {
+		unit, _, _ := strings.Cut(line, " ")
+		after := v.run(t, "systemctl", "show", "--value", "--property=After", unit)
+		if !slices.Contains(strings.Fields(after), serviceUnit) {
+			t.Errorf("%s does not wait for %s", unit, serviceUnit)
+		}
+	}
+	if running == "" {
+		t.Error("no unit of Postfix runs")
 	}
 }
 

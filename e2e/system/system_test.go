@@ -22,6 +22,7 @@ func TestSystem(t *testing.T) {
 				show func(t *testing.T, v *server)
 			}{
 				{"status", showStatus},
+				{"before Postfix", precedePostfix},
 				{"without sockets", serveWithoutSockets},
 				{"delivery", deliver},
 				{"reload", reload},
