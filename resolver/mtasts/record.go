@@ -81,7 +81,7 @@ func parseRecord(txt string) (Record, error) {
 	case !isID(id):
 		return Record{}, recordError("id %s is not 1 to 32 letters and digits", quote(id))
 	}
-	return Record{ID: id}, nil
+	return Record{ID: strings.Clone(id)}, nil // it is kept, and its owner chose how long txt is
 }
 
 // parseField reads sts-field: sts-ext-name "=" sts-ext-value. An id has this

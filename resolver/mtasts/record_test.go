@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"mta-sts-daemon/resolver/mtasts"
 )
@@ -139,6 +140,20 @@ func TestParseRecord(t *testing.T) {
 }
 
 // RFC 8461 section 3.1: of the records that begin with the version, exactly one.
+// An id is kept for long; the record around it, which may have 64 KiB, is not.
+func TestRecordIDIsKeptAlone(t *testing.T) {
+	t.Parallel()
+	txt := "v=STSv1; id=1; x=" + strings.Repeat("y", 60<<10)
+	got, err := mtasts.ParseRecord([]string{txt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := uintptr(unsafe.Pointer(unsafe.StringData(txt)))
+	if at := uintptr(unsafe.Pointer(unsafe.StringData(got.ID))); start <= at && at < start+uintptr(len(txt)) {
+		t.Error("the id keeps the whole record in memory")
+	}
+}
+
 func TestParseRecordAmongOthers(t *testing.T) {
 	t.Parallel()
 	const valid = "v=STSv1; id=1;"

@@ -131,11 +131,13 @@ func decodePolicy(body string) (Entry, error) {
 		}
 	}
 	// An id is what a record could have had.
-	if r, err := mtasts.ParseRecord([]string{"v=STSv1; id=" + e.ID}); err != nil || r.ID != e.ID {
+	r, err := mtasts.ParseRecord([]string{"v=STSv1; id=" + e.ID})
+	if err != nil || r.ID != e.ID {
 		return Entry{}, errID
 	}
-	var err error
-	if e.Policy, err = mtasts.ParsePolicy(text); err != nil {
+	e.ID = r.ID
+	// A copy, because the fields that are skipped may be long and the policy is kept.
+	if e.Policy, err = mtasts.ParsePolicy(strings.Clone(text)); err != nil {
 		return Entry{}, err
 	}
 	return e, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -41,6 +42,24 @@ func TestCodec(t *testing.T) {
 					t.Error(diff)
 				}
 			}
+		}
+	}
+}
+
+// What is kept of a value takes no more memory than it has octets itself, however
+// long the fields are that are skipped.
+func TestDecodedIsKeptAlone(t *testing.T) {
+	t.Parallel()
+	text := codec{}.encode("example.com", example(t))
+	text = strings.Replace(text, "\n\n", "\nnew: "+strings.Repeat("y", 60<<10)+"\n\n", 1)
+	got, err := codec{}.decode("example.com", text, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := uintptr(unsafe.Pointer(unsafe.StringData(text)))
+	for name, kept := range map[string]string{"id": got.Entry.ID, "policy": got.Entry.Policy.Text} {
+		if at := uintptr(unsafe.Pointer(unsafe.StringData(kept))); start <= at && at < start+uintptr(len(text)) {
+			t.Errorf("the %s keeps the whole value in memory", name)
 		}
 	}
 }
