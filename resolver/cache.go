@@ -208,16 +208,32 @@ func (c *cache) write(d mtasts.Domain, e *entry) {
 	c.watchRefresh(d, e, now)
 }
 
-// forget leaves nothing of the domain behind.
-func (c *cache) forget(d mtasts.Domain) {
+// forget leaves nothing of the domain behind, unless it has a policy by now that
+// was fetched at a time that is not voided.
+func (c *cache) forget(d mtasts.Domain, voided func(fetched time.Time) bool) {
 	lock := c.stripe(d)
 	lock.Lock()
 	defer lock.Unlock()
+	if fetched, ok := c.fetched(d); ok && !voided(fetched) {
+		return
+	}
 	c.policies.Remove(d)
 	c.absences.Remove(d)
 	c.store.Delete(d)
 	c.failing.remove(d)
 	c.mismatched.remove(d)
+}
+
+// whenever voids everything.
+func whenever(time.Time) bool { return true }
+
+// fetched returns when the domain's policy was fetched, if it has one.
+func (c *cache) fetched(d mtasts.Domain) (at time.Time, ok bool) {
+	if e, ok := c.policies.Peek(d); ok {
+		return e.fetched, true
+	}
+	s, ok := c.store.Get(d)
+	return s.Fetched, ok
 }
 
 // keepAbsence keeps an expired policy in the store, for its time, but not in

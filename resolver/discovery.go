@@ -226,7 +226,7 @@ func (r *Resolver) withPolicy(d mtasts.Domain, known *entry, p mtasts.Policy, id
 	if p.MaxAge > 0 {
 		r.cache.keep(d, e)
 	} else {
-		r.cache.forget(d)
+		r.cache.forget(d, whenever)
 	}
 	r.share(d, e)
 	r.tellPolicy(d, before, e)

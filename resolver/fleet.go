@@ -55,7 +55,7 @@ func (r *Resolver) adopt(d mtasts.Domain, v shared.Value) *entry {
 	now := r.clock.now()
 	known := r.cache.known(d, now) // live or expired
 	if known != nil && v.Voids(known.fetched) {
-		r.forget(d)
+		r.forget(d, v.Voids)
 		known = nil
 	}
 	if v.Entry == nil {

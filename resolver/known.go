@@ -152,21 +152,21 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 // lookup discovers it anew, without protection should that fail. The error says
 // that the fleet has not heard of it yet.
 func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
-	r.forget(d)
+	r.forget(d, whenever)
 	return r.tellPurge(ctx, func(f Fleet, ctx context.Context) error { return f.Purge(ctx, d) })
 }
 
 // PurgeAll forgets every domain, as Purge does one.
 func (r *Resolver) PurgeAll(ctx context.Context) error {
-	r.forgetAll(func(time.Time) bool { return true })
+	r.forgetAll(whenever)
 	return r.tellPurge(ctx, Fleet.PurgeAll)
 }
 
-func (r *Resolver) forget(d mtasts.Domain) {
+func (r *Resolver) forget(d mtasts.Domain, voided func(fetched time.Time) bool) {
 	for _, hop := range r.cache.hops(d) {
 		r.cache.verdicts.Remove(hop)
 	}
-	r.cache.forget(d)
+	r.cache.forget(d, voided)
 }
 
 // forgetAll forgets the policies that were fetched at a time that is voided, and
@@ -175,16 +175,14 @@ func (r *Resolver) forgetAll(voided func(fetched time.Time) bool) {
 	r.cache.verdicts.Purge()
 	r.cache.absences.Purge()
 	for _, d := range r.cache.policies.Keys() {
-		if e, ok := r.cache.policies.Peek(d); ok && voided(e.fetched) {
-			r.cache.forget(d)
-		}
+		r.cache.forget(d, voided)
 	}
 	forgotten := 0
 	for s := range r.cache.store.All {
 		if !voided(s.Fetched) {
 			continue
 		}
-		r.cache.forget(s.Domain)
+		r.cache.forget(s.Domain, voided)
 		if forgotten++; forgotten%flushStep == 0 {
 			r.cache.store.Flush() // where it fails, the store tells
 		}

@@ -31,7 +31,7 @@ func (r dueInStore) Do(ctx context.Context, job refresh.Job) {
 	switch {
 	case e == nil: // forgotten meanwhile
 	case now >= e.expires.add(keepExpired):
-		r.cache.forget(job.Domain)
+		r.cache.forget(job.Domain, e.fetched.Equal)
 	case now < e.expires && e.next(now, r.cache.idle()) <= now:
 		select {
 		case <-r.fly(job.Domain, renewal, Answer{}):
