@@ -80,13 +80,10 @@ func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding,
 	if sooner, ok := ctx.Deadline(); ok && sooner.Before(deadline) {
 		deadline = sooner
 	}
-	f, err := newFinding(name)
+	f := newFinding(name)
+	var err error
 	for err == nil && !f.done {
-		var reply *dns.Msg
-		question := dns.Question{Name: f.end(), Qtype: qtype, Qclass: dns.ClassINET}
-		if reply, err = c.ask(ctx, question, deadline); err == nil {
-			err = f.add(reply, qtype)
-		}
+		err = c.findMore(ctx, f, qtype, deadline)
 	}
 	switch {
 	case err == nil:
@@ -100,13 +97,26 @@ func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding,
 	return nil, &Error{Name: name, Type: dns.TypeToString[qtype], Err: err}
 }
 
+// findMore asks for qtype at the end of the finding's chain.
+func (c *Client) findMore(ctx context.Context, f *finding, qtype uint16, deadline time.Time) error {
+	q, err := newQuery(f.end(), qtype)
+	if err != nil {
+		return err
+	}
+	reply, err := c.ask(ctx, q, deadline)
+	if err != nil {
+		return err
+	}
+	return f.add(reply, qtype)
+}
+
 // ask puts one question to the servers, the one that answered last first, until
 // one of them gives a conclusive reply.
-func (c *Client) ask(ctx context.Context, question dns.Question, deadline time.Time) (*dns.Msg, error) {
+func (c *Client) ask(ctx context.Context, q query, deadline time.Time) (*dns.Msg, error) {
 	set := c.servers()
 	first, now := set.first(), time.Now()
 	stagger := min(patience, deadline.Sub(now)/time.Duration(len(set.addrs)+1))
-	x := begin(ctx, &c.sockets, set.addrs[first], question, now.Add(stagger))
+	x := begin(ctx, &c.sockets, set.addrs[first], q, now.Add(stagger))
 	if reply := x.settled(); reply != nil {
 		return reply, nil
 	}
@@ -127,7 +137,7 @@ func (c *Client) askOthers(ctx context.Context, set *serverSet, first int, x exc
 	attempt := func(ctx context.Context, i int) (answer, error) {
 		server, x := (first+i)%n, x
 		if i > 0 {
-			x = begin(ctx, &c.sockets, set.addrs[server], x.query.Question[0], time.Time{})
+			x = begin(ctx, &c.sockets, set.addrs[server], x.query, time.Time{})
 		}
 		reply, err := x.finish(ctx)
 		if err != nil && ctx.Err() == nil {

@@ -18,7 +18,7 @@ import (
 type exchange struct {
 	sockets *sockets
 	server  netip.AddrPort
-	query   *dns.Msg
+	query   query
 	asked   *socket // where the reply over UDP is still waited for
 	reply   *dns.Msg
 	err     error
@@ -26,20 +26,20 @@ type exchange struct {
 
 // begin asks server over UDP and waits until then for the reply; the zero time
 // is as long as ctx lasts.
-func begin(ctx context.Context, sockets *sockets, server netip.AddrPort, question dns.Question, until time.Time) exchange {
+func begin(ctx context.Context, sockets *sockets, server netip.AddrPort, q query, until time.Time) exchange {
 	x := exchange{sockets: sockets, server: server}
-	x.send(ctx, newQuery(question, true), until)
+	x.send(ctx, q, until)
 	return x
 }
 
-// send puts query to the server over UDP.
-func (x *exchange) send(ctx context.Context, query *dns.Msg, until time.Time) {
-	x.query = query
+// send puts q to the server over UDP.
+func (x *exchange) send(ctx context.Context, q query, until time.Time) {
+	x.query = q
 	if x.asked, x.err = x.sockets.open(ctx, x.server); x.err != nil {
 		return
 	}
 	x.asked.SetDeadline(until) // the one before may have passed
-	x.err = x.asked.send(query, &x.sockets.packets)
+	x.err = x.asked.send(q, &x.sockets.packets)
 	x.receive(ctx)
 }
 
@@ -78,7 +78,7 @@ func (x *exchange) finish(ctx context.Context) (*dns.Msg, error) {
 	}
 	x.enlarge(ctx)
 	if x.err == nil && refusesEDNS(x.reply) {
-		x.send(ctx, newQuery(x.query.Question[0], false), time.Time{})
+		x.send(ctx, x.query.withoutEDNS(), time.Time{})
 		x.enlarge(ctx)
 	}
 	if x.err != nil {
@@ -96,12 +96,7 @@ func (x *exchange) enlarge(ctx context.Context) {
 
 // overTCP asks over a connection of its own (RFC 7766). Whoever can speak on it
 // is the server, so a reply that is none is the server's fault.
-func overTCP(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.Msg, error) {
-	query.Id = dns.Id()
-	packed, err := query.Pack()
-	if err != nil {
-		return nil, err
-	}
+func overTCP(ctx context.Context, server netip.AddrPort, q query) (*dns.Msg, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, server)
 	if err != nil {
@@ -109,8 +104,9 @@ func overTCP(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.M
 	}
 	defer conn.Close()
 	defer interruptWith(ctx, conn)()
-	framed := binary.BigEndian.AppendUint16(nil, uint16(len(packed)))
-	if _, err := conn.Write(append(framed, packed...)); err != nil {
+	id := dns.Id()
+	framed := binary.BigEndian.AppendUint16(nil, uint16(len(q.octets)))
+	if _, err := conn.Write(q.appendTo(framed, id)); err != nil {
 		return nil, err
 	}
 	var length [2]byte
@@ -121,7 +117,7 @@ func overTCP(ctx context.Context, server netip.AddrPort, query *dns.Msg) (*dns.M
 	if _, err := io.ReadFull(conn, buf); err != nil {
 		return nil, noReply(err)
 	}
-	reply, err := parseReply(buf, query)
+	reply, err := parseReply(buf, q, id)
 	if err == nil && reply.Truncated {
 		return nil, errTruncated
 	}

@@ -33,14 +33,8 @@ type finding struct {
 	least time.Duration // of the TTLs met so far
 }
 
-func newFinding(name string) (*finding, error) {
-	name = dns.CanonicalName(name)
-	// The most that a name may take on the wire, RFC 1035 section 3.1.
-	var wire [255]byte
-	if _, err := dns.PackDomainName(name, wire[:], 0, nil, false); err != nil {
-		return nil, errName
-	}
-	return &finding{names: []string{name}, authenticated: true, least: math.MaxInt64}, nil
+func newFinding(name string) *finding {
+	return &finding{names: []string{dns.CanonicalName(name)}, authenticated: true, least: math.MaxInt64}
 }
 
 // end is the name that the chain has come to.

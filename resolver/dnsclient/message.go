@@ -24,31 +24,15 @@ var (
 	errReferral  = errors.New("no recursion: the server refers to others")
 )
 
-// newQuery makes the message that asks question of a recursive resolver. AD
-// asks for the AD bit of the reply (RFC 6840 section 5.7), as does DO, which
-// older resolvers need for it (RFC 4035 section 3.2.3); CD is never set, so
-// that a validating resolver holds bogus data back. Its id is given when it is
-// sent.
-func newQuery(question dns.Question, edns bool) *dns.Msg {
-	m := &dns.Msg{
-		MsgHdr:   dns.MsgHdr{RecursionDesired: true, AuthenticatedData: true},
-		Question: []dns.Question{question},
-	}
-	if edns {
-		m.SetEdns0(udpSize, wantsDNSSEC(question.Qtype))
-	}
-	return m
-}
-
-// parseReply reads a message and checks that it is the reply to query (RFC 5452
-// section 9.1).
-func parseReply(data []byte, query *dns.Msg) (*dns.Msg, error) {
+// parseReply reads a message and checks that it is the reply to q, sent under id
+// (RFC 5452 section 9.1).
+func parseReply(data []byte, q query, id uint16) (*dns.Msg, error) {
 	reply := new(dns.Msg)
 	err := reply.Unpack(data)
 	switch {
 	case err != nil && !reply.Truncated: // old servers truncate amid a record
 		return nil, fmt.Errorf("malformed reply: %w", err)
-	case !reply.Response || reply.Id != query.Id || reply.Opcode != dns.OpcodeQuery || !sameQuestion(reply, query):
+	case !reply.Response || reply.Id != id || reply.Opcode != dns.OpcodeQuery || !sameQuestion(reply, q):
 		return nil, errMismatch
 	case !reply.Truncated && !complete(data, reply):
 		return nil, errors.New("malformed reply: fewer records than it says")
@@ -56,15 +40,15 @@ func parseReply(data []byte, query *dns.Msg) (*dns.Msg, error) {
 	return reply, nil
 }
 
-// sameQuestion tells whether reply has exactly query's question. Servers that
-// report an error before they read the question leave it out.
-func sameQuestion(reply, query *dns.Msg) bool {
+// sameQuestion tells whether reply has exactly q's question. Servers that report
+// an error before they read the question leave it out.
+func sameQuestion(reply *dns.Msg, q query) bool {
 	if len(reply.Question) == 0 {
 		return reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError
 	}
-	got, want := reply.Question[0], query.Question[0]
-	return len(reply.Question) == 1 && got.Qtype == want.Qtype && got.Qclass == want.Qclass &&
-		strings.EqualFold(got.Name, want.Name)
+	got := reply.Question[0]
+	return len(reply.Question) == 1 && got.Qtype == q.qtype && got.Qclass == dns.ClassINET &&
+		strings.EqualFold(got.Name, q.name)
 }
 
 // complete tells whether the answer and the authority section have as many

@@ -111,15 +111,11 @@ func (s *sockets) sweep() {
 	}
 }
 
-// send puts query on the wire, under an id of its own.
-func (s *socket) send(query *dns.Msg, packets *packets) error {
+// send puts q on the wire, under an id of its own.
+func (s *socket) send(q query, packets *packets) error {
 	buf := packets.take()
 	defer packets.put(buf)
-	query.Id = s.newID()
-	packed, err := query.PackBuffer(buf[:])
-	if err == nil {
-		_, err = s.Write(packed)
-	}
+	_, err := s.Write(q.appendTo(buf[:0], s.newID()))
 	s.spoilt = err != nil
 	return err
 }
@@ -135,10 +131,10 @@ func (s *socket) newID() uint16 {
 	}
 }
 
-// receive waits for the reply to query. What is no reply to it is passed over,
+// receive waits for the reply to q. What is no reply to it is passed over,
 // not an error: otherwise anyone who can send a forged packet could make a lookup
 // fail.
-func (s *socket) receive(query *dns.Msg, packets *packets) (*dns.Msg, error) {
+func (s *socket) receive(q query, packets *packets) (*dns.Msg, error) {
 	buf := packets.take()
 	defer packets.put(buf)
 	for {
@@ -147,7 +143,7 @@ func (s *socket) receive(query *dns.Msg, packets *packets) (*dns.Msg, error) {
 			s.spoilt = true
 			return nil, err
 		}
-		if reply, err := parseReply(buf[:n], query); err == nil {
+		if reply, err := parseReply(buf[:n], q, s.last); err == nil {
 			return reply, nil
 		}
 		s.spoilt = true
