@@ -38,22 +38,20 @@ func (x *exchange) send(ctx context.Context, q query, until time.Time) {
 	if x.asked, x.err = x.sockets.open(ctx, x.server); x.err != nil {
 		return
 	}
-	x.asked.SetDeadline(until) // the one before may have passed
-	x.err = x.asked.send(q, &x.sockets.packets)
+	x.asked.pose(q)
+	x.asked.SetReadDeadline(until) // the one before may have passed
 	x.receive(ctx)
 }
 
 // receive waits for the reply over UDP. x.asked is nil afterwards, unless there
 // is none yet and still may be.
 func (x *exchange) receive(ctx context.Context) {
-	if x.err == nil {
-		stop := interruptWith(ctx, x.asked)
-		x.reply, x.err = x.asked.receive(x.query, &x.sockets.packets)
-		if !stop() {
-			x.asked.spoilt = true // its deadline may be moved even now
-		} else if errors.Is(x.err, os.ErrDeadlineExceeded) {
-			return
-		}
+	stop := interruptWith(ctx, x.asked)
+	x.reply, x.err = x.asked.receive(x.query)
+	if !stop() {
+		x.asked.spoilt = true // its deadline may be moved even now
+	} else if errors.Is(x.err, os.ErrDeadlineExceeded) {
+		return
 	}
 	x.sockets.giveBack(x.asked)
 	x.asked = nil
@@ -72,8 +70,7 @@ func (x *exchange) settled() *dns.Msg {
 // if that is conclusive: NOERROR or NXDOMAIN.
 func (x *exchange) finish(ctx context.Context) (*dns.Msg, error) {
 	if x.asked != nil {
-		x.asked.SetDeadline(time.Time{})
-		x.err = nil
+		x.asked.SetReadDeadline(time.Time{})
 		x.receive(ctx)
 	}
 	x.enlarge(ctx)

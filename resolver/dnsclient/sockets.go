@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 const (
@@ -38,31 +36,26 @@ type sockets struct {
 	sweeping  bool // a sweep is to come
 }
 
-// socket is connected to a server: the kernel passes packets of its address and
-// port alone. It has one question at a time.
-type socket struct {
-	*net.UDPConn
-	server netip.AddrPort
-	last   uint16 // the id of its last question
-	// spoilt is set where something may still come of its last question, or
-	// came that should not have.
-	spoilt bool
-}
-
 // open returns a socket to server, which is to be given back.
 func (s *sockets) open(ctx context.Context, server netip.AddrPort) (*socket, error) {
-	if idle := s.take(server); idle != nil {
-		return idle, nil
+	opened := s.take(server)
+	if opened == nil {
+		conn, err := new(net.Dialer).DialUDP(ctx, "udp", netip.AddrPort{}, server)
+		if err != nil {
+			return nil, err
+		}
+		if opened, err = newSocket(conn, server); err != nil {
+			return nil, err
+		}
 	}
-	conn, err := new(net.Dialer).DialUDP(ctx, "udp", netip.AddrPort{}, server)
-	if err != nil {
-		return nil, err
-	}
-	return &socket{UDPConn: conn, server: server}, nil
+	opened.packet = s.packets.take()
+	return opened, nil
 }
 
 // giveBack ends the use of a socket.
 func (s *sockets) giveBack(used *socket) {
+	s.packets.put(used.packet)
+	used.packet = nil
 	if used.spoilt || !used.server.Addr().Unmap().IsLoopback() || !s.put(used) {
 		used.Close()
 	}
@@ -111,53 +104,17 @@ func (s *sockets) sweep() {
 	}
 }
 
-// send puts q on the wire, under an id of its own.
-func (s *socket) send(q query, packets *packets) error {
-	buf := packets.take()
-	defer packets.put(buf)
-	_, err := s.Write(q.appendTo(buf[:0], s.newID()))
-	s.spoilt = err != nil
-	return err
-}
+// packet is room for a UDP message.
+type packet [readSize]byte
 
-// newID returns a random query id. It is not that of the question before, whose
-// answer may come twice.
-func (s *socket) newID() uint16 {
-	for {
-		if id := dns.Id(); id != s.last {
-			s.last = id
-			return id
-		}
-	}
-}
-
-// receive waits for the reply to q. What is no reply to it is passed over,
-// not an error: otherwise anyone who can send a forged packet could make a lookup
-// fail.
-func (s *socket) receive(q query, packets *packets) (*dns.Msg, error) {
-	buf := packets.take()
-	defer packets.put(buf)
-	for {
-		n, err := s.Read(buf[:])
-		if err != nil {
-			s.spoilt = true
-			return nil, err
-		}
-		if reply, err := parseReply(buf[:n], q, s.last); err == nil {
-			return reply, nil
-		}
-		s.spoilt = true
-	}
-}
-
-// packets are room for UDP messages, used again: replies are copied out of it.
+// packets are used again: replies are copied out of them.
 type packets struct{ pool sync.Pool }
 
-func (p *packets) take() *[readSize]byte {
-	if buf, ok := p.pool.Get().(*[readSize]byte); ok {
-		return buf
+func (p *packets) take() *packet {
+	if used, ok := p.pool.Get().(*packet); ok {
+		return used
 	}
-	return new([readSize]byte)
+	return new(packet)
 }
 
-func (p *packets) put(buf *[readSize]byte) { p.pool.Put(buf) }
+func (p *packets) put(used *packet) { p.pool.Put(used) }
