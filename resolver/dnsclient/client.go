@@ -19,7 +19,11 @@ const (
 	defaultTimeout = 5 * time.Second
 	// patience is how long a server may keep a question to itself before the
 	// next one is asked beside it.
-	patience       = time.Second
+	patience = time.Second
+	// glance is how long a reply is waited for although the caller may give up
+	// meanwhile. Nobody notices so short a time, and being told that he gave up
+	// costs a seventh of the question.
+	glance         = 100 * time.Millisecond
 	triesPerServer = 2
 )
 
@@ -116,18 +120,23 @@ func (c *Client) ask(ctx context.Context, q query, deadline time.Time) (*dns.Msg
 	set := c.servers()
 	first, now := set.first(), time.Now()
 	stagger := min(patience, deadline.Sub(now)/time.Duration(len(set.addrs)+1))
-	x := begin(ctx, &c.sockets, set.addrs[first], q, now.Add(stagger))
-	if reply := x.settled(); reply != nil {
+	x := begin(ctx, &c.sockets, set.addrs[first], q)
+	glanced := min(glance, stagger)
+	if reply := x.glance(now.Add(glanced)); reply != nil {
 		return reply, nil
+	}
+	lead := stagger
+	if x.asked != nil {
+		lead -= glanced
 	}
 	limited, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	return c.askOthers(limited, set, first, x, stagger)
+	return c.askOthers(limited, set, first, x, lead, stagger)
 }
 
 // askOthers asks the servers behind the first one too, x being what was begun
-// there.
-func (c *Client) askOthers(ctx context.Context, set *serverSet, first int, x exchange, stagger time.Duration) (*dns.Msg, error) {
+// there. That has lead before the second one is asked.
+func (c *Client) askOthers(ctx context.Context, set *serverSet, first int, x exchange, lead, stagger time.Duration) (*dns.Msg, error) {
 	type answer struct {
 		reply  *dns.Msg
 		server int
@@ -137,17 +146,13 @@ func (c *Client) askOthers(ctx context.Context, set *serverSet, first int, x exc
 	attempt := func(ctx context.Context, i int) (answer, error) {
 		server, x := (first+i)%n, x
 		if i > 0 {
-			x = begin(ctx, &c.sockets, set.addrs[server], x.query, time.Time{})
+			x = begin(ctx, &c.sockets, set.addrs[server], x.query)
 		}
 		reply, err := x.finish(ctx)
 		if err != nil && ctx.Err() == nil {
 			faults.note(server, err)
 		}
 		return answer{reply, server}, err
-	}
-	lead := stagger
-	if x.asked != nil {
-		lead = 0 // it has had its time
 	}
 	a, err := race.First(ctx, triesPerServer*n, lead, stagger, attempt, nil)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// exchange is one question to one server. It has two steps because mostly the
-// first is enough, and that can do without what is needed to call a race off.
+// exchange is one question to one server. It is waited for in two steps because
+// mostly the first is enough, and that can do without what is needed to call a
+// wait off.
 type exchange struct {
 	sockets *sockets
 	server  netip.AddrPort
@@ -24,58 +25,70 @@ type exchange struct {
 	err     error
 }
 
-// begin asks server over UDP and waits until then for the reply; the zero time
-// is as long as ctx lasts.
-func begin(ctx context.Context, sockets *sockets, server netip.AddrPort, q query, until time.Time) exchange {
+// begin readies q for server, to be asked over UDP.
+func begin(ctx context.Context, sockets *sockets, server netip.AddrPort, q query) exchange {
 	x := exchange{sockets: sockets, server: server}
-	x.send(ctx, q, until)
+	x.ask(ctx, q)
 	return x
 }
 
-// send puts q to the server over UDP.
-func (x *exchange) send(ctx context.Context, q query, until time.Time) {
+// ask makes q the question, which goes out when its reply is waited for.
+func (x *exchange) ask(ctx context.Context, q query) {
 	x.query = q
-	if x.asked, x.err = x.sockets.open(ctx, x.server); x.err != nil {
-		return
+	if x.asked, x.err = x.sockets.open(ctx, x.server); x.err == nil {
+		x.asked.pose(q)
 	}
-	x.asked.pose(q)
-	x.asked.SetReadDeadline(until) // the one before may have passed
-	x.receive(ctx)
 }
 
-// receive waits for the reply over UDP. x.asked is nil afterwards, unless there
-// is none yet and still may be.
-func (x *exchange) receive(ctx context.Context) {
-	stop := interruptWith(ctx, x.asked)
-	x.reply, x.err = x.asked.receive(x.query)
-	if !stop() {
-		x.asked.spoilt = true // its deadline may be moved even now
-	} else if errors.Is(x.err, os.ErrDeadlineExceeded) {
-		return
+// glance waits until then for the reply over UDP and returns it if it has come
+// and is conclusive, or nil. What it has not come to is for finish.
+func (x *exchange) glance(until time.Time) *dns.Msg {
+	if x.asked == nil {
+		return nil
 	}
-	x.sockets.giveBack(x.asked)
-	x.asked = nil
-}
-
-// settled returns the reply where it has come and is conclusive, or nil.
-func (x *exchange) settled() *dns.Msg {
+	x.asked.SetReadDeadline(until)
+	if x.reply, x.err = x.asked.receive(x.query); errors.Is(x.err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	x.giveBack()
 	if x.err != nil || x.reply.Truncated || inconclusive(x.reply) != nil {
 		return nil
 	}
 	return x.reply
 }
 
-// finish waits for the reply as long as ctx lasts and, where the server is not
+// wait waits for the reply over UDP as long as ctx lasts.
+func (x *exchange) wait(ctx context.Context) {
+	if x.asked == nil {
+		return
+	}
+	x.asked.SetReadDeadline(time.Time{}) // that of glance, or of the question before, has passed
+	stop := interruptWith(ctx, x.asked)
+	x.reply, x.err = x.asked.receive(x.query)
+	if !stop() {
+		x.asked.spoilt = true // its deadline may be moved even now
+	}
+	x.giveBack()
+}
+
+// giveBack ends the use of the socket.
+func (x *exchange) giveBack() {
+	if x.err != nil {
+		x.asked.spoilt = true // the reply may come yet
+	}
+	x.sockets.giveBack(x.asked)
+	x.asked = nil
+}
+
+// finish waits for the reply, if that is still to come, as long as ctx lasts and, where the server is not
 // up to what it was asked, asks over TCP or without EDNS. It returns the reply
 // if that is conclusive: NOERROR or NXDOMAIN.
 func (x *exchange) finish(ctx context.Context) (*dns.Msg, error) {
-	if x.asked != nil {
-		x.asked.SetReadDeadline(time.Time{})
-		x.receive(ctx)
-	}
+	x.wait(ctx)
 	x.enlarge(ctx)
 	if x.err == nil && refusesEDNS(x.reply) {
-		x.send(ctx, x.query.withoutEDNS(), time.Time{})
+		x.ask(ctx, x.query.withoutEDNS())
+		x.wait(ctx)
 		x.enlarge(ctx)
 	}
 	if x.err != nil {

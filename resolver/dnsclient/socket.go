@@ -58,7 +58,6 @@ func (s *socket) receive(q query) (*dns.Msg, error) {
 	for {
 		data, err := s.read()
 		if err != nil {
-			s.spoilt = true
 			return nil, err
 		}
 		if reply, err := parseReply(data, q, s.last); err == nil {

@@ -36,8 +36,12 @@ type sockets struct {
 	sweeping  bool // a sweep is to come
 }
 
-// open returns a socket to server, which is to be given back.
+// open returns a socket to server, which is to be given back. It fails where ctx
+// has ended.
 func (s *sockets) open(ctx context.Context, server netip.AddrPort) (*socket, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	opened := s.take(server)
 	if opened == nil {
 		conn, err := new(net.Dialer).DialUDP(ctx, "udp", netip.AddrPort{}, server)
