@@ -47,6 +47,21 @@ func TestFleetRenewalFails(t *testing.T) {
 	})
 }
 
+// A policy of a new id is fetched without waiting for whoever has the lease.
+func TestFleetRenewalFindsANewID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, h := newWorld(t), newHub()
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolverIn(h.node(), store.OpenMemory())
+		expect(t, r, "a.example", "enforce/1")
+		h.set(func(h *hub) { h.leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
+		w.publish("a.example", "2", policyText("testing", "864000"))
+		k, _ := r.Known(hop(t, "a.example").Domain)
+		time.Sleep(time.Until(k.Refresh) + time.Minute)
+		expectKnown(t, r, "a.example", "testing/2")
+	})
+}
+
 // A lease that nobody gives back keeps nobody from a renewal for long.
 func TestFleetLeaseHeldForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mta-sts-daemon/resolver/store"
 )
 
 // keepInUse looks the domain up every hour for so long and expects the same.
@@ -76,6 +78,25 @@ func TestDomainOutOfUseIsLeftAlone(t *testing.T) {
 		keepInUse(t, r, "a.example", "enforce/1", 10*day)
 		if _, again := w.asked("a.example"); again < fetches+9 {
 			t.Errorf("%d fetches in 10 days of use", again-fetches)
+		}
+	})
+}
+
+// So it is where the daemon was started anew meanwhile.
+func TestDomainOutOfUseIsRefreshedAgainAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		st := store.OpenMemory()
+		w.publish("a.example", "1", policyText("enforce", "31557600"))
+		r := w.resolverWith(st)
+		expect(t, r, "a.example", "enforce/1")
+		time.Sleep(100 * day)
+		r.Close()
+		r = w.resolverWith(st)
+		_, before := w.asked("a.example")
+		keepInUse(t, r, "a.example", "enforce/1", 10*day)
+		if _, after := w.asked("a.example"); after < before+9 {
+			t.Errorf("%d fetches in 10 days of use", after-before)
 		}
 	})
 }
@@ -155,6 +176,21 @@ func TestPolicyNoneIsNotRefreshed(t *testing.T) {
 		w.publish("a.example", "2", policyText("enforce", "864000"))
 		time.Sleep(time.Hour)
 		expect(t, r, "a.example", "enforce/2")
+	})
+}
+
+// That holds for one whose successor cannot be had, too: only lookups ask.
+func TestSuccessorOfPolicyNoneIsNotChased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("none", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "none/1")
+		w.publish("a.example", "2", "<html>")
+		time.Sleep(time.Hour)
+		expect(t, r, "a.example", "none/1")
+		time.Sleep(5 * day)
+		w.expectAsked("a.example", 2, 2)
 	})
 }
 

@@ -243,6 +243,29 @@ func TestFailedFetchIsNotPutOffWithoutAPolicy(t *testing.T) {
 	}
 }
 
+// A success ends a row of failures.
+func TestFailuresAreCountedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		r := w.resolver()
+		for range 4 {
+			expect(t, r, "a.example", "-")
+			time.Sleep(5 * time.Minute)
+		}
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
+		expect(t, r, "a.example", "enforce/1")
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		if err := r.Refresh(t.Context(), hop(t, "a.example").Domain); !errors.Is(err, errRefused) {
+			t.Error(err)
+		}
+		if k, _ := r.Known(hop(t, "a.example").Domain); k.Failures != 1 {
+			t.Errorf("%d failures in a row", k.Failures)
+		}
+	})
+}
+
 func TestFloodOfAbsencesEvictsNoPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

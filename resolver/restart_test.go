@@ -1,10 +1,15 @@
 package resolver
 
 import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
 )
@@ -189,6 +194,70 @@ func TestStoreWrittenByAWrongClock(t *testing.T) {
 				expect(t, r, "a.example", "-")
 			})
 		})
+	}
+}
+
+// Nor does it put off for long what is to be looked up again.
+func TestStoreOfAClockFarAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=1"}, ttl: day})
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
+		p, err := mtasts.ParsePolicy(policyText("enforce", "864000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := store.OpenMemory()
+		then := time.Now().Add(366 * day)
+		st.Put(store.Entry{Domain: hop(t, "a.example").Domain, ID: "1", Policy: p,
+			Fetched: then, Recheck: then, Used: then, Next: then, FailedID: "1", Failures: 1, RetryAt: then,
+			Verdicts: []store.Verdict{{MX: true, Port: 25, Kind: uint8(dane.Full), Until: then}}})
+		c := &checker{err: errServfail}
+		r := w.resolverWithDANE(st, c)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		w.expectAsked("a.example", 0, 0)
+		time.Sleep(time.Hour)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		w.expectAsked("a.example", 1, 0) // the policy is not due
+		time.Sleep(day)
+		if _, _, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) {
+			t.Errorf("DANE, a day after the verdict's end: %v", err)
+		}
+		time.Sleep(6 * time.Hour)
+		if k, _ := r.Known(hop(t, "a.example").Domain); !k.Fetched.After(time.Now().Add(-day)) || k.Fetched.After(time.Now()) {
+			t.Errorf("it was not fetched again: %+v", k)
+		}
+	})
+}
+
+// A policy file found damaged is begun anew, with what memory knows.
+func TestDamagedFileIsFilledFromMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policies.db")
+	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	w := newWorld(t)
+	w.publish("a.example", "1", policyText("enforce", "864000"))
+	r := w.resolverWith(st)
+	expect(t, r, "a.example", "enforce/1")
+	if err := st.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 100); err != nil {
+		t.Fatal(err)
+	}
+	a := hop(t, "a.example").Domain
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, ok := st.Get(a); ok && st.Flush() == nil {
+			if info, err := os.Stat(path); err == nil && info.Size() > 100 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the new file has not got the policy")
+		}
 	}
 }
 
