@@ -80,9 +80,9 @@ func (x *exchange) giveBack() {
 	x.asked = nil
 }
 
-// finish waits for the reply, if that is still to come, as long as ctx lasts and, where the server is not
-// up to what it was asked, asks over TCP or without EDNS. It returns the reply
-// if that is conclusive: NOERROR or NXDOMAIN.
+// finish waits for the reply, if that is still to come, as long as ctx lasts and,
+// where the server is not up to what it was asked, asks over TCP or without EDNS.
+// It returns the reply if that is conclusive: NOERROR or NXDOMAIN.
 func (x *exchange) finish(ctx context.Context) (*dns.Msg, error) {
 	x.wait(ctx)
 	x.enlarge(ctx)
