@@ -108,3 +108,29 @@ func TestOpenAfterTheEnd(t *testing.T) {
 		t.Errorf("got %v, error %v, %d idle", got, err, idling(&s))
 	}
 }
+
+// That nobody listens is said by whichever system call hears of it first.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		title, want string
+		before      func(*socket) // the question
+	}{
+		{"by this question", "read: connection refused", func(*socket) {}},
+		{"by something before", "write: connection refused", func(s *socket) { s.Write([]byte("x")) }},
+	} {
+		t.Run(tt.title, func(t *testing.T) {
+			t.Parallel()
+			server, addr := listen(t)
+			server.Close()
+			var s sockets
+			asking := open(t, &s, addr)
+			tt.before(asking)
+			q := mustQuery(t, "x.test.", dns.TypeTXT)
+			asking.pose(q)
+			if got, err := asking.receive(q); err == nil || err.Error() != tt.want {
+				t.Errorf("got %v, error %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+}
