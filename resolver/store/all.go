@@ -42,7 +42,7 @@ func (s *Store) All(yield func(Entry) bool) {
 // at the end. sound is false where damaged entries were left out.
 func (t tables) chunk(from []byte) (chunk []Entry, next []byte, sound bool) {
 	sound = true
-	c := t.entries.Cursor()
+	c := t.entries().Cursor()
 	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
 		if len(chunk) == allChunk {
 			return chunk, bytes.Clone(k), sound
@@ -63,9 +63,9 @@ func (s *Store) Len() int {
 	changes, f := s.snapshot()
 	n := 0
 	read := s.view(f, func(t tables) error {
-		n = int(number(t.meta, countKey))
+		n = int(number(t.meta(), countKey))
 		for d, c := range changes {
-			switch there := t.entries.Get([]byte(d.String())) != nil; {
+			switch there := t.entries().Get([]byte(d.String())) != nil; {
 			case there && c.deleted:
 				n--
 			case !there && !c.deleted:

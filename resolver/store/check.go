@@ -19,7 +19,7 @@ func (s *Store) check(f *file) {
 			return err
 		}
 		var err error
-		found, err = tablesOf(tx).inspect(s.quit)
+		found, err = tables{tx}.inspect(s.quit)
 		return err
 	})
 	if err == nil && !found.clean() {
@@ -46,7 +46,7 @@ func (f findings) clean() bool {
 func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 	var found findings
 	placed := 0 // entries that the index has as it should
-	err := t.entries.ForEach(func(k, v []byte) error {
+	err := t.entries().ForEach(func(k, v []byte) error {
 		if stopped(stop) {
 			return errStopped
 		}
@@ -59,7 +59,7 @@ func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 		found.count++
 		switch place := indexKey(e); {
 		case place == nil:
-		case t.index.Get(place) == nil:
+		case t.index().Get(place) == nil:
 			found.lacking = append(found.lacking, e)
 		default:
 			placed++
@@ -69,7 +69,7 @@ func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 	if err != nil {
 		return findings{}, err
 	}
-	found.wrong = number(t.meta, countKey) != found.count
+	found.wrong = number(t.meta(), countKey) != found.count
 	found.stray, err = t.strays(placed, stop)
 	return found, err
 }
@@ -78,14 +78,14 @@ func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 // one only where the index has more.
 func (t tables) strays(placed int, stop <-chan struct{}) (stray [][]byte, err error) {
 	keys := 0
-	err = t.index.ForEach(func(_, _ []byte) error {
+	err = t.index().ForEach(func(_, _ []byte) error {
 		keys++
 		return nil
 	})
 	if err != nil || keys == placed {
 		return nil, err
 	}
-	err = t.index.ForEach(func(k, _ []byte) error {
+	err = t.index().ForEach(func(k, _ []byte) error {
 		if stopped(stop) {
 			return errStopped
 		}
@@ -107,12 +107,12 @@ func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 		return 0, err
 	}
 	for _, k := range found.decayed {
-		if err := t.entries.Delete(k); err != nil {
+		if err := t.entries().Delete(k); err != nil {
 			return 0, err
 		}
 	}
 	for _, k := range found.stray {
-		if err := t.index.Delete(k); err != nil {
+		if err := t.index().Delete(k); err != nil {
 			return 0, err
 		}
 	}
@@ -121,7 +121,7 @@ func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 			return 0, err
 		}
 	}
-	return len(found.decayed), putNumber(t.meta, countKey, found.count)
+	return len(found.decayed), putNumber(t.meta(), countKey, found.count)
 }
 
 func stopped(stop <-chan struct{}) bool {

@@ -198,7 +198,7 @@ func TestFault(t *testing.T) {
 	}
 	err := guard(func() error {
 		return f.db.View(func(tx *bolt.Tx) error {
-			_, _, err := tablesOf(tx).get(numbered(t, 1).Domain)
+			_, _, err := tables{tx}.get(numbered(t, 1).Domain)
 			return err
 		})
 	})

@@ -31,18 +31,18 @@ func TestDecayedEntry(t *testing.T) {
 			tamper(t, path, func(tx *bolt.Tx) error {
 				e := numbered(t, 7)
 				e.Policy.Text = "version: STSv9\n"
-				return tablesOf(tx).put(e)
+				return tables{tx}.put(e)
 			})
 		},
 		"key not canonical": func(t *testing.T, path string) {
 			tamper(t, path, func(tx *bolt.Tx) error {
-				tb := tablesOf(tx)
+				tb := tables{tx}
 				key := []byte(numbered(t, 7).Domain.String())
-				value := bytes.Clone(tb.entries.Get(key))
-				if err := tb.entries.Delete(key); err != nil {
+				value := bytes.Clone(tb.entries().Get(key))
+				if err := tb.entries().Delete(key); err != nil {
 					return err
 				}
-				return tb.entries.Put(bytes.ToUpper(key), value)
+				return tb.entries().Put(bytes.ToUpper(key), value)
 			})
 		},
 	} {
@@ -84,18 +84,18 @@ func TestUnfitIndex(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
 	tamper(t, path, func(tx *bolt.Tx) error {
-		tb := tablesOf(tx)
+		tb := tables{tx}
 		moved := numbered(t, 1)
-		if err := tb.index.Delete(indexKey(moved)); err != nil {
+		if err := tb.index().Delete(indexKey(moved)); err != nil {
 			return err
 		}
 		moved.Next = begin
 		for _, stray := range [][]byte{indexKey(moved), indexKey(entry(t, "unknown.example")), []byte("short")} {
-			if err := tb.index.Put(stray, []byte{}); err != nil {
+			if err := tb.index().Put(stray, []byte{}); err != nil {
 				return err
 			}
 		}
-		return putNumber(tb.meta, countKey, 3)
+		return putNumber(tb.meta(), countKey, 3)
 	})
 	log := &journal{}
 	s := open(t, path, log.logger())

@@ -44,7 +44,7 @@ func (w *writer) takeOver(f, old *file) error {
 
 func (f *file) chunk(from []byte) (chunk []Entry, next []byte, err error) {
 	err = f.view(func(tx *bolt.Tx) error {
-		chunk, next, _ = tablesOf(tx).chunk(from)
+		chunk, next, _ = tables{tx}.chunk(from)
 		return nil
 	})
 	return chunk, next, err
@@ -53,7 +53,7 @@ func (f *file) chunk(from []byte) (chunk []Entry, next []byte, err error) {
 // merge puts the entries into f, but for those that it has from a later fetch.
 func (f *file) merge(entries []Entry) error {
 	return f.update(func(tx *bolt.Tx) error {
-		t := tablesOf(tx)
+		t := tables{tx}
 		lacking := make(map[mtasts.Domain]*change)
 		for _, e := range entries {
 			if has, ok, _ := t.get(e.Domain); !ok || has.Fetched.Before(e.Fetched) {

@@ -17,7 +17,7 @@ func (s *Store) Due(now time.Time, limit int) []Entry {
 		}
 	}
 	s.view(f, func(t tables) error {
-		c := t.index.Cursor()
+		c := t.index().Cursor()
 		room := limit
 		for k, _ := c.First(); k != nil && room > 0; k, _ = c.Next() {
 			next, d, ok := parseIndexKey(k)
@@ -58,7 +58,7 @@ func (s *Store) NextDue() (next time.Time, ok bool) {
 		}
 	}
 	s.view(f, func(t tables) error {
-		c := t.index.Cursor()
+		c := t.index().Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
 			at, d, ok := parseIndexKey(k)
 			if !ok {

@@ -197,7 +197,7 @@ func (s *Store) view(f *file, fn func(tables) error) bool {
 	if f == nil {
 		return false
 	}
-	err := f.view(func(tx *bolt.Tx) error { return fn(tablesOf(tx)) })
+	err := f.view(func(tx *bolt.Tx) error { return fn(tables{tx}) })
 	s.spoil(f, err)
 	return err == nil
 }

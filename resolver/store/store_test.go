@@ -96,7 +96,7 @@ func TestCommittedInTime(t *testing.T) {
 	for deadline := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
 		var there bool
 		s.view(s.current(), func(tb tables) error {
-			there = tb.entries.Get([]byte(e.Domain.String())) != nil
+			there = tb.entries().Get([]byte(e.Domain.String())) != nil
 			return nil
 		})
 		if there {

@@ -203,7 +203,7 @@ func (w *writer) write(f *file) error {
 func (w *writer) commit(f *file, batch map[mtasts.Domain]*change) (lost int, err error) {
 	repair := w.repair.Swap(false)
 	err = f.update(func(tx *bolt.Tx) error {
-		t := tablesOf(tx)
+		t := tables{tx}
 		if repair {
 			var err error
 			if lost, err = t.repair(w.quit); err != nil {
