@@ -18,7 +18,8 @@ const (
 	maxHosts = 20
 	// concurrency bounds how many MX hosts are looked at at once.
 	concurrency = 4
-	// timeLimit bounds one check. Hosts not done by then could not be asked.
+	// timeLimit bounds how long many hosts are looked at. Those not done by then
+	// could not be asked. One alone takes a few questions, each with its own limit.
 	timeLimit = 30 * time.Second
 )
 
@@ -38,15 +39,11 @@ func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port u
 	if port == 0 {
 		return Verdict{Kind: None, TTL: MaxTTL}, nil
 	}
-	limited, cancel := context.WithTimeout(ctx, timeLimit)
-	defer cancel()
-	var v Verdict
-	var err error
+	find := c.smartHost
 	if mx {
-		v, err = c.domain(limited, host.String(), port)
-	} else {
-		v, err = c.smartHost(limited, host.String(), port)
+		find = c.domain
 	}
+	v, err := find(ctx, host.String(), port)
 	if err == nil && ctx.Err() != nil {
 		err = fmt.Errorf("DANE of %v: %w", host, context.Cause(ctx)) // hosts may only seem to be out of reach
 	}
@@ -73,6 +70,8 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		findings[0] = c.host(ctx, hosts[0], port)
 		return conclude(life, findings), nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(concurrency)
 	for i, host := range hosts {
