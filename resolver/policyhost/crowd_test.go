@@ -58,6 +58,43 @@ func TestCrowd(t *testing.T) {
 	})
 }
 
+// However a connection ends, it makes room for another: else an address that
+// failed a few times would never be connected to again.
+func TestConnectionLeavesTheCrowd(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		host resolvertest.Behaviour
+		end  func(*policyConn)
+	}{
+		"used":           {resolvertest.HostPolicy(testPolicy), func(c *policyConn) { c.Close() }},
+		"came too late":  {resolvertest.HostPolicy(testPolicy), (*policyConn).abandon},
+		"never made":     {resolvertest.HostCloses(), nil},
+		"not that host":  {resolvertest.HostWrongName(testPolicy), nil},
+		"not acceptable": {resolvertest.HostExpired(testPolicy), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ca := resolvertest.NewCA(t)
+			hosts := resolvertest.StartPolicyHosts(t, ca)
+			hosts.Handle(testDomain, tc.host)
+			client := New(options(ca, hosts))
+			conn, err := client.connect(t.Context(), dialTCP, testHost, hosts.Addr())
+			if (err != nil) != (tc.end == nil) {
+				t.Fatal(err)
+			}
+			if tc.end != nil {
+				if len(client.crowds.at) != 1 {
+					t.Error("a connection counts nowhere")
+				}
+				tc.end(conn)
+			}
+			if len(client.crowds.at) != 0 {
+				t.Error("it counts still")
+			}
+		})
+	}
+}
+
 func TestNetworkOf(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]string{

@@ -102,6 +102,29 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+// A proxy that refuses is left.
+func TestRefusingProxyIsLeft(t *testing.T) {
+	t.Parallel()
+	ca := resolvertest.NewCA(t)
+	o := options(ca, resolvertest.StartPolicyHosts(t, ca))
+	left := make(chan struct{})
+	o.Proxy = startProxy(t, func(conn net.Conn, request *http.Request) {
+		replies("HTTP/1.1 403 No\r\n\r\n")(conn, request)
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); err == io.EOF {
+			close(left)
+		}
+	})
+	client := New(o)
+	_, err := client.Fetch(t.Context(), domain(t, testDomain))
+	checkFetchError(t, err, ResultFetchError, "403")
+	select {
+	case <-left:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection to the proxy stays open")
+	}
+}
+
 // The guard applies to policy hosts behind a proxy, and never to the proxy.
 func TestProxyGuard(t *testing.T) {
 	t.Parallel()
