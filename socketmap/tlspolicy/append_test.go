@@ -63,7 +63,7 @@ func TestAppendSecure(t *testing.T) {
 
 func TestAppendReport(t *testing.T) {
 	text := "\ufeffversion: STSv1\r\nmode:\tenforce  \r\n\r\nmax_age: 86400\nmx: *.Example.com\nmx: mx.example.net.\nmx: *.example.com\n" +
-		"note: {braces}\nnote: b\u00fccher\nnote: 50% \"quoted\" = fine\nmx: *.Example.com\nempty:"
+		"note: {braces}\nnote: open {\nnote: shut }\nnote: b\u00fccher\nnote: 50% \"quoted\" = fine\nmx: *.Example.com\nempty:"
 	want := " policy_type=sts policy_domain=example.com mx_host_pattern=*.example.com mx_host_pattern=mx.example.net" +
 		" { policy_string = version: STSv1 } { policy_string = mode: enforce } { policy_string = max_age: 86400 }" +
 		" { policy_string = mx: *.Example.com } { policy_string = mx: mx.example.net. } { policy_string = mx: *.example.com }" +
