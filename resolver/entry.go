@@ -137,6 +137,7 @@ func (c *cache) toStore(d mtasts.Domain, e *entry, now moment) store.Entry {
 // whose wall clock was wrong.
 func (c *cache) fromStore(s store.Entry, now moment) *entry {
 	e := &entry{policy: s.Policy, id: s.ID, fetched: s.Fetched}
+	next := c.clock.moment(s.Next)
 	began := c.clock.moment(s.Fetched)
 	if began > now.add(maxAhead) {
 		began = now
@@ -149,12 +150,12 @@ func (c *cache) fromStore(s store.Entry, now moment) *entry {
 		// Where Next is the removal, the policy was left alone; it is due no
 		// later than chance would have had it.
 		after := refresh.After(c.settings.Load().RefreshInterval, s.Policy.MaxAge, 1)
-		e.refresh.set(min(c.clock.moment(s.Next), began.add(after)))
+		e.refresh.set(min(next, began.add(after)))
 	}
 	if s.FailedID != "" {
 		e.trouble.Store(&trouble{id: s.FailedID, failures: s.Failures, retry: min(c.clock.moment(s.RetryAt), now.add(time.Hour))})
 	}
-	e.stored(c.clock.moment(s.Next))
+	e.stored(next)
 	return e
 }
 

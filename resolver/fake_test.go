@@ -24,6 +24,7 @@ type world struct {
 	reg *prometheus.Registry // of the Resolver made last
 
 	mu      sync.Mutex
+	step    time.Duration // that the wall clock was set by
 	log     bytes.Buffer
 	txt     map[string]txtAnswer  // by domain
 	hosts   map[string]hostAnswer // by domain
@@ -66,7 +67,7 @@ func (w *world) resolverWith(st *store.Store) *Resolver { return w.resolverIn(ni
 // resolverIn is for a node of a fleet.
 func (w *world) resolverIn(fleet Fleet, st *store.Store) *Resolver {
 	w.reg = prometheus.NewRegistry()
-	r := New(Settings{
+	r := newResolver(clock{time.Now(), w.wall}, Settings{
 		TXT: w, MX: w, Policies: w,
 		AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
 		Entries: 4, NegativeEntries: 4,
@@ -74,6 +75,20 @@ func (w *world) resolverIn(fleet Fleet, st *store.Store) *Resolver {
 	}, st, fleet, w.reg, slog.New(slog.NewTextHandler(w, nil)))
 	w.t.Cleanup(r.Close)
 	return r
+}
+
+// wall is the wall clock.
+func (w *world) wall() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.step)
+}
+
+// setClock sets the wall clock by so much.
+func (w *world) setClock(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.step += by
 }
 
 // Write takes what is logged.

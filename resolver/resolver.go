@@ -90,12 +90,16 @@ type Resolver struct {
 // nil, shares what it learns of policies there. Close ends it, and leaves both
 // to their owner. reg, where it is not nil, collects its metrics.
 func New(s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
-	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: newClock(), doors: newDoors(), fleet: fleet}
+	return newResolver(newClock(), s, st, fleet, reg, logger)
+}
+
+func newResolver(c clock, s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
+	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: c, doors: newDoors(), fleet: fleet}
 	r.settings.Store(&s)
 	r.cache = newCache(&r.settings, st, r.clock)
 	r.registerGauges(reg)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	scheduler := refresh.NewScheduler(dueInStore{r}, func() int { return r.settings.Load().Concurrency })
+	scheduler := refresh.NewScheduler(&dueInStore{Resolver: r, began: c.time(0)}, func() int { return r.settings.Load().Concurrency })
 	r.underway.Go(func() { scheduler.Run(r.ctx) })
 	r.underway.Go(r.followStore)
 	r.underway.Go(r.recallFailing)

@@ -139,10 +139,14 @@ func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan result {
 
 var errClosed = errors.New("the daemon is stopping")
 
+// errSomeHosts is why the last verdict holds although the MX records are known.
+var errSomeHosts = errors.New("the TLSA records of some MX hosts cannot be had")
+
 // checkDANE finds a verdict and files it.
 func (r *Resolver) checkDANE(hop NextHop, renewing bool) (*verdict, error) {
-	if v, ok := r.cache.verdicts.Get(hop); ok && !renewing && r.clock.now() < v.until {
-		return v, nil // the check that would have served this lookup has just ended
+	last, _ := r.cache.verdicts.Get(hop)
+	if last != nil && !renewing && r.clock.now() < last.until {
+		return last, nil // the check that would have served this lookup has just ended
 	}
 	s := r.settings.Load()
 	checker := s.DANE
@@ -158,12 +162,17 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (*verdict, error) {
 	}
 	found, err := checker.Check(r.ctx, hop.Domain, hop.MX, hop.Port)
 	gate.leave()
+	now := r.clock.now()
+	if err == nil {
+		r.heard()
+		if found.Kind == dane.Unknown && last != nil && last.kind != dane.Unknown && last.holds(now) {
+			err = errSomeHosts
+		}
+	}
 	if err != nil {
 		r.logger.Debug("DANE not known", event.Domain(hop.Domain.String()), event.Reason(err))
 		return nil, err
 	}
-	r.heard()
-	now := r.clock.now()
 	v := &verdict{kind: found.Kind, until: now.add(found.TTL)}
 	v.renew.set(now.add(renewAfter(found.TTL)))
 	r.cache.keepVerdict(hop, v)

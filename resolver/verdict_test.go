@@ -202,6 +202,29 @@ func TestVerdictIsHeldOverAnOutage(t *testing.T) {
 	})
 }
 
+// The same where the MX hosts are known and the TLSA records cannot be had. Where
+// there was no verdict before, that is one.
+func TestVerdictIsHeldWhereHostsCannotBeKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := &checker{verdict: dane.Verdict{Kind: dane.None, TTL: time.Hour}}
+		r := w.resolverWithDANE(store.OpenMemory(), c)
+		expectDANE(t, r, "a.example", dane.None, 0)
+
+		c.verdict = dane.Verdict{Kind: dane.Unknown, TTL: time.Minute}
+		for range 24 {
+			time.Sleep(time.Hour)
+			expectDANE(t, r, "a.example", dane.None, 0)
+			expectDANE(t, r, "b.example", dane.Unknown, 0)
+		}
+		time.Sleep(time.Hour + time.Second)
+		expectDANE(t, r, "a.example", dane.Unknown, 0)
+		c.verdict.Kind = dane.Full
+		time.Sleep(time.Minute)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+	})
+}
+
 // A verdict and the policy beside which it is stored may come at the same time.
 func TestVerdictComesWithPolicy(t *testing.T) {
 	p, err := mtasts.ParsePolicy(policyText("enforce", "86400"))
