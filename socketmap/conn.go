@@ -35,8 +35,7 @@ const (
 // and the common case pays for no hand-over.
 type conn struct {
 	server *Server
-	nc     net.Conn
-	in     input
+	socket socket
 	buf    []byte // what has arrived and is not yet handled, in front
 	filled int    // so much of it
 
@@ -64,7 +63,7 @@ type pendingReply struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	return &conn{server: s, nc: nc, in: input{conn: nc}, buf: make([]byte, minBuffer),
+	return &conn{server: s, socket: socket{Conn: nc, fd: none}, buf: make([]byte, minBuffer),
 		reply: make([]byte, 0, usualReply), out: make([]byte, 0, usualReply)}
 }
 
@@ -77,10 +76,10 @@ func (c *conn) serve() {
 		c.slots <- struct{}{}
 	}
 	c.flush()
-	c.nc.Close()
+	c.socket.Close()
 	var malformed *ProtocolError
 	if errors.As(err, &malformed) {
-		c.server.logger.Debug("Connection closed", "client", c.nc.RemoteAddr(), "reason", err)
+		c.server.logger.Debug("Connection closed", "client", c.socket.RemoteAddr(), "reason", err)
 	}
 }
 
@@ -88,12 +87,12 @@ func (c *conn) serve() {
 // why it does.
 func (c *conn) serveRequests() error {
 	for {
-		err := c.in.each(c.room, c.took)
+		err := c.socket.each(c.room, c.took)
 		if !errors.Is(err, os.ErrDeadlineExceeded) || c.server.isDraining() {
 			return err
 		}
 		// It was but a recheck.
-		c.nc.SetReadDeadline(time.Time{})
+		c.socket.SetReadDeadline(time.Time{})
 		if c.server.isDraining() {
 			c.drain() // had it been called just before, that undid it
 		}
@@ -238,23 +237,32 @@ func (c *conn) sendReady() error {
 // flush writes what the reading goroutine has gathered. While lookups wait
 // there is nothing: whoever completes them writes.
 func (c *conn) flush() error {
-	if c.waiting.Load() > 0 {
+	if c.waiting.Load() > 0 || len(c.out) == 0 {
 		return nil
 	}
+	sent := c.socket.writeNow(c.out)
+	if sent == len(c.out) {
+		c.clear()
+		return nil
+	}
+	c.out = c.out[:copy(c.out, c.out[sent:])]
 	return c.write()
 }
 
+// write writes out, however long the client takes.
 func (c *conn) write() error {
-	if len(c.out) == 0 {
-		return nil
-	}
 	c.writing.Store(c.lastUsed.Load())
-	_, err := c.nc.Write(c.out)
+	_, err := c.socket.Write(c.out)
 	c.writing.Store(0)
+	c.clear()
+	return err
+}
+
+// clear empties out, and lets go of one that has grown.
+func (c *conn) clear() {
 	if c.out = c.out[:0]; cap(c.out) > flushAt {
 		c.out = nil
 	}
-	return err
 }
 
 // idleSince returns when the connection was last of use, and whether it is of
@@ -276,14 +284,14 @@ func (c *conn) overdue(now int64) bool {
 // recheck has the reading goroutine ask the kernel what there is, should it wait
 // without having asked.
 func (c *conn) recheck(now int64) {
-	if since, idle := c.idleSince(); idle && c.in.trusting.Load() && time.Duration(now-since) > sweepInterval {
-		c.nc.SetReadDeadline(time.Unix(1, 0))
+	if since, idle := c.idleSince(); idle && c.socket.trusting.Load() && time.Duration(now-since) > sweepInterval {
+		c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
 // cut ends the connection without delay. To close it takes the reading goroutine,
 // which may be waiting for somebody who calls this.
-func (c *conn) cut() { go c.nc.Close() }
+func (c *conn) cut() { go c.socket.Close() }
 
 // drain lets the connection end as soon as what was asked is answered.
-func (c *conn) drain() { c.nc.SetReadDeadline(time.Now().Add(drainGrace)) }
+func (c *conn) drain() { c.socket.SetReadDeadline(time.Now().Add(drainGrace)) }

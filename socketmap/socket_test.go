@@ -49,7 +49,7 @@ func TestEndThatComesWithARequest(t *testing.T) {
 		p.ask("a")
 		g.answer()
 		p.expect("OK a")
-		return c.in.trusting.Load()
+		return c.socket.trusting.Load()
 	})
 	p.ask("b")
 	<-g.began
@@ -88,10 +88,10 @@ func TestRecheckLeavesTheConnection(t *testing.T) {
 		eventually(t, "it is trusted to wait for replies", func() bool {
 			p.ask("a")
 			p.expect("OK a")
-			return c.in.trusting.Load()
+			return c.socket.trusting.Load()
 		})
 		b.server.sweepAt(c.lastUsed.Load() + 2*int64(sweepInterval))
-		eventually(t, "the kernel is asked", func() bool { return !c.in.trusting.Load() })
+		eventually(t, "the kernel is asked", func() bool { return !c.socket.trusting.Load() })
 	}
 	p.ask("b")
 	p.expect("OK b")
