@@ -21,7 +21,7 @@ type socket struct {
 	net.Conn
 	fd       int  // while each runs; else none
 	received bool // anything
-	waitedOn bool // since then
+	waitedOn bool // since then, and since the poller was told
 	// trusting is set where the goroutine waits, or will, without having asked.
 	trusting atomic.Bool
 }
@@ -40,16 +40,21 @@ func (s *socket) each(room func() []byte, took func(n int) error) error {
 	if err != nil {
 		return err
 	}
-	// The poller is told once that it is waited for, not before each wait: so
-	// what arrives between a read and the wait behind it ends that wait.
+	// The poller is told that it is waited for before the first read, not before
+	// each wait: so what arrives between a read and the wait behind it ends that
+	// wait. Where there is more to read it is told anew, or whoever never stops
+	// sending could not be closed nor have a deadline.
 	var ended error
-	err = raw.Read(func(fd uintptr) bool {
+	step := func(fd uintptr) (leave bool) {
 		s.fd = int(fd)
-		for wait := false; !wait && ended == nil; {
-			wait, ended = s.once(room(), took)
-		}
-		return ended != nil
-	})
+		var wait bool
+		wait, ended = s.once(room(), took)
+		return !wait
+	}
+	for ended == nil && err == nil {
+		s.waitedOn = false // what came before ends no wait behind this
+		err = raw.Read(step)
+	}
 	s.fd = none
 	if ended != nil {
 		return ended

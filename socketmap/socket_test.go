@@ -2,8 +2,10 @@ package socketmap
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 )
@@ -111,5 +113,54 @@ func TestCutDoesNotWait(t *testing.T) {
 	g.gate <- struct{}{}
 	if _, err := io.ReadAll(p.in); err != nil { // the reply may come, and then the end
 		t.Error(err)
+	}
+}
+
+// Shutdown ends a client that has more to read, too.
+func TestShutdownDuringAFlood(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		title string
+		cut   bool // with no time to drain
+	}{{"drained", false}, {"cut", true}} {
+		t.Run(tt.title, func(t *testing.T) {
+			t.Parallel()
+			g := gated{make(chan struct{}), make(chan struct{})}
+			b := newBedFor(t, g, 10, time.Minute)
+			p := b.dial(t)
+			c := b.only(t)
+			p.ask(slices.Repeat([]string{"a"}, minBuffer)...)
+			<-g.began
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.cut {
+				cancel()
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				b.server.Shutdown(ctx)
+			}()
+			if tt.cut {
+				eventually(t, "it is closed", func() bool {
+					return errors.Is(c.socket.SetWriteDeadline(time.Time{}), net.ErrClosed)
+				})
+			} else {
+				eventually(t, "it is drained", b.server.isDraining)
+				<-time.After(2 * drainGrace)
+			}
+			close(g.gate)
+			for answered := 1; ; answered++ {
+				select {
+				case <-g.began:
+					continue
+				case <-done:
+				}
+				if most := minBuffer / len(appendRequest(nil, "map", "a")); answered > most {
+					t.Errorf("%d lookups are answered, want at most the %d that were read", answered, most)
+				}
+				return
+			}
+		})
 	}
 }
