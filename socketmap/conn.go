@@ -48,6 +48,10 @@ type conn struct {
 	// and when the write under way did.
 	lastUsed, reading, writing atomic.Int64
 
+	// readUntil is when drain ends reading; zero before it is called. The
+	// server's mu guards it and the socket's read deadline.
+	readUntil time.Time
+
 	// waiting is the length of pending. Only the reading goroutine lengthens
 	// the queue, so where that sees 0, mu need not be held.
 	waiting atomic.Int32
@@ -88,13 +92,8 @@ func (c *conn) serve() {
 func (c *conn) serveRequests() error {
 	for {
 		err := c.socket.each(c.room, c.took)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || c.server.isDraining() {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !c.server.goOn(c) {
 			return err
-		}
-		// It was but a recheck.
-		c.socket.SetReadDeadline(time.Time{})
-		if c.server.isDraining() {
-			c.drain() // had it been called just before, that undid it
 		}
 	}
 }
@@ -282,16 +281,29 @@ func (c *conn) overdue(now int64) bool {
 }
 
 // recheck has the reading goroutine ask the kernel what there is, should it wait
-// without having asked.
+// without having asked. The server's mu is held, as for goOn and drain.
 func (c *conn) recheck(now int64) {
 	if since, idle := c.idleSince(); idle && c.socket.trusting.Load() && time.Duration(now-since) > sweepInterval {
 		c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
+// goOn readies the connection for more reading after a deadline, unless that was
+// drain's.
+func (c *conn) goOn() bool {
+	if !c.readUntil.IsZero() && !time.Now().Before(c.readUntil) {
+		return false
+	}
+	c.socket.SetReadDeadline(c.readUntil)
+	return true
+}
+
+// drain lets the connection end as soon as what was asked is answered.
+func (c *conn) drain() {
+	c.readUntil = time.Now().Add(drainGrace)
+	c.socket.SetReadDeadline(c.readUntil)
+}
+
 // cut ends the connection without delay. To close it takes the reading goroutine,
 // which may be waiting for somebody who calls this.
 func (c *conn) cut() { go c.socket.Close() }
-
-// drain lets the connection end as soon as what was asked is answered.
-func (c *conn) drain() { c.socket.SetReadDeadline(time.Now().Add(drainGrace)) }

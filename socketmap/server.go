@@ -197,6 +197,14 @@ func (s *Server) sweepAt(now int64) {
 	}
 }
 
+// goOn reports whether c goes on after a deadline of its reading has passed. It
+// does if that was but for a recheck.
+func (s *Server) goOn(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.goOn()
+}
+
 func (s *Server) pause(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -99,6 +99,31 @@ func TestRecheckLeavesTheConnection(t *testing.T) {
 	p.expect("OK b")
 }
 
+// A recheck takes nothing from the time in which requests under way still arrive.
+func TestShutdownAfterARecheck(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		b := newBed(t, 10, time.Minute)
+		p := b.dial(t)
+		c := b.only(t)
+		eventually(t, "it is trusted to wait for replies", func() bool {
+			p.ask("a")
+			p.expect("OK a")
+			return c.socket.trusting.Load()
+		})
+		b.server.sweepAt(c.lastUsed.Load() + 2*int64(sweepInterval))
+		done := make(chan error)
+		go func() { done <- b.server.Shutdown(t.Context()) }()
+		eventually(t, "it is drained", b.server.isDraining)
+		p.ask("b")
+		p.expect("OK b")
+		p.expectEnd()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Who closes a connection does not wait for a lookup that it is at.
 func TestCutDoesNotWait(t *testing.T) {
 	t.Parallel()
