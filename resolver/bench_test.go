@@ -41,7 +41,7 @@ func BenchmarkMemory(b *testing.B) {
 	settings.Store(&Settings{Entries: policies, NegativeEntries: 1, RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour})
 	for b.Loop() {
 		before := liveHeap()
-		c := newCache(&settings, st, newClock())
+		c := newCache(&settings, st, newClock(time.Now))
 		for _, d := range domains {
 			c.known(d.Clone(), c.clock.now())
 		}

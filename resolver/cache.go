@@ -18,7 +18,7 @@ import (
 // nothing. Domains without a policy have an LRU of their own, so that a flood
 // of them cannot push a policy out, and are not stored.
 type cache struct {
-	clock    clock
+	clock    *clock
 	policies *lru.Cache[mtasts.Domain, *entry]
 	octets   atomic.Int64 // that those take, as far as strangers say how many
 	absences *lru.Cache[mtasts.Domain, absence]
@@ -51,7 +51,7 @@ type eviction struct {
 }
 
 // newCache panics where a size is not positive; the configuration refuses that.
-func newCache(settings *atomic.Pointer[Settings], st *store.Store, clock clock) *cache {
+func newCache(settings *atomic.Pointer[Settings], st *store.Store, clock *clock) *cache {
 	c := &cache{clock: clock, store: st, settings: settings, seed: maphash.MakeSeed(),
 		failing: newWatchlist(), mismatched: newWatchlist()}
 	s := settings.Load()

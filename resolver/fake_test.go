@@ -67,7 +67,7 @@ func (w *world) resolverWith(st *store.Store) *Resolver { return w.resolverIn(ni
 // resolverIn is for a node of a fleet.
 func (w *world) resolverIn(fleet Fleet, st *store.Store) *Resolver {
 	w.reg = prometheus.NewRegistry()
-	r := newResolver(clock{time.Now(), w.wall}, Settings{
+	r := newResolver(newClock(w.wall), Settings{
 		TXT: w, MX: w, Policies: w,
 		AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
 		Entries: 4, NegativeEntries: 4,

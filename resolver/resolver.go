@@ -69,7 +69,7 @@ type Resolver struct {
 	logger   *slog.Logger
 	settings atomic.Pointer[Settings]
 	metrics  *metrics
-	clock    clock
+	clock    *clock
 	cache    *cache
 	doors    doors
 	fleet    Fleet // nil where nothing is shared
@@ -90,10 +90,10 @@ type Resolver struct {
 // nil, shares what it learns of policies there. Close ends it, and leaves both
 // to their owner. reg, where it is not nil, collects its metrics.
 func New(s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
-	return newResolver(newClock(), s, st, fleet, reg, logger)
+	return newResolver(newClock(time.Now), s, st, fleet, reg, logger)
 }
 
-func newResolver(c clock, s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
+func newResolver(c *clock, s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
 	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: c, doors: newDoors(), fleet: fleet}
 	r.settings.Store(&s)
 	r.cache = newCache(&r.settings, st, r.clock)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,35 +200,40 @@ func TestStoreWrittenByAWrongClock(t *testing.T) {
 
 // Nor does it put off for long what is to be looked up again.
 func TestStoreOfAClockFarAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=1"}, ttl: day})
-		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
-		p, err := mtasts.ParsePolicy(policyText("enforce", "864000"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		st := store.OpenMemory()
-		then := time.Now().Add(366 * day)
-		st.Put(store.Entry{Domain: hop(t, "a.example").Domain, ID: "1", Policy: p,
-			Fetched: then, Recheck: then, Used: then, Next: then, FailedID: "1", Failures: 1, RetryAt: then,
-			Verdicts: []store.Verdict{{MX: true, Port: 25, Kind: uint8(dane.Full), Until: then}}})
-		c := &checker{err: errServfail}
-		r := w.resolverWithDANE(st, c)
-		expectDANE(t, r, "a.example", dane.Full, 0)
-		w.expectAsked("a.example", 0, 0)
-		time.Sleep(time.Hour)
-		expectDANE(t, r, "a.example", dane.Full, 0)
-		w.expectAsked("a.example", 1, 0) // the policy is not due
-		time.Sleep(day)
-		if _, _, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) {
-			t.Errorf("DANE, a day after the verdict's end: %v", err)
-		}
-		time.Sleep(6 * time.Hour)
-		if k, _ := r.Known(hop(t, "a.example").Domain); !k.Fetched.After(time.Now().Add(-day)) || k.Fetched.After(time.Now()) {
-			t.Errorf("it was not fetched again: %+v", k)
-		}
-	})
+	for _, years := range []int{1, 400} {
+		t.Run(strconv.Itoa(years), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=1"}, ttl: day})
+				w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
+				p, err := mtasts.ParsePolicy(policyText("enforce", "864000"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				st := store.OpenMemory()
+				then := time.Now().AddDate(years, 0, 1)
+				st.Put(store.Entry{Domain: hop(t, "a.example").Domain, ID: "1", Policy: p,
+					Fetched: then, Recheck: then, Used: then, Next: then, FailedID: "1", Failures: 1, RetryAt: then,
+					Verdicts: []store.Verdict{{MX: true, Port: 25, Kind: uint8(dane.Full), Until: then}}})
+				c := &checker{err: errServfail}
+				r := w.resolverWithDANE(st, c)
+				time.Sleep(time.Minute)
+				expectDANE(t, r, "a.example", dane.Full, 0)
+				w.expectAsked("a.example", 0, 0)
+				time.Sleep(time.Hour)
+				expectDANE(t, r, "a.example", dane.Full, 0)
+				w.expectAsked("a.example", 1, 0) // the policy is not due
+				time.Sleep(day)
+				if _, _, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) {
+					t.Errorf("DANE, a day after the verdict's end: %v", err)
+				}
+				time.Sleep(6 * time.Hour)
+				if k, _ := r.Known(hop(t, "a.example").Domain); !k.Fetched.After(time.Now().Add(-day)) || k.Fetched.After(time.Now()) {
+					t.Errorf("it was not fetched again: %+v", k)
+				}
+			})
+		})
+	}
 }
 
 // A policy file found damaged is begun anew, with what memory knows.

@@ -233,7 +233,7 @@ func TestVerdictComesWithPolicy(t *testing.T) {
 	}
 	var settings atomic.Pointer[Settings]
 	settings.Store(&Settings{Entries: 10_000, NegativeEntries: 10, RefreshInterval: day, Idle: day})
-	c := newCache(&settings, store.OpenMemory(), newClock())
+	c := newCache(&settings, store.OpenMemory(), newClock(time.Now))
 	for i := range 5000 {
 		h := hop(t, fmt.Sprintf("d%d.example", i))
 		now := c.clock.now()
