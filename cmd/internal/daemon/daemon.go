@@ -167,6 +167,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 	}
 	d.resolver = resolver.New(d.settings, d.store, d.fleet(), metrics.Registry, logger)
 	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
+	d.dane.tell(ctx, d.clients.DNS)
 	return d, nil
 }
 
@@ -209,6 +210,7 @@ func (d *daemon) followPostfix(ctx context.Context) {
 		d.resolver.Configure(d.settings)
 		d.state.doesDANE(checker != nil)
 	}
+	d.dane.tell(ctx, d.clients.DNS)
 }
 
 // fleet is what the resolver shares policies with, if anything.

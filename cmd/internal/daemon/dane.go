@@ -24,26 +24,16 @@ type daneSwitch struct {
 	logger   *slog.Logger
 	postconf postconf.Command
 	postfix  postconf.Settings // as last read
+	why      error             // as last decided, why DANE is not looked up; nil where it is
 	told     string            // the decision that the log has
 }
 
-// decide returns whether DANE is to be looked up.
+// decide returns whether DANE is to be looked up; tell has it logged.
 func (s *daneSwitch) decide(ctx context.Context, mode config.DANE, c clients.Clients) bool {
-	why := s.readPostfix(ctx, mode)
-	if why == nil {
-		why = c.DoesDANE(mode, s.postfix)
+	if s.why = s.readPostfix(ctx, mode); s.why == nil {
+		s.why = c.DoesDANE(mode, s.postfix)
 	}
-	what := event.DANEOff
-	switch why {
-	case nil:
-		what = event.DANEOn
-	case clients.ErrADFromFar:
-		what = event.DANENotTrusted
-	}
-	if s.tell(what, why) && why == nil {
-		go s.probe(ctx, c.DNS)
-	}
-	return why == nil
+	return s.why == nil
 }
 
 // readPostfix brings the settings of this host's Postfix up to date where they
@@ -64,20 +54,29 @@ func (s *daneSwitch) readPostfix(ctx context.Context, mode config.DANE) error {
 	return fmt.Errorf("this host's Postfix settings cannot be read: %w", err)
 }
 
-// tell logs a decision that is news, and reports whether it was.
-func (s *daneSwitch) tell(what event.Event, reason error) bool {
+// tell logs what was decided, if that is news. It is for when that is in force.
+func (s *daneSwitch) tell(ctx context.Context, dns *dnsclient.Client) {
+	what := event.DANEOff
 	var attrs []slog.Attr
+	switch s.why {
+	case nil:
+		what = event.DANEOn
+	case clients.ErrADFromFar:
+		what = event.DANENotTrusted
+	}
 	decision := what.Define().ID
-	if reason != nil {
-		attrs = append(attrs, event.Reason(reason))
-		decision += reason.Error()
+	if s.why != nil {
+		attrs = append(attrs, event.Reason(s.why))
+		decision += s.why.Error()
 	}
 	if decision == s.told {
-		return false
+		return
 	}
 	s.told = decision
 	what.Log(s.logger, attrs...)
-	return true
+	if s.why == nil {
+		go s.probe(ctx, dns)
+	}
 }
 
 // probe tells whether the resolver validates. It changes nothing: each answer's

@@ -73,6 +73,7 @@ func (d *daemon) replace(ctx context.Context, cfg config.Config) error {
 	d.resolver.Configure(d.settings)
 	d.handler.SetProfile(clients.Profile(cfg))
 	d.state.doesDANE(d.settings.DANE != nil)
+	d.dane.tell(ctx, d.clients.DNS)
 	return nil
 }
 
