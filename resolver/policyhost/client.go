@@ -1,9 +1,10 @@
 // Package policyhost fetches policies from policy hosts (RFC 8461 section 3.3).
 //
-// Who publishes a record chooses where the daemon connects and what it reads.
-// So nothing is trusted before it is checked: the address dialled (guard.go),
-// the certificate, and how long and how large an answer may be. Each fetch
-// stands alone: no connection, cookie or HTTP cache outlives it.
+// Whoever publishes a record chooses where the daemon connects and what it reads.
+// So nothing is trusted before it is checked: the address dialled (guard.go), the
+// certificate, and how long and how large a response may be. Fetches share nothing
+// but the limits on connections to one address (limits.go): no connection, cookie
+// or HTTP cache outlives a fetch.
 package policyhost
 
 import (
@@ -29,10 +30,11 @@ const (
 	userAgent      = "mta-sts-daemon"
 )
 
-// Options are what a Client needs to know. Addresses alone is required.
+// Options configure a Client. Only Addresses is required.
 type Options struct {
 	// Addresses looks up the IPv4 and IPv6 addresses of a host name. No other
-	// name service is asked.
+	// name service is asked. A name that has none is no error; an error is
+	// FaultDNS.
 	Addresses func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	// Timeout limits a whole fetch, address lookup and all. 0 means 60 s.
@@ -46,7 +48,7 @@ type Options struct {
 	// Policy hosts are resolved and checked as without one.
 	Proxy string
 
-	// AllowNetworks may be connected to though they are no public unicast
+	// AllowNetworks may be connected to although they are no public unicast
 	// addresses.
 	AllowNetworks []netip.Prefix
 
@@ -61,7 +63,7 @@ type Client struct {
 	roots     *x509.CertPool
 	proxy     string
 	guard     guard
-	crowds    *crowds
+	limits    *limits
 	port      uint16
 }
 
@@ -73,7 +75,7 @@ func New(o Options) *Client {
 		roots:     o.Roots,
 		proxy:     o.Proxy,
 		guard:     newGuard(o.AllowNetworks),
-		crowds:    newCrowds(),
+		limits:    newLimits(),
 		port:      o.TestingOnlyPort,
 	}
 	if c.timeout == 0 {
@@ -85,29 +87,35 @@ func New(o Options) *Client {
 	return c
 }
 
-// Fetch gets the text of d's policy, which may still be no valid policy. It
-// takes one request that is answered by 200, text/plain and at most
-// mtasts.MaxPolicyLen octets; redirects are not followed. Every error is a
-// *FetchError; one that wraps ErrBusy says nothing of the policy host.
+// Fetch returns the text of d's policy, which may still be no valid policy. It
+// accepts one response: status 200, text/plain and at most mtasts.MaxPolicyLen
+// bytes, complete; redirects are not followed. Every error is a *FetchError, which
+// says whose fault it is.
 func (c *Client) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
-	host := d.PolicyHost()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("not done within %v", c.timeout))
 	defer cancel()
 
-	conn, err := c.dial(ctx, host)
+	conn, err := c.dial(ctx, d)
 	if err != nil {
-		return "", newFetchError(host, err)
+		return "", newFetchError(d.PolicyHost(), err)
 	}
 	defer conn.Close()
-	text, err := get(ctx, conn, host)
+	text, err := get(ctx, conn, d.PolicyHost())
 	if err != nil {
-		return "", newFetchError(host, fmt.Errorf("%v: %w", conn.addr, err))
+		return "", newFetchError(d.PolicyHost(), fmt.Errorf("%v: %w", conn.addr, conn.place.orTooSlow(err)))
 	}
 	return text, nil
 }
 
+// transport is a connection inside TLS.
+type transport interface {
+	net.Conn
+	// endedByTCP returns whether it ended without close_notify.
+	endedByTCP() bool
+}
+
 // get asks the policy host at the other end of conn for its policy.
-func get(ctx context.Context, conn net.Conn, host string) (string, error) {
+func get(ctx context.Context, conn transport, host string) (string, error) {
 	defer interruptAtEnd(ctx, conn)()
 	request := &http.Request{
 		Method: http.MethodGet,
@@ -129,12 +137,23 @@ func get(ctx context.Context, conn net.Conn, host string) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(response.Body, mtasts.MaxPolicyLen+1))
 	witnessOf(ctx).sawBody(len(text))
 	if err != nil {
-		return "", orCause(ctx, fmt.Errorf("policy cut short after %d octets: %w", len(text), withoutAddresses(err)))
+		return "", orCause(ctx, fmt.Errorf("policy cut short after %d bytes: %w", len(text), withoutAddresses(err)))
 	}
 	if len(text) > mtasts.MaxPolicyLen {
-		return "", fmt.Errorf("policy longer than %d octets", mtasts.MaxPolicyLen)
+		return "", fmt.Errorf("policy longer than %d bytes", mtasts.MaxPolicyLen)
+	}
+	// RFC 9112 section 9.8: such a body is complete only if TLS was closed. Anyone
+	// on the way can close TCP, and half a policy defers mail.
+	if endsWithConnection(response) && conn.endedByTCP() {
+		return "", fmt.Errorf("policy may be cut short after %d bytes: the response has no Content-Length, and the connection was closed without a TLS close_notify", len(text))
 	}
 	return string(text), nil
+}
+
+// endsWithConnection returns whether nothing but the end of the connection ends
+// the body (RFC 9112 section 6.3).
+func endsWithConnection(response *http.Response) bool {
+	return response.ContentLength < 0 && len(response.TransferEncoding) == 0
 }
 
 // checkHeader accepts only what RFC 8461 section 3.3 says of a response: 200
@@ -149,11 +168,11 @@ func checkHeader(response *http.Response) error {
 	}
 	contentType := response.Header.Get("Content-Type")
 	if contentType == "" {
-		return fmt.Errorf("no Content-Type, where RFC 8461 asks for %s", mediaType)
+		return fmt.Errorf("no Content-Type; RFC 8461 requires %s", mediaType)
 	}
 	essence, _, _ := strings.Cut(contentType, ";")
 	if !strings.EqualFold(strings.Trim(essence, " \t"), mediaType) {
-		return fmt.Errorf("Content-Type %s, where RFC 8461 asks for %s", quote(contentType), mediaType)
+		return fmt.Errorf("Content-Type %s; RFC 8461 requires %s", quote(contentType), mediaType)
 	}
 	if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return fmt.Errorf("Content-Encoding %s, which was not asked for", quote(coding))

@@ -144,13 +144,13 @@ func TestFetchBad(t *testing.T) {
 			fault, `Content-Encoding "gzip, identity"`},
 		"gzip in transfer": {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
 			fault, "unsupported transfer encoding"},
-		"oversized":         {resolvertest.HostPolicy(tooLong), fault, "policy longer than 65536 octets"},
-		"oversized chunked": {resolvertest.HostChunked(tooLong), fault, "policy longer than 65536 octets"},
-		"endless body":      {resolvertest.HostEndlessBody(), fault, "policy longer than 65536 octets"},
-		"endless header":    {resolvertest.HostEndlessHeader(), fault, "response header longer than 32768 octets"},
-		"endless line":      {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHeaderLen)), fault, "response header longer than 32768 octets"},
-		"endless interim":   {resolvertest.HostEndlessInterim(), fault, "response header longer than 32768 octets"},
-		"short body":        {resolvertest.HostShortBody(testPolicy), fault, fmt.Sprintf("policy cut short after %d octets: unexpected EOF", len(testPolicy))},
+		"oversized":         {resolvertest.HostPolicy(tooLong), fault, "policy longer than 65536 bytes"},
+		"oversized chunked": {resolvertest.HostChunked(tooLong), fault, "policy longer than 65536 bytes"},
+		"endless body":      {resolvertest.HostEndlessBody(), fault, "policy longer than 65536 bytes"},
+		"endless header":    {resolvertest.HostEndlessHeader(), fault, "response header longer than 32768 bytes"},
+		"endless line":      {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHeaderLen)), fault, "response header longer than 32768 bytes"},
+		"endless interim":   {resolvertest.HostEndlessInterim(), fault, "response header longer than 32768 bytes"},
+		"short body":        {resolvertest.HostShortBody(testPolicy), fault, fmt.Sprintf("policy cut short after %d bytes: unexpected EOF", len(testPolicy))},
 		"short header":      {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"), fault, "closed before the end of the response header"},
 		"nothing":           {resolvertest.HostRaw(""), fault, "closed before the end of the response header"},
 		"no HTTP":           {resolvertest.HostRaw("\xff\x00\u00e9\n\r\n\r\n"), fault, `\xff`},
@@ -185,7 +185,7 @@ func checkPrintable(t *testing.T, err error) {
 		}
 	}
 	if n := len(err.Error()); n > maxMessage+300 {
-		t.Errorf("message of %d octets: %v", n, err)
+		t.Errorf("message of %d bytes: %v", n, err)
 	}
 }
 

@@ -8,14 +8,16 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"mta-sts-daemon/resolver/internal/race"
+	"mta-sts-daemon/resolver/mtasts"
 )
 
 const (
-	// stagger is how long an address is given before the next is tried beside
-	// it: the Connection Attempt Delay of RFC 8305 section 5.
+	// stagger is how long an address is given before the next is tried in
+	// parallel with it: the Connection Attempt Delay of RFC 8305 section 5.
 	stagger = 300 * time.Millisecond
 
 	// maxAddresses bounds how many hosts a stranger's DNS answer can make one
@@ -24,64 +26,104 @@ const (
 )
 
 // policyConn is a connection to a policy host whose certificate has been
-// verified. addr is the host's address, behind a proxy too. It counts as one of
-// the crowd there until it is closed.
+// verified. It has a place at the host's address until it is closed.
 type policyConn struct {
 	*tls.Conn
-	addr  netip.AddrPort
-	leave func()
+	addr  netip.AddrPort // of the policy host, also behind a proxy
+	place *place
+	tcp   *tcpConn
 }
 
-// Close says farewell and closes the connection.
+// Close sends close_notify and closes the connection.
 func (c *policyConn) Close() error {
-	defer c.leave()
+	defer c.place.leave()
 	return c.Conn.Close()
 }
 
-// abandon closes the connection without a farewell, which could block.
+// abandon closes the connection without close_notify, which could block.
 func (c *policyConn) abandon() {
 	c.NetConn().Close()
-	c.leave()
+	c.place.leave()
 }
 
-// dial connects to host at whichever of its addresses is the first to complete
-// a verified handshake.
-func (c *Client) dial(ctx context.Context, host string) (*policyConn, error) {
-	addrs, err := c.addresses(ctx, host)
+// endedByTCP returns whether the host closed the connection without close_notify.
+func (c *policyConn) endedByTCP() bool { return c.tcp.ended }
+
+// tcpConn notes when the other end of a connection closes it. crypto/tls returns
+// io.EOF for that and for close_notify alike.
+type tcpConn struct {
+	net.Conn
+	ended bool // written and read by whoever reads the connection
+}
+
+func (c *tcpConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
 	if err != nil {
-		return nil, err
+		c.ended = true
+	}
+	return n, err
+}
+
+// dial connects to d's policy host at whichever of its addresses is the first to
+// complete a verified handshake.
+func (c *Client) dial(ctx context.Context, d mtasts.Domain) (*policyConn, error) {
+	host := d.PolicyHost()
+	addrs, err := c.addresses(ctx, host)
+	switch {
+	case ctx.Err() == context.Canceled:
+		return nil, orCause(ctx, err)
+	case err != nil:
+		return nil, &faultError{FaultDNS, err}
 	}
 	targets := c.targets(addrs)
 	if len(targets) == 0 {
 		return nil, errors.New("the host has no addresses")
 	}
+	targets, refused := c.usable(ctx, targets)
+	if len(targets) == 0 {
+		return nil, refused
+	}
 	dial, err := c.dialer(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &faultError{FaultLocal, orCause(ctx, err)}
 	}
-	var failed failures
+	seen := outcomes{states: make([]attemptState, len(targets))}
 	conn, err := race.First(ctx, len(targets), stagger, stagger,
 		func(ctx context.Context, i int) (*policyConn, error) {
-			conn, err := c.connect(ctx, dial, host, targets[i])
+			conn, err := c.attempt(ctx, dial, d, targets[i], func(s attemptState) { seen.set(i, s) })
 			if err != nil && ctx.Err() != nil {
 				return nil, err // an attempt that was called off says nothing of the address
 			}
 			witnessOf(ctx).sawAttempt(targets[i].Addr(), conn, err)
 			if err != nil {
-				failed.add(err)
+				seen.failed(i, err)
 			}
 			return conn, err
 		},
 		(*policyConn).abandon,
 	)
 	if err != nil {
-		// Not err itself: where time ran out, what failed before counts too.
-		if ctx.Err() != nil {
-			failed.add(context.Cause(ctx))
+		joined := seen.join(orCause(ctx, nil))
+		if refused != nil {
+			return nil, &faultError{faultOf(joined), errors.Join(refused, joined)}
 		}
-		return nil, failed.join()
+		return nil, joined
 	}
 	return conn, nil
+}
+
+// usable returns the targets that may be connected to, and why not the others.
+func (c *Client) usable(ctx context.Context, targets []netip.AddrPort) (usable []netip.AddrPort, refused error) {
+	var errs []error
+	for _, target := range targets {
+		if err := c.guard.check(target.Addr()); err != nil {
+			witnessOf(ctx).sawAttempt(target.Addr(), nil, err)
+			errs = append(errs, err)
+			continue
+		}
+		usable = append(usable, target)
+	}
+	return usable, errors.Join(errs...)
 }
 
 // targets puts addresses into the order in which they are tried: IPv6 and IPv4
@@ -128,36 +170,64 @@ func (c *Client) dialer(ctx context.Context) (dialFunc, error) {
 // be dialled.
 func dialTCP(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialTCP(ctx, "tcp", netip.AddrPort{}, target)
-	if err != nil {
-		return nil, withoutAddresses(err)
+	switch {
+	case err == nil:
+		return conn, nil
+	case isLocal(err):
+		return nil, &faultError{FaultLocal, withoutAddresses(err)}
 	}
-	return conn, nil
+	return nil, withoutAddresses(err)
 }
 
-// connect makes a connection to host at target, where it may and there is room,
-// and verifies its certificate.
-func (c *Client) connect(ctx context.Context, dial dialFunc, host string, target netip.AddrPort) (*policyConn, error) {
-	if err := c.guard.check(target.Addr()); err != nil {
-		return nil, err
-	}
-	leave, err := c.crowds.join(ctx, target.Addr())
+// attempt makes a connection to d's policy host at target, as soon as there is a
+// place, and verifies its certificate. It reports how far it has come.
+func (c *Client) attempt(ctx context.Context, dial dialFunc, d mtasts.Domain, target netip.AddrPort, report func(attemptState)) (*policyConn, error) {
+	report(waiting)
+	place, err := c.limits.enter(ctx, d, target.Addr())
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", target, err)
 	}
-	conn, err := c.handshake(ctx, dial, host, target)
+	report(connecting)
+	tcp, err := c.connect(ctx, dial, place, target)
 	if err != nil {
-		leave()
-		return nil, err
-	}
-	return &policyConn{conn, target, leave}, nil
-}
-
-// handshake makes a connection to host at target and verifies its certificate.
-func (c *Client) handshake(ctx context.Context, dial dialFunc, host string, target netip.AddrPort) (*tls.Conn, error) {
-	tcp, err := dial(ctx, target)
-	if err != nil {
+		place.leave()
 		return nil, fmt.Errorf("%v: %w", target, err)
 	}
+	conn, err := c.secure(ctx, tcp, d.PolicyHost())
+	if err != nil {
+		tcp.Close()
+		place.leave()
+		return nil, fmt.Errorf("%v: %w", target, place.orTooSlow(err))
+	}
+	place.established()
+	return &policyConn{conn, target, place, tcp}, nil
+}
+
+// connect makes a TCP connection to target and notes how the address took it.
+func (c *Client) connect(ctx context.Context, dial dialFunc, place *place, target netip.AddrPort) (*tcpConn, error) {
+	limit := min(connectTimeout, c.timeout/2)
+	unanswered := fmt.Errorf("connect not answered within %v", limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, unanswered)
+	defer cancel()
+	conn, err := dial(ctx, target)
+	switch {
+	case err == nil:
+		place.connected(conn)
+		return &tcpConn{Conn: conn}, nil
+	case faultOf(err) == FaultLocal: // which says nothing of the address
+	case context.Cause(ctx) == unanswered, errors.Is(err, syscall.ETIMEDOUT):
+		place.unanswered()
+		if !errors.Is(err, unanswered) { // as that of a proxy is, which names the proxy
+			err = unanswered
+		}
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		place.refused()
+	}
+	return nil, err
+}
+
+// secure makes TLS of a TCP connection to host and verifies its certificate.
+func (c *Client) secure(ctx context.Context, tcp *tcpConn, host string) (*tls.Conn, error) {
 	conn := tls.Client(tcp, &tls.Config{
 		ServerName: host,
 		RootCAs:    c.roots,
@@ -165,13 +235,17 @@ func (c *Client) handshake(ctx context.Context, dial dialFunc, host string, targ
 		NextProtos: []string{"http/1.1"},
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
-		tcp.Close()
-		if errors.Is(err, io.EOF) {
-			err = errors.New("connection closed in the TLS handshake")
-		}
-		return nil, fmt.Errorf("%v: %w", target, withoutAddresses(err))
+		return nil, handshakeError(err)
 	}
 	return conn, nil
+}
+
+// handshakeError says what a failed TLS handshake means.
+func handshakeError(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("connection closed in the TLS handshake")
+	}
+	return withoutAddresses(err)
 }
 
 // withoutAddresses takes the addresses out of an error of package net, for

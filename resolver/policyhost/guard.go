@@ -10,7 +10,7 @@ import (
 // own network.
 type guard struct{ allow []netip.Prefix }
 
-// newGuard makes a guard that opens allow beside the public addresses. A
+// newGuard makes a guard that allows the networks of allow next to the public addresses. A
 // listed IPv4 network counts for its hosts however an address writes them,
 // IPv4-mapped or by NAT64 too.
 func newGuard(allow []netip.Prefix) guard {
@@ -25,7 +25,7 @@ func newGuard(allow []netip.Prefix) guard {
 	return g
 }
 
-// check returns an error where addr may not be connected to.
+// check returns an error if addr may not be connected to.
 func (g guard) check(addr netip.Addr) error {
 	if why := g.whyNot(addr); why != "" {
 		return fmt.Errorf("address %v is not connected to: %s; fetch.allow_networks can allow it", addr.Unmap(), why)
@@ -33,7 +33,7 @@ func (g guard) check(addr netip.Addr) error {
 	return nil
 }
 
-// whyNot returns why addr may not be connected to, "" where it may.
+// whyNot returns why addr may not be connected to, "" if it may.
 func (g guard) whyNot(addr netip.Addr) string {
 	addr = addr.Unmap()
 	meant := withoutNAT64(addr)
@@ -57,8 +57,8 @@ func withoutNAT64(addr netip.Addr) netip.Addr {
 	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
-// whyNotPublic returns why addr is no public unicast address, "" where it is
-// one.
+// whyNotPublic returns why addr is no public unicast address, "" if it
+// is one.
 func whyNotPublic(addr netip.Addr) string {
 	// Written so that the zero Addr and one with a zone, in no prefix both, do
 	// not pass.

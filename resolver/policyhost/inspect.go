@@ -32,16 +32,16 @@ type Attempt struct {
 	// where it did not come to that.
 	Chain []*x509.Certificate
 	// Err is why the address is of no use; nil where it is. It may hold
-	// octets that a stranger sent.
+	// bytes that the policy host sent.
 	Err error
 }
 
 // Response is the head of a policy host's answer, and how long its body was. Its
-// strings are the host's own: any octets.
+// strings are the host's own: any bytes.
 type Response struct {
 	Status      int
 	ContentType string
-	Size        int // octets that were read of the body
+	Size        int // bytes of the body that were read
 }
 
 // Inspect is Fetch, and says what it met. The Inspection is filled as far as

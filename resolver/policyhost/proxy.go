@@ -24,20 +24,18 @@ func (c *Client) proxyDialer(ctx context.Context) (dialFunc, error) {
 			func(ctx context.Context, i int) (net.Conn, error) { return dialTCP(ctx, proxies[i]) },
 			func(late net.Conn) { late.Close() },
 		)
-		if err == nil {
-			err = tunnel(ctx, conn, target)
-			if err != nil {
-				conn.Close()
-			}
-		}
 		if err != nil {
+			return nil, &faultError{FaultLocal, fmt.Errorf("proxy %s: %w", quote(c.proxy), err)}
+		}
+		if err := tunnel(ctx, conn, target); err != nil {
+			conn.Close()
 			return nil, fmt.Errorf("proxy %s: %w", quote(c.proxy), orCause(ctx, err))
 		}
 		return conn, nil
 	}, nil
 }
 
-// proxyAddresses looks the proxy up where it is given by name. localhost is no
+// proxyAddresses looks the proxy up if it is given by name. localhost is no
 // name for the DNS (RFC 6761 section 6.3).
 func (c *Client) proxyAddresses(ctx context.Context) ([]netip.AddrPort, error) {
 	host, portText, err := net.SplitHostPort(c.proxy)
@@ -67,8 +65,10 @@ func (c *Client) proxyAddresses(ctx context.Context) ([]netip.AddrPort, error) {
 }
 
 // tunnel has the proxy at the other end of conn connect to target (RFC 9110
-// section 9.3.6). What a proxy sends after its reply is dropped: a TLS server
-// does not speak first.
+// section 9.3.6). A proxy that answers by an error is at fault itself, unless it
+// reports that the target does not answer (502, 503, 504). So is one that closes
+// the connection; one that is silent most likely waits for the target.
+// What a proxy sends after its reply is dropped: a TLS server does not speak first.
 func tunnel(ctx context.Context, conn net.Conn, target netip.AddrPort) error {
 	defer interruptAtEnd(ctx, conn)()
 	request := &http.Request{
@@ -78,14 +78,18 @@ func tunnel(ctx context.Context, conn net.Conn, target netip.AddrPort) error {
 		Header: http.Header{"User-Agent": {userAgent}},
 	}
 	if err := request.Write(conn); err != nil {
-		return withoutAddresses(err)
+		return &faultError{FaultLocal, withoutAddresses(err)}
 	}
 	response, err := readResponse(conn, request)
 	if err != nil {
-		return withoutAddresses(err)
+		return &faultError{FaultLocal, withoutAddresses(err)}
 	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answers CONNECT by status %s", statusText(response))
+	err = fmt.Errorf("it answers CONNECT by status %s", statusText(response))
+	switch response.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return err
 	}
-	return nil
+	return &faultError{FaultLocal, err}
 }

@@ -20,6 +20,7 @@ type stranger struct {
 
 func (s *stranger) Write(p []byte) (int, error)      { return len(p), nil }
 func (s *stranger) SetDeadline(time.Time) error      { return nil }
+func (s *stranger) endedByTCP() bool                 { return false }
 func (s *stranger) get(t *testing.T) (string, error) { return get(t.Context(), s, testHost) }
 
 func (s *stranger) Read(p []byte) (int, error) {
@@ -40,10 +41,10 @@ func TestEndlessFraming(t *testing.T) {
 	t.Parallel()
 	const header = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for name, c := range map[string]struct{ text, message string }{
-		"chunk size":       {header + strings.Repeat("0", 1<<20), "cut short after 0 octets"},
-		"chunk extension":  {header + "1;" + strings.Repeat("x", 1<<20), "cut short after 0 octets"},
+		"chunk size":       {header + strings.Repeat("0", 1<<20), "cut short after 0 bytes"},
+		"chunk extension":  {header + "1;" + strings.Repeat("x", 1<<20), "cut short after 0 bytes"},
 		"chunk extensions": {header + strings.Repeat("1;"+strings.Repeat("x", 999)+"\r\na\r\n", 1<<10), "too much non-data"},
-		"trailer":          {header + "0\r\n" + strings.Repeat("x: y\r\n", 1<<18), "cut short after 0 octets"},
+		"trailer":          {header + "0\r\n" + strings.Repeat("x: y\r\n", 1<<18), "cut short after 0 bytes"},
 	} {
 		s := &stranger{text: c.text}
 		text, err := s.get(t)
@@ -51,7 +52,7 @@ func TestEndlessFraming(t *testing.T) {
 			t.Errorf("%s: %.40q, error %v, want one with %q", name, text, err, c.message)
 		}
 		if s.read > maxRead {
-			t.Errorf("%s: %d octets were read", name, s.read)
+			t.Errorf("%s: %d bytes were read", name, s.read)
 		}
 	}
 }
@@ -77,14 +78,14 @@ func FuzzGet(f *testing.F) {
 		s := &stranger{text: sent}
 		text, err := s.get(t)
 		if s.read > maxRead {
-			t.Errorf("%d octets were read", s.read)
+			t.Errorf("%d bytes were read", s.read)
 		}
 		if err != nil {
 			checkPrintable(t, newFetchError(testHost, err))
 			return
 		}
 		if len(text) > mtasts.MaxPolicyLen {
-			t.Errorf("a text of %d octets", len(text))
+			t.Errorf("a text of %d bytes", len(text))
 		}
 		for _, needed := range []string{"200", "content-type", mediaType} {
 			if !strings.Contains(strings.ToLower(sent+sent), needed) {
