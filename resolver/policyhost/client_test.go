@@ -2,6 +2,7 @@ package policyhost
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -71,6 +72,11 @@ func checkFetchError(t *testing.T, err error, result Result, message string) {
 	}
 }
 
+// withLength is a response with that Content-Length.
+func withLength(length string) string {
+	return "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + length + "\r\n\r\ntext"
+}
+
 func TestFetchGood(t *testing.T) {
 	t.Parallel()
 	longest := resolvertest.PaddedPolicy(mtasts.MaxPolicyLen)
@@ -78,18 +84,24 @@ func TestFetchGood(t *testing.T) {
 		host resolvertest.Behaviour
 		want string
 	}{
-		"policy":              {resolvertest.HostPolicy(testPolicy), testPolicy},
-		"empty":               {resolvertest.HostPolicy(""), ""},
-		"any octets":          {resolvertest.HostPolicy("\x00\xff\r\n"), "\x00\xff\r\n"},
-		"longest":             {resolvertest.HostPolicy(longest), longest},
-		"chunked":             {resolvertest.HostChunked(testPolicy), testPolicy},
-		"longest chunked":     {resolvertest.HostChunked(longest), longest},
-		"slow":                {resolvertest.HostDelay(50*time.Millisecond, testPolicy), testPolicy},
-		"media type in caps":  {resolvertest.HostContentType("Text/PLAIN", testPolicy), testPolicy},
-		"charset":             {resolvertest.HostContentType("text/plain; charset=utf-8", testPolicy), testPolicy},
-		"broken parameter":    {resolvertest.HostContentType(`text/plain; charset=broken"`, testPolicy), testPolicy},
-		"no parameter at all": {resolvertest.HostContentType("text/plain ;", testPolicy), testPolicy},
-		"until it closes":     {resolvertest.HostRaw("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n" + testPolicy), testPolicy},
+		"policy":                {resolvertest.HostPolicy(testPolicy), testPolicy},
+		"empty":                 {resolvertest.HostPolicy(""), ""},
+		"any octets":            {resolvertest.HostPolicy("\x00\xff\r\n"), "\x00\xff\r\n"},
+		"longest":               {resolvertest.HostPolicy(longest), longest},
+		"chunked":               {resolvertest.HostChunked(testPolicy), testPolicy},
+		"longest chunked":       {resolvertest.HostChunked(longest), longest},
+		"slow":                  {resolvertest.HostDelay(50*time.Millisecond, testPolicy), testPolicy},
+		"media type in caps":    {resolvertest.HostContentType("Text/PLAIN", testPolicy), testPolicy},
+		"charset":               {resolvertest.HostContentType("text/plain; charset=utf-8", testPolicy), testPolicy},
+		"broken parameter":      {resolvertest.HostContentType(`text/plain; charset=broken"`, testPolicy), testPolicy},
+		"no parameter at all":   {resolvertest.HostContentType("text/plain ;", testPolicy), testPolicy},
+		"until it closes":       {resolvertest.HostRaw("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n" + testPolicy), testPolicy},
+		"until it closes, 1.1":  {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + testPolicy), testPolicy},
+		"equal lengths":         {resolvertest.HostRaw(withLength("4, 4")), "text"},
+		"equal length lines":    {resolvertest.HostRaw(withLength("4\r\nContent-Length:4")), "text"},
+		"length in caps":        {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCONTENT-LENGTH: 4 ,4\t, 4\r\n\r\ntext"), "text"},
+		"cut behind its length": {resolvertest.HostCut(withLength("4")), "text"},
+		"cut behind the chunks": {resolvertest.HostCut("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n0\r\n\r\n"), "text"},
 		"interim responses": {resolvertest.HostRaw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" +
 			"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + testPolicy), testPolicy},
 		"identity coding": {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: identity\r\n\r\n" + testPolicy), testPolicy},
@@ -133,7 +145,7 @@ func TestFetchBad(t *testing.T) {
 		"common name alone": {resolvertest.HostNameInCommonName(testPolicy), pki, "legacy Common Name"},
 		"expired":           {resolvertest.HostExpired(testPolicy), pki, "certificate has expired"},
 		"self-signed":       {resolvertest.HostSelfSigned(testPolicy), pki, "unknown authority"},
-		"TLS 1.1":           {resolvertest.HostTLS11(testPolicy), fault, "protocol version not supported"},
+		"TLS 1.1":           {resolvertest.HostTLS11(testPolicy), fault, "the host speaks no TLS 1.2 or newer: remote error: tls: protocol version not supported"},
 		"closes":            {resolvertest.HostCloses(), fault, "connection closed in the TLS handshake"},
 		"no content type":   {resolvertest.HostContentType("", testPolicy), fault, "no Content-Type"},
 		"HTML":              {resolvertest.HostContentType("text/html", testPolicy), fault, `Content-Type "text/html"`},
@@ -151,9 +163,18 @@ func TestFetchBad(t *testing.T) {
 		"endless line":      {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHeaderLen)), fault, "response header longer than 32768 bytes"},
 		"endless interim":   {resolvertest.HostEndlessInterim(), fault, "response header longer than 32768 bytes"},
 		"short body":        {resolvertest.HostShortBody(testPolicy), fault, fmt.Sprintf("policy cut short after %d bytes: unexpected EOF", len(testPolicy))},
-		"short header":      {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"), fault, "closed before the end of the response header"},
-		"nothing":           {resolvertest.HostRaw(""), fault, "closed before the end of the response header"},
-		"no HTTP":           {resolvertest.HostRaw("\xff\x00\u00e9\n\r\n\r\n"), fault, `\xff`},
+		"cut": {resolvertest.HostCut("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + testPolicy), fault,
+			fmt.Sprintf("policy may be cut short after %d bytes: the response has no Content-Length, and the connection was closed without a TLS close_notify", len(testPolicy))},
+		"cut, 1.0":         {resolvertest.HostCut("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n" + testPolicy), fault, "without a TLS close_notify"},
+		"cut, empty":       {resolvertest.HostCut("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"), fault, "after 0 bytes: the response has no Content-Length"},
+		"unequal lengths":  {resolvertest.HostRaw(withLength("4, 5")), fault, "Content-Length"},
+		"lengths, one not": {resolvertest.HostRaw(withLength("4,")), fault, "Content-Length"},
+		"lengths of words": {resolvertest.HostRaw(withLength("x, x")), fault, "Content-Length"},
+		"two lengths":      {resolvertest.HostRaw(withLength("4\r\nContent-Length: 5")), fault, "Content-Length"},
+		"RSA key exchange": {resolvertest.HostOldCipherSuites(testPolicy, tls.TLS_RSA_WITH_AES_128_GCM_SHA256), fault, "offers only RSA key exchange or obsolete CBC cipher suites: remote error: tls: handshake failure"},
+		"short header":     {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"), fault, "closed before the end of the response header"},
+		"nothing":          {resolvertest.HostRaw(""), fault, "closed before the end of the response header"},
+		"no HTTP":          {resolvertest.HostRaw("\xff\x00\u00e9\n\r\n\r\n"), fault, `\xff`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -209,13 +210,14 @@ func (c *Client) connect(ctx context.Context, dial dialFunc, place *place, targe
 	unanswered := fmt.Errorf("connect not answered within %v", limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, unanswered)
 	defer cancel()
+	start := time.Now()
 	conn, err := dial(ctx, target)
 	switch {
 	case err == nil:
 		place.connected(conn)
 		return &tcpConn{Conn: conn}, nil
 	case faultOf(err) == FaultLocal: // which says nothing of the address
-	case context.Cause(ctx) == unanswered, errors.Is(err, syscall.ETIMEDOUT):
+	case time.Since(start) >= limit, errors.Is(err, syscall.ETIMEDOUT):
 		place.unanswered()
 		if !errors.Is(err, unanswered) { // as that of a proxy is, which names the proxy
 			err = unanswered
@@ -226,13 +228,20 @@ func (c *Client) connect(ctx context.Context, dial dialFunc, place *place, targe
 	return nil, err
 }
 
-// secure makes TLS of a TCP connection to host and verifies its certificate.
+// classicCurves are the key exchanges that are offered. With the hybrid ones of
+// crypto/tls's defaults a ClientHello of 1.5 kB takes two segments, which some
+// middleboxes drop; a policy is public, so that they would protect nothing.
+var classicCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521} // never changed
+
+// secure makes TLS of a TCP connection to host and verifies its certificate by
+// its DNS names (RFC 8461 section 3.3, RFC 9525 section 6.3).
 func (c *Client) secure(ctx context.Context, tcp *tcpConn, host string) (*tls.Conn, error) {
 	conn := tls.Client(tcp, &tls.Config{
-		ServerName: host,
-		RootCAs:    c.roots,
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
+		ServerName:       host,
+		RootCAs:          c.roots,
+		MinVersion:       tls.VersionTLS12,
+		CurvePreferences: classicCurves,
+		NextProtos:       []string{"http/1.1"},
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, handshakeError(err)
@@ -240,10 +249,27 @@ func (c *Client) secure(ctx context.Context, tcp *tcpConn, host string) (*tls.Co
 	return conn, nil
 }
 
-// handshakeError says what a failed TLS handshake means.
+// Alerts of TLS (RFC 8446 section 6.2).
+const (
+	alertHandshakeFailure     tls.AlertError = 40
+	alertProtocolVersion      tls.AlertError = 70
+	alertInsufficientSecurity tls.AlertError = 71
+)
+
+// handshakeError says what a failed TLS handshake means for the owner of the host.
 func handshakeError(err error) error {
-	if errors.Is(err, io.EOF) {
+	message := err.Error()
+	var alert string
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		alert = op.Err.Error()
+	}
+	switch {
+	case errors.Is(err, io.EOF):
 		return errors.New("connection closed in the TLS handshake")
+	case alert == alertProtocolVersion.Error(), strings.HasPrefix(message, "tls: server selected unsupported protocol version"):
+		return fmt.Errorf("the host speaks no TLS 1.2 or newer: %s", message)
+	case alert == alertHandshakeFailure.Error(), alert == alertInsufficientSecurity.Error(), message == "tls: server chose an unconfigured cipher suite":
+		return fmt.Errorf("the host has no certificate for this name, or offers only RSA key exchange or obsolete CBC cipher suites: %s", message)
 	}
 	return withoutAddresses(err)
 }

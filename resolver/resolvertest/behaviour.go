@@ -20,6 +20,7 @@ const drip = 10 * time.Millisecond
 type Behaviour struct {
 	Leaf            func(host string) Leaf // its certificate; nil: a good one
 	MaxVersion      uint16                 // of TLS; 0: the newest
+	CipherSuites    []uint16               // of TLS 1.2; nil: crypto/tls's
 	BeforeHandshake func(net.Conn)         // called when the client hello is in; may be nil
 	Respond         func(*HostExchange)    // answers a GET of the policy; the connection is closed after it
 }
@@ -192,6 +193,13 @@ func HostTLS11(text string) Behaviour {
 	return b
 }
 
+// HostOldCipherSuites serves text, but only with TLS 1.2 and those cipher suites.
+func HostOldCipherSuites(text string, suites ...uint16) Behaviour {
+	b := HostPolicy(text)
+	b.MaxVersion, b.CipherSuites = tls.VersionTLS12, suites
+	return b
+}
+
 // HostWrongName serves text with a certificate for another name.
 func HostWrongName(text string) Behaviour {
 	return withLeaf(text, func(string) Leaf { return Leaf{Names: []string{"other.example.com"}} })
@@ -218,6 +226,15 @@ func withLeaf(text string, leaf func(host string) Leaf) Behaviour {
 	b := HostPolicy(text)
 	b.Leaf = leaf
 	return b
+}
+
+// HostCut sends response as it stands and closes TCP without a TLS close_notify, as
+// anyone on the way could.
+func HostCut(response string) Behaviour {
+	return Behaviour{Respond: func(x *HostExchange) {
+		io.WriteString(x.Conn, response)
+		x.Conn.(*tls.Conn).NetConn().Close()
+	}}
 }
 
 // HostRaw sends response as it stands and closes.

@@ -191,6 +191,7 @@ func (p *PolicyHosts) configure(host string, b Behaviour, conn net.Conn) (*tls.C
 		Certificates:           []tls.Certificate{cert},
 		MinVersion:             tls.VersionTLS10,
 		MaxVersion:             b.MaxVersion,
+		CipherSuites:           b.CipherSuites,
 		NextProtos:             []string{"http/1.1"},
 		SessionTicketsDisabled: true,
 	}, nil
