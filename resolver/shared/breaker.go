@@ -106,6 +106,18 @@ func (b *breaker) settle() {
 	}
 }
 
+// retire ends the breaker of a server that is not asked any more.
+func (b *breaker) retire() {
+	b.mu.Lock()
+	told := b.told
+	b.told = false
+	b.turn++ // what is under way says nothing any more
+	b.mu.Unlock()
+	if told {
+		b.tell(nil)
+	}
+}
+
 // recovered ends a row of failures, once the store has been steady, and reports
 // whether that is to be told.
 func (b *breaker) recovered() bool {

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Options are what a Client needs to know. All but Roots and Key are required.
+// Options are what a Client needs to know. All but Roots, Key and Purges are required.
 type Options struct {
 	Servers Servers
 	// Roots are the authorities that servers are verified against; nil means
@@ -24,6 +24,9 @@ type Options struct {
 	Prefix string
 	// Timeout bounds what Get and Lease wait for the store.
 	Timeout time.Duration
+	// Purges has the highest number of a purge that this node has seen, which
+	// should last longer than the Client. If it is nil, the Client begins at 0.
+	Purges  Purges
 	Metrics *Metrics
 	Logger  *slog.Logger
 
@@ -38,13 +41,15 @@ type Client struct {
 	codec   codec
 	prefix  string
 	timeout time.Duration
+	purges  Purges
 	pace    pace
 	metrics *Metrics
 	health  *health
+	changes chan Change
 
-	reads, writes *breaker
-	outbox        chan message
-	changes       chan Change
+	mu     sync.Mutex
+	shards map[string]*shard // by address
+	all    Value             // the last purge of everything that was read
 
 	ctx      context.Context // ended by Close
 	cancel   context.CancelFunc
@@ -59,19 +64,20 @@ func New(o Options) *Client {
 		codec:   codec{o.Key},
 		prefix:  o.Prefix + ":",
 		timeout: o.Timeout,
+		purges:  o.Purges,
 		pace:    o.testingOnlyPace,
 		metrics: o.Metrics,
 		health:  &health{logger: o.Logger, servers: o.Servers, metrics: o.Metrics},
-		outbox:  make(chan message, maxWaiting),
 		changes: make(chan Change),
+		shards:  map[string]*shard{},
+	}
+	if c.purges == nil {
+		c.purges = &inMemory{}
 	}
 	if c.pace == (pace{}) {
 		c.pace = usualPace()
 	}
-	c.reads = &breaker{tell: c.health.tell, pace: c.pace}
-	c.writes = &breaker{tell: c.health.tell, pace: c.pace}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.underway.Go(c.deliver)
 	c.underway.Go(c.listen)
 	c.underway.Go(c.watch)
 	return c
@@ -80,27 +86,30 @@ func New(o Options) *Client {
 // Close writes what waits to be written, if that takes no more than a second,
 // and ends the Client. After it nothing is known and every lease granted.
 func (c *Client) Close() {
-	c.cancel()
+	c.mu.Lock()
+	c.cancel() // no shard begins after it
+	c.mu.Unlock()
 	c.underway.Wait()
 	c.redis.Close() // nothing is left that could fail
 	c.metrics.failing.Set(0)
 }
 
-// Changes are what nodes of the fleet tell, this one included, within moments. It
-// must be read. One that was missed, because the store was away, is seen by a
-// Get for its domain; a purge of every domain comes all the same.
+// Changes returns what nodes of the fleet, this one included, publish; it comes
+// within moments. It must be read. A change that was missed because the store was
+// unavailable is seen by a Get for its domain; a purge of every domain comes all
+// the same.
 func (c *Client) Changes() <-chan Change { return c.changes }
 
 // errLeftAlone is for questions that are not asked.
 var errLeftAlone = errors.New("the store is left alone after a failure")
 
-// ask puts a question to the store, for the timeout at most, and files whether it
-// could be read. redis.Nil is an answer.
-func (c *Client) ask(ctx context.Context, question func(context.Context) error) error {
+// ask asks a shard, for the timeout at most, and files whether it could be read.
+// redis.Nil is an answer.
+func (c *Client) ask(ctx context.Context, s *shard, question func(context.Context) error) error {
 	if c.ctx.Err() != nil {
 		return errClosed
 	}
-	t, ok := c.reads.begin()
+	t, ok := s.reads.begin()
 	if !ok {
 		return errLeftAlone
 	}
@@ -109,11 +118,11 @@ func (c *Client) ask(ctx context.Context, question func(context.Context) error) 
 	err := question(ctx)
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
-		c.reads.end(t, nil)
+		s.reads.end(t, nil)
 	case errors.Is(ctx.Err(), context.Canceled), c.ctx.Err() != nil:
-		c.reads.abandon(t) // whoever asked has given up, or c is closed
+		s.reads.abandon(t) // the caller has given up, or c is closed
 	default:
-		c.reads.end(t, err)
+		s.reads.end(t, err)
 	}
 	return err
 }

@@ -79,12 +79,46 @@ func TestNewerStays(t *testing.T) {
 	})
 }
 
-// settle waits until all that was put is written: messages keep their order.
+// settle waits until all that was put is written.
 func (n *node) settle(t *testing.T) {
 	t.Helper()
-	if err := n.Purge(t.Context(), domain(t, "settle.example")); err != nil {
-		t.Fatal(err)
+	eventually(t, "all is written", func() bool { return n.waiting() == 0 })
+}
+
+// waiting returns how many messages are not written yet.
+func (n *node) waiting() (messages int) {
+	for _, s := range n.allShards() {
+		n.mu.Lock()
+		messages += len(s.purges) + len(s.policies)
+		n.mu.Unlock()
 	}
+	return messages
+}
+
+// purge purges the domain, and returns the number of the purge.
+func (n *node) purge(t *testing.T, d mtasts.Domain) uint64 {
+	t.Helper()
+	number, err := n.Purge(t.Context(), d)
+	if err != nil || number == 0 {
+		t.Fatalf("purge number %d: %v", number, err)
+	}
+	return number
+}
+
+// purgeAll purges all domains, and returns the number of the purge.
+func (n *node) purgeAll(t *testing.T) uint64 {
+	t.Helper()
+	number, err := n.PurgeAll(t.Context())
+	if err != nil || number == 0 {
+		t.Fatalf("purge number %d: %v", number, err)
+	}
+	return number
+}
+
+// knowing returns e as a node that knew of so many purges fetched it.
+func (e Entry) knowing(purges uint64) Entry {
+	e.Purges = purges
+	return e
 }
 
 func TestPurge(t *testing.T) {
@@ -98,25 +132,21 @@ func TestPurge(t *testing.T) {
 		e := fetched(t, "1", 10*time.Second)
 		a.Put(d, e)
 		a.Put(other, e)
-		begin := time.Now().Truncate(time.Second)
-		if err := a.Purge(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-		b.Put(d, e) // of a node that had not heard of it
+		number := a.purge(t, d)
+		b.Put(d, e) // of a node that had not received the purge
 		b.settle(t)
-		eventually(t, "both nodes hear of it", func() bool {
-			isIt := func(c Change) bool { return c.Domain == d && !c.Value.Purged.Before(begin) }
+		eventually(t, "both nodes receive it", func() bool {
+			isIt := func(c Change) bool { return c.Domain == d && c.Value.Number == number }
 			return a.heard(isIt) && b.heard(isIt)
 		})
 		v := b.Get(t.Context(), d)
-		if v.Entry != nil || !v.Voids(e.Fetched) || v.Voids(time.Now().Add(time.Second)) {
+		if v.Entry != nil || !v.Voids(e.Fetched, number-1) || v.Voids(e.Fetched, number) {
 			t.Errorf("after the purge: %+v", v)
 		}
-		if v := b.Get(t.Context(), other); v.Entry == nil || v.Voids(e.Fetched) {
+		if v := b.Get(t.Context(), other); v.Entry == nil || v.Voids(e.Fetched, e.Purges) {
 			t.Errorf("the other domain: %+v", v)
 		}
-		young := fetched(t, "2", -time.Second)
-		a.Put(d, young)
+		a.Put(d, fetched(t, "2", -time.Second).knowing(number))
 		a.settle(t)
 		if v := b.Get(t.Context(), d); v.Entry == nil || v.Entry.ID != "2" {
 			t.Errorf("after a fetch after the purge: %+v", v)
@@ -133,17 +163,15 @@ func TestPurgeAll(t *testing.T) {
 		s.listening(t, 2)
 		d, e := domain(t, "example.com"), fetched(t, "1", 10*time.Second)
 		a.Put(d, e)
-		if err := a.PurgeAll(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		isIt := func(c Change) bool { return c.Domain.IsZero() && c.Value.Voids(e.Fetched) }
-		eventually(t, "the other node hears of it", func() bool { return b.heard(isIt) })
-		if v := b.Get(t.Context(), d); v.Entry != nil || !v.Voids(e.Fetched) {
+		number := a.purgeAll(t)
+		isIt := func(c Change) bool { return c.Domain.IsZero() && c.Value.Number == number }
+		eventually(t, "the other node receives it", func() bool { return b.heard(isIt) })
+		if v := b.Get(t.Context(), d); v.Entry != nil || !v.Voids(e.Fetched, e.Purges) {
 			t.Errorf("after the purge: %+v", v)
 		}
 		late := join(t, s.url())
-		eventually(t, "a node that comes later hears of it", func() bool { return late.heard(isIt) })
-		a.Put(d, fetched(t, "2", -time.Second))
+		eventually(t, "a node that comes later receives it", func() bool { return late.heard(isIt) })
+		a.Put(d, fetched(t, "2", -time.Second).knowing(number))
 		a.settle(t)
 		if v := b.Get(t.Context(), d); v.Entry == nil {
 			t.Errorf("after a fetch after the purge: %+v", v)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -14,47 +15,63 @@ import (
 )
 
 // A value is text. Its first line has a time, the schema, the kind of value and
-// a MAC; a time comes first in every schema to come, because script.go compares
-// values by it. In schema 1 a policy goes on with fields, of which those not
-// known are skipped, an empty line, and the text of the policy.
+// a MAC. Fields follow, one a line; unknown ones are skipped. The first field is
+// the number of the last purge that is known in it. Time and number stay in these
+// places in every schema to come, because script.go compares values by them. A
+// policy goes on with an empty line and its text.
+//
+// Daemons of the version before number nothing: they skip the number in a policy,
+// and everything after the first line of a purge, which they compare by its time.
 const (
 	schema     = "1"
 	kindPolicy = "policy" // the time is that of the fetch
 	kindPurge  = "purge"  // the time is that of the purge
 	noMAC      = "-"
 
+	fieldPurges  = "purges"
+	fieldBy      = "by" // of a purge that applies by its time, and not by its number
 	fieldID      = "id"
 	fieldRecheck = "recheck"
 	fieldSep     = ": "
 
-	// maxValueLen is the longest value that is read, in octets.
+	byTime = "time"
+
+	// maxValueLen is the longest value that is read, in bytes.
 	maxValueLen = mtasts.MaxPolicyLen + 6<<10
 )
 
-// everything is, in the place of a domain, what a purge of all domains is for.
+// everything is the name in place of a domain's for a purge of all domains.
 const everything = "*"
 
-// Why a value is none.
+// Why something is no value.
 var (
-	errTooLong = fmt.Errorf("it is longer than %d octets", maxValueLen)
+	errTooLong = fmt.Errorf("it is longer than %d bytes", maxValueLen)
 	errSchema  = errors.New("it is of a kind or schema that this version does not know")
-	errForged  = errors.New("its MAC is not of this fleet's key")
-	errTime    = errors.New("its time is none, or in the future")
+	errForged  = errors.New("its MAC was not made with this fleet's key")
+	errTime    = errors.New("its time is missing or in the future")
+	errNumber  = errors.New("its number of purges is too high")
 	errFields  = errors.New("its fields cannot be read")
-	errID      = errors.New("its id is none")
+	errID      = errors.New("its policy id is missing or malformed")
 )
 
-// codec writes values, and reads what nodes and strangers wrote.
+// codec encodes values, and decodes what nodes and others wrote.
 type codec struct {
-	key []byte // nil for none: then no MAC is asked for
+	key []byte // nil for none: then a MAC is not required
 }
 
-// encode returns the value of name's key. name is a domain or everything.
+// encode returns what name's key has for v. name is a domain or everything. A
+// policy with a max_age of 0 is not kept: it becomes a purge, by time, of those
+// before it.
 func (c codec) encode(name string, v Value) string {
-	at, kind, body := v.Purged, kindPurge, ""
-	if e := v.Entry; e != nil {
+	at, kind := v.Purged, kindPurge
+	body := field(fieldPurges, v.Number)
+	switch e := v.Entry; {
+	case e != nil && e.Policy.MaxAge == 0:
+		at = e.Fetched
+		body = field(fieldPurges, e.Purges) + field(fieldBy, byTime)
+	case e != nil:
 		at, kind = e.Fetched, kindPolicy
-		body = fmt.Sprintf("%s%s%s\n%s%s%d\n\n%s", fieldID, fieldSep, e.ID, fieldRecheck, fieldSep, e.Recheck.Unix(), e.Policy.Text)
+		body = field(fieldPurges, e.Purges) + field(fieldID, e.ID) + field(fieldRecheck, e.Recheck.Unix()) + "\n" + e.Policy.Text
 	}
 	head := fmt.Sprintf("%d %s %s", at.Unix(), schema, kind)
 	mac := noMAC
@@ -64,8 +81,11 @@ func (c codec) encode(name string, v Value) string {
 	return head + " " + mac + "\n" + body
 }
 
-// decode reads the value of name's key. The error says why it is none.
-func (c codec) decode(name, text string, now time.Time) (Value, error) {
+func field(name string, value any) string { return fmt.Sprintf("%s%s%v\n", name, fieldSep, value) }
+
+// decode reads what name's key has. seen is the highest number of a purge that
+// this node has seen. The error is the reason why it is no value.
+func (c codec) decode(name, text string, now time.Time, seen uint64) (Value, error) {
 	if len(text) > maxValueLen {
 		return Value{}, errTooLong
 	}
@@ -82,22 +102,28 @@ func (c codec) decode(name, text string, now time.Time) (Value, error) {
 		}
 	}
 	seconds, err := strconv.ParseInt(words[0], 10, 64)
-	at := time.Unix(seconds, 0).UTC()
-	if err != nil || seconds <= 0 || at.After(now.Add(maxAhead)) {
+	if err != nil || seconds <= 0 {
 		return Value{}, errTime
 	}
-	switch kind {
+	var v Value
+	switch at := time.Unix(seconds, 0).UTC(); kind {
 	case kindPolicy:
-		e, err := decodePolicy(body)
-		if err != nil {
-			return Value{}, err
-		}
-		e.Fetched = at
-		return Value{Entry: &e}, nil
+		v, err = decodePolicy(body, at)
 	case kindPurge:
-		return Value{Purged: at}, nil
+		v, err = decodePurge(body, at)
+	default:
+		err = errSchema
 	}
-	return Value{}, errSchema
+	switch {
+	case err != nil:
+		return Value{}, err
+	case v.highest() > highestBelieved(seen):
+		return Value{}, errNumber
+	// The clock of whoever purged may be wrong, if the purge has a number.
+	case v.Number == 0 && seconds > now.Add(maxAhead).Unix():
+		return Value{}, errTime
+	}
+	return v, nil
 }
 
 // mac covers all of a value and what it is of. No part but the last can hold a
@@ -108,37 +134,80 @@ func (c codec) mac(name, head, body string) []byte {
 	return h.Sum(nil)
 }
 
-func decodePolicy(body string) (Entry, error) {
-	var e Entry
+func decodePurge(body string, at time.Time) (Value, error) {
+	fields, _, _ := strings.Cut(body, "\n\n")
+	v := Value{Purged: at}
+	timed := false
+	for name, value := range fieldsOf(fields) {
+		switch name {
+		case fieldPurges:
+			number, err := strconv.ParseUint(value, 10, 64)
+			if err != nil {
+				return Value{}, errFields
+			}
+			v.Number = number
+		case fieldBy:
+			timed = value == byTime
+		}
+	}
+	if timed {
+		v.Number = 0
+	}
+	return v, nil
+}
+
+func decodePolicy(body string, at time.Time) (Value, error) {
 	fields, text, ok := strings.Cut(body, "\n\n")
 	if !ok {
-		return Entry{}, errFields
+		return Value{}, errFields
 	}
-	for line := range strings.SplitSeq(fields, "\n") {
-		name, value, ok := strings.Cut(line, fieldSep)
-		if !ok {
-			return Entry{}, errFields
-		}
+	e := Entry{Fetched: at}
+	for name, value := range fieldsOf(fields) {
+		var err error
 		switch name {
+		case "":
+			return Value{}, errFields
+		case fieldPurges:
+			e.Purges, err = strconv.ParseUint(value, 10, 64)
 		case fieldID:
 			e.ID = value
 		case fieldRecheck:
-			seconds, err := strconv.ParseInt(value, 10, 64)
-			if err != nil {
-				return Entry{}, errFields
-			}
+			var seconds int64
+			seconds, err = strconv.ParseInt(value, 10, 64)
 			e.Recheck = time.Unix(seconds, 0).UTC()
+		}
+		if err != nil {
+			return Value{}, errFields
 		}
 	}
 	// An id is what a record could have had.
 	r, err := mtasts.ParseRecord([]string{"v=STSv1; id=" + e.ID})
 	if err != nil || r.ID != e.ID {
-		return Entry{}, errID
+		return Value{}, errID
 	}
 	e.ID = r.ID
-	// A copy, because the fields that are skipped may be long and the policy is kept.
+	// A copy, because skipped fields may be long and the policy is kept.
 	if e.Policy, err = mtasts.ParsePolicy(strings.Clone(text)); err != nil {
-		return Entry{}, err
+		return Value{}, err
 	}
-	return e, nil
+	if e.Policy.MaxAge == 0 {
+		return Value{Purged: at}, nil
+	}
+	return Value{Entry: &e}, nil
+}
+
+// fieldsOf yields name and value of each line. Both are empty for a line that is
+// no field.
+func fieldsOf(lines string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for line := range strings.SplitSeq(lines, "\n") {
+			name, value, ok := strings.Cut(line, fieldSep)
+			if !ok {
+				name = ""
+			}
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
 }

@@ -21,7 +21,7 @@ var key = []byte("a key of the fleet, 32 octets...")
 func example(tb testing.TB) Value {
 	tb.Helper()
 	return Value{Entry: &Entry{
-		ID: "20260701", Policy: policy(tb, enforced), Fetched: now.Add(-time.Hour), Recheck: now.Add(time.Minute),
+		ID: "20260701", Policy: policy(tb, enforced), Fetched: now.Add(-time.Hour), Recheck: now.Add(time.Minute), Purges: 6,
 	}}
 }
 
@@ -34,7 +34,7 @@ func TestCodec(t *testing.T) {
 		for _, v := range []Value{example(t), largest, {Purged: now}} {
 			text := c.encode("example.com", v)
 			for _, reader := range []codec{{}, c} { // who has no key reads what has a MAC
-				got, err := reader.decode("example.com", text, now)
+				got, err := reader.decode("example.com", text, now, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -52,7 +52,7 @@ func TestDecodedIsKeptAlone(t *testing.T) {
 	t.Parallel()
 	text := codec{}.encode("example.com", example(t))
 	text = strings.Replace(text, "\n\n", "\nnew: "+strings.Repeat("y", 60<<10)+"\n\n", 1)
-	got, err := codec{}.decode("example.com", text, now)
+	got, err := codec{}.decode("example.com", text, now, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,16 +67,16 @@ func TestDecodedIsKeptAlone(t *testing.T) {
 // What the values look like is a promise to nodes of other versions.
 func TestSchema(t *testing.T) {
 	t.Parallel()
-	const want = "1782903600 1 policy -\nid: 20260701\nrecheck: 1782907260\n\n" + enforced
+	const want = "1782903600 1 policy -\npurges: 6\nid: 20260701\nrecheck: 1782907260\n\n" + enforced
 	if got := (codec{}).encode("example.com", example(t)); got != want {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
-	if got, want := (codec{}).encode("*", Value{Purged: now}), "1782907200 1 purge -\n"; got != want {
+	if got, want := (codec{}).encode("*", Value{Purged: now}), "1782907200 1 purge -\npurges: 0\n"; got != want {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 	// A version to come may write more.
 	later := strings.Replace(want, "\n\n", "\nnew: thing\n\n", 1)
-	got, err := codec{}.decode("example.com", later, now)
+	got, err := codec{}.decode("example.com", later, now, 0)
 	if err != nil || !cmp.Equal(got, example(t)) {
 		t.Errorf("a field that is not known: %+v, %v", got, err)
 	}
@@ -106,7 +106,7 @@ func TestDecodeBad(t *testing.T) {
 		"before 1970":          {change("1782903600", "-1"), errTime},
 		"a time beyond time":   {change("1782903600", "99999999999999999999"), errTime},
 		"a time to come":       {change("1782903600", "1782907501"), errTime},
-		"no fields":            {change("id: 20260701\nrecheck: 1782907260\n\n", ""), errFields},
+		"no fields":            {change("purges: 6\nid: 20260701\nrecheck: 1782907260\n\n", ""), errFields},
 		"no empty line":        {change("\n\n", "\n"), errFields},
 		"no field":             {change("id: ", "id="), errFields},
 		"no recheck":           {change("1782907260", "soon"), errFields},
@@ -118,7 +118,7 @@ func TestDecodeBad(t *testing.T) {
 		"no policy":            {change("version: STSv1", ""), syntax},
 		"a cut policy":         {strings.TrimSuffix(good, "86400\r\n"), syntax},
 	} {
-		v, err := codec{}.decode("example.com", tc.text, now)
+		v, err := codec{}.decode("example.com", tc.text, now, 0)
 		if _, ok := errors.AsType[*mtasts.SyntaxError](err); ok {
 			err = syntax
 		}
@@ -126,7 +126,7 @@ func TestDecodeBad(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %v", name, v, err, tc.want)
 		}
 	}
-	if _, err := (codec{}).decode("example.com", change("1782903600", "1782907500"), now); err != nil {
+	if _, err := (codec{}).decode("example.com", change("1782903600", "1782907500"), now, 0); err != nil {
 		t.Errorf("5 min in the future: %v", err)
 	}
 }
@@ -137,7 +137,7 @@ func TestForged(t *testing.T) {
 	t.Parallel()
 	c := codec{key}
 	good := c.encode("example.com", example(t))
-	if _, err := c.decode("example.com", good, now); err != nil {
+	if _, err := c.decode("example.com", good, now, 0); err != nil {
 		t.Fatal(err)
 	}
 	forged := map[string]string{
@@ -155,7 +155,7 @@ func TestForged(t *testing.T) {
 		}
 	}
 	for name, text := range forged {
-		if v, err := c.decode("example.com", text, now); err == nil {
+		if v, err := c.decode("example.com", text, now, 0); err == nil {
 			t.Errorf("%s: %q is read as %+v", name, text, v)
 		}
 	}
@@ -168,11 +168,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(codec{key}.encode("example.com", example(f)))
 	f.Add("1782903600 1 policy -\nx: y\n\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := codec{}.decode("example.com", text, now)
+		v, err := codec{}.decode("example.com", text, now, 0)
 		if err != nil {
 			return
 		}
-		again, err := codec{key}.decode("example.com", codec{key}.encode("example.com", v), now)
+		again, err := codec{key}.decode("example.com", codec{key}.encode("example.com", v), now, 0)
 		if diff := cmp.Diff(v, again); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)
 		}

@@ -6,8 +6,8 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// maxAhead is how far in the future something may have been written before the
-// clock of its writer is held to be wrong, or its writer a stranger.
+// maxAhead is how far in the future something may have been written. Beyond it
+// the clock of its writer was wrong, or its writer was no node of the fleet.
 const maxAhead = 5 * time.Minute
 
 // Entry is a policy as one node of the fleet fetched it. Its times are whole
@@ -19,9 +19,12 @@ type Entry struct {
 	// Fetched is when the fetch was, at most 5 min ahead; max_age counts from
 	// it.
 	Fetched time.Time
-	// Recheck is when the node was to ask for the record again. It is for the
-	// reader to bound.
+	// Recheck is when the node was to ask for the record again. The reader has
+	// to bound it.
 	Recheck time.Time
+	// Purges is the number of the last purge that the node knew of when it began
+	// the fetch; 0 for none, and for a node of a version without numbers.
+	Purges uint64
 }
 
 // Ends returns when the policy ends.
@@ -32,19 +35,48 @@ type Value struct {
 	// Entry is the newest policy; nil for none. It had not ended when it was
 	// read.
 	Entry *Entry
-	// Purged is when an operator last had the domain forgotten, zero for never.
+	// Purged is when the domain was last purged, by the clock of the node that
+	// purged it; zero for never.
 	Purged time.Time
+	// Number is the number of that purge. It is 0 if a node of a version without
+	// numbers has written the purge, or one that fetched a policy with a max_age
+	// of 0: then its time counts.
+	Number uint64
 }
 
-// Voids reports whether a policy fetched then is one that was to be forgotten.
-// Within the second of the purge it is: to fetch once more is cheap.
-func (v Value) Voids(fetched time.Time) bool { return !fetched.After(v.Purged) }
+// Voids reports whether the purge in v applies to a policy that was fetched at
+// that time by a node that knew of that many purges when it began. A purge with
+// a number is compared by number alone, because clocks may be wrong. One without
+// is compared by time, and applies to the whole second that it is in: to fetch
+// once more is cheap.
+func (v Value) Voids(fetched time.Time, purges uint64) bool {
+	if v.Number > 0 {
+		return purges < v.Number
+	}
+	return !fetched.After(v.Purged)
+}
 
-// Change is what a node tells the fleet, itself included: that it has fetched
-// the domain's policy, or that the domain is to be forgotten.
+// highest returns the highest number of a purge in v.
+func (v Value) highest() uint64 {
+	if v.Entry != nil {
+		return max(v.Number, v.Entry.Purges)
+	}
+	return v.Number
+}
+
+// purgedAfter reports whether v has a later purge than other has.
+func (v Value) purgedAfter(other Value) bool {
+	if v.Number != other.Number {
+		return v.Number > other.Number
+	}
+	return v.Purged.After(other.Purged)
+}
+
+// Change is what a node of the fleet, this one included, has published: that it
+// has fetched the domain's policy, or that the domain was purged.
 type Change struct {
-	// Domain is the zero Domain where every domain is to be forgotten.
+	// Domain is the zero Domain if every domain was purged.
 	Domain mtasts.Domain
-	// Value is of an Entry or Purged the one that it is about.
+	// Value has either Entry or Purged.
 	Value Value
 }

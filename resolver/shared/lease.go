@@ -14,20 +14,21 @@ import (
 // as long as RFC 8461 section 3.3 wants between two fetches that fail.
 const LeaseLife = 5 * time.Minute
 
-// leaseKey stands before the domain in the key of its lease.
+// leaseKey precedes the domain in the name of its lease.
 const leaseKey = "lease:"
 
 // Lease reports whether this node is the one to refresh the domain. The others
 // are refused for LeaseLife; by then the policy is shared, or the fetch has
-// failed and it is another's turn. Where the store cannot say, each node
+// failed and another node may try. If the store does not answer, each node
 // refreshes.
 //
 // Whoever can write to the store can hold every lease: a refresh that was refused
 // for longer than twice LeaseLife should be made without one.
 func (c *Client) Lease(ctx context.Context, d mtasts.Domain) bool {
 	var cannotWrite error
-	err := c.ask(ctx, func(ctx context.Context) error {
-		err := c.redis.SetArgs(ctx, c.prefix+leaseKey+d.String(), "", redis.SetArgs{Mode: "NX", TTL: LeaseLife}).Err()
+	name := leaseKey + d.String()
+	err := c.ask(ctx, c.shardOf(name), func(ctx context.Context) error {
+		err := c.redis.SetArgs(ctx, c.prefix+name, "", redis.SetArgs{Mode: "NX", TTL: LeaseLife}).Err()
 		if isReply(err) && !errors.Is(err, redis.Nil) {
 			cannotWrite, err = err, nil // a store that is full can be read
 		}

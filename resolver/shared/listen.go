@@ -39,10 +39,11 @@ func (c *Client) parse(payload string) (Change, bool) {
 		change.Domain = d
 	}
 	now := time.Now()
-	v, err := c.codec.decode(name, text, now)
+	v, err := c.codec.decode(name, text, now, c.purges.Purges())
 	if err != nil || v.Entry != nil && (name == everything || !now.Before(v.Entry.Ends())) {
 		return Change{}, false
 	}
+	c.see(v)
 	change.Value = v
 	return change, true
 }

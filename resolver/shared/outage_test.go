@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"context"
 	"net"
 	"strings"
 	"testing"
@@ -113,7 +114,8 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// What waits is bounded: the oldest goes first, and who waits for it hears so.
+// What waits is bounded: the oldest of its kind goes first, and its caller is
+// notified. Policies push out no purge.
 func TestOverflow(t *testing.T) {
 	t.Parallel()
 	s := start(t, anyServer(t))
@@ -121,22 +123,33 @@ func TestOverflow(t *testing.T) {
 	s.kill()
 	d := domain(t, "example.com")
 	refused := make(chan error, 1)
-	go func() { refused <- n.Purge(t.Context(), d) }()
-	eventually(t, "the purge waits", func() bool { return n.writes.wait() > 0 })
-	purge := n.PurgeAll
-	go func() { refused <- purge(t.Context()) }()
-	eventually(t, "the second purge waits", func() bool { return len(n.outbox) == 1 })
-	for range maxWaiting {
+	purge := func(purge func(context.Context) (uint64, error)) {
+		go func() {
+			_, err := purge(t.Context())
+			refused <- err
+		}()
+	}
+	purge(n.PurgeAll)
+	eventually(t, "the purge waits", func() bool { return n.waiting() == 1 })
+	for range maxWaiting + 1 {
 		n.Put(d, fetched(t, "1", time.Hour))
 	}
-	if err := <-refused; err != errDropped {
-		t.Errorf("PurgeAll: %v, want %v", err, errDropped)
+	if n.waiting() != 1+maxWaiting {
+		t.Errorf("%d wait, want %d", n.waiting(), 1+maxWaiting)
 	}
-	if len(n.outbox) != maxWaiting {
-		t.Errorf("%d wait, want %d", len(n.outbox), maxWaiting)
+	for i := range maxWaiting {
+		purge(func(ctx context.Context) (uint64, error) { return n.Purge(ctx, d) })
+		if want := min(i+2, maxWaiting) + maxWaiting; i%100 == 0 {
+			eventually(t, "the purges wait", func() bool { return n.waiting() == want })
+		}
+	}
+	if err := <-refused; err != errDropped {
+		t.Errorf("the first purge: %v, want %v", err, errDropped)
 	}
 	n.Close()
-	if err := <-refused; err != errClosed {
-		t.Errorf("Purge: %v, want %v", err, errClosed)
+	for range maxWaiting {
+		if err := <-refused; err != errClosed {
+			t.Fatalf("a purge that waited: %v, want %v", err, errClosed)
+		}
 	}
 }

@@ -2,22 +2,24 @@ package shared
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
 )
 
 const (
-	// maxWaiting is how many values wait to be written, while the store is away.
-	// More push out the oldest: it is known where it was fetched.
+	// maxWaiting is how many policies, and how many purges, wait in each shard to
+	// be written while it is unavailable. More push out the oldest: a policy is
+	// known where it was fetched.
 	maxWaiting = 1000
 
-	// keepEnded is how much longer than its policy a value is kept, so that no
-	// clock that is slow misses it.
+	// keepEnded is how much longer than its policy a value is kept, so that a
+	// slow clock does not miss it.
 	keepEnded = time.Minute
 
-	// keepPurge is how long a purge is remembered: until no policy fetched
-	// before it can be alive anywhere.
+	// keepPurge is how long a purge is kept: until no policy fetched before it
+	// can be alive anywhere.
 	keepPurge = mtasts.MaxMaxAge
 
 	channel = "changes"
@@ -25,147 +27,263 @@ const (
 
 // message is a value to be written.
 type message struct {
-	name  string // of a domain, or everything
-	value Value
-	done  chan<- error // hears once whether it was written; with room for that
+	name   string // a domain, or everything
+	value  Value  // its Number is guarded by Client.mu
+	purge  bool   // by an operator
+	result chan error
 }
 
-// ends returns when the value is of no use any more.
-func (m message) ends() time.Time {
-	if m.value.Entry != nil {
-		return m.value.Entry.Ends()
+// key returns the name of the key that has to be written next: a purge needs a
+// number before it is written.
+func (m *message) key() string {
+	if m.purge && m.value.Number == 0 {
+		return counterName
 	}
-	return m.value.Purged.Add(keepPurge)
+	return m.name
 }
 
-// at returns the time that decides which value is newer.
-func (m message) at() time.Time {
+// ends returns when the value becomes useless.
+func (m *message) ends() time.Time {
+	if e := m.value.Entry; e != nil && e.Policy.MaxAge > 0 {
+		return e.Ends()
+	}
+	return m.at().Add(keepPurge)
+}
+
+// at returns the time that decides which of two values with the same number is
+// newer.
+func (m *message) at() time.Time {
 	if m.value.Entry != nil {
 		return m.value.Entry.Fetched
 	}
 	return m.value.Purged
 }
 
-func (m message) tell(err error) {
-	if m.done != nil {
-		m.done <- err
+// finish returns err to whoever waits for the message, once.
+func (m *message) finish(err error) {
+	select {
+	case m.result <- err:
+	default:
 	}
 }
 
 // Put shares a policy that this node has fetched, unless the fleet has a newer
-// one. It returns at once; while the store is away the last thousand wait. A
-// policy with a max_age of 0 leaves nothing of the one before.
+// one. It returns at once; while the store is unavailable the last thousand wait.
+// A policy with a max_age of 0 removes the one before and is not kept.
 func (c *Client) Put(d mtasts.Domain, e Entry) {
-	v := Value{Entry: &e}
-	if e.Policy.MaxAge == 0 {
-		v = Value{Purged: e.Fetched}
-	}
-	c.post(message{name: d.String(), value: v})
+	c.post(&message{name: d.String(), value: Value{Entry: &e}})
 }
 
-// Purge has the whole fleet forget the domain's policies fetched until now. The
-// error says that the store has not taken it yet; it is tried again all the same,
-// but for a daemon that stops.
-func (c *Client) Purge(ctx context.Context, d mtasts.Domain) error { return c.purge(ctx, d.String()) }
+// Purge has the whole fleet drop the domain's policies fetched until now. number
+// is that of the purge; 0 if the store has not given one yet. The error is the
+// reason why the store has not taken the purge yet. It is retried all the same
+// until the daemon stops, and this node receives it as a Change as the others do.
+func (c *Client) Purge(ctx context.Context, d mtasts.Domain) (number uint64, err error) {
+	return c.purge(ctx, d.String())
+}
 
-// PurgeAll has the fleet forget every domain, as Purge does one.
-func (c *Client) PurgeAll(ctx context.Context) error { return c.purge(ctx, everything) }
+// PurgeAll has the fleet drop the policies of all domains, as Purge does for one.
+func (c *Client) PurgeAll(ctx context.Context) (number uint64, err error) {
+	return c.purge(ctx, everything)
+}
 
-func (c *Client) purge(ctx context.Context, name string) error {
-	done := make(chan error, 1)
-	c.post(message{name: name, value: Value{Purged: time.Now()}, done: done})
+func (c *Client) purge(ctx context.Context, name string) (uint64, error) {
+	m := &message{name: name, value: Value{Purged: time.Now()}, purge: true, result: make(chan error, 1)}
+	c.post(m)
+	var err error
 	select {
-	case err := <-done:
-		return err
+	case err = <-m.result:
 	case <-ctx.Done():
-		return &Error{context.Cause(ctx)}
+		err = &Error{context.Cause(ctx)}
 	case <-c.ctx.Done():
-		return errClosed
+		err = errClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return m.value.Number, err
+}
+
+// post queues a message in its shard, in place of the oldest if need be.
+func (c *Client) post(m *message) {
+	c.mu.Lock()
+	key := m.key()
+	c.mu.Unlock()
+	addr := c.route(key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.shardAt(addr, key)
+	queue := &s.policies
+	if m.purge {
+		queue = &s.purges
+	}
+	if len(*queue) == maxWaiting {
+		c.metrics.writes.dropped.Inc()
+		(*queue)[0].finish(errDropped)
+		*queue = slices.Delete(*queue, 0, 1)
+	}
+	*queue = append(*queue, m)
+	select {
+	case s.posted <- struct{}{}:
+	default:
 	}
 }
 
-// post puts a message behind those that wait, in the place of the oldest if need
-// be.
-func (c *Client) post(m message) {
-	for {
-		select {
-		case c.outbox <- m:
-			return
+// next returns the message that is to be written next: a purge, if one waits. It
+// stays in the queue. nil stands for none.
+func (c *Client) next(s *shard) (m *message, key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case len(s.purges) > 0:
+		m = s.purges[0]
+	case len(s.policies) > 0:
+		m = s.policies[0]
+	default:
+		return nil, ""
+	}
+	return m, m.key()
+}
+
+// remove takes the message out of the shard's queue, if it is still there.
+func (c *Client) remove(s *shard, m *message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is := func(other *message) bool { return other == m }
+	s.purges = slices.DeleteFunc(s.purges, is)
+	s.policies = slices.DeleteFunc(s.policies, is)
+}
+
+// deliver writes what is queued in the shard, until that or c ends.
+func (c *Client) deliver(s *shard) {
+	for c.ctx.Err() == nil {
+		m, key := c.next(s)
+		var wait <-chan time.Time
+		switch {
+		case m == nil:
+		case c.route(key) != s.addr:
+			c.remove(s, m)
+			c.post(m)
+			continue
+		case !time.Now().Before(m.ends()):
+			c.remove(s, m)
+			m.finish(nil)
+			continue
+		case c.try(s, m):
+			continue
 		default:
+			wait = time.After(s.writes.wait())
 		}
 		select {
-		case oldest := <-c.outbox:
-			c.metrics.writes.dropped.Inc()
-			oldest.tell(errDropped)
-		default:
-		}
-	}
-}
-
-// deliver writes what is posted, in order.
-func (c *Client) deliver() {
-	for {
-		select {
-		case m := <-c.outbox:
-			c.insist(m)
-		case <-c.ctx.Done():
-			c.clear()
+		case <-wait:
+		case <-s.posted:
+		case <-s.ended:
 			return
-		}
-	}
-}
-
-// insist tries until the message is written, has lost its use or c is closed.
-func (c *Client) insist(m message) {
-	for time.Now().Before(m.ends()) {
-		if t, ok := c.writes.begin(); ok {
-			err := c.write(m)
-			c.writes.end(t, err)
-			if err == nil {
-				break
-			}
-		}
-		select {
-		case <-time.After(c.writes.wait()):
 		case <-c.ctx.Done():
-			m.tell(errClosed)
-			return
 		}
 	}
-	m.tell(nil)
+	c.clear(s)
 }
 
-// clear writes what is left, as long as that goes well.
-func (c *Client) clear() {
+// try writes a message unless the shard is left alone, and reports whether that
+// succeeded.
+func (c *Client) try(s *shard, m *message) bool {
+	t, ok := s.writes.begin()
+	if !ok {
+		return false
+	}
+	written, err := c.advance(m)
+	s.writes.end(t, err)
+	if err != nil {
+		return false
+	}
+	c.remove(s, m)
+	if written {
+		m.finish(nil)
+	} else {
+		c.post(m)
+	}
+	return true
+}
+
+// clear writes what is left when c is closed, as long as that succeeds.
+func (c *Client) clear(s *shard) {
 	deadline := time.Now().Add(attemptTimeout)
 	for time.Now().Before(deadline) {
-		select {
-		case m := <-c.outbox:
-			if err := c.write(m); err != nil {
-				return
-			}
-		default:
+		m, _ := c.next(s)
+		if m == nil {
 			return
+		}
+		written, err := c.advance(m)
+		if err != nil {
+			return
+		}
+		if written {
+			c.remove(s, m)
 		}
 	}
 }
 
-// write writes the message, unless the store has a newer value. It does not end
-// with c, so that what was begun is done.
-func (c *Client) write(m message) error {
+// advance writes the message, or obtains a number if it needs one. It does not
+// end with c, so that what was begun is done.
+func (c *Client) advance(m *message) (written bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
-	now := time.Now()
-	kept, err := keepNewer.Run(ctx, c.redis, []string{c.prefix + m.name},
-		c.codec.encode(m.name, m.value), m.at().Unix(), now.Add(maxAhead).Unix(),
-		m.ends().Add(keepEnded).Sub(now).Milliseconds(), c.prefix+channel, m.name).Int()
+	c.mu.Lock()
+	current := *m // its number may be set meanwhile, if its shard has ended
+	c.mu.Unlock()
+	if current.key() != counterName {
+		return true, c.write(ctx, &current)
+	}
+	number, err := c.nextNumber(ctx)
+	if err != nil {
+		c.metrics.writes.failed.Inc()
+		return false, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.value.Number = number
+	return false, nil
+}
+
+// write writes the message, unless the store has a newer value.
+func (c *Client) write(ctx context.Context, m *message) error {
+	kept, err := c.keep(ctx, m, "")
+	if err == nil && !kept && c.codec.key != nil {
+		var forged string
+		if forged, err = c.forged(ctx, m.name); err == nil && forged != "" {
+			kept, err = c.keep(ctx, m, forged)
+		}
+	}
 	switch {
 	case err != nil:
 		c.metrics.writes.failed.Inc()
-	case kept == 0:
-		c.metrics.writes.stale.Inc()
-	default:
+	case kept:
 		c.metrics.writes.kept.Inc()
+	default:
+		c.metrics.writes.stale.Inc()
 	}
 	return err
+}
+
+// keep runs keepNewer. What is there does not count if it begins as forged does.
+func (c *Client) keep(ctx context.Context, m *message, forged string) (kept bool, err error) {
+	now := time.Now()
+	policy := m.value.Entry != nil
+	return keepNewer.Run(ctx, c.redis, []string{c.prefix + m.name},
+		c.codec.encode(m.name, m.value), m.at().Unix(), m.value.highest(), policy,
+		now.Add(maxAhead).Unix(), highestBelieved(c.purges.Purges()),
+		m.ends().Add(keepEnded).Sub(now).Milliseconds(), c.prefix+channel, m.name, forged).Bool()
+}
+
+// forged returns the beginning of what is under name's key if no node of the
+// fleet has written it, and else "". The script cannot know: it has no key.
+func (c *Client) forged(ctx context.Context, name string) (beginning string, err error) {
+	text, err := c.readOne(ctx, c.redis, name).Result()
+	if err != nil {
+		return "", err
+	}
+	if _, err := c.codec.decode(name, text, time.Now(), c.purges.Purges()); err != errForged {
+		return "", nil
+	}
+	return text[:min(len(text), oldLen)], nil
 }

@@ -1,0 +1,103 @@
+package shared
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Purges is where a node keeps the highest number of a purge that it has seen.
+// Both methods are called by several goroutines.
+type Purges interface {
+	// Purges returns the highest number, 0 for none.
+	Purges() uint64
+	// RaisePurges keeps the number if it is higher than the one kept.
+	RaisePurges(number uint64)
+}
+
+const (
+	// counterName is the name of the key that has the number of the last purge.
+	// It is a single label and therefore no domain.
+	counterName = "purges"
+
+	// maxNumber is the highest number of a purge. A script in the server counts
+	// in floating point, which is exact up to it.
+	maxNumber = 1 << 52
+
+	// maxLeap is by how much a number may exceed the highest that this node has
+	// seen. No operator purges so often, but whoever can write to the store could
+	// otherwise use up all numbers at once.
+	maxLeap = 1 << 32
+)
+
+// highestBelieved returns the highest number that counts, if seen is the highest
+// seen so far.
+func highestBelieved(seen uint64) uint64 { return min(seen+maxLeap, maxNumber) }
+
+// count raises the number of the last purge in the store to the highest that this
+// node has seen, adds to it, and returns it. What is there and is no number that
+// counts is replaced.
+//
+// KEYS: the counter. ARGV: the highest number that this node has seen, the highest
+// that counts, what to add, the highest that there is.
+var count = redis.NewScript(`
+local text = redis.pcall('GETRANGE', KEYS[1], 0, 19)
+local there = type(text) == 'string' and tonumber(string.match(text, '^%d+$')) or 0
+if there > tonumber(ARGV[2]) then
+	there = 0
+end
+local number = math.min(math.max(there, tonumber(ARGV[1])) + tonumber(ARGV[3]), tonumber(ARGV[4]))
+local result = string.format('%.0f', number)
+if number > there then
+	redis.call('SET', KEYS[1], result)
+end
+return result
+`)
+
+// exchangeNumber makes this node and the store have the higher one of their
+// numbers. So a number that the store has lost comes back from the nodes.
+func (c *Client) exchangeNumber(ctx context.Context) error {
+	_, err := c.count(ctx, 0)
+	return err
+}
+
+// nextNumber returns a number that no purge has had and that is higher than every
+// number that this node or the store knows.
+func (c *Client) nextNumber(ctx context.Context) (uint64, error) { return c.count(ctx, 1) }
+
+func (c *Client) count(ctx context.Context, add int) (uint64, error) {
+	seen := c.purges.Purges()
+	text, err := count.Run(ctx, c.redis, []string{c.prefix + counterName}, seen, highestBelieved(seen), add, maxNumber).Text()
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || number > highestBelieved(seen+uint64(add)) {
+		return 0, errNumber
+	}
+	c.purges.RaisePurges(number)
+	return number, nil
+}
+
+// see raises the number of this node to that of a value that was read.
+func (c *Client) see(v Value) {
+	if number := v.highest(); number > 0 {
+		c.purges.RaisePurges(number)
+	}
+}
+
+// inMemory is Purges for a Client that has nothing more durable.
+type inMemory struct{ number atomic.Uint64 }
+
+func (m *inMemory) Purges() uint64 { return m.number.Load() }
+
+func (m *inMemory) RaisePurges(number uint64) {
+	for {
+		seen := m.number.Load()
+		if number <= seen || m.number.CompareAndSwap(seen, number) {
+			return
+		}
+	}
+}

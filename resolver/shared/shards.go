@@ -1,0 +1,101 @@
+package shared
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// shard is a server that fails as a whole: the only one (or the sentinels'
+// master), or one of a cluster's masters. Each has its own breakers and its own
+// queue, so that a master that is down delays nothing that the others have.
+//
+// A shard begins with the first key that is on its server. It ends when the key
+// is found on another server, after a failover for example.
+type shard struct {
+	addr          string
+	sample        string // the name of a key that is there
+	reads, writes *breaker
+	ended         chan struct{} // closed at its end
+	posted        chan struct{} // has room for one; receives after a message was queued
+
+	// What waits to be written, oldest first. Client.mu guards both.
+	purges, policies []*message
+}
+
+// unknown is the address of the only server, and of all keys of a cluster until
+// the Redis client has read which master has which.
+const unknown = ""
+
+// route returns the address of the server that has name's key. It does not wait
+// for the network.
+func (c *Client) route(name string) string {
+	masters, ok := c.redis.(*redis.ClusterClient)
+	if !ok {
+		return unknown
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // so that only what the Redis client has in memory is used
+	master, err := masters.MasterForKey(ctx, c.prefix+name)
+	if err != nil {
+		return unknown
+	}
+	return master.Options().Addr
+}
+
+// shardOf returns the shard that has name's key.
+func (c *Client) shardOf(name string) *shard {
+	addr := c.route(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shardAt(addr, name)
+}
+
+// shardAt returns the shard at addr and begins it if need be. c.mu must be held.
+func (c *Client) shardAt(addr, name string) *shard {
+	s := c.shards[addr]
+	if s == nil {
+		s = &shard{
+			addr:   addr,
+			sample: name,
+			reads:  &breaker{tell: c.health.tell, pace: c.pace},
+			writes: &breaker{tell: c.health.tell, pace: c.pace},
+			ended:  make(chan struct{}),
+			posted: make(chan struct{}, 1),
+		}
+		c.shards[addr] = s
+		if c.ctx.Err() == nil {
+			c.underway.Go(func() { c.deliver(s) })
+		}
+	}
+	return s
+}
+
+// allShards returns the shards that there are now.
+func (c *Client) allShards() []*shard {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.shards))
+}
+
+// endMoved ends a shard if its sample is on another server now. What waits in it
+// goes to where it belongs.
+func (c *Client) endMoved(s *shard) (moved bool) {
+	if c.route(s.sample) == s.addr {
+		return false
+	}
+	c.mu.Lock()
+	delete(c.shards, s.addr)
+	left := slices.Concat(s.purges, s.policies)
+	s.purges, s.policies = nil, nil
+	c.mu.Unlock()
+	for _, m := range left {
+		c.post(m)
+	}
+	close(s.ended)
+	s.reads.retire()
+	s.writes.retire()
+	return true
+}
