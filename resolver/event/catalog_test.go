@@ -32,6 +32,7 @@ var carried = map[Event][]string{
 	StoreEntriesLost:   {"MTASTS_FILE", "MTASTS_POLICIES"},
 	StoreFailing:       {"MTASTS_FILE"},
 	StoreRecovered:     {"MTASTS_FILE"},
+	StoreNotCopied:     {"MTASTS_FILE"},
 	SharedStoreFailing: {"MTASTS_SERVERS"},
 	DiscoveryPutOff:    {"MTASTS_DOMAIN"},
 }

@@ -34,6 +34,7 @@ const (
 	StoreEntriesLost
 	StoreFailing
 	StoreRecovered
+	StoreNotCopied
 	PolicyMatchesNoMX
 	ConfigNeedsRestart
 	DANEOn
@@ -77,6 +78,7 @@ var definitions = [...]Definition{
 	StoreEntriesLost:      {slog.LevelWarn, "Policy file had damaged policies, removed", "ad69208f6effae0f41db6c70d7dfbe5e"},
 	StoreFailing:          {slog.LevelWarn, "Policy file cannot be written, policies are kept in memory alone", "600b0cdaec869e8bc6b98b69e3e7093b"},
 	StoreRecovered:        {LevelNotice, "Policy file can be written again, policies are kept", "c4424a022b26032d0eca572d1aed0fc5"},
+	StoreNotCopied:        {slog.LevelWarn, "Policy file upgraded without keeping a copy in the old format", "166e14cf2aba780c008dc56eba6195fd"},
 	PolicyMatchesNoMX:     {slog.LevelWarn, "Policy matches none of its domain's MX hosts, mail to it will be deferred", "3b56cb00e30c487a8df62502bb64c882"},
 	ConfigNeedsRestart:    {LevelNotice, "Configuration loaded anew, but for keys that take a restart", "be7720580dca4ee483561671f14afd87"},
 	DANEOn:                {slog.LevelInfo, "DANE goes before MTA-STS here", "a434fdb93fb24075aaef468185085be6"},

@@ -11,8 +11,8 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-// setAside renames a damaged file, for whoever wants to look into it.
-func (w *writer) setAside(why *damage) error {
+// setAside renames a corrupt file, for those who want to look into it.
+func (w *writer) setAside(why *corruption) error {
 	name := asideName(w.path, time.Now())
 	if err := os.Rename(w.path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

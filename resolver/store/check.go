@@ -9,60 +9,70 @@ import (
 
 var errStopped = errors.New("stopped before the check was done")
 
-// check looks through a whole file that was just opened, in the background:
-// first at its pages, any fault of which costs the whole file, then for entries
-// that decayed, which are removed alone.
+// check looks through a whole file that was just opened, in the background: first
+// at its pages, any fault of which costs the whole file, then for corrupt entries,
+// which are removed alone. It also finds out whether the file is worth compacting.
 func (s *Store) check(f *file) {
 	var found findings
 	err := f.view(func(tx *bolt.Tx) error {
-		if err := f.checkPages(tx, s.quit); err != nil {
+		free, err := f.checkPages(tx, s.quit)
+		if err != nil {
 			return err
 		}
-		var err error
-		found, err = tables{tx}.inspect(s.quit)
+		if size := tx.Size(); size > s.sizes.compacted && 2*free > size && f.unwritable == nil {
+			s.compact.Store(true)
+			s.wakeWriter()
+		}
+		found, err = s.tables(f, tx).inspect(s.quit)
 		return err
 	})
 	if err == nil && !found.clean() {
 		s.wantRepair()
 	}
-	s.spoil(f, err)
+	s.drop(f, err)
 }
 
-// findings are what is wrong with the entries and their index.
+// findings are what is wrong with the entries and their indexes.
 type findings struct {
 	count   uint64   // entries that are sound
-	decayed [][]byte // keys of those that are not
-	lacking []Entry  // sound entries that the index lacks
-	stray   [][]byte // index keys without an entry of that Next
-	wrong   bool     // the count that the file has
+	corrupt [][]byte // keys of those that are not
+	lacking []string // keys of sound entries that their index lacks
+	stray   []stray
+	wrong   bool // the count that the file has
+}
+
+// stray is an index key without an entry of that Next in that index.
+type stray struct {
+	key     []byte
+	failing bool
 }
 
 func (f findings) clean() bool {
-	return len(f.decayed)+len(f.lacking)+len(f.stray) == 0 && !f.wrong
+	return len(f.corrupt)+len(f.lacking)+len(f.stray) == 0 && !f.wrong
 }
 
-// inspect reads every entry and every index key. It ends early, with
-// errStopped, when stop is closed.
+// inspect reads every entry and every index key. It ends early, with errStopped,
+// when stop is closed.
 func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 	var found findings
-	placed := 0 // entries that the index has as it should
+	placed := map[bool]int{} // entries that an index has as it should
 	err := t.entries().ForEach(func(k, v []byte) error {
 		if stopped(stop) {
 			return errStopped
 		}
 		d, ok := parseKey(k)
-		e, err := decode(d, v)
-		if !ok || err != nil {
-			found.decayed = append(found.decayed, bytes.Clone(k))
+		if _, err := decode(d, v, t.now); !ok || err != nil {
+			found.corrupt = append(found.corrupt, bytes.Clone(k))
 			return nil
 		}
 		found.count++
-		switch place := indexKey(e); {
+		h, _ := readHeader(string(k), v)
+		switch place, failing := h.place(string(k)); {
 		case place == nil:
-		case t.index().Get(place) == nil:
-			found.lacking = append(found.lacking, e)
+		case t.index(failing).Get(place) == nil:
+			found.lacking = append(found.lacking, string(k))
 		default:
-			placed++
+			placed[failing]++
 		}
 		return nil
 	})
@@ -70,58 +80,70 @@ func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 		return findings{}, err
 	}
 	found.wrong = number(t.meta(), countKey) != found.count
-	found.stray, err = t.strays(placed, stop)
-	return found, err
+	for _, failing := range []bool{false, true} {
+		strays, err := t.strays(failing, placed[failing], stop)
+		if err != nil {
+			return findings{}, err
+		}
+		found.stray = append(found.stray, strays...)
+	}
+	return found, nil
 }
 
-// strays returns the index keys beside those placed, which it looks for one by
-// one only where the index has more.
-func (t tables) strays(placed int, stop <-chan struct{}) (stray [][]byte, err error) {
+// strays returns the index keys that are not among those placed. It looks for them
+// one by one only if the index has more.
+func (t tables) strays(failing bool, placed int, stop <-chan struct{}) (found []stray, err error) {
 	keys := 0
-	err = t.index().ForEach(func(_, _ []byte) error {
+	err = t.index(failing).ForEach(func(_, _ []byte) error {
 		keys++
 		return nil
 	})
 	if err != nil || keys == placed {
 		return nil, err
 	}
-	err = t.index().ForEach(func(k, _ []byte) error {
+	err = t.index(failing).ForEach(func(k, _ []byte) error {
 		if stopped(stop) {
 			return errStopped
 		}
 		next, d, ok := parseIndexKey(k)
-		e, there, _ := t.get(d)
-		if !ok || !there || !e.Next.Equal(next) {
-			stray = append(stray, bytes.Clone(k))
+		if ok {
+			_, ok = t.indexed(next, d, failing)
+		}
+		if !ok {
+			found = append(found, stray{bytes.Clone(k), failing})
 		}
 		return nil
 	})
-	return stray, err
+	return found, err
 }
 
-// repair removes what has decayed and makes index and count fit the rest. lost
-// is how many entries it removed.
+// repair removes what is corrupt and makes indexes and count fit the rest. lost is
+// how many entries it removed.
 func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 	found, err := t.inspect(stop)
 	if err != nil {
 		return 0, err
 	}
-	for _, k := range found.decayed {
+	for _, k := range found.corrupt {
 		if err := t.entries().Delete(k); err != nil {
 			return 0, err
 		}
 	}
-	for _, k := range found.stray {
-		if err := t.index().Delete(k); err != nil {
+	for _, s := range found.stray {
+		if err := t.index(s.failing).Delete(s.key); err != nil {
 			return 0, err
 		}
 	}
-	for _, e := range found.lacking {
-		if err := t.enter(e); err != nil {
+	for _, key := range found.lacking {
+		h, err := readHeader(key, t.entries().Get([]byte(key)))
+		if err != nil {
+			return 0, err
+		}
+		if err := t.enter(h, key); err != nil {
 			return 0, err
 		}
 	}
-	return len(found.decayed), putNumber(t.meta(), countKey, found.count)
+	return len(found.corrupt), putNumber(t.meta(), countKey, found.count)
 }
 
 func stopped(stop <-chan struct{}) bool {

@@ -57,7 +57,8 @@ func TestCheckAfterChurn(t *testing.T) {
 	for range 40 {
 		for range 300 {
 			e := numbered(t, random.IntN(3000))
-			if e.Next = begin.Add(time.Duration(random.IntN(5000)) * time.Second); random.IntN(3) == 0 {
+			e.Failures = random.IntN(2)
+			if e.Next = at(time.Duration(random.IntN(5000)) * time.Second); random.IntN(3) == 0 {
 				s.Delete(e.Domain)
 			} else {
 				s.Put(e)

@@ -4,148 +4,228 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"time"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// A value in the file is a checksum and then fields: a tag of one octet, a
-// number as a varint and, where the tag is odd, as many octets as the number
-// says. A field that holds nothing is left out, and one that is not known is
-// skipped, so that a field may be added without a new schema. A tag is never
-// given another meaning.
+// A value in the file is a checksum and then fields: a tag of one byte, a number
+// as a varint and, if the tag is odd, as many bytes as the number says. A field
+// without content is left out, and an unknown one is skipped, so that a field may
+// be added without a new schema. A tag is never given another meaning.
+//
+// Times are wall times in Unix seconds, tagFetchedAt a Moment.
 const (
-	tagID       = 1<<1 | octets
-	tagFetched  = 2 << 1
-	tagRecheck  = 3 << 1
-	tagUsed     = 4 << 1
-	tagNext     = 5 << 1
-	tagFailedID = 6<<1 | octets
-	tagFailures = 7 << 1
-	tagRetryAt  = 8 << 1
-	tagText     = 9<<1 | octets
-	tagVerdict  = 10<<1 | octets // one for each
+	tagID           = 1<<1 | withBytes
+	tagFetched      = 2 << 1
+	tagRecheck      = 3 << 1
+	tagUsed         = 4 << 1
+	tagNext         = 5 << 1
+	tagFailedID     = 6<<1 | withBytes
+	tagFailures     = 7 << 1
+	tagRetryAt      = 8 << 1
+	tagText         = 9<<1 | withBytes
+	tagVerdict      = 10<<1 | withBytes // one for each
+	tagBoot         = 11 << 1           // of the writing; this and what follows since schema 2
+	tagOrigin       = 12 << 1           // of that boot, as of the writing
+	tagFetchedAt    = 13 << 1           // if the policy was fetched in that boot
+	tagFailedWord   = 14<<1 | withBytes
+	tagFailingSince = 15 << 1
+	tagRecordGone   = 16 << 1
+	tagMismatch     = 17 << 1
+	tagEnded        = 18 << 1
+	tagFollowUps    = 19 << 1
+	tagPurges       = 20 << 1
 
-	octets = 1
+	withBytes = 1
 )
 
 // sumLen is the length of a value's checksum, CRC-32C over key and fields. It
-// is there to find decay, not malice.
+// finds corruption, not malice.
 const sumLen = 4
 
-var errDamaged = errors.New("the value is damaged")
+var errCorrupt = errors.New("the value is corrupt")
 
-func encode(e Entry) []byte {
-	b := make([]byte, sumLen, sumLen+64+len(e.Policy.Text))
+// encode returns the value of e, stamped with s.
+func encode(e Entry, s stamp) []byte {
+	b := make([]byte, sumLen, sumLen+96+len(e.Policy.Text))
+	b = appendNumber(b, tagBoot, int64(s.boot))
+	b = appendNumber(b, tagOrigin, s.origin)
+	b = appendNumber(b, tagPurges, int64(e.Purges))
 	b = appendString(b, tagID, e.ID)
-	b = appendTime(b, tagFetched, e.Fetched)
-	b = appendTime(b, tagRecheck, e.Recheck)
-	b = appendTime(b, tagUsed, e.Used)
-	b = appendTime(b, tagNext, e.Next)
-	b = appendString(b, tagFailedID, e.FailedID)
-	if e.Failures != 0 {
-		b = appendNumber(b, tagFailures, int64(e.Failures))
+	if f := s.fetched(e.Fetched); !f.Wall.IsZero() {
+		b = binary.AppendVarint(append(b, tagFetched), f.Wall.Unix())
 	}
-	b = appendTime(b, tagRetryAt, e.RetryAt)
+	if e.Fetched.ThisBoot {
+		b = binary.AppendVarint(append(b, tagFetchedAt), int64(e.Fetched.At))
+	}
+	for _, t := range e.times() {
+		if m := *t.at; m != 0 && m != clock.Never {
+			b = binary.AppendVarint(append(b, t.tag), s.wall(m, t.up))
+		}
+	}
+	b = appendString(b, tagFailedID, e.FailedID)
+	b = appendString(b, tagFailedWord, e.FailedWord)
+	b = appendNumber(b, tagFailures, int64(e.Failures))
+	b = appendNumber(b, tagFollowUps, int64(e.FollowUps))
+	if e.Ended {
+		b = appendNumber(b, tagEnded, 1)
+	}
 	b = appendString(b, tagText, e.Policy.Text)
 	for _, v := range e.Verdicts {
-		b = appendString(b, tagVerdict, string(encodeVerdict(v)))
+		b = appendString(b, tagVerdict, string(encodeVerdict(v, s)))
 	}
-	binary.BigEndian.PutUint32(b, checksum(e.Domain, b[sumLen:]))
-	return b
+	return seal(e.Domain.String(), b)
 }
 
-// decode reads the value of d's key. The error is errDamaged or says that the
-// policy is none.
-func decode(d mtasts.Domain, value []byte) (Entry, error) {
-	if len(value) < sumLen || binary.BigEndian.Uint32(value) != checksum(d, value[sumLen:]) {
-		return Entry{}, errDamaged
+// decode reads the value of d's key. now is the present boot; it judges the times
+// of values that another boot wrote. The error is errCorrupt or says that the
+// policy is invalid.
+func decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) {
+	h, err := readHeader(d.String(), value)
+	if err != nil {
+		return Entry{}, err
 	}
-	e := Entry{Domain: d}
+	at, sameBoot := now, h.boot == now.boot
+	if sameBoot {
+		at = h.stamp
+	}
+	e := Entry{Domain: d, Purges: h.purges, Failures: h.failures}
+	times := e.times()
 	var text string
 	for rest := value[sumLen:]; len(rest) > 0; {
-		tag := rest[0]
-		n, width := binary.Varint(rest[1:])
-		if width <= 0 {
-			return Entry{}, errDamaged
-		}
-		rest = rest[1+width:]
-		var field []byte
-		if tag&octets != 0 {
-			if n < 0 || n > int64(len(rest)) {
-				return Entry{}, errDamaged
-			}
-			field, rest = rest[:n], rest[n:]
-		}
-		switch tag {
+		var f field
+		f, rest, _ = nextField(rest) // readHeader has found no fault
+		switch f.tag {
 		case tagID:
-			e.ID = string(field)
+			e.ID = string(f.bytes)
 		case tagFetched:
-			e.Fetched = unix(n)
-		case tagRecheck:
-			e.Recheck = unix(n)
-		case tagUsed:
-			e.Used = unix(n)
-		case tagNext:
-			e.Next = unix(n)
+			e.Fetched.Wall = unix(clamp(f.n, maxWall))
+		case tagFetchedAt:
+			if sameBoot {
+				e.Fetched.At, e.Fetched.ThisBoot = clock.Moment(f.n), true
+			}
 		case tagFailedID:
-			e.FailedID = string(field)
-		case tagFailures:
-			e.Failures = int(n)
-		case tagRetryAt:
-			e.RetryAt = unix(n)
+			e.FailedID = string(f.bytes)
+		case tagFailedWord:
+			e.FailedWord = string(f.bytes)
+		case tagFollowUps:
+			e.FollowUps = int(f.n)
+		case tagEnded:
+			e.Ended = f.n != 0
 		case tagText:
-			text = string(field)
+			text = string(f.bytes)
 		case tagVerdict:
-			v, err := decodeVerdict(field)
+			v, err := decodeVerdict(f.bytes, at)
 			if err != nil {
 				return Entry{}, err
 			}
 			e.Verdicts = append(e.Verdicts, v)
+		default:
+			for i := range times {
+				if times[i].tag == f.tag {
+					*times[i].at = at.moment(f.n)
+				}
+			}
 		}
 	}
-	var err error
+	e.Fetched = now.fetched(e.Fetched)
 	e.Policy, err = mtasts.ParsePolicy(text)
 	return e, err
 }
 
+// header is what the file needs to know of a value without its policy.
+type header struct {
+	stamp           // boot is 0 in a value of schema 1
+	purges   uint64 // Entry.Purges
+	failures int    // Entry.Failures
+	next     int64  // Entry.Next as a wall time
+	hasNext  bool
+}
+
+// readHeader checks a value and reads its header. The error is errCorrupt.
+func readHeader(key string, value []byte) (h header, err error) {
+	if len(value) < sumLen || binary.BigEndian.Uint32(value) != checksum(key, value[sumLen:]) {
+		return header{}, errCorrupt
+	}
+	for rest := value[sumLen:]; len(rest) > 0; {
+		var f field
+		var ok bool
+		if f, rest, ok = nextField(rest); !ok {
+			return header{}, errCorrupt
+		}
+		switch f.tag {
+		case tagBoot:
+			h.boot = uint64(f.n)
+		case tagOrigin:
+			h.origin = f.n
+		case tagPurges:
+			h.purges = uint64(f.n)
+		case tagFailures:
+			h.failures = int(f.n)
+		case tagNext:
+			h.next, h.hasNext = f.n, true
+		}
+	}
+	return h, nil
+}
+
+// field is one field of a value. bytes is nil unless the tag is odd.
+type field struct {
+	tag   byte
+	n     int64
+	bytes []byte
+}
+
+// nextField takes the first field from b, which is not empty.
+func nextField(b []byte) (f field, rest []byte, ok bool) {
+	n, width := binary.Varint(b[1:])
+	if width <= 0 {
+		return field{}, nil, false
+	}
+	f, rest = field{tag: b[0], n: n}, b[1+width:]
+	if f.tag&withBytes != 0 {
+		if n < 0 || n > int64(len(rest)) {
+			return field{}, nil, false
+		}
+		f.bytes, rest = rest[:n], rest[n:]
+	}
+	return f, rest, true
+}
+
 // A verdict is its port with the lowest bit for MX, its kind and its end.
 
-func encodeVerdict(v Verdict) []byte {
+func encodeVerdict(v Verdict, s stamp) []byte {
 	target := int64(v.Port) << 1
 	if v.MX {
 		target |= 1
 	}
 	b := binary.AppendVarint(nil, target)
 	b = binary.AppendVarint(b, int64(v.Kind))
-	return binary.AppendVarint(b, v.Until.Unix())
+	return binary.AppendVarint(b, s.wall(v.Until, false))
 }
 
-func decodeVerdict(field []byte) (Verdict, error) {
+func decodeVerdict(b []byte, s stamp) (Verdict, error) {
 	var n [3]int64
 	for i := range n {
 		var width int
-		if n[i], width = binary.Varint(field); width <= 0 {
-			return Verdict{}, errDamaged
+		if n[i], width = binary.Varint(b); width <= 0 {
+			return Verdict{}, errCorrupt
 		}
-		field = field[width:]
+		b = b[width:]
 	}
 	target, kind, until := n[0], n[1], n[2]
-	if target>>1 != int64(uint16(target>>1)) || kind != int64(uint8(kind)) || len(field) > 0 {
-		return Verdict{}, errDamaged
+	if target>>1 != int64(uint16(target>>1)) || kind != int64(uint8(kind)) || len(b) > 0 {
+		return Verdict{}, errCorrupt
 	}
-	return Verdict{MX: target&1 == 1, Port: uint16(target >> 1), Kind: uint8(kind), Until: unix(until)}, nil
+	return Verdict{MX: target&1 == 1, Port: uint16(target >> 1), Kind: uint8(kind), Until: s.moment(until)}, nil
 }
 
 func appendNumber(b []byte, tag byte, n int64) []byte {
-	return binary.AppendVarint(append(b, tag), n)
-}
-
-func appendTime(b []byte, tag byte, t time.Time) []byte {
-	if t.IsZero() {
+	if n == 0 {
 		return b
 	}
-	return appendNumber(b, tag, t.Unix())
+	return binary.AppendVarint(append(b, tag), n)
 }
 
 func appendString(b []byte, tag byte, s string) []byte {
@@ -155,9 +235,14 @@ func appendString(b []byte, tag byte, s string) []byte {
 	return append(appendNumber(b, tag, int64(len(s))), s...)
 }
 
-func checksum(d mtasts.Domain, fields []byte) uint32 {
-	table := crc32.MakeTable(crc32.Castagnoli)
-	return crc32.Update(crc32.Checksum([]byte(d.String()), table), table, fields)
+// seal puts the checksum of a key and the fields of its value at the head of the
+// value.
+func seal(key string, value []byte) []byte {
+	binary.BigEndian.PutUint32(value, checksum(key, value[sumLen:]))
+	return value
 }
 
-func unix(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+func checksum(key string, fields []byte) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum([]byte(key), table), table, fields)
+}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // writeUntilKilled puts entries without end and prints the number of each one
 // that it was told is on disk.
 func writeUntilKilled(path string) {
-	s, err := Open(path, slog.New(slog.DiscardHandler))
+	s, err := Open(path, machine().Clock(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -52,7 +52,7 @@ func TestKill(t *testing.T) {
 	for round := range 8 {
 		flushed := runAndKill(t, path, time.Duration(20+17*round)*time.Millisecond)
 		log := &journal{}
-		s, err := Open(path, log.logger())
+		s, err := Open(path, machine().Clock(), log.logger())
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}

@@ -28,7 +28,7 @@ func filled(t *testing.T) string {
 	return path
 }
 
-// edit changes the octets of a file that nobody uses.
+// edit changes the bytes of a file that nobody uses.
 func edit(t *testing.T, path string, change func([]byte) []byte) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -88,7 +88,7 @@ func TestUnusableFile(t *testing.T) {
 			tamper(t, path, func(tx *bolt.Tx) error { return tx.Bucket([]byte(metaBucket)).Delete([]byte(schemaKey)) })
 		},
 		"no index": func(t *testing.T, path string) {
-			tamper(t, path, func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte(indexBucket)) })
+			tamper(t, path, func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte(failingBucket)) })
 		},
 		"another program's": func(t *testing.T, path string) {
 			tamper(t, path, func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte(metaBucket)) })
@@ -139,9 +139,9 @@ func TestDamageWhileInUse(t *testing.T) {
 	} {
 		for does, use := range map[string]func(s *Store){
 			"get":    func(s *Store) { s.Get(numbered(t, 1).Domain) },
-			"due":    func(s *Store) { s.Due(begin.Add(48*time.Hour), 10) },
+			"due":    func(s *Store) { due(s, at(48*time.Hour)) },
 			"all":    func(s *Store) { s.All(func(Entry) bool { return true }) },
-			"len":    func(s *Store) { s.Len(); s.NextDue(); s.Get(numbered(t, 2).Domain) },
+			"len":    func(s *Store) { s.Len(); s.Get(numbered(t, 2).Domain) },
 			"commit": func(s *Store) { s.Flush() },
 		} {
 			t.Run(name+"/"+does, func(t *testing.T) {
@@ -198,11 +198,11 @@ func TestFault(t *testing.T) {
 	}
 	err := guard(func() error {
 		return f.db.View(func(tx *bolt.Tx) error {
-			_, _, err := tables{tx}.get(numbered(t, 1).Domain)
+			_, _, err := tables{tx: tx}.get(numbered(t, 1).Domain)
 			return err
 		})
 	})
-	if asDamage(err) == nil {
+	if asCorruption(err) == nil {
 		t.Errorf("a read of pages that are gone: %v, want damage", err)
 	}
 	if debug.SetPanicOnFault(false) {
@@ -210,7 +210,7 @@ func TestFault(t *testing.T) {
 	}
 }
 
-// Whatever octets a bad disk makes of a file, the daemon lives and keeps what
+// Whatever bytes a bad disk makes of a file, the daemon lives and keeps what
 // is put.
 func TestRandomDamage(t *testing.T) {
 	t.Parallel()
@@ -241,7 +241,7 @@ func TestRandomDamage(t *testing.T) {
 		e := numbered(t, stored)
 		s.Put(e)
 		flush(t, s)
-		s.Due(begin.Add(48*time.Hour), stored)
+		due(s, at(48*time.Hour))
 		closeStore(t, s)
 		s = open(t, path, (&journal{}).logger())
 		want(t, s, e)

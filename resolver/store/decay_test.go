@@ -31,12 +31,12 @@ func TestDecayedEntry(t *testing.T) {
 			tamper(t, path, func(tx *bolt.Tx) error {
 				e := numbered(t, 7)
 				e.Policy.Text = "version: STSv9\n"
-				return tables{tx}.put(e)
+				return tables{tx: tx, now: stamp{boot: 1, origin: begin.Add(-uptime).Unix()}}.put(e)
 			})
 		},
 		"key not canonical": func(t *testing.T, path string) {
 			tamper(t, path, func(tx *bolt.Tx) error {
-				tb := tables{tx}
+				tb := tables{tx: tx}
 				key := []byte(numbered(t, 7).Domain.String())
 				value := bytes.Clone(tb.entries().Get(key))
 				if err := tb.entries().Delete(key); err != nil {
@@ -49,7 +49,7 @@ func TestDecayedEntry(t *testing.T) {
 		for does, use := range map[string]func(s *Store, e Entry){
 			"check":   func(s *Store, _ Entry) { s.checks.Wait() },
 			"get":     func(s *Store, e Entry) { s.Get(e.Domain) },
-			"due":     func(s *Store, e Entry) { s.Due(begin.Add(48*time.Hour), stored) },
+			"due":     func(s *Store, e Entry) { due(s, at(48*time.Hour)) },
 			"replace": func(s *Store, e Entry) { s.Put(e); flush(t, s); s.Delete(e.Domain) },
 		} {
 			t.Run(name+"/"+does, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestDecayedEntry(t *testing.T) {
 				s.checks.Wait()
 				flush(t, s)
 				wantNone(t, s, e.Domain)
-				if n, due := s.Len(), len(s.Due(begin.Add(48*time.Hour), stored+1)); n != stored-1 || due != stored-1 {
+				if n, due := s.Len(), len(due(s, at(48*time.Hour))); n != stored-1 || due != stored-1 {
 					t.Errorf("%d entries, %d due; want %d", n, due, stored-1)
 				}
 				if does != "replace" { // what is replaced before it is found is no loss
@@ -84,14 +84,25 @@ func TestUnfitIndex(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
 	tamper(t, path, func(tx *bolt.Tx) error {
-		tb := tables{tx}
-		moved := numbered(t, 1)
-		if err := tb.index().Delete(indexKey(moved)); err != nil {
+		tb := tables{tx: tx}
+		name := numbered(t, 1).Domain.String()
+		h, err := readHeader(name, tb.entries().Get([]byte(name)))
+		if err != nil {
 			return err
 		}
-		moved.Next = begin
-		for _, stray := range [][]byte{indexKey(moved), indexKey(entry(t, "unknown.example")), []byte("short")} {
-			if err := tb.index().Put(stray, []byte{}); err != nil {
+		place, _ := h.place(name)
+		if err := tb.index(false).Delete(place); err != nil {
+			return err
+		}
+		failing := tb.index(true)
+		if err := failing.Put(place, []byte{}); err != nil { // it has no failures
+			return err
+		}
+		h.next = begin.Unix()
+		early, _ := h.place(name)
+		unknown, _ := h.place("unknown.example")
+		for _, stray := range [][]byte{early, unknown, []byte("short")} {
+			if err := tb.index(false).Put(stray, []byte{}); err != nil {
 				return err
 			}
 		}
@@ -101,10 +112,10 @@ func TestUnfitIndex(t *testing.T) {
 	s := open(t, path, log.logger())
 	s.checks.Wait()
 	flush(t, s)
-	if n, due := s.Len(), len(s.Due(begin.Add(48*time.Hour), stored+1)); n != stored || due != stored {
+	if n, due := s.Len(), len(due(s, at(48*time.Hour))); n != stored || due != stored {
 		t.Errorf("%d entries, %d due; want %d", n, due, stored)
 	}
-	if due := s.Due(begin, 10); len(due) > 0 {
+	if due := due(s, present); len(due) > 0 {
 		t.Errorf("due before its time: %+v", due)
 	}
 	log.want(t)

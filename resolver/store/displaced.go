@@ -9,30 +9,51 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// lookInterval is how often the writer looks whether its path still names the
-// file in use; it also looks before it writes. A file that was deleted takes
-// all that is written and keeps none of it.
+// lookInterval is how often the writer looks at the clock, and whether its path
+// still names the file in use; it also looks before it writes. What is written to
+// a deleted file is lost.
 const lookInterval = 10 * time.Second
 
-var errDisplaced = errors.New("it was deleted or replaced while in use; what was in it is written anew")
+var errDisplaced = errors.New("it was deleted or replaced while in use; what was in it is written again")
 
 // displaced reports whether the path names another file than f, or none.
 func (w *writer) displaced(f *file) bool { return f != nil && !isFile(w.path, f.f) }
 
 // takeOver gives f, which the path names now, what it lacks of the file in use
-// until now: all of it, unless another policy file was put in its place.
+// until now: all of it, unless another policy file was put in its place. Each file
+// has its own boot numbers, so entries are encoded again.
 func (w *writer) takeOver(f, old *file) error {
 	if f.unwritable != nil {
 		return f.unwritable
 	}
 	var from []byte
 	for {
-		chunk, next, err := old.chunk(from)
+		var chunk []Entry
+		var history []kept
+		var next []byte
+		err := old.view(func(tx *bolt.Tx) error {
+			t := w.tables(old, tx)
+			if from == nil {
+				history = t.changes()
+			}
+			chunk, next, _ = t.chunk(from)
+			return nil
+		})
 		if err != nil {
-			w.tellRenewed() // what cannot be read any more may be in memory
+			w.mu.Lock()
+			w.numbers.complete = w.wallMilli()
+			w.mu.Unlock()
+			w.notifyRenewed() // what cannot be read any more may be in memory
 			return nil
 		}
-		if err := f.merge(chunk); err != nil {
+		err = f.update(func(tx *bolt.Tx) error {
+			t := w.tables(f, tx)
+			if err := t.addNewer(history); err != nil {
+				return err
+			}
+			return t.merge(chunk)
+		})
+		if err != nil {
 			return err
 		}
 		if next == nil {
@@ -42,25 +63,16 @@ func (w *writer) takeOver(f, old *file) error {
 	}
 }
 
-func (f *file) chunk(from []byte) (chunk []Entry, next []byte, err error) {
-	err = f.view(func(tx *bolt.Tx) error {
-		chunk, next, _ = tables{tx}.chunk(from)
-		return nil
-	})
-	return chunk, next, err
-}
-
-// merge puts the entries into f, but for those that it has from a later fetch.
-func (f *file) merge(entries []Entry) error {
-	return f.update(func(tx *bolt.Tx) error {
-		t := tables{tx}
-		lacking := make(map[mtasts.Domain]*change)
-		for _, e := range entries {
-			if has, ok, _ := t.get(e.Domain); !ok || has.Fetched.Before(e.Fetched) {
-				lacking[e.Domain] = &change{entry: e}
-			}
+// merge puts the entries into the file, except those that it has from a later
+// fetch.
+func (t tables) merge(entries []Entry) error {
+	lacking := make(map[mtasts.Domain]*change)
+	for _, e := range entries {
+		has, ok, _ := t.get(e.Domain)
+		if !ok || t.now.later(e.Fetched, has.Fetched) {
+			lacking[e.Domain] = &change{entry: e}
 		}
-		_, err := t.apply(lacking) // where an entry replaced was damaged, the check of f finds that
-		return err
-	})
+	}
+	_, err := t.apply(lacking) // if an entry replaced was corrupt, the check of the file finds that
+	return err
 }

@@ -20,7 +20,7 @@ func remove(t *testing.T, path string) {
 
 // aged is an entry as it was fetched so long before.
 func aged(e Entry, ago time.Duration) Entry {
-	e.Fetched = e.Fetched.Add(-ago)
+	e.Fetched.At = e.Fetched.At.Add(-ago)
 	return e
 }
 

@@ -1,9 +1,18 @@
 // Package store keeps policies in a file, so that a restart, a crash or an
-// eviction forgets none: forgetting one would be a downgrade.
+// eviction from memory loses none: losing one would be a downgrade.
 //
-// It knows nothing of discovery; it keeps entries and tells which need
-// attention. What is put is read back at once and is on disk within a second.
-// A file that cannot be used is set aside and begun anew, one that cannot be
-// written is tried again until it can; meanwhile memory serves what it has.
-// Neither keeps the daemon from its work.
+// It knows nothing of discovery. It keeps entries, finds those that need
+// attention, and keeps the history of changes. What is put can be read at once and
+// is on disk within a second. A file that cannot be used is set aside and a new
+// one is created. A file that cannot be written is tried again until it can be;
+// meanwhile memory serves what it has. Neither stops the daemon.
+//
+// # Times
+//
+// Times in memory are clock.Moments. The file has wall times in whole seconds, and
+// with them the boot in which a value was written and the wall time at which that
+// boot began. In the same boot a wall time becomes the Moment that it was,
+// whatever the wall clock says now. After another boot, on another host, or after
+// the restore of a backup, the stamps do not match, and the wall clock decides.
+// After a step of the wall clock the writer stamps what this boot wrote again.
 package store

@@ -1,77 +1,132 @@
 package store
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/resolver/clock"
 )
 
 func TestDue(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]*Store{
 		"file":   open(t, filename(t), (&journal{}).logger()),
-		"memory": OpenMemory(),
+		"memory": OpenMemory(machine().Clock()),
 	} {
-		at := func(domain string, next time.Time) {
+		put := func(domain string, next clock.Moment, failures int) {
 			e := entry(t, domain)
-			e.Next = next
+			e.Next, e.Failures = next, failures
 			s.Put(e)
 		}
-		due := func(now time.Time, limit int, want ...string) {
+		wantDue := func(now clock.Moment, failing bool, limit int, want ...string) {
 			t.Helper()
-			got := s.Due(now, limit)
-			for i, e := range got {
-				if i >= len(want) || e.Domain.String() != want[i] {
-					t.Errorf("%s: Due(%v, %d) has %s at %d, want %v", name, now, limit, e.Domain, i, want)
-				}
-			}
-			if len(got) != len(want) {
-				t.Errorf("%s: Due(%v, %d) has %d entries, want %v", name, now, limit, len(got), want)
-			}
-		}
-		next := func(want time.Time) {
-			t.Helper()
-			got, ok := s.NextDue()
-			if !got.Equal(want) || ok == want.IsZero() {
-				t.Errorf("%s: NextDue() = %v, %t; want %v", name, got, ok, want)
+			var got []string
+			s.Due(now, failing, func(e Entry) bool {
+				got = append(got, e.Domain.String())
+				return len(got) < limit
+			})
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: due at %v, failing %t: %q, want %q", name, now, failing, got, want)
 			}
 		}
 		check := func() {
 			t.Helper()
-			due(begin.Add(-time.Second), 10)
-			due(begin, 10, "a.example", "b.example")
-			due(begin, 1, "a.example")
-			due(begin, 0)
-			due(begin.Add(time.Hour), 10, "a.example", "b.example", "c.example")
-			next(begin)
+			wantDue(at(-time.Second), false, 10)
+			wantDue(present, false, 10, "a.example", "b.example")
+			wantDue(present, false, 1, "a.example")
+			wantDue(at(time.Hour), false, 10, "a.example", "b.example", "c.example")
+			wantDue(at(time.Hour), true, 10, "g.example", "f.example")
+			wantDue(at(time.Minute), true, 10, "g.example")
 		}
 
-		due(begin, 10)
-		next(time.Time{})
-		at("c.example", begin.Add(time.Minute))
-		at("b.example", begin)
-		at("a.example", begin)
-		at("never.example", time.Time{})
+		wantDue(present, false, 10)
+		put("c.example", at(time.Minute), 0)
+		put("b.example", present, 0)
+		put("a.example", present, 0)
+		put("f.example", at(2*time.Minute), 7)
+		put("g.example", at(time.Minute), 1)
+		put("never.example", 0, 0)
+		put("never.example.net", clock.Never, 1)
 		check()
 		flush(t, s)
 		check()
 
 		// What is pending counts, not what the file has of it.
-		at("a.example", begin.Add(2*time.Minute))
+		put("a.example", at(2*time.Minute), 0)
+		put("g.example", at(3*time.Minute), 0)
 		s.Delete(domain(t, "b.example"))
 		moved := func() {
 			t.Helper()
-			due(begin, 10)
-			due(begin.Add(time.Hour), 2, "c.example", "a.example")
-			due(begin.Add(time.Hour), 1, "c.example")
-			next(begin.Add(time.Minute))
+			wantDue(present, false, 10)
+			wantDue(at(time.Hour), false, 3, "c.example", "a.example", "g.example")
+			wantDue(at(time.Hour), true, 3, "f.example")
 		}
 		moved()
 		flush(t, s)
 		moved()
-		at("c.example", time.Time{})
+		put("c.example", 0, 0)
 		s.Delete(domain(t, "a.example"))
 		flush(t, s)
-		due(begin.Add(time.Hour), 10)
-		next(time.Time{})
+		wantDue(at(time.Hour), false, 10, "g.example")
+	}
+}
+
+// What is due comes in the order of its times, however much there is and whether it
+// waits or is in the file, each once.
+func TestDueOrder(t *testing.T) {
+	t.Parallel()
+	const many = 3 * allChunk
+	s := open(t, filename(t), (&journal{}).logger())
+	for n := range many {
+		e := numbered(t, n)
+		e.Next = at(-time.Duration(n*7919%many) * time.Second)
+		s.Put(e)
+		if n == many/2 {
+			flush(t, s)
+		}
+	}
+	seen := map[string]bool{}
+	last := clock.Moment(0)
+	for _, e := range due(s, present) {
+		if e.Next < last {
+			t.Fatalf("%s is due at %v, after one at %v", e.Domain, e.Next, last)
+		}
+		last, seen[e.Domain.String()] = e.Next, true
+	}
+	if len(seen) != many {
+		t.Errorf("%d entries due, want %d", len(seen), many)
+	}
+}
+
+// A consumer may write and wait for the disk meanwhile.
+func TestDueWhileWriting(t *testing.T) {
+	t.Parallel()
+	const many = 3 * allChunk
+	s := open(t, filename(t), (&journal{}).logger())
+	for n := range many {
+		e := numbered(t, n)
+		e.Next = at(-time.Minute)
+		s.Put(e)
+	}
+	flush(t, s)
+	seen := map[string]int{}
+	s.Due(present, false, func(e Entry) bool {
+		seen[e.Domain.String()]++
+		e.Next = at(time.Hour)
+		s.Put(e)
+		if len(seen)%100 == 0 {
+			flush(t, s)
+		}
+		return true
+	})
+	for n := range many {
+		if got := seen[numbered(t, n).Domain.String()]; got != 1 {
+			t.Errorf("entry %d comes %d times", n, got)
+		}
+	}
+	if left := due(s, present); len(left) > 0 {
+		t.Error(fmt.Sprint(len(left), " entries are due still"))
 	}
 }

@@ -1,37 +1,54 @@
 package store
 
 import (
-	"slices"
 	"time"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
 // Entry is a policy and what must outlive the process to keep it current. Its
-// times are wall-clock times in UTC and whole seconds, the zero Time for none:
-// Fetched and Used are rounded down, those yet to come up, so that nothing is
-// done before its time.
+// Moments are since this boot, and 0 means "not set". The file has them in whole
+// seconds: Recheck, Next and RetryAt are rounded up, so that nothing is done
+// before its time, the others down.
 type Entry struct {
 	Domain mtasts.Domain
 	// ID is the policy id of the record seen before the fetch.
 	ID     string
 	Policy mtasts.Policy
 	// Fetched is when the last successful fetch was; max_age counts from it.
-	Fetched time.Time
+	Fetched Fetched
 	// Recheck is when the record is to be asked for again.
-	Recheck time.Time
+	Recheck clock.Moment
 	// Used is when the domain was last looked up, as far as it was written down.
-	Used time.Time
-	// Next is when the entry next needs attention, its refresh or its removal;
-	// zero for never. Due finds entries by it.
-	Next time.Time
+	Used clock.Moment
+	// Next is when the entry next needs attention: its refresh or its removal. Due
+	// finds entries by it.
+	Next clock.Moment
 
 	// FailedID is the policy id whose fetch failed last, if it failed since
-	// Fetched; Failures counts the failed refreshes in a row and RetryAt is
-	// when the next attempt may be made.
-	FailedID string
-	Failures int
-	RetryAt  time.Time
+	// Fetched, and FailedWord RFC 8460's result type of that failure, at most
+	// maxWord bytes.
+	FailedID   string
+	FailedWord string
+	// Failures counts the failed refreshes in a row, since FailingSince. RetryAt
+	// is when the next attempt may be made.
+	Failures     int
+	RetryAt      clock.Moment
+	FailingSince clock.Moment
+
+	// RecordGone is since when the domain of this live policy has no record.
+	RecordGone clock.Moment
+	// Mismatch is since when no MX host matches the enforced policy.
+	Mismatch clock.Moment
+	// Ended says that the policy's end without a successor has been reported.
+	Ended bool
+	// FollowUps is how many fetches are still to come because the id changed and
+	// the text did not.
+	FollowUps int
+	// Purges is the number of the last purge that was known when the policy was
+	// fetched. PurgeAll voids entries by it.
+	Purges uint64
 
 	// Verdicts are what DANE said of the domain's next hops.
 	Verdicts []Verdict
@@ -41,32 +58,63 @@ type Entry struct {
 type Verdict struct {
 	MX    bool   // the next hop was the domain, not the host of that name
 	Port  uint16 // TCP
-	Kind  uint8  // for package resolver to read
-	Until time.Time
+	Kind  uint8  // its meaning is the caller's
+	Until clock.Moment
 }
 
-// normal returns e with its times as the file keeps them.
-func (e Entry) normal() Entry {
-	e.Fetched = floor(e.Fetched)
-	e.Used = floor(e.Used)
-	e.Recheck = ceil(e.Recheck)
-	e.Next = ceil(e.Next)
-	e.RetryAt = ceil(e.RetryAt)
-	e.Verdicts = slices.Clone(e.Verdicts)
-	for i := range e.Verdicts {
-		e.Verdicts[i].Until = floor(e.Verdicts[i].Until)
-	}
-	return e
+// Fetched is when a policy was fetched.
+type Fetched struct {
+	// Wall is by the wall clock, in whole seconds and UTC. After a step of the
+	// clock it is corrected if the policy was fetched in this boot.
+	Wall time.Time
+	// At is the Moment of the fetch if ThisBoot is set.
+	At clock.Moment
+	// ThisBoot says that the policy was fetched in this boot by this host: At
+	// counts, and the wall clock does not matter.
+	ThisBoot bool
 }
 
-// due reports whether e needs attention at now.
-func (e Entry) due(now time.Time) bool { return !e.Next.IsZero() && !e.Next.After(now) }
-
-func floor(t time.Time) time.Time { return time.Unix(t.Unix(), 0).UTC() }
-
-func ceil(t time.Time) time.Time {
-	if t.Nanosecond() > 0 {
-		t = t.Add(time.Second)
+// Moment returns At, or Wall as o judges it.
+func (f Fetched) Moment(o clock.Origin) clock.Moment {
+	if f.ThisBoot {
+		return f.At
 	}
-	return floor(t)
+	return o.Moment(f.Wall)
+}
+
+// Equal reports whether both are the same fetch.
+func (f Fetched) Equal(g Fetched) bool {
+	if f.ThisBoot && g.ThisBoot {
+		return f.At == g.At
+	}
+	return f.Wall.Unix() == g.Wall.Unix()
+}
+
+// maxWord is the longest FailedWord that is kept, in bytes.
+const maxWord = 64
+
+// due reports whether e needs attention at now, in that queue.
+func (e *Entry) due(now clock.Moment, failing bool) bool {
+	return e.Next != 0 && e.Next <= now && e.Failures > 0 == failing
+}
+
+// timeField is a time of an Entry and how the file has it.
+type timeField struct {
+	tag byte
+	at  *clock.Moment
+	up  bool // rounded up to whole seconds
+}
+
+// times lists the times of e that the file has as wall times in fields of their
+// own.
+func (e *Entry) times() [7]timeField {
+	return [...]timeField{
+		{tagRecheck, &e.Recheck, true},
+		{tagUsed, &e.Used, false},
+		{tagNext, &e.Next, true},
+		{tagRetryAt, &e.RetryAt, true},
+		{tagFailingSince, &e.FailingSince, false},
+		{tagRecordGone, &e.RecordGone, false},
+		{tagMismatch, &e.Mismatch, false},
+	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -15,50 +16,73 @@ const (
 
 	// growth is how much the file grows at a time.
 	growth = 1 << 20
-
-	// mapSize is address space, not memory. A file that outgrows its mapping
-	// is mapped anew, for which every reader must wait.
-	mapSize = 1 << 30
 )
+
+// sizes are in bytes.
+type sizes struct {
+	// mapped is the least address space for the file, which takes no memory. A
+	// file that outgrows its mapping is mapped again, for which bbolt waits for
+	// every reader, the check at the start included, while new readers wait for
+	// it. So a file is mapped at twice its size, and at least this.
+	mapped int
+	// compacted is from which size on a file is compacted when more than half of
+	// it is free.
+	compacted int64
+}
+
+func usualSizes() sizes { return sizes{mapped: 1 << 30, compacted: 16 << 20} }
 
 // file is an open policy file.
 type file struct {
 	db *bolt.DB
 	f  *os.File // bbolt's own
-	// unwritable is why the file can only be read; nil where it can be written.
+	// unwritable is why the file can only be read; nil if it can be written.
 	unwritable error
 	// size is what the file had at least; a file that shrinks lost pages.
 	size atomic.Int64
+
+	boot uint64 // this boot's number in the file
+	// What the file has of the numbers. They are the writer's.
+	saved numbers
+	swept uint64
 }
 
-// openFile opens the policy file or begins one. A file that is damaged is set
-// aside while it is still locked; the error is then a *damage. One that is
-// there but cannot be written is opened to be read.
-func openFile(path string, setAside func(*damage) error) (*file, error) {
+// opener opens policy files.
+type opener struct {
+	bootID   string
+	sizes    sizes
+	logger   *slog.Logger
+	setAside func(*corruption) error
+}
+
+// open opens the policy file or creates it. A file that is corrupt is set aside
+// while it is still locked; the error is then a *corruption. One that exists but
+// cannot be written is opened to be read.
+func (o opener) open(path string) (*file, error) {
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return nil, err
 	}
-	opened, err := lockFile(path)
+	f, err := lockFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if err = opened.open(); err == nil {
-		return opened, nil
+	if err = f.open(o); err == nil {
+		return f, nil
 	}
-	if d := asDamage(err); d != nil {
-		if failed := setAside(d); failed != nil {
+	if c := asCorruption(err); c != nil {
+		if failed := o.setAside(c); failed != nil {
 			err = failed
 		}
 	}
-	if opened.db != nil {
-		opened.close()
+	if f.db != nil {
+		f.close()
 	}
-	opened.f.Close() // closed already, unless bbolt panicked
+	f.f.Close() // closed already, unless bbolt panicked
 	return nil, err
 }
 
 // open looks into the file and hands it to bbolt.
-func (f *file) open() error {
+func (f *file) open(o opener) error {
 	info, err := f.f.Stat()
 	if err != nil {
 		return err
@@ -72,12 +96,12 @@ func (f *file) open() error {
 			return err
 		}
 	}
-	if err = f.openDB(); err == nil {
-		err = f.begin()
+	if err = f.openDB(max(o.sizes.mapped, int(2*info.Size()))); err == nil {
+		err = f.begin(o.bootID, o.logger)
 	}
 	switch {
 	case fresh && err != nil:
-		// A full disk: half a file would be taken for a damaged one.
+		// A full disk: half a file would be taken for a corrupt one.
 		return errors.Join(err, os.Truncate(f.f.Name(), 0))
 	case fresh:
 		return syncDir(filepath.Dir(f.f.Name()))
@@ -85,16 +109,16 @@ func (f *file) open() error {
 	return err
 }
 
-func (f *file) openDB() error {
+func (f *file) openDB(mapped int) error {
 	return guard(func() error {
 		var err error
 		f.db, err = bolt.Open(f.f.Name(), fileMode, &bolt.Options{
 			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f.f, nil },
-			// The list of free pages is in the file: to do without, bbolt
-			// would read every page at the start.
+			// The list of free pages is in the file: without it bbolt would read
+			// every page at the start.
 			NoFreelistSync:  false,
 			FreelistType:    bolt.FreelistMapType,
-			InitialMmapSize: mapSize,
+			InitialMmapSize: mapped,
 			NoStatistics:    true,
 			ReadOnly:        f.unwritable != nil,
 		})
@@ -137,7 +161,7 @@ func (f *file) checkSize() error {
 		return err
 	}
 	if info.Size() < had {
-		return damaged("it was truncated: %d octets of %d", info.Size(), had)
+		return corrupt("it was truncated: %d bytes of %d", info.Size(), had)
 	}
 	f.size.CompareAndSwap(had, info.Size())
 	return nil

@@ -23,7 +23,7 @@ const (
 )
 
 // checkHeader compares a file's size with what its meta pages say. bbolt does
-// not, and faults later where pages are missing. The error is a *damage.
+// not, and faults later if pages are missing. The error is a *corruption.
 func checkHeader(f io.ReaderAt, size int64) error {
 	m, found := readMeta(f, 0)
 	need := m.pages * m.pageSize
@@ -35,9 +35,9 @@ func checkHeader(f io.ReaderAt, size int64) error {
 	}
 	switch {
 	case !found:
-		return damaged("it is no policy file")
+		return corrupt("it is no policy file")
 	case size < need:
-		return damaged("it is truncated: %d octets of %d", size, need)
+		return corrupt("it is truncated: %d bytes of %d", size, need)
 	}
 	return nil
 }

@@ -36,17 +36,17 @@ func TestBoundedFile(t *testing.T) {
 		}
 	}
 	if late := pages(t, s); late > 2*early {
-		t.Errorf("%d octets in use after %d rounds, %d after two", late, rounds, early)
+		t.Errorf("%d bytes in use after %d rounds, %d after two", late, rounds, early)
 	}
 	if n := size(); n > 32<<20 {
-		t.Errorf("the file has %d octets", n)
+		t.Errorf("the file has %d bytes", n)
 	}
 	if n := s.Len(); n != 0 {
 		t.Errorf("Len() = %d, want 0", n)
 	}
 }
 
-// pages returns how many octets of the file have ever been used.
+// pages returns how many bytes of the file have ever been used.
 func pages(t *testing.T, s *Store) (size int64) {
 	t.Helper()
 	err := s.current().view(func(tx *bolt.Tx) error {

@@ -34,7 +34,7 @@ mta_sts_store_errors_total ` + errors + "\n"
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	s := OpenMemory()
+	s := OpenMemory(machine().Clock())
 	s.Put(numbered(t, 0))
 	wantMetrics(t, s, "1", "0")
 

@@ -24,12 +24,12 @@ const (
 	manyFree = math.MaxUint16
 	noPage   = math.MaxUint64
 
-	// maxNode is more than a branch or leaf of policies ever takes, in octets.
+	// maxNode is more than a branch or leaf of policies ever takes, in bytes.
 	maxNode = 1 << 20
 )
 
 // pageCheck walks through the pages of one transaction and sees to it that
-// each is used once. bbolt's own Tx.Check does so too, but follows a damaged
+// each is used once. bbolt's own Tx.Check does so too, but follows a corrupt
 // page wherever it points, on a goroutine where a fault ends the daemon. This
 // one reads the file by ReadAt, within bounds.
 type pageCheck struct {
@@ -39,22 +39,24 @@ type pageCheck struct {
 	stop <-chan struct{}
 }
 
-// checkPages checks the pages that tx, a read-only transaction, holds still.
-func (f *file) checkPages(tx *bolt.Tx, stop <-chan struct{}) error {
+// checkPages checks the pages that tx, a read-only transaction, keeps unchanged. It
+// returns how many bytes are in free pages.
+func (f *file) checkPages(tx *bolt.Tx, stop <-chan struct{}) (free int64, err error) {
 	for _, at := range []int64{0, int64(f.db.Info().PageSize)} {
 		if m, ok := readMeta(f.f, at); ok && m.commit == uint64(tx.ID()) {
 			c := &pageCheck{file: f, meta: m, used: make([]bool, m.pages), stop: stop}
 			c.used[0], c.used[1] = true, true
 			if err := c.tree(m.root, &keyOrder{}); err != nil {
-				return err
+				return 0, err
 			}
-			return c.freelist()
+			pages, err := c.freelist()
+			return int64(pages) * m.pageSize, err
 		}
 	}
-	return nil // overtaken by two commits already, so both were well
+	return 0, nil // overtaken by two commits already, so both were well
 }
 
-// page is a page's kind, how many elements it has, and all its octets.
+// page is a page's kind, how many elements it has, and all its bytes.
 type page struct {
 	kind  uint16
 	count int
@@ -66,19 +68,19 @@ func (c *pageCheck) page(id uint64) (page, error) {
 		return page{}, errStopped
 	}
 	if id >= uint64(len(c.used)) {
-		return page{}, damaged("page %d lies beyond the last", id)
+		return page{}, corrupt("page %d lies beyond the last", id)
 	}
 	at := int64(id) * c.meta.pageSize
 	var header [pageHeaderLen]byte
 	if _, err := c.file.f.ReadAt(header[:], at); err != nil {
-		return page{}, damaged("page %d: %v", id, err)
+		return page{}, corrupt("page %d: %v", id, err)
 	}
 	order := binary.NativeEndian
 	p := page{kind: order.Uint16(header[8:]), count: int(order.Uint16(header[10:]))}
 	more := uint64(order.Uint32(header[12:]))
 	size := int64(more+1) * c.meta.pageSize
 	if order.Uint64(header[:]) != id || id+more >= uint64(len(c.used)) || p.kind != freelistPage && size > maxNode {
-		return page{}, damaged("page %d is no page", id)
+		return page{}, corrupt("page %d is no page", id)
 	}
 	for n := id; n <= id+more; n++ {
 		if err := c.use(n); err != nil {
@@ -87,14 +89,14 @@ func (c *pageCheck) page(id uint64) (page, error) {
 	}
 	p.b = make([]byte, size)
 	if _, err := c.file.f.ReadAt(p.b, at); err != nil {
-		return page{}, damaged("page %d: %v", id, err)
+		return page{}, corrupt("page %d: %v", id, err)
 	}
 	return p, nil
 }
 
 func (c *pageCheck) use(id uint64) error {
 	if id >= uint64(len(c.used)) || c.used[id] {
-		return damaged("page %d is used twice", id)
+		return corrupt("page %d is used twice", id)
 	}
 	c.used[id] = true
 	return nil
@@ -107,12 +109,12 @@ func (c *pageCheck) tree(id uint64, keys *keyOrder) error {
 		return err
 	}
 	if p.kind != branchPage && p.kind != leafPage {
-		return damaged("page %d is of kind %d", id, p.kind)
+		return corrupt("page %d is of kind %d", id, p.kind)
 	}
 	for i := range p.count {
 		e, ok := p.element(i)
 		if !ok || !keys.next(e.key, p.kind == leafPage) {
-			return damaged("element %d of page %d is out of place", i, id)
+			return corrupt("element %d of page %d is out of place", i, id)
 		}
 		switch {
 		case p.kind == branchPage:
@@ -133,7 +135,7 @@ type element struct {
 	child uint64
 }
 
-// element reads one; ok is false where it does not lie within the page.
+// element reads one; ok is false if it does not lie within the page.
 func (p page) element(i int) (e element, ok bool) {
 	at := pageHeaderLen + i*elementLen
 	if at+elementLen > len(p.b) {
@@ -187,14 +189,14 @@ func (o *keyOrder) next(key []byte, leaf bool) bool {
 	return true
 }
 
-// freelist checks that no free page is used.
-func (c *pageCheck) freelist() error {
+// freelist checks that no free page is used, and counts them.
+func (c *pageCheck) freelist() (free uint64, err error) {
 	if c.meta.freelist == noPage {
-		return nil
+		return 0, nil
 	}
 	p, err := c.page(c.meta.freelist)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	order := binary.NativeEndian
 	ids, count := p.b[pageHeaderLen:], uint64(p.count)
@@ -202,12 +204,12 @@ func (c *pageCheck) freelist() error {
 		count, ids = order.Uint64(ids), ids[8:]
 	}
 	if p.kind != freelistPage || count > uint64(len(ids)/8) {
-		return damaged("the list of free pages is none")
+		return 0, corrupt("the list of free pages is none")
 	}
-	for ; count > 0; count, ids = count-1, ids[8:] {
-		if err := c.use(order.Uint64(ids)); err != nil {
-			return err
+	for n := range count {
+		if err := c.use(order.Uint64(ids[8*n:])); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return count, nil
 }

@@ -2,12 +2,11 @@ package store
 
 import "mta-sts-daemon/resolver/mtasts"
 
-// maxPending bounds what waits in memory to be written, in octets of policy
-// text and what surrounds it. Only a file that cannot be written for long comes
-// near it.
+// maxPending bounds what waits in memory to be written, in bytes of policy text
+// and what surrounds it. Only a file that cannot be written for long comes near it.
 const maxPending = 64 << 20
 
-// changeCost is what a change takes in memory beside the policy's text.
+// changeCost is what a change takes in memory next to the policy's text.
 const changeCost = 512
 
 // change is what is to be done to the file for one domain. It never changes
@@ -25,22 +24,36 @@ type pending struct {
 	cost    int
 }
 
-// add puts a change in the place of the domain's one before. It reports false,
-// and keeps nothing of either, where there is no room.
-func (p *pending) add(d mtasts.Domain, c *change) bool {
-	p.remove(d)
-	if p.cost+c.cost() > maxPending {
-		return false
+// fits reports whether there is room for c in the place of the change of d that
+// waits. There always is for a removal.
+func (p *pending) fits(d mtasts.Domain, c *change) bool {
+	cost := p.cost + c.cost()
+	if old := p.changes[d]; old != nil {
+		cost -= old.cost()
 	}
+	return c.deleted || cost <= maxPending
+}
+
+// add puts a change in the place of the domain's one before.
+func (p *pending) add(d mtasts.Domain, c *change) {
+	p.remove(d)
 	p.changes[d] = c
 	p.cost += c.cost()
-	return true
 }
 
 func (p *pending) remove(d mtasts.Domain) {
 	if c := p.changes[d]; c != nil {
 		p.cost -= c.cost()
 		delete(p.changes, d)
+	}
+}
+
+// removeVoid removes the entries that a purge voids.
+func (p *pending) removeVoid(purged uint64) {
+	for d, c := range p.changes {
+		if !c.deleted && c.entry.Purges < purged {
+			p.remove(d)
+		}
 	}
 }
 
@@ -56,7 +69,7 @@ func (p *pending) take(limit int) map[mtasts.Domain]*change {
 	return batch
 }
 
-// settle drops the changes that the file has now, but for those that were
+// settle drops the changes that the file has now, except those that were
 // overtaken meanwhile.
 func (p *pending) settle(batch map[mtasts.Domain]*change) {
 	for d, c := range batch {

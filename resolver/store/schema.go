@@ -2,59 +2,168 @@ package store
 
 import (
 	"encoding/binary"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
+
+	"mta-sts-daemon/resolver/event"
 )
 
-// schemaVersion says how the file is laid out. A file of another version is
-// set aside, so it changes only where no daemon before could read the file.
-const schemaVersion = 1
+// schemaVersion says how the file is laid out. A file of a later version is set
+// aside, so the number changes only if no daemon before could read the file.
+//
+//	1  entries with wall times alone
+//	2  boot stamps, a second index, history, purge numbers
+const schemaVersion = 2
 
-// The buckets: entries by domain, the index of entries by Next, and numbers
-// about the file.
+// The buckets: entries by domain; two indexes of entries by Next, one of them of
+// those with failures; the history; and numbers about the file.
 const (
 	entriesBucket = "entries"
 	indexBucket   = "next"
+	failingBucket = "failing"
+	historyBucket = "history"
 	metaBucket    = "meta"
-
-	schemaKey = "schema"
-	countKey  = "entries"
 )
 
-// begin checks the schema, or writes it where the file is new.
-func (f *file) begin() error {
-	var fresh bool
+// Keys of meta. The values are 64-bit numbers, except that of bootIDKey.
+const (
+	schemaKey   = "schema"
+	countKey    = "entries" // how many there are, void ones included
+	bootKey     = "boot"    // number of the boot that opened the file last
+	bootIDKey   = "boot-id" // what that boot is called
+	sweptKey    = "swept"   // the purge whose void entries have been removed
+	purgesKey   = "purges"  // and so on: numbers
+	purgedKey   = "purged"
+	steadyKey   = "steady"
+	originKey   = "origin"
+	completeKey = "complete"
+)
+
+// numbers are what the Store knows and each file of it keeps.
+type numbers struct {
+	purges   uint64 // the highest purge number known
+	purged   uint64 // entries with lower numbers are void
+	steady   uint64 // since which Moment the wall clock has made no step
+	origin   uint64 // wall time of the boot, in Unix seconds, that no stamp of this boot differs much from
+	complete uint64 // from when on the history lacks nothing, in Unix milliseconds
+}
+
+func (n *numbers) fields() map[string]*uint64 {
+	return map[string]*uint64{purgesKey: &n.purges, purgedKey: &n.purged, steadyKey: &n.steady,
+		originKey: &n.origin, completeKey: &n.complete}
+}
+
+// begin checks the schema, or writes it if the file is new, and finds the number of
+// this boot. A file of schema 1 is upgraded; a copy is kept next to it.
+func (f *file) begin(bootID string, logger *slog.Logger) error {
+	var schema uint64
+	var sameBoot bool
 	err := f.view(func(tx *bolt.Tx) error {
 		meta := tx.Bucket([]byte(metaBucket))
 		if meta == nil {
-			first, _ := tx.Cursor().First()
-			if fresh = first == nil; !fresh {
-				return damaged("it is another program's file")
+			if first, _ := tx.Cursor().First(); first != nil {
+				return corrupt("it is another program's file")
 			}
 			return nil
 		}
-		if v := number(meta, schemaKey); v != schemaVersion {
-			return damaged("its schema is version %d and this daemon knows %d", v, schemaVersion)
+		schema = number(meta, schemaKey)
+		if schema == 0 || schema > schemaVersion {
+			return corrupt("its schema is version %d and this daemon knows %d", schema, schemaVersion)
 		}
-		if tx.Bucket([]byte(entriesBucket)) == nil || tx.Bucket([]byte(indexBucket)) == nil {
-			return damaged("a part of it is missing")
+		for _, name := range buckets(schema) {
+			if tx.Bucket([]byte(name)) == nil {
+				return corrupt("a part of it is missing")
+			}
+		}
+		sameBoot = string(meta.Get([]byte(bootIDKey))) == bootID
+		f.boot = number(meta, bootKey)
+		f.swept = number(meta, sweptKey)
+		for key, n := range f.saved.fields() {
+			*n = number(meta, key)
 		}
 		return nil
 	})
-	if err != nil || !fresh {
+	if err != nil {
 		return err
 	}
+	if !sameBoot {
+		f.boot++ // in memory alone if the file is read-only
+		f.saved.steady, f.saved.origin = 0, 0
+	}
+	if f.unwritable != nil || sameBoot && schema == schemaVersion {
+		return nil
+	}
+	if schema == 1 {
+		f.keepCopy(logger)
+	}
 	return f.update(func(tx *bolt.Tx) error {
-		for _, name := range []string{entriesBucket, indexBucket, metaBucket} {
-			if _, err := tx.CreateBucket([]byte(name)); err != nil {
+		for _, name := range buckets(schemaVersion) {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
 		}
-		return putNumber(tx.Bucket([]byte(metaBucket)), schemaKey, schemaVersion)
+		meta := tx.Bucket([]byte(metaBucket))
+		if err := meta.Put([]byte(bootIDKey), []byte(bootID)); err != nil {
+			return err
+		}
+		if err := putNumber(meta, bootKey, f.boot); err != nil {
+			return err
+		}
+		return putNumber(meta, schemaKey, schemaVersion)
 	})
 }
 
-// number reads a number about the file; 0 where there is none.
+// buckets returns the buckets that a file of a schema has.
+func buckets(schema uint64) []string {
+	first := []string{entriesBucket, indexBucket, metaBucket}
+	if schema == 1 {
+		return first
+	}
+	return append(first, failingBucket, historyBucket)
+}
+
+// copySuffix is how the copy of a file of schema 1 is called.
+const copySuffix = ".schema-1"
+
+// keepCopy copies a file of schema 1, for the way back to a daemon that knows no
+// other. Without room for the copy the daemon goes on all the same.
+func (f *file) keepCopy(logger *slog.Logger) {
+	path := f.f.Name()
+	if err := copyFile(path+copySuffix, f.f); err != nil {
+		event.StoreNotCopied.Log(logger, fileAttr(path), event.Reason(err))
+	}
+}
+
+// copyFile makes a durable copy of the file; path names all of it or nothing new.
+func copyFile(path string, from *os.File) error {
+	part := path + ".part"
+	to, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part)
+	defer to.Close()
+	// By its own offset: bbolt uses none.
+	if _, err := from.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		return err
+	}
+	if err := to.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// number reads a number about the file; 0 if there is none.
 func number(meta *bolt.Bucket, key string) uint64 {
 	v := meta.Get([]byte(key))
 	if len(v) != 8 {

@@ -4,52 +4,67 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// errClosed is what Flush says after Close.
+// errClosed is the error of Flush after Close.
 var errClosed = errors.New("the policy store is closed")
 
-// Store keeps entries. It is safe for concurrent use.
+// Store keeps entries and the history of changes. It is safe for concurrent use.
 type Store struct {
 	path   string // empty: memory alone
+	clk    *clock.Clock
 	logger *slog.Logger
+	sizes  sizes
 
-	mu      sync.Mutex // guards what follows
-	pending pending
-	file    *file   // nil while none is open
-	spoiled *spoilt // what the writer must set aside
-	failed  error   // why the last attempt to write failed; nil if it did not
+	mu       sync.Mutex // guards what follows
+	pending  pending
+	news     news    // history that the file does not have yet
+	numbers  numbers // the file has them after the next commit
+	steps    int     // of clk, as of numbers.steady
+	sweeping bool    // the file may have void entries
+	file     *file   // nil while none is open
+	broken   *broken // what the writer must set aside
+	failed   error   // why the last attempt to write failed; nil if it did not
 
-	errors  atomic.Uint64     // failures and damage met so far
-	repair  atomic.Bool       // the writer must look for damaged entries
-	wake    chan struct{}     // tells the writer that there is work
+	errors  atomic.Uint64     // failures and corruption met so far
+	repair  atomic.Bool       // the writer must look for corrupt entries
+	compact atomic.Bool       // the writer must compact the file
+	wake    chan struct{}     // there is work for the writer
 	flushes chan chan<- error // asks the writer to write now
-	renewed chan struct{}     // tells of a file begun anew
+	renewed chan struct{}     // see Renewed
 	quit    chan struct{}     // closed by Close
 	done    chan struct{}     // closed when the writer has ended
 	checks  sync.WaitGroup    // of the checks of files just opened
 	close   func() error      // once
 }
 
-// spoilt is a file found damaged while it was in use.
-type spoilt struct {
+// broken is a file that was found corrupt while it was in use.
+type broken struct {
 	file *file
-	why  *damage
+	why  *corruption
 }
 
-// Open opens the policy file at path, or begins it, with its directory. A file
-// that is damaged or not a policy file is set aside under another name with a
-// warning. Where the file cannot be written, Open warns, serves what it can
-// read of it and what memory has, and tries again. The error is ErrLocked, wrapped, where another
-// daemon uses the file, or says that path is no regular file.
-func Open(path string, logger *slog.Logger) (*Store, error) {
-	s := newStore(path, logger)
+// Open opens the policy file at path, or creates it, with its directory. clk is the
+// clock of the process. A file that is corrupt or not a policy file is set aside
+// under another name with a warning. If the file cannot be written, Open warns,
+// serves what it can read of it and what memory has, and tries again. The error
+// wraps ErrLocked if another daemon uses the file, or says that path is no regular
+// file.
+func Open(path string, clk *clock.Clock, logger *slog.Logger) (*Store, error) {
+	return openSized(path, clk, logger, usualSizes())
+}
+
+func openSized(path string, clk *clock.Clock, logger *slog.Logger, sizes sizes) (*Store, error) {
+	s := newStore(path, clk, logger)
+	s.sizes = sizes
 	w := &writer{Store: s}
 	if err := w.open(); errors.Is(err, ErrLocked) || errors.Is(err, errNotRegular) {
 		return nil, err
@@ -60,91 +75,163 @@ func Open(path string, logger *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// OpenMemory returns a Store without a file. It holds entries of 64 MiB in all
-// and keeps none that come when it is full.
-func OpenMemory() *Store {
-	s := newStore("", slog.New(slog.DiscardHandler))
+// OpenMemory returns a Store without a file. It holds entries of 64 MiB in all; see
+// Put for what happens when it is full.
+func OpenMemory(clk *clock.Clock) *Store {
+	s := newStore("", clk, slog.New(slog.DiscardHandler))
 	close(s.done)
 	return s
 }
 
-func newStore(path string, logger *slog.Logger) *Store {
+func newStore(path string, clk *clock.Clock, logger *slog.Logger) *Store {
 	s := &Store{
 		path:    path,
+		clk:     clk,
 		logger:  logger,
 		pending: pending{changes: map[mtasts.Domain]*change{}},
+		steps:   clk.Steps(),
+		numbers: numbers{steady: uint64(clk.LastStep()), origin: uint64(clk.Origin().Boot().Unix())},
 		wake:    make(chan struct{}, 1),
 		flushes: make(chan chan<- error),
 		renewed: make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	s.numbers.complete = s.wallMilli()
 	s.close = sync.OnceValue(s.shutDown)
 	return s
 }
 
 // Get returns the entry of d.
 func (s *Store) Get(d mtasts.Domain) (e Entry, ok bool) {
-	for {
-		s.mu.Lock()
-		c, f := s.pending.changes[d], s.file
-		s.mu.Unlock()
-		if c != nil {
-			return c.entry, !c.deleted
-		}
-		read := s.view(f, func(t tables) error {
-			var err error
-			if e, ok, err = t.get(d); err != nil {
-				s.wantRepair()
-			}
-			return nil
-		})
-		if read || s.current() == f {
-			return e, ok
-		}
-		// Another file has taken the place of f, which was closed.
-	}
-}
-
-// Put keeps e in the place of its domain's entry before, if any. It returns at
-// once; the entry is on disk within a second, unless the disk is in trouble.
-// Then up to 64 MiB wait in memory, and what comes when they are full is not
-// kept: the file has the entry before, whose Recheck finds what is newer.
-func (s *Store) Put(e Entry) {
-	s.change(e.Domain, &change{entry: e.normal()})
-}
-
-// Delete forgets the entry of d, as durably as Put keeps one.
-func (s *Store) Delete(d mtasts.Domain) {
-	s.change(d, &change{deleted: true})
-}
-
-func (s *Store) change(d mtasts.Domain, c *change) {
 	s.mu.Lock()
-	if c.deleted && s.path == "" {
-		s.pending.remove(d)
-	} else {
-		s.pending.add(d, c)
-	}
+	c, f := s.pending.changes[d], s.file
 	s.mu.Unlock()
+	if c != nil {
+		return s.present(c.entry), !c.deleted
+	}
+	s.viewCurrent(f, func(t tables) error {
+		var err error
+		if e, ok, err = t.get(d); err != nil {
+			s.wantRepair()
+		}
+		return nil
+	})
+	return e, ok
+}
+
+// Put keeps e in place of its domain's entry before, if any, unless a purge has
+// voided it already. Put returns at once; the entry is on disk within a second,
+// unless the disk is in trouble. Then up to 64 MiB wait in memory. When those are
+// full, nothing new is kept: an entry whose policy replaces another one (another
+// fetch) only removes that one, so that Get finds none; if just the times of an
+// entry have changed, the entry before stays.
+func (s *Store) Put(e Entry) {
+	e.Verdicts = slices.Clone(e.Verdicts)
+	e.FailedWord = e.FailedWord[:min(len(e.FailedWord), maxWord)]
+	c := &change{entry: e}
+	if s.add(c) {
+		return
+	}
+	// The file decides what is lost, and is read without the lock.
+	if before, ok := s.Get(e.Domain); ok && !before.Fetched.Equal(e.Fetched) {
+		s.Delete(e.Domain)
+	}
+}
+
+// add reports whether the entry is pending now, or void.
+func (s *Store) add(c *change) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.entry.Purges < s.numbers.purged {
+		return true
+	}
+	if !s.pending.fits(c.entry.Domain, c) {
+		return false
+	}
+	s.pending.add(c.entry.Domain, c)
+	s.wakeWriter()
+	return true
+}
+
+// Delete removes the entry of d, as durably as Put keeps one. There is always room
+// for a removal.
+func (s *Store) Delete(d mtasts.Domain) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.path == "" {
+		s.pending.remove(d)
+		return
+	}
+	s.pending.add(d, &change{entry: Entry{Domain: d}, deleted: true})
 	s.wakeWriter()
 }
 
-// Renewed tells that the file was found damaged while it was in use and has been
-// begun anew. Of what was in it, only what waited to be written is in the new
-// one: whoever knows more should Put it again.
+// PurgeAll voids every entry whose Purges is less than number. They can no longer
+// be found from now on, whatever waits to be written, and are removed from the file
+// in the background. A later Put of such an entry is ignored.
+func (s *Store) PurgeAll(number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number <= s.numbers.purged {
+		return
+	}
+	s.numbers.purges = max(s.numbers.purges, number)
+	s.numbers.purged = number
+	s.pending.removeVoid(number)
+	s.sweeping = s.path != ""
+	s.wakeWriter()
+}
+
+// Purges returns the highest purge number that is known. It is as durable as an
+// entry.
+func (s *Store) Purges() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.numbers.purges
+}
+
+// RaisePurges makes n the highest purge number known, unless a higher one is.
+func (s *Store) RaisePurges(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > s.numbers.purges {
+		s.numbers.purges = n
+		s.wakeWriter()
+	}
+}
+
+// SteadySince returns since when this boot, restarts of the daemon included, has
+// seen no step of the wall clock, as far as the daemon knows.
+func (s *Store) SteadySince() clock.Moment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noteSteps()
+	return clock.Moment(s.numbers.steady)
+}
+
+// noteSteps takes over what clk has found of steps. mu is held.
+func (s *Store) noteSteps() {
+	if steps := s.clk.Steps(); steps != s.steps {
+		s.steps, s.numbers.steady = steps, uint64(s.clk.LastStep())
+	}
+}
+
+// Renewed notifies that the file was found corrupt while it was in use and that a
+// new one was created. The new one has only what waited to be written: who knows
+// more should Put it again.
 func (s *Store) Renewed() <-chan struct{} { return s.renewed }
 
-// Err returns why the file could not be written when that was last tried; nil
-// where it could be.
+// Err returns why the file could not be written when that was last tried; nil if
+// it could be.
 func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failed
 }
 
-// Flush returns once everything put so far is on disk, or with the reason why
-// it is not.
+// Flush returns once everything put so far is on disk, or with the reason why it
+// is not.
 func (s *Store) Flush() error {
 	if s.path == "" {
 		return nil
@@ -158,8 +245,8 @@ func (s *Store) Flush() error {
 	}
 }
 
-// Close flushes and ends the Store; after it there are no entries to be had
-// from the file. The error says what was not written.
+// Close flushes and ends the Store. After that nothing is read from the file. The
+// error says what was not written.
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shutDown() error {
@@ -177,6 +264,17 @@ func (s *Store) shutDown() error {
 	return errors.Join(err, f.close())
 }
 
+// present returns e as the file would return it after a step of the wall clock.
+func (s *Store) present(e Entry) Entry {
+	e.Fetched = newStamp(0, s.clk.Origin()).fetched(e.Fetched)
+	return e
+}
+
+// wallMilli returns the present wall time in Unix milliseconds.
+func (s *Store) wallMilli() uint64 {
+	return uint64(s.clk.Origin().Wall(s.clk.Now()).UnixMilli())
+}
+
 // snapshot returns the changes that wait now, and the file. A change that the
 // snapshot lacks is in the file by the time that it is read, or is newer.
 func (s *Store) snapshot() (map[mtasts.Domain]*change, *file) {
@@ -191,27 +289,47 @@ func (s *Store) current() *file {
 	return s.file
 }
 
-// view reads the file and reports whether it could. Where it is damaged it is
-// not used again.
+// tables returns the buckets of a transaction of f.
+func (s *Store) tables(f *file, tx *bolt.Tx) tables {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return tables{tx: tx, now: newStamp(f.boot, s.clk.Origin()), purged: s.numbers.purged}
+}
+
+// viewCurrent reads f, or the file that has taken its place meanwhile. It returns
+// the one that it could read, nil if none.
+func (s *Store) viewCurrent(f *file, fn func(tables) error) *file {
+	for !s.view(f, fn) {
+		current := s.current()
+		if current == f {
+			return nil
+		}
+		f = current
+	}
+	return f
+}
+
+// view reads the file and reports whether it could. A corrupt one is not used
+// again.
 func (s *Store) view(f *file, fn func(tables) error) bool {
 	if f == nil {
 		return false
 	}
-	err := f.view(func(tx *bolt.Tx) error { return fn(tables{tx}) })
-	s.spoil(f, err)
+	err := f.view(func(tx *bolt.Tx) error { return fn(s.tables(f, tx)) })
+	s.drop(f, err)
 	return err == nil
 }
 
-// spoil takes the file out of use if err says that it is damaged.
-func (s *Store) spoil(f *file, err error) {
-	d := asDamage(err)
-	if d == nil {
+// drop takes the file out of use if err says that it is corrupt.
+func (s *Store) drop(f *file, err error) {
+	c := asCorruption(err)
+	if c == nil {
 		return
 	}
 	s.mu.Lock()
 	if s.file == f {
 		s.file = nil
-		s.spoiled = &spoilt{f, d}
+		s.broken = &broken{f, c}
 	}
 	s.mu.Unlock()
 	s.wakeWriter()

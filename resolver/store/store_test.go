@@ -17,7 +17,7 @@ func TestReadYourWrites(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]*Store{
 		"file":   open(t, filename(t), (&journal{}).logger()),
-		"memory": OpenMemory(),
+		"memory": OpenMemory(machine().Clock()),
 	} {
 		a, b := entry(t, "a.example"), entry(t, "b.example")
 		wantNone(t, s, a.Domain)
@@ -60,7 +60,7 @@ func TestReopen(t *testing.T) {
 		}
 	}
 	a, b, gone := entry(t, "a.example"), entry(t, "b.example"), entry(t, "gone.example")
-	b.Fetched, b.Next = begin.Add(time.Millisecond), begin.Add(time.Millisecond)
+	b.Next = at(time.Millisecond)
 	s.Put(a)
 	s.Put(gone)
 	flush(t, s)
@@ -80,8 +80,8 @@ func TestReopen(t *testing.T) {
 	if n := s.Len(); n != 2 {
 		t.Errorf("Len() = %d, want 2", n)
 	}
-	if got, _ := s.Get(b.Domain); !got.Fetched.Equal(begin) || !got.Next.Equal(begin.Add(time.Second)) {
-		t.Errorf("fetched %v, next %v: want the past rounded down and the future up", got.Fetched, got.Next)
+	if got, _ := s.Get(b.Domain); got.Next != at(time.Second) {
+		t.Errorf("next %v: want it rounded up to %v", got.Next, at(time.Second))
 	}
 	closeStore(t, s)
 	log.want(t)
@@ -184,7 +184,7 @@ func TestLocked(t *testing.T) {
 	path := filename(t)
 	open(t, path, (&journal{}).logger())
 	log := &journal{}
-	if _, err := Open(path, log.logger()); !errors.Is(err, ErrLocked) {
+	if _, err := Open(path, machine().Clock(), log.logger()); !errors.Is(err, ErrLocked) {
 		t.Errorf("a second Open: %v, want ErrLocked", err)
 	}
 	if names, _ := filepath.Glob(path + "*"); len(names) != 1 {
@@ -196,7 +196,7 @@ func TestLocked(t *testing.T) {
 func TestNotRegular(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir()
-	if _, err := Open(path, (&journal{}).logger()); !errors.Is(err, errNotRegular) {
+	if _, err := Open(path, machine().Clock(), (&journal{}).logger()); !errors.Is(err, errNotRegular) {
 		t.Errorf("Open of a directory: %v, want errNotRegular", err)
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -207,7 +207,7 @@ func TestNotRegular(t *testing.T) {
 // Memory has its bound, and room again when something goes.
 func TestPendingBound(t *testing.T) {
 	t.Parallel()
-	s := OpenMemory()
+	s := OpenMemory(machine().Clock())
 	n := 0
 	big := entry(t, "example.com").Policy.Text
 	for len(big) < 60<<10 {
@@ -248,8 +248,7 @@ func TestConcurrentUse(t *testing.T) {
 				}
 				if j%50 == 0 {
 					flush(t, s)
-					s.Due(begin, 10)
-					s.NextDue()
+					due(s, present)
 					s.Len()
 					for range s.All {
 					}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -21,29 +22,39 @@ const (
 	minRetry = time.Second
 	maxRetry = time.Minute
 
-	// maxSetAside is how many files in a row may turn out damaged before the
-	// disk that spoils them is left alone for a while.
+	// maxSetAside is how many files in a row may turn out corrupt before the
+	// disk that corrupts them is left alone for a while.
 	maxSetAside = 2
 )
 
-// writer is the one goroutine that writes the file, opens it and sets it
-// aside.
+// writer is the one goroutine that writes the file, opens it and sets it aside.
 type writer struct {
 	*Store
 	failing bool
 	retry   time.Duration
+	walk    walk
 }
 
 func (w *writer) run() {
 	defer close(w.done)
 	var timer <-chan time.Time
-	attempt := func() error {
+	attempt := func(maintain bool) error {
 		timer = nil
 		err := w.sync()
+		if err == nil && maintain {
+			f := w.current()
+			err = w.maintain(f)
+			if w.drop(f, err); asCorruption(err) != nil {
+				err = nil // the writer has been woken and sets the file aside
+			}
+		}
 		w.report(err)
-		if err != nil {
+		switch {
+		case err != nil:
 			w.retry = min(max(2*w.retry, minRetry), maxRetry)
 			timer = time.After(w.retry)
+		case w.walkDue(w.current()) || w.compact.Load():
+			timer = time.After(0)
 		}
 		return err
 	}
@@ -55,25 +66,26 @@ func (w *writer) run() {
 	for {
 		select {
 		case <-look.C:
-			if timer == nil && w.displaced(w.current()) {
-				attempt()
+			w.clk.Observe()
+			if f := w.current(); timer == nil && (w.displaced(f) || w.walkDue(f)) {
+				attempt(true)
 			}
 		case <-w.wake:
 			if timer == nil {
 				timer = time.After(commitInterval)
 			}
 		case <-timer:
-			attempt()
+			attempt(true)
 		case reply := <-w.flushes:
-			reply <- attempt()
+			reply <- attempt(false)
 		case <-w.quit:
 			return
 		}
 	}
 }
 
-// report counts each failure, and tells once that the file fails and once that
-// it does no more.
+// report counts each failure, and logs the first failure and the end of failing
+// once each.
 func (w *writer) report(err error) {
 	w.mu.Lock()
 	w.failed = err
@@ -91,37 +103,38 @@ func (w *writer) report(err error) {
 	w.failing = err != nil
 }
 
-// sync brings the file up to date with what is pending, in a file begun anew
-// where the one before turns out damaged.
+// sync brings the file up to date with what is pending, in a new file if the one
+// before turns out corrupt.
 func (w *writer) sync() (err error) {
 	for range maxSetAside {
 		if err = w.open(); err != nil {
 			return err
 		}
-		if err = w.write(w.current()); asDamage(err) == nil {
+		if err = w.write(w.current()); asCorruption(err) == nil {
 			return err
 		}
 	}
 	return err
 }
 
-// open sees to it that a sound file is open. The error says why it cannot be
+// open makes sure that a sound file is open. The error says why it cannot be
 // written, though it may serve to be read.
 func (w *writer) open() error {
 	w.mu.Lock()
-	spoiled, current := w.spoiled, w.file
+	broken, current := w.broken, w.file
 	w.mu.Unlock()
-	if spoiled != nil {
-		if !w.displaced(spoiled.file) {
-			if err := w.setAside(spoiled.why); err != nil {
+	if broken != nil {
+		if !w.displaced(broken.file) {
+			if err := w.setAside(broken.why); err != nil {
 				return err
 			}
 		}
 		w.mu.Lock()
-		w.spoiled = nil
+		w.broken = nil
+		w.numbers.complete = w.wallMilli()
 		w.mu.Unlock()
 		// Not waited for: a fault may have left it locked.
-		go spoiled.file.close()
+		go broken.file.close()
 	}
 	displaced := w.displaced(current)
 	switch {
@@ -137,9 +150,10 @@ func (w *writer) open() error {
 		w.use(nil)
 		current.close()
 	}
-	f, err := openFile(w.path, w.setAside)
-	if asDamage(err) != nil {
-		f, err = openFile(w.path, w.setAside)
+	o := w.opener()
+	f, err := o.open(w.path)
+	if asCorruption(err) != nil {
+		f, err = o.open(w.path)
 	}
 	if err != nil {
 		return err
@@ -151,18 +165,48 @@ func (w *writer) open() error {
 		}
 		defer current.close()
 	}
+	w.adopt(f, displaced)
 	w.use(f)
-	if spoiled != nil {
-		w.tellRenewed()
+	if broken != nil {
+		w.notifyRenewed()
 	}
 	w.checks.Go(func() { w.check(f) })
 	return f.unwritable
 }
 
-func (w *writer) tellRenewed() {
+func (w *writer) opener() opener {
+	return opener{bootID: w.clk.Boot(), sizes: w.sizes, logger: w.logger, setAside: w.setAside}
+}
+
+// adopt takes over the numbers of a file just opened. What was in a file that was
+// displaced is in f by now: its history goes on, and its purges are those that
+// count.
+func (w *writer) adopt(f *file, displaced bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noteSteps()
+	n := &w.numbers
+	n.purges = max(n.purges, f.saved.purges)
+	if !displaced {
+		n.purged = max(n.purged, f.saved.purged)
+		if f.saved.complete != 0 {
+			n.complete = f.saved.complete
+		}
+	}
+	// The file may remember more of this boot than this process does.
+	steady := f.saved.origin != 0 && !w.stepped(f)
+	if steady && w.steps == 0 {
+		n.steady = min(n.steady, f.saved.steady)
+		n.origin = f.saved.origin
+	}
+	w.walk = walk{file: f, steps: w.steps, purged: f.swept, active: f.saved.origin != 0 && !steady}
+	w.sweeping = n.purged > f.swept
+}
+
+func (w *writer) notifyRenewed() {
 	select {
 	case w.renewed <- struct{}{}:
-	default: // it has been told already
+	default: // the receiver has not taken the notification before
 	}
 }
 
@@ -170,23 +214,34 @@ func (w *writer) use(f *file) {
 	w.mu.Lock()
 	w.file = f
 	w.mu.Unlock()
+	if f != nil {
+		w.wakeWriter() // numbers may have to be written
+	}
+}
+
+// batch is what one transaction writes.
+type batch struct {
+	changes map[mtasts.Domain]*change
+	news    []kept
+	numbers numbers
 }
 
 // write writes everything that is pending to f.
 func (w *writer) write(f *file) error {
 	if f == nil {
-		return damaged("it was found damaged meanwhile")
+		return corrupt("it was found corrupt meanwhile")
 	}
 	for {
 		w.mu.Lock()
-		batch := w.pending.take(maxBatch)
+		w.noteSteps()
+		b := batch{w.pending.take(maxBatch), slices.Clone(w.news.waiting), w.numbers}
 		w.mu.Unlock()
-		if len(batch) == 0 && !w.repair.Load() {
+		if len(b.changes)+len(b.news) == 0 && b.numbers == f.saved && !w.repair.Load() {
 			return nil
 		}
-		lost, err := w.commit(f, batch)
+		lost, err := w.commit(f, b)
 		if err != nil {
-			w.spoil(f, err)
+			w.drop(f, err)
 			return err
 		}
 		if lost > 0 {
@@ -194,30 +249,45 @@ func (w *writer) write(f *file) error {
 			event.StoreEntriesLost.Log(w.logger, fileAttr(w.path), slog.Int("policies", lost))
 		}
 		w.mu.Lock()
-		w.pending.settle(batch)
+		w.pending.settle(b.changes)
+		w.news.settle(b.news)
 		w.mu.Unlock()
 	}
 }
 
 // commit writes one batch, and repairs the file first if that is wanted.
-func (w *writer) commit(f *file, batch map[mtasts.Domain]*change) (lost int, err error) {
+func (w *writer) commit(f *file, b batch) (lost int, err error) {
 	repair := w.repair.Swap(false)
 	err = f.update(func(tx *bolt.Tx) error {
-		t := tables{tx}
+		t := w.tables(f, tx)
 		if repair {
 			var err error
 			if lost, err = t.repair(w.quit); err != nil {
 				return err
 			}
 		}
-		clean, err := t.apply(batch)
+		clean, err := t.apply(b.changes)
+		if err != nil {
+			return err
+		}
 		if !clean {
 			w.repair.Store(true)
 		}
-		return err
+		if err := t.record(b.news); err != nil {
+			return err
+		}
+		for key, n := range b.numbers.fields() {
+			if err := putNumber(t.meta(), key, *n); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil && repair {
 		w.repair.Store(true)
+	}
+	if err == nil {
+		f.saved = b.numbers
 	}
 	return lost, err
 }

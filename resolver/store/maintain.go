@@ -1,0 +1,164 @@
+package store
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mta-sts-daemon/resolver/clock"
+)
+
+// walk is the writer's way through the entries of a file, in pieces between its
+// other work: it removes void entries, and stamps again what this boot wrote before
+// a step of the wall clock. It starts again for each purge and each step.
+type walk struct {
+	file   *file
+	active bool
+	from   []byte // key to go on from
+	steps  int    // of the clock, that the file's stamps take into account
+	purged uint64 // number whose void entries the walk removes
+}
+
+// walkPiece is how many entries a piece looks at; it changes up to maxBatch.
+const walkPiece = 8 * maxBatch
+
+// stampSlack is by how many seconds the origin of a stamp may be off.
+const stampSlack = 1
+
+// stepped reports whether the wall clock has made a step since the stamps of this
+// boot in f.
+func (w *writer) stepped(f *file) bool {
+	return w.clk.Origin().Boot().Sub(unix(int64(f.saved.origin))).Abs() > clock.StepLimit
+}
+
+// walkDue starts the walk if there is a reason, and reports whether it is active.
+func (w *writer) walkDue(f *file) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noteSteps()
+	if f != nil && w.walk.file == f && (w.walk.steps != w.steps || w.walk.purged != w.numbers.purged) {
+		w.walk = walk{file: f, active: true, steps: w.steps, purged: w.numbers.purged}
+	}
+	return w.walk.active && f != nil && w.walk.file == f && f.unwritable == nil
+}
+
+// maintain does one piece of the work that nobody waits for.
+func (w *writer) maintain(f *file) error {
+	switch {
+	case w.walkDue(f):
+		return w.step(f)
+	case w.compact.Swap(false):
+		w.compactFile(f)
+	}
+	return nil
+}
+
+// step does one piece of the walk.
+func (w *writer) step(f *file) error {
+	var void [][]byte
+	var stale []Entry
+	var next []byte
+	err := f.view(func(tx *bolt.Tx) error {
+		t := w.tables(f, tx)
+		c := t.entries().Cursor()
+		looked := 0
+		for k, v := c.Seek(w.walk.from); k != nil; k, v = c.Next() {
+			if looked++; looked > walkPiece || len(void)+len(stale) == maxBatch {
+				next = bytes.Clone(k)
+				break
+			}
+			h, err := readHeader(string(k), v)
+			d, ok := parseKey(k)
+			switch off := h.origin - t.now.origin; {
+			case err != nil || !ok:
+				w.repair.Store(true)
+			case h.purges < w.walk.purged:
+				void = append(void, bytes.Clone(k))
+			case h.boot == f.boot && (off > stampSlack || off < -stampSlack):
+				if e, err := decode(d, v, t.now); err == nil {
+					stale = append(stale, e)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(void)+len(stale) > 0 || next == nil {
+		err = f.update(func(tx *bolt.Tx) error { return w.rewrite(w.tables(f, tx), void, stale, next == nil) })
+	}
+	if err != nil || next != nil {
+		w.walk.from = next
+		return err
+	}
+	f.swept = w.walk.purged
+	w.walk.active = false
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.numbers.origin = uint64(w.clk.Origin().Boot().Unix())
+	w.sweeping = w.numbers.purged > f.swept
+	return nil
+}
+
+// rewrite makes the changes of a piece.
+func (w *writer) rewrite(t tables, void [][]byte, stale []Entry, last bool) error {
+	for _, e := range stale {
+		if _, _, err := t.remove(e.Domain.String()); err != nil {
+			return err
+		}
+		if err := t.put(e); err != nil {
+			return err
+		}
+	}
+	for _, key := range void {
+		if _, _, err := t.remove(string(key)); err != nil {
+			return err
+		}
+	}
+	if last {
+		if err := putNumber(t.meta(), sweptKey, w.walk.purged); err != nil {
+			return err
+		}
+	}
+	return putNumber(t.meta(), countKey, number(t.meta(), countKey)-uint64(len(void)))
+}
+
+const (
+	// compactSuffix is how the file is called into which another is compacted.
+	compactSuffix = ".compact"
+	// compactTx bounds a transaction of that, in bytes.
+	compactTx = 4 << 20
+)
+
+// compactFile copies f without its free pages and puts the copy in its place. Until
+// the rename f is complete and in use, after it the copy is. If there can be no
+// copy, f stays.
+func (w *writer) compactFile(f *file) {
+	path := w.path + compactSuffix
+	small, err := lockFile(path)
+	if err != nil {
+		return
+	}
+	small.boot, small.saved, small.swept = f.boot, f.saved, f.swept
+	if err = small.f.Truncate(0); err == nil { // a crash may have left one
+		err = small.openDB(w.sizes.mapped)
+	}
+	if err == nil {
+		err = guard(func() error { return bolt.Compact(small.db, f.db, compactTx) })
+	}
+	if err == nil && !w.displaced(f) {
+		err = os.Rename(path, w.path)
+	}
+	if err != nil || w.displaced(small) {
+		os.Remove(path)
+		go small.close() // not waited for: a fault may have left it locked
+		return
+	}
+	syncDir(filepath.Dir(w.path)) // if it fails, a power cut may leave f, which is complete too
+	w.walk.file = small
+	w.use(small)
+	f.close()
+}
