@@ -12,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/resolver/store"
@@ -127,11 +128,12 @@ func (s *scene) refuse() {
 // be asked for again.
 func storeDue(t *testing.T, path string, domains []string) {
 	t.Helper()
-	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	clk := clock.System()
+	st, err := store.Open(path, clk, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
+	now := clk.Now()
 	for _, domain := range domains {
 		name, err := mtasts.ParseDomain(domain)
 		if err != nil {
@@ -141,9 +143,9 @@ func storeDue(t *testing.T, path string, domains []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fetched := now.Add(-2 * time.Hour)
+		const ago = 2 * time.Hour
 		st.Put(store.Entry{Domain: name, ID: knownID, Policy: enforced,
-			Fetched: fetched, Used: now, Recheck: fetched.Add(time.Hour), Next: now.Add(time.Hour)})
+			Fetched: store.Fetched{Wall: time.Now().Add(-ago)}, Used: now, Recheck: now.Add(time.Hour - ago), Next: now.Add(time.Hour)})
 	}
 	if err := st.Close(); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/store"
 )
@@ -59,10 +60,10 @@ func TestDANEHeld(t *testing.T) {
 	r := newRoot(t, bookworm)
 	path := filepath.Join(r.dir, policyFile)
 	r.onDisk(t)
-	storeVerdict(t, path, "held.test", dane.Full, time.Now().Add(-23*time.Hour))
-	storeVerdict(t, path, "partial.test", dane.Partial, time.Now().Add(-time.Hour))
-	storeVerdict(t, path, "none.test", dane.None, time.Now().Add(-time.Hour))
-	storeVerdict(t, path, "lapsed.test", dane.Full, time.Now().Add(-25*time.Hour))
+	storeVerdict(t, path, "held.test", dane.Full, 23*time.Hour)
+	storeVerdict(t, path, "partial.test", dane.Partial, time.Hour)
+	storeVerdict(t, path, "none.test", dane.None, time.Hour)
+	storeVerdict(t, path, "lapsed.test", dane.Full, 25*time.Hour)
 	startDaemonIn(t, w, r, keepPolicies, "recheck_wait: 100ms", "answer_timeout: 1s",
 		fmt.Sprintf("dns: {servers: [%q], dane: always}", authorityAddr)).stopLater(t)
 
@@ -73,8 +74,9 @@ func TestDANEHeld(t *testing.T) {
 }
 
 // storeVerdict puts a domain into a policy file, with a policy that is enforced
-// and what DANE said until some time.
-func storeVerdict(t *testing.T, path, domain string, kind dane.Kind, until time.Time) {
+// and what DANE said until so long ago.
+func storeVerdict(t *testing.T, path, domain string, kind dane.Kind, ago time.Duration) {
 	t.Helper()
+	until := clock.System().Now().Add(-ago)
 	storePolicy(t, path, domain, 26*time.Hour, store.Verdict{MX: true, Port: 25, Kind: uint8(kind), Until: until})
 }

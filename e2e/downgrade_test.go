@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
 )
@@ -60,15 +61,16 @@ func storePolicy(t *testing.T, path, domain string, ago time.Duration, verdicts 
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	clk := clock.System()
+	st, err := store.Open(path, clk, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
+	now := clk.Now()
 	fetched := now.Add(-ago)
 	st.Put(store.Entry{
 		Domain: name, ID: "1", Policy: enforced,
-		Fetched: fetched, Used: fetched, Recheck: fetched.Add(time.Hour), Next: now.Add(time.Hour),
+		Fetched: store.Fetched{Wall: time.Now().Add(-ago)}, Used: fetched, Recheck: fetched.Add(time.Hour), Next: now.Add(time.Hour),
 		Verdicts: verdicts,
 	})
 	if err := st.Close(); err != nil {

@@ -1,15 +1,9 @@
 package resolver
 
 import (
-	"reflect"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"mta-sts-daemon/resolver/dane"
-	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/store"
 )
 
 // A machine without a clock of its own begins with a wrong one. What is fetched once
@@ -19,10 +13,10 @@ func TestClockSetAfterTheStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				st := store.OpenMemory()
-				w.setClock(wrong)
+				st := w.memory()
+				w.machine.SetWall(wrong)
 				first := w.resolverWith(st)
-				w.setClock(-wrong)
+				w.machine.SetWall(-wrong)
 				w.publish("a.example", "1", policyText("enforce", "864000"))
 				expect(t, first, "a.example", "enforce/1")
 				k, _ := first.Known(hop(t, "a.example").Domain)
@@ -53,7 +47,7 @@ func TestClockSetWhileAPolicyLives(t *testing.T) {
 				r := w.resolver()
 				expect(t, r, "a.example", "enforce/1")
 				time.Sleep(time.Hour)
-				w.setClock(step)
+				w.machine.SetWall(step)
 				time.Sleep(time.Hour)
 				if _, fetches := w.asked("a.example"); fetches != 1 {
 					t.Errorf("%d fetches in the first hours, want 1", fetches)
@@ -63,49 +57,6 @@ func TestClockSetWhileAPolicyLives(t *testing.T) {
 					t.Errorf("%d fetches in a day and some hours, want 2", fetches)
 				}
 				expect(t, r, "a.example", "enforce/1")
-			})
-		})
-	}
-}
-
-// No two readings of the clock match. Still, what is taken from the store and written
-// again, as eviction does, stays as it was, and is no news.
-func TestClockNeverReadsTheSame(t *testing.T) {
-	for _, mode := range []string{"enforce", "none"} {
-		t.Run(mode, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p, err := mtasts.ParsePolicy(policyText(mode, "864000"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				now := time.Now().UTC()
-				later := now.Add(time.Hour)
-				d := hop(t, "a.example").Domain
-				stored := store.Entry{Domain: d, ID: "1", Policy: p, Fetched: now, Recheck: later, Used: now, Next: later,
-					Verdicts: []store.Verdict{{MX: true, Port: smtpPort, Kind: uint8(dane.None), Until: later}}}
-				if mode == "none" {
-					stored.Next = now.Add(10*day + keepExpired)
-				}
-				st := store.OpenMemory()
-				st.Put(stored)
-				var readings time.Duration
-				c := newClock(func() time.Time {
-					readings++
-					return time.Now().Add((readings%3 - 1) * time.Microsecond)
-				})
-				for range 10 {
-					var settings atomic.Pointer[Settings]
-					settings.Store(&Settings{Entries: 1, NegativeEntries: 1, RefreshInterval: day, Idle: day})
-					known := newCache(&settings, st, c)
-					e := known.known(d, c.now())
-					if known.hasNews(e) {
-						t.Error("what was just read is news")
-					}
-					known.update(d, e)
-				}
-				if got, _ := st.Get(d); !reflect.DeepEqual(got, stored) {
-					t.Errorf("got  %+v\nwant %+v", got, stored)
-				}
 			})
 		})
 	}

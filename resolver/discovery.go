@@ -1,16 +1,17 @@
 package resolver
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"mta-sts-daemon/internal/stack"
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
-	"mta-sts-daemon/resolver/refresh"
 )
 
 // reason is why a discovery is made.
@@ -18,241 +19,358 @@ type reason int
 
 const (
 	firstDiscovery reason = iota // nothing is known of the domain
-	recheck                      // its record is to be asked for again
-	renewal                      // its policy is to be fetched again
+	recheck                      // its record is due to be asked for again
+	renewal                      // its policy is due to be fetched again
 	asked                        // an operator wants that now
 )
 
-// discover asks for the domain's record and, where that announces a policy
-// that is not known or the one known is due, for the policy. It runs once per
-// domain at a time, files what it learned and returns what that means for the
-// lookups that wait. The error is why nothing newer could be learned; an answer
-// is there all the same.
-func (r *Resolver) discover(d mtasts.Domain, why reason) (Answer, error) {
+// The bounds of how long what is said of a record, there or not, is believed; docs/rfc8461.md
+// has the reasons.
+const (
+	minRecordLife = time.Minute
+	maxRecordLife = policies.MaxRecheck
+
+	// dnsRetry is how long a live policy's record is not asked for again after the DNS
+	// failed.
+	dnsRetry = 30 * time.Second
+)
+
+var (
+	errClosed = errors.New("the daemon is stopping")
+
+	// errDNS marks a question that the DNS could not answer.
+	errDNS = errors.New("the DNS could not answer")
+
+	// errTriedLately is the outcome for a policy id that must not be fetched yet.
+	errTriedLately = errors.New("the policy host failed for this id a short while ago")
+)
+
+// outcome is what a discovery found. Every discovery has one, and file is the one place
+// where it becomes knowledge.
+type outcome struct {
+	kind   outcomeKind
+	err    error             // why there is nothing newer than what was known
+	policy mtasts.Policy     // if it was fetched
+	fault  *policies.Failure // if the publisher's fault
+	while  func() bool       // if nothing was learned: as long as that is so
+}
+
+type outcomeKind int
+
+const (
+	settled   outcomeKind = iota // what is known is current; nothing to file
+	absent                       // no record
+	unchanged                    // the policy known holds, and is not due
+	fetched                      // a policy
+	failed                       // announced, but no usable policy: the publisher has to fix it
+	ignorant                     // nothing was learned of the domain: DNS, or this host's network
+	refused                      // nothing was learned of the domain: too much is under way here
+)
+
+// discovery is one way through the steps.
+type discovery struct {
+	*Resolver
+	hop      NextHop
+	why      reason
+	settings *Settings
+	limits   limits
+
+	known     *policies.Entry // live; nil if there is none
+	record    mtasts.Record
+	recordErr error        // why there is no valid record
+	recheckAt clock.Moment // when it is due to be asked for again
+	purges    uint64       // known when the discovery began
+}
+
+func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
+
+// discover asks for the domain's record and, if that announces a policy that is not known
+// or the one known is due, for the policy. It runs once per domain at a time, files what it
+// learned and returns what that means for the lookups that wait. The error is why nothing
+// newer could be learned; there is an answer all the same.
+func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 	stack.Grow()
-	s := r.settings.Load()
-	now := r.clock.now()
-	var known *entry
-	if why == firstDiscovery {
-		// The lookup found nothing in the store, which need not be asked again.
-		// But it may have come here only after the discovery that would have
-		// served it had ended.
-		if e := r.cache.inMemory(d, now); e != nil {
-			return e.answer(), nil
+	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), purges: r.store.Purges()}
+	for _, step := range []func() *outcome{d.recall, d.askShared, d.askRecord, d.judgeRecord, d.fetch} {
+		if o := step(); o != nil {
+			return d.file(o)
 		}
-		if r.cache.absent(d, now) {
-			return Answer{}, nil
-		}
-	} else {
-		known = r.cache.known(d, now).liveAt(now)
 	}
+	return Answer{}, nil // not reached: fetch has an outcome
+}
 
-	gates := r.doors.of(why)
-	if why != asked {
-		e, err := r.askFleet(gates.records, s, d, known)
-		if isBusy(err) {
-			return r.putOff(d, known), err
+// recall looks what is known by now. The lookup may have come here only after the discovery
+// that would have served it had ended.
+func (d *discovery) recall() *outcome {
+	now := d.clock.Now()
+	if d.why == firstDiscovery {
+		if e := d.policies.Live(d.domain(), now); e != nil {
+			d.known = e
+			return &outcome{kind: settled}
 		}
-		if e != known && e.settled(r.clock.now()) {
-			return e.answer(), nil
+		if d.policies.Negative(d.domain(), now) {
+			return &outcome{kind: settled}
 		}
-		known = e
 	}
-	record, life, err := r.lookUpRecord(gates.records, s, d)
-	switch {
-	case r.ctx.Err() != nil: // what failed says nothing of the domain
-		return known.answer(), errClosed
-	case isBusy(err):
-		return r.putOff(d, known), err
+	d.known = d.policies.Get(d.domain()).LiveAt(now)
+	return nil
+}
+
+// askRecord asks for the domain's record. While the DNS is out for everybody it waits for
+// its return, for as long as a lookup waits, and then asks once more.
+func (d *discovery) askRecord() *outcome {
+	leave, o := d.enter(d.limits.records)
+	if o != nil {
+		return o
 	}
-	lost := err != nil
-	now = r.clock.now()
-	next := now.add(life)
-	due := known != nil && (why == asked || now >= known.refresh.get())
+	defer leave()
+	deadline := d.clock.Now().Add(d.settings.AnswerTimeout)
+	for {
+		if out := d.dns.outage(); out != nil {
+			switch {
+			case d.known != nil:
+				d.noAnswer(errOutage)
+				return nil
+			case !out.wait(d.ctx, d.domain(), deadline.Sub(d.clock.Now())):
+				d.noAnswer(errOutage)
+				return &outcome{kind: ignorant, err: d.recordErr, while: out.lasts}
+			}
+		}
+		began := d.clock.Now()
+		txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
+		switch {
+		case err == nil:
+			d.dns.answered()
+			d.record, d.recordErr = mtasts.ParseRecord(txt.Records)
+			d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
+			return nil
+		case d.ctx.Err() != nil:
+			return &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
+		}
+		d.noAnswer(err)
+		switch outage := d.dns.failed(d.domain(), began); {
+		case d.known != nil:
+			return nil
+		case !outage:
+			return &outcome{kind: ignorant, err: d.recordErr}
+		}
+	}
+}
+
+// errOutage is why no question is asked at present.
+var errOutage = errors.New("no DNS server answers")
+
+// noAnswer notes why the record is not known.
+func (d *discovery) noAnswer(err error) {
+	d.recordErr = fmt.Errorf("%w: %w", errDNS, err)
+	d.recheckAt = d.clock.Now().Add(dnsRetry)
+}
+
+func recordLife(ttl time.Duration) time.Duration {
+	return min(max(ttl, minRecordLife), maxRecordLife)
+}
+
+// judgeRecord decides by the record whether the policy is fetched.
+func (d *discovery) judgeRecord() *outcome {
+	now := d.clock.Now()
+	due := d.known != nil && (d.why == asked || d.known.RefreshDue(now))
 	switch {
-	case err != nil && known == nil:
-		return r.noRecord(d, next, err), err
-	case err != nil:
-		r.recordLost(d, known, err)
+	case d.recordErr != nil && d.known == nil && errors.Is(d.recordErr, mtasts.ErrNoRecord):
+		return &outcome{kind: absent, err: d.recordErr}
+	case d.recordErr != nil && d.known == nil:
+		return &outcome{kind: failed, err: d.recordErr, fault: d.failure(d.recordErr, "")}
+	case d.recordErr != nil:
+		if !errors.Is(d.recordErr, errDNS) { // the DNS may be out for all domains: no news of this one
+			d.policies.RecordGone(d.domain(), d.known, d.recordErr)
+		}
 		if !due {
-			return r.same(d, known, next, err), err
+			return &outcome{kind: unchanged, err: d.recordErr}
 		}
-		record.ID = known.id // RFC 8461 section 10.2: the fetch does not need the record
-	case known != nil && known.id == record.ID:
-		r.recordFound(d, known)
+		d.record.ID = d.known.ID() // RFC 8461 section 10.2: the fetch does not need the record
+	case d.known != nil && d.known.ID() == d.record.ID:
+		d.policies.RecordFound(d.domain(), d.known)
 		if !due {
-			return r.same(d, known, next, nil), nil
+			return &outcome{kind: unchanged}
 		}
 	}
-	if t := r.cache.trouble(d); t != nil && t.id == record.ID && now < t.due(known) && why != asked {
-		return r.withoutPolicy(d, known, t, next, errTriedLately), errTriedLately
+	if f := d.policies.Failure(d.domain()); f != nil && f.ID == d.record.ID && now < f.Due(d.known != nil) && d.why != asked {
+		return &outcome{kind: failed, err: errTriedLately, fault: f}
 	}
-	if why == renewal && known != nil && known.id == record.ID && !r.mayRenew(d, known) {
-		return r.same(d, known, next, err), err
+	if d.why == renewal && d.known.ID() == d.record.ID && !d.mayRefresh() {
+		return &outcome{kind: unchanged, err: d.recordErr}
 	}
+	return nil
+}
 
-	start := time.Now()
-	policy, err := r.fetchPolicy(gates.fetches, s, d)
+// fetch fetches the policy. A first discovery that is refused because too much is under way
+// at its policy host stays queued for a while; its lookups do not wait meanwhile.
+func (d *discovery) fetch() *outcome {
+	until := d.clock.Now().Add(refusedFor)
+	for queued := false; ; queued = true {
+		policy, took, err, o := d.fetchOnce()
+		switch {
+		case o != nil:
+			return o
+		case !errors.Is(err, policyhost.ErrBusy):
+			return d.judgeFetch(policy, took, err)
+		case d.why != firstDiscovery || d.clock.Now() >= until:
+			return &outcome{kind: refused, err: err}
+		case !queued:
+			d.putOff(err, nil)
+		}
+		if !sleep(d.ctx, busyPause) {
+			return &outcome{kind: settled, err: errClosed}
+		}
+	}
+}
+
+// busyPause is how long a policy host that is busy is left alone.
+const busyPause = time.Second
+
+func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, err error, o *outcome) {
+	leave, o := d.enter(d.limits.fetches)
+	if o != nil {
+		return policy, 0, nil, o
+	}
+	defer leave()
+	start := d.clock.Now()
+	text, err := d.settings.Policies.Fetch(d.ctx, d.domain())
+	if d.ctx.Err() != nil {
+		return policy, 0, nil, &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
+	}
+	if err == nil {
+		policy, err = mtasts.ParsePolicy(text)
+	}
+	return policy, d.clock.Now().Sub(start), err, nil
+}
+
+// judgeFetch tells the publisher's faults from those of this host.
+func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err error) *outcome {
+	d.metrics.fetched(took, err)
+	if d.known != nil {
+		d.metrics.refreshes.refreshed(d.known, policy, err)
+	}
+	blame := d.reach.fetched(d.domain(), err)
 	switch {
-	case r.ctx.Err() != nil: // what failed says nothing of the domain
-		return known.answer(), errClosed
-	case isBusy(err):
-		return r.putOff(d, known), err
+	case err == nil:
+		return &outcome{kind: fetched, policy: policy}
+	case blame:
+		return &outcome{kind: failed, err: err, fault: d.failure(err, d.record.ID)}
 	}
-	r.metrics.fetched(time.Since(start), err)
-	if known != nil {
-		r.metrics.refreshes.refreshed(known, policy, err)
-	}
-	if err != nil {
-		now := r.clock.now()
-		return r.withoutPolicy(d, known, r.cache.trouble(d).failedAgain(record.ID, now), next, err), err
-	}
-	return r.withPolicy(d, known, policy, record.ID, next, lost), nil
+	return &outcome{kind: ignorant, err: err}
 }
 
-// isBusy tells an error that only says that too much is under way.
-func isBusy(err error) bool { return errors.Is(err, errBusy) || errors.Is(err, policyhost.ErrBusy) }
-
-// putOff answers for a discovery that was not made because too much is under
-// way. Nothing was learned of the domain: one of which nothing is known can be
-// looked up again at once, and a renewal comes a little later.
-func (r *Resolver) putOff(d mtasts.Domain, known *entry) Answer {
-	r.metrics.discoveries.busy.Inc()
-	if known == nil {
-		event.DiscoveryPutOff.Log(r.logger, event.Domain(d.String()))
-	} else if now := r.clock.now(); now >= known.refresh.get() {
-		known.refresh.set(now.add(postponed))
-		r.cache.update(d, known)
-	}
-	return known.answer()
+// failure is the domain's failure after this one.
+func (d *discovery) failure(err error, id string) *policies.Failure {
+	word, _ := policyhost.Classify(err)
+	return d.policies.Fail(d.domain(), string(word), err.Error(), id)
 }
 
-// errTriedLately is what a discovery says of a policy id that it must not try
-// yet.
-var errTriedLately = errors.New("the policy host failed for this id a short while ago")
-
-// errDNS marks a lookup that the DNS could not answer.
-var errDNS = errors.New("the DNS could not answer")
-
-// lookUpRecord returns the domain's record and how long what the DNS said of
-// it may be believed. The error is errBusy, mtasts.ErrNoRecord, a
-// *mtasts.SyntaxError or wraps errDNS.
-func (r *Resolver) lookUpRecord(g *gate, s *Settings, d mtasts.Domain) (mtasts.Record, time.Duration, error) {
-	if err := g.enter(r.ctx, s.AnswerTimeout); err != nil {
-		return mtasts.Record{}, 0, err
+// file makes of an outcome what is known of the domain, and what it means for the lookups
+// that wait.
+func (d *discovery) file(o *outcome) (Answer, error) {
+	d.metrics.discoveries.ended(o)
+	if d.known != nil {
+		return d.fileKnown(o)
 	}
-	defer g.leave()
-	txt, err := s.TXT.TXT(r.ctx, d.RecordName())
-	if err != nil {
-		return mtasts.Record{}, dnsRetry, fmt.Errorf("%w: %w", errDNS, err)
-	}
-	r.heard()
-	record, err := mtasts.ParseRecord(txt.Records)
-	return record, recordLife(txt.TTL), err
-}
-
-// fetchPolicy returns the policy that the domain's policy host serves now.
-func (r *Resolver) fetchPolicy(g *gate, s *Settings, d mtasts.Domain) (mtasts.Policy, error) {
-	if err := g.enter(r.ctx, s.AnswerTimeout); err != nil {
-		return mtasts.Policy{}, err
-	}
-	defer g.leave()
-	text, err := s.Policies.Fetch(r.ctx, d)
-	if err != nil {
-		return mtasts.Policy{}, err
-	}
-	return mtasts.ParsePolicy(text)
-}
-
-// noRecord files that a domain without a live policy has no record, or none
-// that can be had, until then.
-func (r *Resolver) noRecord(d mtasts.Domain, until moment, err error) Answer {
-	r.metrics.discoveries.withoutFetch(err)
-	r.tellExpired(d, err)
-	r.cache.keepAbsence(d, absence{until: until})
-	r.logger.Debug("No record", event.Domain(d.String()), event.Reason(err))
-	return Answer{}
-}
-
-// same files that the policy known holds on, and when to look again. err is why
-// the record does not say so.
-func (r *Resolver) same(d mtasts.Domain, known *entry, next moment, err error) Answer {
-	r.metrics.discoveries.withoutFetch(err)
-	known.recheck.set(next)
-	if known.next(r.clock.now(), r.cache.idle()) != known.storedNext.get() {
-		r.cache.update(d, known) // it was out of use and is to be refreshed again
-	}
-	return known.answer()
-}
-
-// withoutPolicy files that there is a record but no policy to be fetched. A
-// live policy holds all the same (RFC 8461 section 3.3).
-func (r *Resolver) withoutPolicy(d mtasts.Domain, known *entry, t *trouble, next moment, err error) Answer {
-	r.metrics.discoveries.noPolicy.Inc()
-	next = min(next, t.due(known))
-	if known == nil {
-		if r.cache.trouble(d) == nil {
-			event.PolicyUnavailable.Log(r.logger, event.Domain(d.String()), event.ID(t.id), event.Reason(err))
+	var live *policies.Entry // by another node, or a discovery that this one knew nothing of
+	switch o.kind {
+	case fetched:
+		return d.filePolicy(o)
+	case absent:
+		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: d.recheckAt, Reason: o.err})
+	case failed:
+		until := d.recheckAt
+		if o.fault.ID != "" {
+			until = min(until, o.fault.Due(false))
 		}
-		r.tellExpired(d, err)
-		r.cache.keepAbsence(d, absence{until: next, trouble: t})
-		return Answer{}
+		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: until, Failure: o.fault, Reason: o.err})
+	case ignorant:
+		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{While: o.while, Reason: o.err})
+	case refused:
+		d.putOff(o.err, o.while)
+		live = d.policies.Live(d.domain(), d.clock.Now())
 	}
-	known.recheck.set(next)
-	if known.refresh.get() != never {
-		known.refresh.set(t.retry)
+	if o.err != nil {
+		d.logger.Debug("No policy", event.Domain(d.domain().String()), event.Reason(o.err))
 	}
-	r.renewalFailed(d, known, t, err)
-	r.cache.update(d, known)
-	return known.answer()
+	return answer(live), o.err
 }
 
-// withPolicy files a policy just fetched. It replaces the one before, of
-// whatever mode and max_age. lost is set where there was no record to be had.
-func (r *Resolver) withPolicy(d mtasts.Domain, known *entry, p mtasts.Policy, id string, next moment, lost bool) Answer {
-	r.metrics.discoveries.policy.Inc()
-	now := r.clock.now()
-	e := &entry{policy: p, id: id, fetched: r.clock.time(now).UTC().Truncate(time.Second), expires: now.add(p.MaxAge)}
-	e.recheck.set(next)
-	e.used.set(now)
-	if known != nil {
-		e.used.set(known.used.get())
-		if t := known.trouble.Load(); lost && t != nil && t.id == "" {
-			e.trouble.Store(t)
+// fileKnown files an outcome for a domain with a live policy, which holds unless another one
+// was fetched (RFC 8461 section 3.3).
+func (d *discovery) fileKnown(o *outcome) (Answer, error) {
+	switch o.kind {
+	case fetched:
+		return d.filePolicy(o)
+	case unchanged:
+		d.policies.Recheck(d.domain(), d.known, d.recheckAt)
+		if d.hop.MX && d.why == recheck {
+			d.background(func() { d.judgeMX(d.domain()) })
 		}
+	case failed:
+		d.policies.RefreshFailed(d.domain(), d.known, o.fault, d.recheckAt)
+	case refused:
+		d.metrics.discoveries.busy.Inc()
+		d.policies.Postpone(d.domain(), d.known, o.err)
+	case ignorant:
+		d.policies.Postpone(d.domain(), d.known, o.err)
 	}
-	r.plan(e, known, now)
-	before := r.cache.known(d, now) // known, or one that has expired
-	if p.MaxAge > 0 {
-		r.cache.keep(d, e)
-	} else {
-		r.cache.forget(d, whenever)
-	}
-	r.share(d, e)
-	r.tellPolicy(d, before, e)
-	if before != nil || p.MaxAge > 0 { // or it would be done for every lookup
-		r.checkMX(d, e)
-	}
-	return e.answer()
+	return answer(d.known), o.err
 }
 
-// plan sets when a policy just fetched is to be fetched again.
-func (r *Resolver) plan(e, before *entry, now moment) {
-	if before != nil && before.policy.Text == e.policy.Text {
-		e.followUps = max(before.followUps-1, 0)
-		if before.id != e.id {
-			e.followUps = 2
-		}
+// filePolicy files a policy just fetched. It replaces the one before, of whatever mode and
+// max_age.
+func (d *discovery) filePolicy(o *outcome) (Answer, error) {
+	before := d.policies.Get(d.domain())
+	e := d.policies.Put(d.domain(), policies.Fetch{
+		Policy:     o.policy,
+		ID:         d.record.ID,
+		Recheck:    d.recheckAt,
+		RecordLost: d.recordErr != nil,
+		Purges:     d.purges,
+		ToMX:       d.hop.MX && d.why != renewal && d.why != asked,
+	})
+	d.share(e)
+	if before != nil || o.policy.MaxAge > 0 { // or it would be done for every lookup
+		d.background(func() { d.judgeMX(d.domain()) })
 	}
-	after := refresh.After(r.settings.Load().RefreshInterval, e.policy.MaxAge, rand.Float64())
-	switch {
-	case e.followUps == 2:
-		after = min(after, firstFollowUp)
-	case e.followUps == 1:
-		after = min(after, secondFollowUp)
-	case e.policy.Mode == mtasts.ModeNone:
-		e.refresh.set(never) // RFC 8461 section 3.3
+	return answer(e), nil
+}
+
+// judgeMX compares the domain's MX hosts with its policy. No lookup waits for it.
+func (r *Resolver) judgeMX(d mtasts.Domain) {
+	if e := r.policies.Get(d); e == nil || e.Policy().Mode != mtasts.ModeEnforce {
 		return
 	}
-	e.refresh.set(now.add(after))
+	if mx, err := r.settings.Load().MX.MX(r.ctx, d.String()); err == nil {
+		r.policies.JudgeMX(d, mailHosts(d, mx))
+	}
+}
+
+// refusedFor is how long lookups of a domain do not wait again after its discovery was
+// refused for load.
+const refusedFor = time.Minute
+
+// putOff files that a first discovery is queued or was refused because too much is under
+// way, as long as that lasts and for refusedFor at most.
+func (d *discovery) putOff(why error, while func() bool) {
+	if d.why != firstDiscovery {
+		return
+	}
+	d.metrics.discoveries.busy.Inc()
+	event.DiscoveryPutOff.Log(d.logger, event.Domain(d.domain().String()))
+	d.policies.PutIgnorance(d.domain(), policies.Ignorance{Until: d.clock.Now().Add(refusedFor), While: while, Reason: why})
+}
+
+// sleep waits, and returns false if ctx ends before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -12,8 +12,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/clock/clocktest"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -23,9 +26,12 @@ type world struct {
 	t   *testing.T
 	reg *prometheus.Registry // of the Resolver made last
 
+	machine *clocktest.Machine
+
 	mu      sync.Mutex
-	step    time.Duration // that the wall clock was set by
 	log     bytes.Buffer
+	down    bool // nobody answers probes
+	probes  int
 	txt     map[string]txtAnswer  // by domain
 	hosts   map[string]hostAnswer // by domain
 	mx      map[string]string
@@ -52,44 +58,55 @@ var (
 )
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, txt: map[string]txtAnswer{}, hosts: map[string]hostAnswer{},
+	return &world{t: t, machine: clocktest.NewMachine(time.Now, "boot 1", time.Hour), txt: map[string]txtAnswer{}, hosts: map[string]hostAnswer{},
 		mx: map[string]string{}, queries: map[string]int{}, fetches: map[string]int{}}
 }
 
 // resolver returns a Resolver with the default times. It ends with the test.
 func (w *world) resolver() *Resolver {
-	return w.resolverWith(store.OpenMemory())
+	return w.resolverWith(w.memory())
 }
 
 // resolverWith is for a store that outlives the Resolver.
 func (w *world) resolverWith(st *store.Store) *Resolver { return w.resolverIn(nil, st) }
 
-// resolverIn is for a node of a fleet.
-func (w *world) resolverIn(fleet Fleet, st *store.Store) *Resolver {
+// resolverIn is for a node that shares what it knows.
+func (w *world) resolverIn(shared SharedStore, st *store.Store) *Resolver {
 	w.reg = prometheus.NewRegistry()
-	r := newResolver(newClock(w.wall), Settings{
-		TXT: w, MX: w, Policies: w,
-		AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
-		Entries: 4, NegativeEntries: 4,
-		RefreshInterval: day, Idle: 14 * day, Concurrency: 16,
-	}, st, fleet, w.reg, slog.New(slog.NewTextHandler(w, nil)))
+	r := New(Options{
+		Settings: Settings{
+			TXT: w, MX: w, Policies: w, Probe: w,
+			AnswerTimeout: 8 * time.Second, RecheckWait: 500 * time.Millisecond,
+			Limits:      policies.Limits{Entries: 4, NegativeEntries: 4, RefreshInterval: day, Idle: 14 * day},
+			Concurrency: 16,
+		},
+		Clock: w.machine.Clock(), Store: st, Shared: shared, Metrics: w.reg, Logger: slog.New(slog.NewTextHandler(w, nil)),
+	})
 	w.t.Cleanup(r.Close)
 	return r
 }
 
-// wall is the wall clock.
-func (w *world) wall() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return time.Now().Add(w.step)
+// memory returns a store without a file, which may outlive Resolvers within one boot.
+func (w *world) memory() *store.Store { return store.OpenMemory(w.machine.Clock()) }
+
+// moment returns the Moment of a wall time, by the right clock.
+func (w *world) moment(t time.Time) clock.Moment {
+	return clock.OriginAt(time.Now().Add(-time.Duration(w.machine.Clock().Now()))).Moment(t)
 }
 
-// setClock sets the wall clock by so much.
-func (w *world) setClock(by time.Duration) {
+// Probe answers unless nobody answers.
+func (w *world) Probe(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.step += by
+	w.probes++
+	if w.down {
+		return errServfail
+	}
+	return nil
 }
+
+// inMemory returns how many policies memory has.
+func (w *world) inMemory() int { return int(w.metrics("mta_sts_cache_entries")["policy"]) }
 
 // Write takes what is logged.
 func (w *world) Write(line []byte) (int, error) {
@@ -104,7 +121,7 @@ func (w *world) TXT(ctx context.Context, name string) (dnsclient.Answer[string],
 	w.queries[domain]++
 	a := w.txt[domain]
 	w.mu.Unlock()
-	if err := sleep(ctx, a.delay); err != nil {
+	if err := pass(ctx, a.delay); err != nil {
 		return dnsclient.Answer[string]{}, err
 	}
 	return dnsclient.Answer[string]{Records: a.records, TTL: a.ttl}, a.err
@@ -118,13 +135,14 @@ func (w *world) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
 	if !ok {
 		w.t.Errorf("no fetch for %v was expected", d)
 	}
-	if err := sleep(ctx, a.delay); err != nil {
+	if err := pass(ctx, a.delay); err != nil {
 		return "", err
 	}
 	return a.text, a.err
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// pass lets time pass.
+func pass(ctx context.Context, d time.Duration) error {
 	if d == 0 { // a timer that has fired when it is looked at crashes Go 1.26's race detector in a bubble
 		return ctx.Err()
 	}

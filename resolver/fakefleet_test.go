@@ -9,14 +9,14 @@ import (
 
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/shared"
-	"mta-sts-daemon/resolver/store"
 )
 
 // hub is a fleet's store in memory: what package shared does with a real one.
 type hub struct {
 	mu     sync.Mutex
 	values map[mtasts.Domain]shared.Value
-	all    time.Time // when everything was purged
+	all    shared.Value // the purge of everything
+	number uint64       // of the last purge
 	leases map[mtasts.Domain]time.Time
 	nodes  []chan shared.Change
 	// fault is why it cannot be used; nil while it can.
@@ -39,7 +39,7 @@ type node struct {
 
 // join returns a Resolver of the fleet.
 func (w *world) join(h *hub) *Resolver {
-	return w.resolverIn(h.node(), store.OpenMemory())
+	return w.resolverIn(h.node(), w.memory())
 }
 
 func (h *hub) node() node {
@@ -71,10 +71,10 @@ func (h *hub) Get(_ context.Context, d mtasts.Domain) shared.Value {
 		return shared.Value{}
 	}
 	v := h.values[d]
-	if h.all.After(v.Purged) {
-		v.Purged = h.all
+	if h.all.Number > v.Number {
+		v.Purged, v.Number = h.all.Purged, h.all.Number
 	}
-	if v.Entry != nil && (v.Voids(v.Entry.Fetched) || !time.Now().Before(v.Entry.Ends())) {
+	if v.Entry != nil && (v.Voids(v.Entry.Fetched, v.Entry.Purges) || !time.Now().Before(v.Entry.Ends())) {
 		v.Entry = nil
 	}
 	return v
@@ -104,26 +104,28 @@ func (h *hub) Lease(_ context.Context, d mtasts.Domain) bool {
 	return true
 }
 
-func (h *hub) Purge(ctx context.Context, d mtasts.Domain) error {
+func (h *hub) Purge(ctx context.Context, d mtasts.Domain) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.fault != nil {
-		return h.fault
+		return 0, h.fault
 	}
-	h.values[d] = shared.Value{Purged: time.Now().Truncate(time.Second)}
+	h.number++
+	h.values[d] = shared.Value{Purged: time.Now().Truncate(time.Second), Number: h.number}
 	h.tell(shared.Change{Domain: d, Value: h.values[d]})
-	return nil
+	return h.number, nil
 }
 
-func (h *hub) PurgeAll(context.Context) error {
+func (h *hub) PurgeAll(context.Context) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.fault != nil {
-		return h.fault
+		return 0, h.fault
 	}
-	h.all = time.Now().Truncate(time.Second)
-	h.tell(shared.Change{Value: shared.Value{Purged: h.all}})
-	return nil
+	h.number++
+	h.all = shared.Value{Purged: time.Now().Truncate(time.Second), Number: h.number}
+	h.tell(shared.Change{Value: h.all})
+	return h.number, nil
 }
 
 func (n node) Changes() <-chan shared.Change { return n.changes }

@@ -14,16 +14,16 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
-	"mta-sts-daemon/resolver/store"
 )
 
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{inside: make(chan struct{}, 1), line: make(chan struct{}, 1)}
+		g := &limit{active: make(chan struct{}, 1), queue: make(chan struct{}, 1)}
+		refuse := func() bool { return false }
 		expect := func(want error, after time.Duration) {
 			t.Helper()
 			start := time.Now()
-			if err := g.enter(t.Context(), time.Second); err != want || time.Since(start) != after {
+			if err := g.enter(t.Context(), time.Second, refuse); err != want || time.Since(start) != after {
 				t.Errorf("%v after %v, want %v after %v", err, time.Since(start), want, after)
 			}
 		}
@@ -31,7 +31,7 @@ func TestGate(t *testing.T) {
 		expect(errBusy, time.Second) // nobody leaves
 		time.AfterFunc(time.Second/2, g.leave)
 		expect(nil, time.Second/2)
-		go g.enter(t.Context(), time.Minute)
+		go g.enter(t.Context(), time.Minute, refuse)
 		synctest.Wait()
 		expect(errBusy, 0) // there is one in line already
 
@@ -39,7 +39,7 @@ func TestGate(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.Sleep(2 * time.Minute) // the line is empty again
 		time.AfterFunc(time.Second/2, func() { cancel(gone) })
-		if err := g.enter(ctx, time.Second); err != gone {
+		if err := g.enter(ctx, time.Second, refuse); err != gone {
 			t.Errorf("one who gives up: %v, want its cause", err)
 		}
 	})
@@ -189,20 +189,22 @@ func TestPolicyHostBusy(t *testing.T) {
 		w := newWorld(t)
 		w.publish("a.example", "1", good.text)
 		w.setHost("a.example", busy)
-		r := w.resolverWith(store.OpenMemory())
+		r := w.resolverWith(w.memory())
 		expect(t, r, "a.example", "-")
+		expect(t, r, "a.example", "-") // and does not wait again
 		w.setHost("a.example", good)
-		expect(t, r, "a.example", "enforce/1") // no absence was filed
+		time.Sleep(2 * time.Second)
+		expect(t, r, "a.example", "enforce/1") // its discovery stayed queued
 
 		w.setHost("a.example", busy)
-		keepInUse(t, r, "a.example", "enforce/1", 30*time.Hour)
+		keepInUse(t, r, "a.example", "enforce/1", 40*time.Hour)
 		w.setHost("a.example", good)
 		_, before := w.asked("a.example")
-		time.Sleep(postponed + 31*time.Second) // and the scheduler looks twice a minute
+		time.Sleep(time.Minute + 31*time.Second) // and the scheduler looks twice a minute
 		if _, fetches := w.asked("a.example"); fetches != before+1 {
 			t.Errorf("%d fetches once the host is free, want 1", fetches-before)
 		}
-		w.expectLogged("cannot be renewed", 0)
+		w.expectLogged("cannot be renewed", 1) // after six hours
 		w.expectLogged("none can be had", 0)
 	})
 }

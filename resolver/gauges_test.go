@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/store"
 )
 
 const (
@@ -26,7 +25,7 @@ func TestGaugesWhileRefreshFails(t *testing.T) {
 		t.Run(tc.mode, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				st := store.OpenMemory()
+				st := w.memory()
 				w.publish("a.example", "1", policyText(tc.mode, "864000"))
 				r := w.resolverWith(st)
 				known := tc.mode + "/1"
@@ -92,7 +91,7 @@ func TestRefreshFailingEnds(t *testing.T) {
 			t.Run(fmt.Sprintf("%s evicted=%v", name, evicted), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
-					st := store.OpenMemory()
+					st := w.memory()
 					w.publish("a.example", "1", policyText("enforce", "8640000"))
 					r := w.resolverWith(st)
 					expect(t, r, "a.example", "enforce/1")
@@ -125,7 +124,7 @@ func evictAll(t *testing.T, w *world, r *Resolver) {
 		w.publish(d, "1", policyText("enforce", "864000"))
 		expect(t, r, d, "enforce/1")
 	}
-	if r.cache.policies.Contains(hop(t, "a.example").Domain) {
+	if r.policies.Live(hop(t, "a.example").Domain, 0) != nil {
 		t.Fatal("a.example is still in memory")
 	}
 }
@@ -134,7 +133,7 @@ func evictAll(t *testing.T, w *world, r *Resolver) {
 func TestGaugeOfMXMismatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		st := store.OpenMemory()
+		st := w.memory()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolverWith(st)
 		setMX := func(host string) {
@@ -154,37 +153,17 @@ func TestGaugeOfMXMismatch(t *testing.T) {
 		refreshed(1, 1)
 		r.Close()
 		r = w.resolverWith(st)
-		refreshed(1, 2)
+		synctest.Wait()
+		w.expectMetric(mxMismatch, count(1)) // the file has it
+		refreshed(1, 1)
 		setMX("mx.example")
-		refreshed(0, 2)
+		refreshed(0, 1)
+		w.expectLogged("matches an MX host again", 1)
 		setMX("other.example")
-		refreshed(1, 3)
+		refreshed(1, 2)
 		w.publish("a.example", "2", policyText("testing", "864000"))
 		time.Sleep(time.Hour)
 		expect(t, r, "a.example", "testing/2")
 		w.expectMetric(mxMismatch, count(0))
 	})
-}
-
-func TestWatchlistIsBounded(t *testing.T) {
-	w := newWatchlist()
-	e := &entry{expires: never}
-	add := func(i int) bool {
-		d, err := mtasts.ParseDomain(fmt.Sprintf("d%d.example", i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w.add(d, e)
-	}
-	for i := range maxWatched {
-		if !add(i) {
-			t.Fatalf("domain %d is not taken", i)
-		}
-	}
-	if add(0) || add(maxWatched) {
-		t.Error("a domain there, or one more, is taken for new")
-	}
-	if n := w.count(0); n != maxWatched {
-		t.Errorf("%d domains", n)
-	}
 }

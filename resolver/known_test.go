@@ -20,7 +20,7 @@ func TestKnown(t *testing.T) {
 
 		k, ok := r.Known(hop(t, "a.example").Domain)
 		if !ok || k.Policy == nil || k.ID != "1" || !k.Fetched.Equal(start) || !k.Expires.Equal(start.Add(10*day)) ||
-			!k.Recheck.Equal(start.Add(5*time.Minute)) || k.Failures != 0 {
+			!k.Recheck.Equal(start.Add(5*time.Minute)) || k.Failure != nil {
 			t.Errorf("got %+v, %v", k, ok)
 		}
 		if due := k.Refresh.Sub(start); due < 21*time.Hour || due > 27*time.Hour {
@@ -38,7 +38,7 @@ func TestKnown(t *testing.T) {
 
 		w.setHost("a.example", hostAnswer{err: errRefused})
 		time.Sleep(28 * time.Hour)
-		if k, _ := r.Known(hop(t, "a.example").Domain); k.Failures == 0 || k.FailedID != "1" {
+		if k, _ := r.Known(hop(t, "a.example").Domain); k.Failure == nil || k.Failure.Count == 0 || k.Failure.ID != "1" {
 			t.Errorf("after failures: %+v", k)
 		}
 	})
@@ -150,7 +150,7 @@ func TestPurge(t *testing.T) {
 		expect(t, r, "a.example", "testing/1")
 		w.expectAsked("a.example", 2, 2)
 
-		if err := r.PurgeAll(t.Context()); err != nil {
+		if n, err := r.PurgeAll(t.Context()); err != nil || n != len(domains) {
 			t.Error(err)
 		}
 		if n := r.PolicyCount(); n != 0 {

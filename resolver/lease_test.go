@@ -4,8 +4,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"mta-sts-daemon/resolver/store"
 )
 
 // One node of the fleet renews a policy; the others take what it fetched.
@@ -52,7 +50,7 @@ func TestFleetRenewalFindsANewID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), newHub()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
-		r := w.resolverIn(h.node(), store.OpenMemory())
+		r := w.resolverIn(h.node(), w.memory())
 		expect(t, r, "a.example", "enforce/1")
 		h.set(func(h *hub) { h.leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
 		w.publish("a.example", "2", policyText("testing", "864000"))
@@ -67,7 +65,7 @@ func TestFleetLeaseHeldForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), newHub()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
-		r := w.resolverIn(h.node(), store.OpenMemory())
+		r := w.resolverIn(h.node(), w.memory())
 		expect(t, r, "a.example", "enforce/1")
 		h.set(func(h *hub) { h.leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
 		k, _ := r.Known(hop(t, "a.example").Domain)

@@ -8,17 +8,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
 )
 
-// metrics count what a Resolver does. What it has at the moment is in gauges.go.
+// metrics count what a Resolver does. What is known of domains counts package policies.
 type metrics struct {
 	lookups       lookupCounters
 	discoveries   discoveryCounters
 	refreshes     refreshCounters
 	fetches       map[policyhost.Result]prometheus.Counter
 	fetchDuration prometheus.Histogram
-	downgrades    prometheus.Counter
 }
 
 type (
@@ -27,8 +27,8 @@ type (
 	refreshCounters   struct{ unchanged, changed, failed prometheus.Counter }
 )
 
-// newMetrics returns metrics that reg collects; where reg is nil, nobody does.
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics returns metrics that reg, if it is not nil, collects.
+func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 	factory := promauto.With(reg)
 	byResult := func(name, help string) func(result string) prometheus.Counter {
 		vec := factory.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"result"})
@@ -59,14 +59,21 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "How long fetches from policy hosts took, the lookup of the host's addresses included.",
 			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}),
-		downgrades: factory.NewCounter(prometheus.CounterOpts{
-			Name: "mta_sts_policy_downgrades_total",
-			Help: "Policies of mode enforce that their domains replaced by one of mode testing or none.",
-		}),
 	}
 	for _, result := range []policyhost.Result{policyhost.ResultOK, policyhost.ResultFetchError, policyhost.ResultWebPKIInvalid, policyhost.ResultPolicyInvalid} {
 		m.fetches[result] = fetches(string(result))
 	}
+	factory.NewGaugeFunc(prometheus.GaugeOpts{Name: policies.EntriesMetric, Help: policies.EntriesHelp,
+		ConstLabels: prometheus.Labels{"kind": "dane"}}, func() float64 { return float64(r.verdicts.Len()) })
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mta_sts_policy_hosts_unreachable",
+		Help: "1 while no policy host can be reached for a reason of this host's own (no route, proxy, authorities), or no fetch has succeeded for ten minutes, else 0.",
+	}, func() float64 {
+		if r.reach.err() != nil {
+			return 1
+		}
+		return 0
+	})
 	return m
 }
 
@@ -79,41 +86,44 @@ func (c *lookupCounters) fromMemory(a Answer) {
 	}
 }
 
-// withoutFetch counts a discovery that went no further than the record. err is
-// of lookUpRecord.
-func (c *discoveryCounters) withoutFetch(err error) {
+// ended counts a discovery.
+func (c *discoveryCounters) ended(o *outcome) {
 	switch {
-	case err == nil:
-		c.unchanged.Inc()
-	case errors.Is(err, errDNS):
+	case o.kind == fetched:
+		c.policy.Inc()
+	case o.kind == settled, o.kind == refused: // refused is counted at once, not at the end
+	case errors.Is(o.err, errDNS):
 		c.dnsError.Inc()
-	case errors.Is(err, mtasts.ErrNoRecord):
+	case o.kind == absent || errors.Is(o.err, mtasts.ErrNoRecord):
 		c.noRecord.Inc()
-	default:
+	case o.kind == unchanged && o.err == nil:
+		c.unchanged.Inc()
+	case isRecordFault(o.err):
 		c.invalidRecord.Inc()
+	default:
+		c.noPolicy.Inc()
 	}
+}
+
+// isRecordFault reports whether err is about a record.
+func isRecordFault(err error) bool {
+	fault, ok := errors.AsType[*mtasts.SyntaxError](err)
+	return ok && fault.What == "record"
 }
 
 // fetched counts a fetch.
 func (m *metrics) fetched(took time.Duration, err error) {
-	result := policyhost.ResultFetchError
-	if err == nil {
-		result = policyhost.ResultOK
-	} else if fault, ok := errors.AsType[*policyhost.FetchError](err); ok {
-		result = fault.Result
-	} else if _, ok := errors.AsType[*mtasts.SyntaxError](err); ok {
-		result = policyhost.ResultPolicyInvalid
-	}
+	result, _ := policyhost.Classify(err)
 	m.fetches[result].Inc()
 	m.fetchDuration.Observe(took.Seconds())
 }
 
 // refreshed counts the fetch that was to renew a live policy.
-func (c *refreshCounters) refreshed(known *entry, fetched mtasts.Policy, err error) {
+func (c *refreshCounters) refreshed(known *policies.Entry, fetched mtasts.Policy, err error) {
 	switch {
 	case err != nil:
 		c.failed.Inc()
-	case fetched.Text == known.policy.Text:
+	case fetched.Text == known.Policy().Text:
 		c.unchanged.Inc()
 	default:
 		c.changed.Inc()

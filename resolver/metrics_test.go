@@ -11,7 +11,6 @@ import (
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/policyhost"
-	"mta-sts-daemon/resolver/store"
 )
 
 // metrics returns what is not 0 of the metrics with that name, by the value of
@@ -115,7 +114,7 @@ func TestMetricsOfStop(t *testing.T) {
 func TestMetricsOfLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		st := store.OpenMemory()
+		st := w.memory()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		c := &checker{verdict: dane.Verdict{Kind: dane.None, TTL: time.Hour}, delay: time.Second}
 		r := w.resolverWithDANE(st, c)
@@ -140,7 +139,7 @@ func TestMetricsOfLookups(t *testing.T) {
 		r = w.resolverWithDANE(st, c)
 		want = map[string]float64{}
 		look("a.example", "hit") // from the store
-		r.cache.verdicts.Purge() // then memory has the policy, and what DANE says must be waited for
+		r.verdicts.ForgetAll()   // then memory has the policy, and what DANE says must be waited for
 		look("a.example", "hit")
 	})
 }

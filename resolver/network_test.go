@@ -11,8 +11,10 @@ import (
 	"github.com/miekg/dns"
 
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/resolver/store"
@@ -31,7 +33,7 @@ func newNetwork(tb testing.TB) network {
 	ca := resolvertest.NewCA(tb)
 	n := network{dns: resolvertest.StartDNS(tb), hosts: resolvertest.StartPolicyHosts(tb, ca)}
 	client := dnsclient.New(dnsclient.Options{Servers: []netip.AddrPort{n.dns.Addr()}})
-	policies := policyhost.New(policyhost.Options{
+	fetcher := policyhost.New(policyhost.Options{
 		Addresses: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			answer, err := client.Addresses(ctx, host)
 			return answer.Records, err
@@ -40,9 +42,12 @@ func newNetwork(tb testing.TB) network {
 		AllowNetworks:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		TestingOnlyPort: n.hosts.Addr().Port(),
 	})
-	n.Resolver = resolver.New(resolver.Settings{TXT: client, MX: client, Policies: policies, AnswerTimeout: 20 * time.Second,
-		RecheckWait: time.Second, Entries: 1000, NegativeEntries: 1000,
-		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), nil, nil, slog.New(slog.DiscardHandler))
+	clk := clock.System()
+	n.Resolver = resolver.New(resolver.Options{
+		Settings: resolver.Settings{TXT: client, MX: client, Policies: fetcher, AnswerTimeout: 20 * time.Second, RecheckWait: time.Second,
+			Limits:      policies.Limits{Entries: 1000, NegativeEntries: 1000, RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour},
+			Concurrency: 4},
+		Clock: clk, Store: store.OpenMemory(clk), Logger: slog.New(slog.DiscardHandler)})
 	tb.Cleanup(n.Close)
 	return n
 }

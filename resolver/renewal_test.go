@@ -5,8 +5,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"mta-sts-daemon/resolver/store"
 )
 
 // keepInUse looks the domain up every hour for so long and expects the same.
@@ -86,7 +84,7 @@ func TestDomainOutOfUseIsLeftAlone(t *testing.T) {
 func TestDomainOutOfUseIsRefreshedAgainAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		st := store.OpenMemory()
+		st := w.memory()
 		w.publish("a.example", "1", policyText("enforce", "31557600"))
 		r := w.resolverWith(st)
 		expect(t, r, "a.example", "enforce/1")
@@ -245,7 +243,7 @@ func TestPolicyThatMatchesNoMX(t *testing.T) {
 		{"enforce", "mx.example", 0},
 		{"enforce", "MX.example", 0},
 		{"enforce", "other.example", 1},
-		{"enforce", "", 1}, // the null MX
+		{"enforce", "", 0}, // the null MX: no mail
 		{"testing", "other.example", 0},
 		{"none", "other.example", 0},
 	} {

@@ -1,9 +1,10 @@
-// Package resolver finds out what mail to a domain needs: RFC 8461 section
-// 5.1, with a cache in front and one discovery per domain behind it.
+// Package resolver finds out what mail to a domain needs: RFC 8461 section 5.1, with
+// memory in front of one discovery per domain.
 //
-// A lookup has two steps. Cached says what memory knows, in microseconds;
-// Resolve does what is left, in seconds at most, while the discovery that it
-// starts may go on behind it.
+// A lookup has two steps. Cached answers from memory, in microseconds. If memory does
+// not settle it, Resolve takes seconds at most, while the discovery that it starts may
+// go on after the answer. What is known of domains belongs to package policies, what
+// DANE says of next hops to package dane.
 package resolver
 
 import (
@@ -17,14 +18,17 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"mta-sts-daemon/internal/stack"
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/refresh"
 	"mta-sts-daemon/resolver/store"
 )
 
-// TXTSource asks the DNS for TXT records. An error means that it could not
-// answer; absence is an answer without records.
+// TXTSource asks the DNS for TXT records. An error means that it could not answer; an
+// absence is an answer without records.
 type TXTSource interface {
 	TXT(ctx context.Context, name string) (dnsclient.Answer[string], error)
 }
@@ -39,43 +43,63 @@ type MXSource interface {
 	MX(ctx context.Context, name string) (dnsclient.Answer[dnsclient.MX], error)
 }
 
+// Prober asks the DNS a question that every working resolver answers. The error says
+// why it did not.
+type Prober interface {
+	Probe(ctx context.Context) error
+}
+
 // Settings are what a reload may change.
 type Settings struct {
 	TXT      TXTSource
 	MX       MXSource
 	Policies PolicySource
-	// DANE is nil where STS does not have to give way to it.
+	// Probe is nil if the DNS counts as working whenever a question fails.
+	Probe Prober
+	// DANE is nil if STS does not have to give way to it.
 	DANE DANEChecker
 	// AnswerTimeout bounds how long a lookup waits.
 	AnswerTimeout time.Duration
-	// RecheckWait bounds how long a lookup waits to hear whether the policy
-	// that it has is still the newest.
+	// RecheckWait bounds how long a lookup waits to learn whether the policy that it
+	// has is still the newest.
 	RecheckWait time.Duration
-	// Entries and NegativeEntries bound what memory holds: domains with a
-	// policy and domains without.
-	Entries, NegativeEntries int
-	// RefreshInterval is the age at which a policy is fetched again although
-	// its id has not changed, as long as its domain was looked up within Idle;
-	// Concurrency bounds how many are at once.
-	RefreshInterval, Idle time.Duration
-	Concurrency           int
+	// Limits bound what memory holds and say when policies are refreshed.
+	policies.Limits
+	// Concurrency bounds how many refreshes run at the same time.
+	Concurrency int
 }
 
-// recheckWait is RecheckWait, but for lookups that must not take as long.
+// recheckWait is RecheckWait, or AnswerTimeout if that is shorter.
 func (s *Settings) recheckWait() time.Duration { return min(s.RecheckWait, s.AnswerTimeout) }
+
+// verdictRoom is for how many next hops memory has verdicts.
+func (s *Settings) verdictRoom() int { return s.Entries + s.NegativeEntries }
+
+// Options are what a Resolver needs. Shared and Metrics may be nil.
+type Options struct {
+	Settings Settings
+	Clock    *clock.Clock
+	// Store and Shared stay their owner's to close.
+	Store   *store.Store
+	Shared  SharedStore
+	Metrics prometheus.Registerer
+	Logger  *slog.Logger
+}
 
 // Resolver answers lookups. It is safe for concurrent use.
 type Resolver struct {
 	logger   *slog.Logger
 	settings atomic.Pointer[Settings]
 	metrics  *metrics
-	clock    *clock
-	cache    *cache
-	doors    doors
-	fleet    Fleet // nil where nothing is shared
+	clock    *clock.Clock
+	policies *policies.Table
+	verdicts *dane.Cache
+	store    *store.Store
+	shared   SharedStore // nil if nothing is shared
 
-	lastHeard instant // when the DNS answered last
-	silence   instant // until when lookups do not wait for it; 0 while it answers
+	dns   *dnsHealth
+	reach *reach
+	load  loadLimits
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
@@ -86,52 +110,58 @@ type Resolver struct {
 	underway sync.WaitGroup
 }
 
-// New returns a Resolver that knows the policies in st and, where fleet is not
-// nil, shares what it learns of policies there. Close ends it, and leaves both
-// to their owner. reg, where it is not nil, collects its metrics.
-func New(s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
-	return newResolver(newClock(time.Now), s, st, fleet, reg, logger)
-}
+// observeInterval is how often the clocks are looked at although nobody asks.
+const observeInterval = 5 * time.Second
 
-func newResolver(c *clock, s Settings, st *store.Store, fleet Fleet, reg prometheus.Registerer, logger *slog.Logger) *Resolver {
-	r := &Resolver{logger: logger, metrics: newMetrics(reg), clock: c, doors: newDoors(), fleet: fleet}
-	r.settings.Store(&s)
-	r.cache = newCache(&r.settings, st, r.clock)
-	r.registerGauges(reg)
+// New returns a Resolver. Close ends it.
+func New(o Options) *Resolver {
+	r := &Resolver{logger: o.Logger, clock: o.Clock, store: o.Store, shared: o.Shared, load: newLoadLimits()}
+	r.settings.Store(&o.Settings)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	scheduler := refresh.NewScheduler(&dueInStore{Resolver: r, began: c.time(0)}, func() int { return r.settings.Load().Concurrency })
+	r.verdicts = dane.NewCache(o.Clock, o.Settings.verdictRoom())
+	r.policies = policies.New(policies.Options{Clock: o.Clock, Store: o.Store, Verdicts: r.verdicts,
+		Limits: o.Settings.Limits, Metrics: o.Metrics, Logger: o.Logger})
+	r.dns = newDNSHealth(r.ctx, o.Clock, r.probe)
+	r.reach = newReach(o.Clock, o.Logger)
+	r.metrics = newMetrics(o.Metrics, r)
+	scheduler := refresh.NewScheduler(queue{r}, func() int { return r.settings.Load().Concurrency })
 	r.underway.Go(func() { scheduler.Run(r.ctx) })
-	r.underway.Go(r.followStore)
-	r.underway.Go(r.recallFailing)
-	if fleet != nil {
-		r.underway.Go(r.followFleet)
+	r.underway.Go(r.maintain)
+	r.underway.Go(func() { r.policies.Recall(r.ctx.Done()) })
+	if r.shared != nil {
+		r.underway.Go(r.followShared)
 	}
 	return r
 }
 
-// Configure puts new settings in force for the lookups and discoveries that
-// begin from now on.
+// Configure puts new settings in force for the lookups and discoveries that begin from
+// now on.
 func (r *Resolver) Configure(s Settings) {
 	r.settings.Store(&s)
-	r.cache.resize()
+	r.policies.Configure(s.Limits)
+	r.verdicts.Resize(s.verdictRoom())
 }
 
-// Close gives up the discoveries under way, waits for them to end and writes
-// down what only memory knows.
+// Close gives up the discoveries under way, waits for them to end and writes down what
+// only memory knows.
 func (r *Resolver) Close() {
 	r.mu.Lock()
 	r.cancel()
 	r.mu.Unlock()
 	r.underway.Wait()
-	r.cache.flush()
+	r.policies.Flush()
 }
 
-// followStore gives a store that lost its file what memory knows.
-func (r *Resolver) followStore() {
+// maintain follows the clocks, and gives a store that lost its file what memory knows.
+func (r *Resolver) maintain() {
+	ticker := time.NewTicker(observeInterval)
+	defer ticker.Stop()
 	for {
 		select {
-		case <-r.cache.store.Renewed():
-			r.cache.rewrite()
+		case <-ticker.C:
+			r.policies.Observe()
+		case <-r.store.Renewed():
+			r.policies.Rewrite()
 		case <-r.ctx.Done():
 			return
 		}
@@ -149,44 +179,81 @@ func (r *Resolver) begin() bool {
 	return true
 }
 
-// Cached answers from memory. ok is false where that does not settle the
-// lookup and Resolve must be called. at is now: whoever calls has just read the
-// clock, and need not do so for every lookup.
+// background runs fn on a goroutine that Close waits for, unless the Resolver is closed.
+func (r *Resolver) background(fn func()) {
+	if !r.begin() {
+		return
+	}
+	go func() {
+		defer r.underway.Done()
+		fn()
+	}()
+}
+
+// Cached answers from memory. ok is false if that does not settle the lookup and Resolve
+// must be called. at is now: the caller has just read the clock, which is then not read
+// again for every lookup.
 func (r *Resolver) Cached(hop NextHop, at time.Time) (a Answer, ok bool) {
-	now := r.clock.read(at)
-	kind, ok := r.cachedDANE(hop, now)
+	now := r.clock.At(at)
+	kind, ok := r.currentDANE(hop, now)
 	if !ok {
 		return Answer{}, false
 	}
-	a, ok = r.cachedSTS(hop.Domain, now)
-	if ok {
+	if a, ok = r.cachedSTS(hop, now); ok {
 		r.metrics.lookups.fromMemory(a)
 	}
 	a.DANE = kind
 	return a, ok
 }
 
-func (r *Resolver) cachedSTS(d mtasts.Domain, now moment) (a Answer, ok bool) {
-	if e := r.cache.inMemory(d, now); e != nil {
-		r.cache.use(d, e, now)
-		if now < e.recheck.get() {
-			return e.answer(), true
-		}
+// cachedSTS answers from memory as long as nothing is due.
+func (r *Resolver) cachedSTS(hop NextHop, now clock.Moment) (a Answer, ok bool) {
+	e := r.policies.Live(hop.Domain, now)
+	if e == nil {
+		return Answer{}, r.policies.Negative(hop.Domain, now)
+	}
+	if e.RecheckDue(now) {
 		return Answer{}, false
 	}
-	return Answer{}, r.cache.absent(d, now)
+	r.policies.Use(hop.Domain, e, now)
+	return answer(e), true
 }
 
-// Resolve answers a lookup that Cached could not. Where the domain's policy
-// cannot be learned in time there is none to apply (RFC 8461 section 3.3), so
-// that is no error; an error means ErrDANEUnknown, or that the lookup itself
-// was given up.
+// Peek returns what memory knows, due or not, without any effect: no discovery, no note
+// that the domain is in use, no metric. ok is false if memory knows nothing.
+func (r *Resolver) Peek(hop NextHop, at time.Time) (a Answer, ok bool) {
+	now := r.clock.At(at)
+	e, negative := r.policies.Peek(hop.Domain, now)
+	a = answer(e)
+	a.DANE = dane.None
+	if !r.asksDANE(hop) {
+		return a, e != nil || negative
+	}
+	kind, known := r.verdicts.Peek(hop, now)
+	if known {
+		a.DANE = kind
+	}
+	return a, (e != nil || negative) && known || known && kind == dane.Full
+}
+
+// answer is what e says, before DANE; of nil, what a domain without a policy has.
+func answer(e *policies.Entry) Answer {
+	if e == nil {
+		return Answer{}
+	}
+	return Answer{Policy: e.Policy()}
+}
+
+// Resolve answers a lookup that Cached could not. If the domain's policy cannot be
+// learned in time, there is none to apply (RFC 8461 section 3.3), so that is no error; an
+// error means ErrDANEUnknown, or that the lookup itself was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	stack.Grow()
-	hop = hop.clone()
-	last := r.cache.known(hop.Domain, r.clock.now())
-	verdict := r.askDANE(hop) // beside the discovery, not after it
-	a, err := r.resolveSTS(ctx, hop.Domain, last)
+	hop = hop.Clone()
+	r.policies.Observe()
+	known := r.policies.Get(hop.Domain) // its stored verdicts come to memory with it
+	verdict := r.askDANE(hop)           // in parallel with the discovery
+	a, err := r.resolveSTS(ctx, hop, known)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -196,52 +263,57 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	return a, nil
 }
 
-// resolveSTS says what STS is to answer; last is the domain's policy, live or
-// expired.
-func (r *Resolver) resolveSTS(ctx context.Context, d mtasts.Domain, last *entry) (Answer, error) {
-	if !d.CanPublish() {
+// resolveSTS answers for STS; known is the domain's policy, live or expired.
+func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.Entry) (Answer, error) {
+	if !hop.Domain.CanPublish() {
 		return Answer{}, nil
 	}
-	now := r.clock.now()
-	if a, ok := r.cachedSTS(d, now); ok {
+	now := r.clock.Now()
+	if a, ok := r.cachedSTS(hop, now); ok {
 		r.metrics.lookups.fromMemory(a)
 		return a, nil
 	}
 	s := r.settings.Load()
-	e := last.liveAt(now)
-	if e == nil {
+	live := known.LiveAt(now)
+	if live == nil {
 		r.metrics.lookups.miss.Inc()
-		return r.await(ctx, d, firstDiscovery, s.AnswerTimeout, Answer{})
+		return r.await(ctx, hop, firstDiscovery, s.AnswerTimeout, Answer{})
 	}
-	r.cache.use(d, e, now)
-	known := e.answer()
-	if !e.claimRecheck(now) {
+	r.policies.Use(hop.Domain, live, now)
+	if !live.ClaimRecheck(now, claimLapse) {
 		r.metrics.lookups.hit.Inc()
-		return known, nil // it is not due, or another lookup waits for it
+		return answer(live), nil // it is not due, or another lookup waits for it
 	}
 	r.metrics.lookups.recheck.Inc()
-	if !r.patient(now) {
-		r.fly(d, recheck, known)
-		return known, nil
+	if hop.MX && r.policies.UsedForMX(hop.Domain, live) {
+		r.background(func() { r.judgeMX(hop.Domain) })
 	}
-	return r.await(ctx, d, recheck, s.recheckWait(), known)
+	if !r.dns.shouldWait(now) {
+		r.fly(hop, recheck, answer(live))
+		return answer(live), nil
+	}
+	return r.await(ctx, hop, recheck, s.recheckWait(), answer(live))
 }
 
-// await joins the domain's discovery, or starts it, and waits for it for at
-// most limit; past that the answer is what memory has, else meanwhile.
-func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit time.Duration, meanwhile Answer) (Answer, error) {
-	began := r.clock.now()
+// claimLapse is how long a recheck that a lookup waits for keeps other lookups from
+// waiting, unless it sets another time.
+const claimLapse = 30 * time.Second
+
+// await joins the domain's discovery, or starts it, and waits for it for at most limit;
+// after that the answer is what memory has, else meanwhile.
+func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, limit time.Duration, meanwhile Answer) (Answer, error) {
+	began := r.clock.Now()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case res := <-r.fly(d, why, meanwhile):
+	case res := <-r.fly(hop, why, meanwhile):
 		return res.Val.(Answer), nil
 	case <-timer.C:
 		if why == recheck {
-			r.unheard(began)
+			r.dns.unanswered(began)
 		}
-		if e := r.cache.inMemory(d, r.clock.now()); e != nil {
-			return e.answer(), nil // the fleet had it
+		if e := r.policies.Live(hop.Domain, r.clock.Now()); e != nil {
+			return answer(e), nil // the shared store had it
 		}
 		return meanwhile, nil
 	case <-ctx.Done():
@@ -249,19 +321,17 @@ func (r *Resolver) await(ctx context.Context, d mtasts.Domain, why reason, limit
 	}
 }
 
-// result is what a flight brings.
-type result = singleflight.Result
+// flown is what a flight returns.
+type flown = singleflight.Result
 
-// fly joins the domain's discovery or starts it. The result has an answer even
-// where it has an error; once the Resolver is closed that is meanwhile.
-func (r *Resolver) fly(d mtasts.Domain, why reason, meanwhile Answer) <-chan result {
-	return r.flights.DoChan(d.String(), func() (any, error) { return r.flight(d, why, meanwhile) })
-}
-
-func (r *Resolver) flight(d mtasts.Domain, why reason, meanwhile Answer) (Answer, error) {
-	if !r.begin() {
-		return meanwhile, errClosed
-	}
-	defer r.underway.Done()
-	return r.discover(d, why)
+// fly joins the domain's discovery or starts it. The result has an answer also if it has
+// an error; once the Resolver is closed that is meanwhile.
+func (r *Resolver) fly(hop NextHop, why reason, meanwhile Answer) <-chan flown {
+	return r.flights.DoChan(hop.Domain.String(), func() (any, error) {
+		if !r.begin() {
+			return meanwhile, errClosed
+		}
+		defer r.underway.Done()
+		return r.discover(hop, why)
+	})
 }

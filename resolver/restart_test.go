@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
@@ -21,7 +22,7 @@ func TestRestartKeepsPolicies(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				st := store.OpenMemory()
+				st := w.memory()
 				w.publish("a.example", "1", policyText(mode, "864000"))
 				first := w.resolverWith(st)
 				expect(t, first, "a.example", mode+"/1")
@@ -46,7 +47,7 @@ func TestRestartKeepsPolicies(t *testing.T) {
 func TestRestartTellsWhatExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		st := store.OpenMemory()
+		st := w.memory()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		first := w.resolverWith(st)
 		expect(t, first, "a.example", "enforce/1")
@@ -65,7 +66,7 @@ func TestRestartTellsWhatExpired(t *testing.T) {
 func TestRestartKeepsTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		st := store.OpenMemory()
+		st := w.memory()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolverWith(st)
 		expect(t, r, "a.example", "enforce/1")
@@ -105,7 +106,7 @@ func TestEvictedPolicyComesBack(t *testing.T) {
 		for _, d := range domains {
 			w.expectAsked(d, 2, 1)
 		}
-		if n := r.cache.policies.Len(); n != 4 {
+		if n := w.inMemory(); n != 4 {
 			t.Errorf("%d policies in memory, want 4", n)
 		}
 	})
@@ -119,7 +120,7 @@ func TestReplacedPolicyDoesNotComeBack(t *testing.T) {
 		t.Run(successor.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				st := store.OpenMemory()
+				st := w.memory()
 				w.publish("a.example", "1", policyText("enforce", "864000"))
 				r := w.resolverWith(st)
 				expect(t, r, "a.example", "enforce/1")
@@ -137,7 +138,7 @@ func TestReplacedPolicyDoesNotComeBack(t *testing.T) {
 func TestExpiredPolicyLeavesTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		st := store.OpenMemory()
+		st := w.memory()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolverWith(st)
 		expect(t, r, "a.example", "enforce/1")
@@ -178,16 +179,17 @@ func TestStoreWrittenByAWrongClock(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				st := store.OpenMemory()
+				st := w.memory()
 				then := time.Now().Add(tc.fetched)
+				moment := w.moment(then)
 				st.Put(store.Entry{Domain: hop(t, "a.example").Domain, ID: "1", Policy: p,
-					Fetched: then, Recheck: then, Used: then, Next: then.Add(day)})
+					Fetched: store.Fetched{Wall: then}, Recheck: moment, Used: moment, Next: moment.Add(day)})
 				r := w.resolverWith(st)
 				if tc.left > 0 {
 					expect(t, r, "a.example", "enforce/1")
 					time.Sleep(tc.left - time.Minute)
 					expect(t, r, "a.example", "enforce/1")
-					if s, _ := st.Get(hop(t, "a.example").Domain); !s.Fetched.Equal(then) {
+					if s, _ := st.Get(hop(t, "a.example").Domain); !s.Fetched.Wall.Equal(then) {
 						t.Errorf("its fetch of %v was written down as of %v", then, s.Fetched)
 					}
 				}
@@ -210,10 +212,11 @@ func TestStoreOfAClockFarAhead(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				st := store.OpenMemory()
-				then := time.Now().AddDate(years, 0, 1)
+				st := w.memory()
+				wall := time.Now().AddDate(years, 0, 1)
+				then := w.moment(wall)
 				st.Put(store.Entry{Domain: hop(t, "a.example").Domain, ID: "1", Policy: p,
-					Fetched: then, Recheck: then, Used: then, Next: then, FailedID: "1", Failures: 1, RetryAt: then,
+					Fetched: store.Fetched{Wall: wall}, Recheck: then, Used: then, Next: then, FailedID: "1", Failures: 1, RetryAt: then,
 					Verdicts: []store.Verdict{{MX: true, Port: 25, Kind: uint8(dane.Full), Until: then}}})
 				c := &checker{err: errServfail}
 				r := w.resolverWithDANE(st, c)
@@ -239,7 +242,7 @@ func TestStoreOfAClockFarAhead(t *testing.T) {
 // A policy file found damaged is begun anew, with what memory knows.
 func TestDamagedFileIsFilledFromMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policies.db")
-	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	st, err := store.Open(path, clock.System(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +274,7 @@ func TestDamagedFileIsFilledFromMemory(t *testing.T) {
 func TestCloseWritesWhatOnlyMemoryKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		st := store.OpenMemory()
+		st := w.memory()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolverWith(st)
 		expect(t, r, "a.example", "enforce/1")
@@ -279,11 +282,11 @@ func TestCloseWritesWhatOnlyMemoryKnows(t *testing.T) {
 		before, _ := st.Get(d)
 		time.Sleep(2 * time.Hour)
 		expect(t, r, "a.example", "enforce/1")
-		if now, _ := st.Get(d); !now.Recheck.Equal(before.Recheck) || !now.Used.Equal(before.Used) {
+		if now, _ := st.Get(d); now.Recheck != before.Recheck || now.Used != before.Used {
 			t.Errorf("a lookup wrote %+v in place of %+v", now, before)
 		}
 		r.Close()
-		if now, _ := st.Get(d); !now.Recheck.After(time.Now()) || now.Used.Before(before.Used.Add(time.Hour)) {
+		if now, _ := st.Get(d); now.Recheck <= w.moment(time.Now()) || now.Used < before.Used.Add(time.Hour) {
 			t.Errorf("written down: recheck %v, used %v", now.Recheck, now.Used)
 		}
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/resolver/store"
@@ -106,15 +107,16 @@ func leaveStale(ts *testscript.TestScript, neg bool, args []string) {
 // seed FILE DOMAIN… makes a policy file in which each domain has a policy of mode
 // enforce.
 func seed(ts *testscript.TestScript, neg bool, args []string) {
-	st, err := store.Open(ts.MkAbs(args[0]), slog.New(slog.DiscardHandler))
+	clk := clock.System()
+	st, err := store.Open(ts.MkAbs(args[0]), clk, slog.New(slog.DiscardHandler))
 	ts.Check(err)
 	for _, name := range args[1:] {
 		d, err := mtasts.ParseDomain(name)
 		ts.Check(err)
 		p, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\nmx: mx." + name + "\nmax_age: 864000\n")
 		ts.Check(err)
-		now := time.Now()
-		st.Put(store.Entry{Domain: d, ID: "1", Policy: p, Fetched: now, Recheck: now.Add(time.Hour), Used: now, Next: now.Add(time.Hour)})
+		now := clk.Now()
+		st.Put(store.Entry{Domain: d, ID: "1", Policy: p, Fetched: store.Fetched{Wall: time.Now(), At: now, ThisBoot: true}, Recheck: now.Add(time.Hour), Used: now, Next: now.Add(time.Hour)})
 	}
 	ts.Check(st.Close())
 }

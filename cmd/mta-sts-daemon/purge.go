@@ -26,16 +26,18 @@ policy, so use refresh where that does.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client := connect(load)
-			var err error
 			if all {
-				err = client.PurgeAll(cmd.Context())
-			} else {
-				err = client.Purge(cmd.Context(), args[0])
+				purged, err := client.PurgeAll(cmd.Context())
+				if err != nil {
+					return failure(cmd, err)
+				}
+				cmd.Printf("Purged %d policies.\n", purged.Policies)
+				return nil
 			}
-			if err != nil {
+			if err := client.Purge(cmd.Context(), args[0]); err != nil {
 				return failure(cmd, err)
 			}
-			cmd.Println("Forgotten.")
+			cmd.Println("Purged.")
 			return nil
 		},
 	}

@@ -3,12 +3,10 @@ package dane
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
@@ -36,16 +34,25 @@ func New(dns DNS) *Checker { return &Checker{dns} }
 // An error means that it cannot be known now: the MX records, or without mx the
 // host's own addresses, could not be had, or ctx ended before all was known.
 func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (Verdict, error) {
+	if mx {
+		return c.check(ctx, c.domain, host.String(), port)
+	}
+	return c.CheckHost(ctx, host.String(), port)
+}
+
+// CheckHost is Check for one mail host alone. Its name may be any DNS name: MX hosts
+// need not be policy domains.
+func (c *Checker) CheckHost(ctx context.Context, name string, port uint16) (Verdict, error) {
+	return c.check(ctx, c.smartHost, name, port)
+}
+
+func (c *Checker) check(ctx context.Context, find func(context.Context, string, uint16) (Verdict, error), name string, port uint16) (Verdict, error) {
 	if port == 0 {
 		return Verdict{Kind: None, TTL: MaxTTL}, nil
 	}
-	find := c.smartHost
-	if mx {
-		find = c.domain
-	}
-	v, err := find(ctx, host.String(), port)
+	v, err := find(ctx, name, port)
 	if err == nil && ctx.Err() != nil {
-		err = fmt.Errorf("DANE of %v: %w", host, context.Cause(ctx)) // hosts may only seem to be out of reach
+		err = fmt.Errorf("DANE of %s: %w", name, context.Cause(ctx)) // hosts may only seem to be out of reach
 	}
 	if err != nil {
 		return Verdict{}, err
@@ -64,7 +71,8 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 	if !answer.Authenticated {
 		return verdict(None, life), nil
 	}
-	hosts := mailHosts(name, answer.Records)
+	hosts := MailHosts(name, answer.Records)
+	hosts = hosts[:min(len(hosts), maxHosts)]
 	findings := make([]finding, len(hosts))
 	if len(hosts) == 1 {
 		findings[0] = c.host(ctx, hosts[0], port)
@@ -91,25 +99,6 @@ func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verd
 		return Verdict{}, err
 	}
 	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)}), nil
-}
-
-// mailHosts are the hosts that take a domain's mail: its MX hosts, without MX
-// records the name itself (RFC 5321 section 5.1), and none where the only one
-// is the null MX (RFC 7505).
-func mailHosts(name string, records []dnsclient.MX) []string {
-	if len(records) == 0 {
-		return []string{name}
-	}
-	var hosts []string
-	for _, mx := range records {
-		if mx.Host != "" && !slices.Contains(hosts, mx.Host) {
-			hosts = append(hosts, mx.Host)
-		}
-		if len(hosts) == maxHosts {
-			break
-		}
-	}
-	return hosts
 }
 
 // conclude makes a verdict of what was found at the mail hosts; life is the

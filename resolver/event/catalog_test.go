@@ -35,6 +35,8 @@ var carried = map[Event][]string{
 	StoreNotCopied:     {"MTASTS_FILE"},
 	SharedStoreFailing: {"MTASTS_SERVERS"},
 	DiscoveryPutOff:    {"MTASTS_DOMAIN"},
+	PolicyMatchesAgain: append(slices.Clip(policyFields), "MTASTS_MX_HOSTS", "MTASTS_PATTERNS"),
+	PoliciesPurged:     {"MTASTS_POLICIES"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -66,13 +66,9 @@ func BenchmarkPolicyMatches(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	mx, err := mtasts.ParseDomain("backupmx.example.com")
-	if err != nil {
-		b.Fatal(err)
-	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if !p.Matches(mx) {
+		if !p.Matches("backupmx.example.com") {
 			b.Fatal("no match")
 		}
 	}

@@ -1,17 +1,21 @@
 package mtasts
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Matches reports whether one of the policy's patterns allows the MX host
-// (RFC 8461 section 4.1): a wildcard stands for exactly one label.
-func (p Policy) Matches(mx Domain) bool {
-	for _, pattern := range p.MX {
-		if matches(pattern, mx.name) {
-			return true
-		}
-	}
-	return false
+// (RFC 8461 section 4.1): a wildcard stands for exactly one label. An MX host is any
+// DNS name, with underscores or of a single label too, and in any case; it is no
+// policy domain.
+func (p Policy) Matches(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return slices.ContainsFunc(p.MX, func(pattern string) bool { return matches(pattern, host) })
 }
+
+// MatchesAny reports whether Matches is true of at least one of the hosts.
+func (p Policy) MatchesAny(hosts []string) bool { return slices.ContainsFunc(hosts, p.Matches) }
 
 func matches(pattern, host string) bool {
 	parent, wildcard := strings.CutPrefix(pattern, "*.")

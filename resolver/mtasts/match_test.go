@@ -53,23 +53,45 @@ func TestPolicyMatches(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := policyWith(t, tt.patterns)
-		if got := p.Matches(mustDomain(t, tt.host)); got != tt.want {
+		if got := p.Matches(mustDomain(t, tt.host).String()); got != tt.want {
 			t.Errorf("%q matches %s: %t, want %t", p.MX, tt.host, got, tt.want)
 		}
+	}
+}
+
+// MX hosts are DNS names, not policy domains.
+func TestAnyNameMatches(t *testing.T) {
+	t.Parallel()
+	p := policyWith(t, "*.0123abcd.example.com mx.example.com")
+	for host, want := range map[string]bool{
+		"_dc-mx.0123abcd.example.com":   true,
+		"_DC-MX.0123ABCD.example.com.":  true,
+		"a._dc-mx.0123abcd.example.com": false,
+		"_dc-mx.example.com":            false,
+		"mx":                            false,
+		"mx.example.com":                true,
+		"192.0.2.1":                     false,
+	} {
+		if got := p.Matches(host); got != want {
+			t.Errorf("%q matches %s: %t, want %t", p.MX, host, got, want)
+		}
+	}
+	if !p.MatchesAny([]string{"other.example.net", "mx.example.com"}) || p.MatchesAny([]string{"other.example.net"}) || p.MatchesAny(nil) {
+		t.Error("MatchesAny is wrong")
 	}
 }
 
 func TestNoHostMatches(t *testing.T) {
 	t.Parallel()
 	p := policyWith(t, "mx.example.com *.example.com")
-	if p.Matches(mtasts.Domain{}) {
+	if p.Matches("") {
 		t.Error("no host at all matches")
 	}
 	none, err := mtasts.ParsePolicy("version: STSv1\nmode: none\nmax_age: 1\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if none.Matches(mustDomain(t, "mx.example.com")) {
+	if none.Matches("mx.example.com") {
 		t.Error("a host matches a policy without patterns")
 	}
 }

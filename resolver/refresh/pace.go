@@ -7,10 +7,10 @@ import "time"
 
 // FirstRetry is how long a policy host is left alone after a failure for one
 // policy id (RFC 8461 section 3.3). It doubles from failure to failure up to
-// lastRetry.
+// LastRetry.
 const (
 	FirstRetry = 5 * time.Minute
-	lastRetry  = time.Hour
+	LastRetry  = time.Hour
 )
 
 // After returns how long after its fetch a policy is due again: at the interval
@@ -27,8 +27,8 @@ func After(interval, maxAge time.Duration, random float64) time.Duration {
 func Backoff(failures int) time.Duration {
 	wait := FirstRetry
 	for range failures - 1 {
-		if wait *= 2; wait >= lastRetry {
-			return lastRetry
+		if wait *= 2; wait >= LastRetry {
+			return LastRetry
 		}
 	}
 	return wait

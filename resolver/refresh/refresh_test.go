@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -46,68 +47,76 @@ type line struct {
 	t *testing.T
 
 	mu                 sync.Mutex
-	jobs               []Job
+	well, bad          []mtasts.Domain // due
+	isBad              map[mtasts.Domain]bool
 	active, failing    int // under way
 	mostActive, mostOf int // at any time; mostOf of failing
-	done, postponed    int
+	done, wellDone     int
+	lost               bool // what jobs do cannot be written down: they stay due
 }
 
-func (l *line) Due(limit int) []Job {
+func (l *line) Due(failing bool, yield func(mtasts.Domain) bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]Job(nil), l.jobs[:min(limit, len(l.jobs))]...)
-}
-
-func (l *line) Do(ctx context.Context, job Job) {
-	l.count(job, 1)
-	select {
-	case <-time.After(time.Hour):
-	case <-ctx.Done():
+	due := l.well
+	if failing {
+		due = l.bad
 	}
-	l.count(job, -1)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.done++
-	l.drop(job)
-}
-
-func (l *line) count(job Job, n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.active += n
-	if job.Failing {
-		l.failing += n
-	}
-	l.mostActive, l.mostOf = max(l.mostActive, l.active), max(l.mostOf, l.failing)
-}
-
-// Postpone puts the job behind all others.
-func (l *line) Postpone(job Job) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.postponed++
-	l.drop(job)
-	l.jobs = append(l.jobs, job)
-}
-
-func (l *line) drop(job Job) {
-	for i, j := range l.jobs {
-		if j == job {
-			l.jobs = append(l.jobs[:i], l.jobs[i+1:]...)
+	due = slices.Clone(due)
+	l.mu.Unlock()
+	for _, d := range due {
+		if !yield(d) {
 			return
 		}
 	}
-	l.t.Errorf("%v was done twice", job)
+}
+
+func (l *line) Ready() bool { return true }
+
+func (l *line) Do(ctx context.Context, d mtasts.Domain) {
+	bad := l.count(d, 1)
+	if !l.lost {
+		select {
+		case <-time.After(time.Hour):
+		case <-ctx.Done():
+		}
+	}
+	l.count(d, -1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done++
+	if !bad {
+		l.wellDone++
+	}
+	if !l.lost {
+		is := func(other mtasts.Domain) bool { return other == d }
+		l.well, l.bad = slices.DeleteFunc(l.well, is), slices.DeleteFunc(l.bad, is)
+	}
+}
+
+func (l *line) count(d mtasts.Domain, n int) (bad bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active += n
+	if l.isBad[d] {
+		l.failing += n
+	}
+	l.mostActive, l.mostOf = max(l.mostActive, l.active), max(l.mostOf, l.failing)
+	return l.isBad[d]
 }
 
 func newLine(t *testing.T, failing, well int) *line {
-	l := &line{t: t}
+	l := &line{t: t, isBad: map[mtasts.Domain]bool{}}
 	for i := range failing + well {
 		d, err := mtasts.ParseDomain(fmt.Sprintf("d%d.example", i))
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.jobs = append(l.jobs, Job{d, i < failing})
+		if i < failing {
+			l.bad = append(l.bad, d)
+			l.isBad[d] = true
+		} else {
+			l.well = append(l.well, d)
+		}
 	}
 	return l
 }
@@ -118,22 +127,16 @@ func TestScheduler(t *testing.T) {
 		most, mostOf           int
 	}{
 		{16, 0, 100, 16, 0},
-		{16, 100, 0, 4, 4},    // failing hosts alone do not get all workers
-		{16, 100, 100, 16, 4}, // and do not hold up the others
+		{16, 100, 0, 4, 4},    // failing domains alone do not get all workers
+		{16, 100, 100, 16, 4}, // and do not delay the others
 		{1, 3, 3, 1, 1},       // nor are they left out for ever
 	} {
 		t.Run(fmt.Sprintf("%d workers, %d failing, %d well", tc.workers, tc.failing, tc.well), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLine(t, tc.failing, tc.well)
-				ctx, cancel := context.WithCancel(t.Context())
-				ended := make(chan bool)
-				go func() {
-					NewScheduler(l, func() int { return tc.workers }).Run(ctx)
-					close(ended)
-				}()
+				stop := run(t, l, tc.workers)
 				time.Sleep(100 * time.Hour)
-				cancel()
-				<-ended
+				stop()
 				if l.done != tc.failing+tc.well {
 					t.Errorf("%d jobs done, want %d", l.done, tc.failing+tc.well)
 				}
@@ -143,6 +146,51 @@ func TestScheduler(t *testing.T) {
 			})
 		})
 	}
+}
+
+// run runs a Scheduler until the returned function is called.
+func run(t *testing.T, l *line, workers int) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan bool)
+	go func() {
+		NewScheduler(l, func() int { return workers }).Run(ctx)
+		close(ended)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// However many domains fail, the others do not wait while a worker is free.
+func TestFailingDomainsDelayNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, well = 16, 12 * 5
+		l := newLine(t, 5000, well)
+		defer run(t, l, workers)()
+		time.Sleep(5*time.Hour + time.Minute) // 12 workers, 5 rounds
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.wellDone != well {
+			t.Errorf("%d of %d healthy domains are done", l.wellDone, well)
+		}
+	})
+}
+
+// Jobs whose outcome cannot be written down stay due. They are not done again and
+// again, and do not keep others out.
+func TestJobsThatStayDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 50, 100)
+		l.lost = true
+		defer run(t, l, 4)()
+		time.Sleep(10*time.Minute + time.Second)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.done < 150*5 || l.done > 150*11 {
+			t.Errorf("%d jobs done in ten minutes, want each once in one to two minutes", l.done)
+		}
+	})
 }
 
 func TestSchedulerStops(t *testing.T) {

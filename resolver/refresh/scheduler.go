@@ -2,7 +2,6 @@ package refresh
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"time"
 
@@ -10,46 +9,47 @@ import (
 )
 
 const (
-	// interval is how often the queue is asked while no job is done. Jobs are
-	// due to the minute; asking costs microseconds.
+	// interval is how often the queue is asked while no job is done. Jobs are due
+	// to the minute; asking costs microseconds.
 	interval = 30 * time.Second
-	// failingShare of the workers at most are kept busy by hosts that failed
-	// the last time, because each may take its worker until a time limit.
+	// failingShare of the workers at most are used for domains whose last refresh
+	// failed, because each may take its worker until a time limit.
 	failingShare = 4
+	// minPause is how long a domain is left alone after its job. If what the job did
+	// could not be written down, the domain is due still.
+	minPause = time.Minute
 )
-
-// Job is a policy that is due.
-type Job struct {
-	Domain mtasts.Domain
-	// Failing is set where its last refresh failed.
-	Failing bool
-}
 
 // Queue is where due work comes from.
 type Queue interface {
-	// Due returns at most limit jobs that are due, the longest due first.
-	Due(limit int) []Job
-	// Do does a job. Afterwards the job is not due any more.
-	Do(ctx context.Context, job Job)
-	// Postpone makes a job due a little later, so that others come first.
-	Postpone(job Job)
+	// Due yields the domains that are due, the longest due first: those whose last
+	// refresh failed, or the others.
+	Due(failing bool, yield func(mtasts.Domain) bool)
+	// Ready reports whether jobs make sense at present.
+	Ready() bool
+	// Do does a domain's job. Afterwards it is not due any more.
+	Do(ctx context.Context, d mtasts.Domain)
 }
 
-// Scheduler does the jobs of a Queue as they come due.
+// Scheduler does the jobs of a Queue as they come due. Domains whose refresh fails
+// get at most a quarter of the workers; the others never wait while a worker is free,
+// however many fail.
 type Scheduler struct {
 	queue   Queue
 	workers func() int
 
 	mu       sync.Mutex
-	underway map[mtasts.Domain]bool
-	failing  int           // of these
-	finished chan struct{} // told when a job has been done
+	underway map[mtasts.Domain]bool      // true: of the failing queue
+	failing  int                         // of these
+	resting  map[mtasts.Domain]time.Time // when the job was done, for minPause
+	finished chan struct{}               // told when a job has been done
 }
 
 // NewScheduler returns a Scheduler that does as many jobs at once as workers
-// says, which is asked anew each time.
+// returns, which it calls each time.
 func NewScheduler(q Queue, workers func() int) *Scheduler {
-	return &Scheduler{queue: q, workers: workers, underway: map[mtasts.Domain]bool{}, finished: make(chan struct{}, 1)}
+	return &Scheduler{queue: q, workers: workers, underway: map[mtasts.Domain]bool{},
+		resting: map[mtasts.Domain]time.Time{}, finished: make(chan struct{}, 1)}
 }
 
 // Run works until ctx ends, and then waits for the jobs under way.
@@ -64,73 +64,77 @@ func (s *Scheduler) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			s.wake()
 		case <-s.finished:
+		}
+	}
+}
+
+// wake forgets the domains that have rested long enough.
+func (s *Scheduler) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d, done := range s.resting {
+		if time.Since(done) >= minPause {
+			delete(s.resting, d)
 		}
 	}
 }
 
 // dispatch starts what is due, as far as there are workers.
 func (s *Scheduler) dispatch(ctx context.Context, jobs *sync.WaitGroup) {
-	workers := s.workers()
-	// Noted before the queue is asked: a job that ends in between is in its
-	// answer still.
-	active := s.active()
-	// Jobs under way are due still, so there may be as many again behind them.
-	for _, job := range s.queue.Due(2 * workers) {
-		if active[job.Domain] {
-			continue
-		}
-		switch s.admit(job, workers) {
-		case start:
-			jobs.Go(func() {
-				s.queue.Do(ctx, job)
-				s.done(job)
-			})
-		case later:
-			s.queue.Postpone(job)
-		case full:
-			return // until one has finished
-		}
+	if !s.queue.Ready() {
+		return
 	}
-}
-
-// active returns the domains of the jobs under way.
-func (s *Scheduler) active() map[mtasts.Domain]bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.underway)
+	workers := s.workers()
+	for _, failing := range []bool{false, true} {
+		s.queue.Due(failing, func(d mtasts.Domain) bool {
+			switch s.admit(d, failing, workers) {
+			case start:
+				jobs.Go(func() {
+					s.queue.Do(ctx, d)
+					s.done(d)
+				})
+			case full:
+				return false // until one has finished
+			}
+			return ctx.Err() == nil
+		})
+	}
 }
 
 type admission int
 
 const (
 	start admission = iota
-	later           // too many failing hosts at once
-	full            // no worker is free
+	skip            // its job is under way, or was done a moment ago
+	full            // no worker is free for this queue
 )
 
-func (s *Scheduler) admit(job Job, workers int) admission {
+func (s *Scheduler) admit(d mtasts.Domain, failing bool, workers int) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case len(s.underway) >= workers:
+	if len(s.underway) >= workers || failing && s.failing >= max(1, workers/failingShare) {
 		return full
-	case job.Failing && s.failing >= max(1, workers/failingShare):
-		return later
 	}
-	s.underway[job.Domain] = true
-	if job.Failing {
+	_, active := s.underway[d]
+	if done, rests := s.resting[d]; active || rests && time.Since(done) < minPause {
+		return skip
+	}
+	s.underway[d] = failing
+	if failing {
 		s.failing++
 	}
 	return start
 }
 
-func (s *Scheduler) done(job Job) {
+func (s *Scheduler) done(d mtasts.Domain) {
 	s.mu.Lock()
-	delete(s.underway, job.Domain)
-	if job.Failing {
+	if s.underway[d] {
 		s.failing--
 	}
+	delete(s.underway, d)
+	s.resting[d] = time.Now()
 	s.mu.Unlock()
 	select {
 	case s.finished <- struct{}{}:

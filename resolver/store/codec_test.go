@@ -119,7 +119,8 @@ func TestFetchedEqual(t *testing.T) {
 	}{
 		{here, here, true},
 		{here, Fetched{Wall: begin.Add(time.Hour), At: present, ThisBoot: true}, true}, // the clock was set
-		{here, Fetched{Wall: begin, At: present + 1, ThisBoot: true}, false},
+		{here, Fetched{Wall: begin, At: present.Add(time.Second), ThisBoot: true}, false},
+		{here, Fetched{Wall: begin, At: present / clock.Moment(time.Second) * clock.Moment(time.Second), ThisBoot: true}, true}, // as the file has it
 		{here, Fetched{Wall: begin}, true}, // as another node has it
 		{Fetched{Wall: begin}, Fetched{Wall: begin.Add(time.Millisecond)}, true},
 		{Fetched{Wall: begin}, Fetched{Wall: begin.Add(time.Second)}, false},

@@ -85,7 +85,7 @@ func (f Fetched) Moment(o clock.Origin) clock.Moment {
 // Equal reports whether both are the same fetch.
 func (f Fetched) Equal(g Fetched) bool {
 	if f.ThisBoot && g.ThisBoot {
-		return f.At == g.At
+		return f.At/clock.Moment(time.Second) == g.At/clock.Moment(time.Second) // as the file has it
 	}
 	return f.Wall.Unix() == g.Wall.Unix()
 }

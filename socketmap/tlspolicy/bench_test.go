@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
 )
@@ -35,9 +37,12 @@ func (everywhere) Fetch(context.Context, mtasts.Domain) (string, error) {
 
 // Lookups that memory answers, of 1,000 domains, from a key to a reply's data.
 func BenchmarkAnswer(b *testing.B) {
-	r := resolver.New(resolver.Settings{TXT: everywhere{}, MX: everywhere{}, Policies: everywhere{}, AnswerTimeout: time.Minute,
-		RecheckWait: time.Second, Entries: 2000, NegativeEntries: 2000,
-		RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour, Concurrency: 4}, store.OpenMemory(), nil, nil, slog.New(slog.DiscardHandler))
+	clk := clock.System()
+	r := resolver.New(resolver.Options{
+		Settings: resolver.Settings{TXT: everywhere{}, MX: everywhere{}, Policies: everywhere{}, AnswerTimeout: time.Minute, RecheckWait: time.Second,
+			Limits:      policies.Limits{Entries: 2000, NegativeEntries: 2000, RefreshInterval: 24 * time.Hour, Idle: 24 * time.Hour},
+			Concurrency: 4},
+		Clock: clk, Store: store.OpenMemory(clk), Logger: slog.New(slog.DiscardHandler)})
 	defer r.Close()
 	h := NewHandler(r, Profile{}, nil, slog.New(slog.DiscardHandler)).For(Socketmap)
 	for _, bc := range []struct{ name, zone, mapName string }{

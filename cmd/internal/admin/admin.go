@@ -85,6 +85,11 @@ type Lookup struct {
 	Answer string `json:"answer"`
 }
 
+// Purged says how many policies were forgotten.
+type Purged struct {
+	Policies int `json:"policies"`
+}
+
 // Error is what went wrong, in words for the operator.
 type Error struct {
 	Error string `json:"error"`

@@ -87,9 +87,9 @@ func (c *Client) Purge(ctx context.Context, domain string) error {
 	return c.askOf(ctx, http.MethodDelete, "/policies/", domain, "", nil)
 }
 
-// PurgeAll forgets every domain.
-func (c *Client) PurgeAll(ctx context.Context) error {
-	return c.ask(ctx, http.MethodPost, "/purge-all", nil)
+// PurgeAll forgets every domain, and says how many had a policy.
+func (c *Client) PurgeAll(ctx context.Context) (p Purged, err error) {
+	return p, c.ask(ctx, http.MethodPost, "/purge-all", &p)
 }
 
 // Lookup looks a next hop up as Postfix does.

@@ -26,12 +26,23 @@ func (c Controls) policy(k resolver.Known) Policy {
 		Recheck:  utc(k.Recheck),
 		Refresh:  utc(k.Refresh),
 		Used:     utc(k.Used),
-		Failures: k.Failures,
+		Failures: failures(k),
 	}
 }
 
+// failures returns how many attempts to fetch the policy failed in a row.
+func failures(k resolver.Known) int {
+	if k.Failure == nil {
+		return 0
+	}
+	return k.Failure.Count
+}
+
 func (c Controls) describe(k resolver.Known) Domain {
-	d := Domain{Domain: k.Domain.String(), FailedID: k.FailedID}
+	d := Domain{Domain: k.Domain.String()}
+	if k.Failure != nil {
+		d.FailedID = k.Failure.ID
+	}
 	if k.Policy != nil {
 		p := c.policy(k)
 		d.Policy = &p

@@ -70,19 +70,20 @@ func (c Controls) policies(w http.ResponseWriter, req *http.Request) {
 }
 
 func (c Controls) purgeAll(w http.ResponseWriter, req *http.Request) {
-	purged(w, c.Resolver.PurgeAll(req.Context()))
+	count, err := c.Resolver.PurgeAll(req.Context())
+	purged(w, count, err)
 }
 
 func (c Controls) purge(w http.ResponseWriter, req *http.Request, d mtasts.Domain) {
-	purged(w, c.Resolver.Purge(req.Context(), d))
+	purged(w, 1, c.Resolver.Purge(req.Context(), d))
 }
 
-func purged(w http.ResponseWriter, err error) {
+func purged(w http.ResponseWriter, count int, err error) {
 	if err != nil {
 		fail(w, http.StatusBadGateway, err)
 		return
 	}
-	reply(w, struct{}{})
+	reply(w, Purged{count})
 }
 
 func (c Controls) domain(w http.ResponseWriter, _ *http.Request, d mtasts.Domain) {

@@ -16,7 +16,7 @@ import (
 // the files hold is never in an error, which names the keys of the configuration
 // that are at fault. That the servers cannot be reached is none. reg collects
 // the client's metrics.
-func NewShared(c config.Shared, reg prometheus.Registerer, logger *slog.Logger) (*shared.Client, error) {
+func NewShared(c config.Shared, purges shared.Purges, reg prometheus.Registerer, logger *slog.Logger) (*shared.Client, error) {
 	if c.URL == "" {
 		return nil, nil
 	}
@@ -24,7 +24,7 @@ func NewShared(c config.Shared, reg prometheus.Registerer, logger *slog.Logger) 
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	o.Logger, o.Metrics = logger, shared.NewMetrics(reg)
+	o.Logger, o.Metrics, o.Purges = logger, shared.NewMetrics(reg), purges
 	return shared.New(o), nil
 }
 

@@ -35,7 +35,7 @@ func TestNewSharedBad(t *testing.T) {
 		c := config.Default()
 		c.Cache.Shared.URL = "redis://user:secret@127.0.0.1:1"
 		tc.change(&c.Cache.Shared)
-		client, err := NewShared(c.Cache.Shared, nil, slog.New(slog.DiscardHandler))
+		client, err := NewShared(c.Cache.Shared, nil, nil, slog.New(slog.DiscardHandler))
 		if err == nil {
 			client.Close()
 		}
@@ -52,13 +52,13 @@ func TestNewSharedBad(t *testing.T) {
 func TestNewSharedGood(t *testing.T) {
 	t.Parallel()
 	c := config.Default().Cache.Shared
-	if client, err := NewShared(c, nil, slog.New(slog.DiscardHandler)); client != nil || err != nil {
+	if client, err := NewShared(c, nil, nil, slog.New(slog.DiscardHandler)); client != nil || err != nil {
 		t.Errorf("without a URL: %v, %v", client, err)
 	}
 	dir := t.TempDir()
 	c.URL = "redis://user@127.0.0.1:1"
 	c.PasswordFile, c.KeyFile = writeFile(t, dir, "password", "a b\n"), writeFile(t, dir, "key", strings.Repeat("k", 32)+"\n")
-	client, err := NewShared(c, nil, slog.New(slog.DiscardHandler))
+	client, err := NewShared(c, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

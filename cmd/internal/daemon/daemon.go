@@ -20,9 +20,11 @@ import (
 	"mta-sts-daemon/cmd/internal/monitor"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/store"
 	"mta-sts-daemon/socketmap"
@@ -49,6 +51,7 @@ type daemon struct {
 	metrics    *monitor.Metrics
 	dnsMetrics *dnsclient.Metrics // of every DNS client in turn
 	dane       daneSwitch
+	clock      *clock.Clock
 	store      *store.Store
 	shared     *shared.Client // nil without cache.shared
 	resolver   *resolver.Resolver
@@ -144,6 +147,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		load:       load,
 		logger:     logger,
 		logging:    logging,
+		clock:      clock.System(),
 		dane:       daneSwitch{logger: logger},
 		notifier:   notifier{logger: logger},
 		metrics:    metrics,
@@ -153,7 +157,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		stopping:   make(chan struct{}),
 	}
 	var err error
-	if d.store, err = openStore(cfg.Cache, logger); err != nil {
+	if d.store, err = openStore(cfg.Cache, d.clock, logger); err != nil {
 		return nil, err
 	}
 	d.store.Register(metrics.Registry)
@@ -161,11 +165,12 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		d.store.Close()
 		return nil, err
 	}
-	if d.shared, err = clients.NewShared(cfg.Cache.Shared, metrics.Registry, logger); err != nil {
+	if d.shared, err = clients.NewShared(cfg.Cache.Shared, d.store, metrics.Registry, logger); err != nil {
 		d.store.Close()
 		return nil, err
 	}
-	d.resolver = resolver.New(d.settings, d.store, d.fleet(), metrics.Registry, logger)
+	d.resolver = resolver.New(resolver.Options{Settings: d.settings, Clock: d.clock, Store: d.store, Shared: d.sharedStore(),
+		Metrics: metrics.Registry, Logger: logger})
 	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
 	d.dane.tell(ctx, d.clients.DNS)
 	return d, nil
@@ -179,17 +184,20 @@ func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
 	}
 	d.config, d.clients = cfg, c
 	d.settings = resolver.Settings{
-		TXT:             c.DNS,
-		MX:              c.DNS,
-		Policies:        c.Policies,
-		DANE:            d.checker(ctx),
-		AnswerTimeout:   cfg.AnswerTimeout,
-		RecheckWait:     cfg.RecheckWait,
-		Entries:         cfg.Cache.Entries,
-		NegativeEntries: cfg.Cache.NegativeEntries,
-		RefreshInterval: cfg.Refresh.Interval,
-		Idle:            cfg.Refresh.Idle,
-		Concurrency:     cfg.Refresh.Concurrency,
+		TXT:           c.DNS,
+		MX:            c.DNS,
+		Policies:      c.Policies,
+		Probe:         c.DNS,
+		DANE:          d.checker(ctx),
+		AnswerTimeout: cfg.AnswerTimeout,
+		RecheckWait:   cfg.RecheckWait,
+		Limits: policies.Limits{
+			Entries:         cfg.Cache.Entries,
+			NegativeEntries: cfg.Cache.NegativeEntries,
+			RefreshInterval: cfg.Refresh.Interval,
+			Idle:            cfg.Refresh.Idle,
+		},
+		Concurrency: cfg.Refresh.Concurrency,
 	}
 	return nil
 }
@@ -213,23 +221,23 @@ func (d *daemon) followPostfix(ctx context.Context) {
 	d.dane.tell(ctx, d.clients.DNS)
 }
 
-// fleet is what the resolver shares policies with, if anything.
-func (d *daemon) fleet() resolver.Fleet {
+// sharedStore is what the resolver shares policies with, if anything.
+func (d *daemon) sharedStore() resolver.SharedStore {
 	if d.shared == nil {
 		return nil
 	}
 	return d.shared
 }
 
-func openStore(cfg config.Cache, logger *slog.Logger) (*store.Store, error) {
+func openStore(cfg config.Cache, clk *clock.Clock, logger *slog.Logger) (*store.Store, error) {
 	if cfg.File == config.MemoryOnly {
-		return store.OpenMemory(), nil
+		return store.OpenMemory(clk), nil
 	}
 	path, err := policyPath(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(path, logger)
+	return store.Open(path, clk, logger)
 }
 
 // close writes down what is known.

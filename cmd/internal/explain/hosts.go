@@ -10,7 +10,6 @@ import (
 	"mta-sts-daemon/cmd/internal/lint"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
-	"mta-sts-daemon/resolver/mtasts"
 )
 
 const (
@@ -63,12 +62,11 @@ func (l *look) lookAtHost(ctx context.Context, h *Host) {
 	for _, addr := range answer.Records {
 		h.Addresses = append(h.Addresses, addr.String())
 	}
-	d, err := mtasts.ParseDomain(h.Name)
-	if err != nil || l.NoDANE != nil {
+	if l.NoDANE != nil {
 		return
 	}
 	records := &tlsaRecords{DNS: l.DNS}
-	verdict, err := dane.New(records).Check(ctx, d, false, l.hop.Port)
+	verdict, err := dane.New(records).CheckHost(ctx, h.Name, l.hop.Port)
 	h.DANE = hostDANE(verdict.Kind, err)
 	h.TLSA = records.seen
 }

@@ -9,13 +9,9 @@ import (
 // MatchedBy returns the first of a policy's patterns that allows an MX host, ""
 // where none does.
 func MatchedBy(patterns []string, host string) string {
-	d, err := mtasts.ParseDomain(host)
-	if err != nil {
-		return ""
-	}
 	for i, pattern := range patterns {
 		one := mtasts.Policy{MX: patterns[i : i+1]}
-		if one.Matches(d) {
+		if one.Matches(host) {
 			return pattern
 		}
 	}

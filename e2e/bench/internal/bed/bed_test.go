@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
@@ -100,7 +101,7 @@ func TestFill(t *testing.T) {
 	if err := Fill(path, 100, time.Now(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	st, err := store.Open(path, clock.System(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
 )
@@ -15,7 +16,9 @@ const fillBatch = 10_000
 // Their records are to be asked for again a while after it, and the policies
 // themselves are not due for half a day.
 func Fill(path string, policies int, fetched time.Time, recheck time.Duration) error {
-	st, err := store.Open(path, slog.New(slog.DiscardHandler))
+	clk := clock.System()
+	at := clk.Origin().Moment(fetched)
+	st, err := store.Open(path, clk, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -25,8 +28,8 @@ func Fill(path string, policies int, fetched time.Time, recheck time.Duration) e
 		if err != nil {
 			return err
 		}
-		e.Fetched, e.Used, e.Recheck = fetched, fetched, fetched.Add(recheck)
-		e.Next = fetched.Add(12*time.Hour + time.Duration(n)*time.Minute/1000)
+		e.Fetched, e.Used, e.Recheck = store.Fetched{Wall: fetched}, at, at.Add(recheck)
+		e.Next = at.Add(12*time.Hour + time.Duration(n)*time.Minute/1000)
 		st.Put(e)
 		if n%fillBatch == fillBatch-1 {
 			if err := st.Flush(); err != nil {

@@ -1,0 +1,219 @@
+package dane
+
+import (
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+const (
+	// hold is how long past its end a verdict holds until a newer one is available.
+	hold = 24 * time.Hour
+
+	// claimLapse is how long a claimed renewal keeps others from claiming it.
+	claimLapse = 30 * time.Second
+)
+
+// renewAfter is when in its life a verdict is due to be looked up again: at 80 %.
+func renewAfter(life time.Duration) time.Duration { return life * 8 / 10 }
+
+// Cache has the verdicts on next hops. A verdict is current until its end, and holds
+// for a day more if the DNS cannot give a newer one. It is safe for concurrent use.
+type Cache struct {
+	clock    *clock.Clock
+	verdicts *lru.Cache[NextHop, *cached]
+}
+
+// cached is what memory has of a next hop. Except for renew it never changes.
+type cached struct {
+	kind  Kind // 0: there is no verdict
+	until clock.Moment
+	renew clock.Instant // when it is due to be looked up again
+
+	// failure is why the last check gave no verdict; nil if it gave one.
+	failure *failure
+}
+
+// failure is a check that could not be made.
+type failure struct {
+	err   error
+	count int // in a row
+	until clock.Moment
+	while func() bool // nil, or it counts only as long as this returns true
+}
+
+func (v *cached) current(now clock.Moment) bool { return v != nil && v.kind != 0 && now < v.until }
+
+func (v *cached) holds(now clock.Moment) bool {
+	return v != nil && v.kind != 0 && now < v.until.Add(hold)
+}
+
+// NewCache returns a Cache with room for so many next hops. It panics if that is not
+// positive.
+func NewCache(c *clock.Clock, room int) *Cache {
+	verdicts, err := lru.New[NextHop, *cached](room)
+	if err != nil {
+		panic(err)
+	}
+	return &Cache{clock: c, verdicts: verdicts}
+}
+
+// Resize makes room for so many next hops.
+func (c *Cache) Resize(room int) { c.verdicts.Resize(room) }
+
+// Len returns how many next hops there are.
+func (c *Cache) Len() int { return c.verdicts.Len() }
+
+// Current returns the verdict if it has not ended. renew is true for the one caller
+// that has to look it up again because it ends soon.
+func (c *Cache) Current(hop NextHop, now clock.Moment) (kind Kind, renew, ok bool) {
+	v, _ := c.verdicts.Peek(hop) // if in use it is renewed, and then the LRU learns of it
+	if !v.current(now) {
+		return 0, false, false
+	}
+	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
+}
+
+// Peek returns the verdict if it has not ended, without any effect.
+func (c *Cache) Peek(hop NextHop, now clock.Moment) (kind Kind, ok bool) {
+	v, _ := c.verdicts.Peek(hop)
+	if !v.current(now) {
+		return 0, false
+	}
+	return v.kind, true
+}
+
+// Held returns the last verdict as long as it holds, from what was stored if memory lacks
+// it, without any effect; 0 if there is none.
+func (c *Cache) Held(hop NextHop, stored []store.Verdict, now clock.Moment) Kind {
+	v, _ := c.verdicts.Peek(hop)
+	for _, s := range stored {
+		if v == nil && s.MX == hop.MX && s.Port == hop.Port {
+			v = c.restored(s)
+		}
+	}
+	if !v.holds(now) {
+		return 0
+	}
+	return v.kind
+}
+
+// Last returns the last verdict as long as it holds. renew is true for the one caller
+// that has to look it up again.
+func (c *Cache) Last(hop NextHop, now clock.Moment) (kind Kind, renew, ok bool) {
+	v, _ := c.verdicts.Get(hop)
+	if !v.holds(now) {
+		return 0, false, false
+	}
+	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
+}
+
+// Put files the verdict of a check, and reports whether it was filed: if the check
+// says that some hosts cannot be known, a verdict that holds has precedence.
+func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
+	if last, _ := c.verdicts.Peek(hop); v.Kind == Unknown && last.holds(now) && last.kind != Unknown {
+		return false
+	}
+	filed := &cached{kind: v.Kind, until: now.Add(v.TTL)}
+	filed.renew.Set(now.Add(renewAfter(v.TTL)))
+	c.verdicts.Add(hop, filed)
+	return true
+}
+
+// Fail files a check that could not be made. Until the time that Retry gives for the
+// number of failures in a row, Failure returns err, but only as long as while, if it
+// is not nil, returns true.
+func (c *Cache) Fail(hop NextHop, err error, while func() bool, now clock.Moment) {
+	filed := &cached{failure: &failure{err: err, count: 1, while: while}}
+	if last, ok := c.verdicts.Peek(hop); ok {
+		filed.kind, filed.until = last.kind, last.until
+		filed.renew.Set(last.renew.Get())
+		if last.failure != nil {
+			filed.failure.count = last.failure.count + 1
+		}
+	}
+	filed.failure.until = now.Add(dnsclient.Retry(filed.failure.count))
+	c.verdicts.Add(hop, filed)
+}
+
+// Failure returns why the next hop is not to be checked at present, nil if it is.
+func (c *Cache) Failure(hop NextHop, now clock.Moment) error {
+	v, ok := c.verdicts.Get(hop)
+	if !ok || v.failure == nil || now >= v.failure.until || v.failure.while != nil && !v.failure.while() {
+		return nil
+	}
+	return v.failure.err
+}
+
+// Forget forgets the domain's next hops.
+func (c *Cache) Forget(d mtasts.Domain) {
+	for _, hop := range c.hops(d) {
+		c.verdicts.Remove(hop)
+	}
+}
+
+// ForgetAll forgets all next hops.
+func (c *Cache) ForgetAll() { c.verdicts.Purge() }
+
+// HopVerdict is the verdict on a next hop until then.
+type HopVerdict struct {
+	NextHop NextHop
+	Kind    Kind
+	Until   clock.Moment
+}
+
+// Of returns the current verdicts on the domain's next hops.
+func (c *Cache) Of(d mtasts.Domain) (found []HopVerdict) {
+	now := c.clock.Now()
+	for _, hop := range c.hops(d) {
+		if v, _ := c.verdicts.Peek(hop); v.current(now) {
+			found = append(found, HopVerdict{hop, v.kind, v.until})
+		}
+	}
+	return found
+}
+
+func (c *Cache) hops(d mtasts.Domain) (hops []NextHop) {
+	for _, hop := range c.verdicts.Keys() {
+		if hop.Domain == d {
+			hops = append(hops, hop)
+		}
+	}
+	return hops
+}
+
+// storedHops are the next hops of a domain whose verdicts are written down with its
+// policy: those that Postfix has in the usual ways of naming them.
+func storedHops(d mtasts.Domain) []NextHop {
+	return []NextHop{
+		{Domain: d, MX: true, Port: SMTPPort},
+		{Domain: d, MX: false, Port: SMTPPort},
+		{Domain: d, MX: false, Port: 587},
+	}
+}
+
+// Stored returns what is written down of the domain's verdicts.
+func (c *Cache) Stored(d mtasts.Domain) (stored []store.Verdict) {
+	for _, hop := range storedHops(d) {
+		if v, _ := c.verdicts.Peek(hop); v != nil && v.kind != 0 {
+			stored = append(stored, store.Verdict{MX: hop.MX, Port: hop.Port, Kind: uint8(v.kind), Until: v.until})
+		}
+	}
+	return stored
+}
+
+// Restore takes back what was written down, unless something newer is known.
+func (c *Cache) Restore(d mtasts.Domain, stored []store.Verdict) {
+	for _, s := range stored {
+		c.verdicts.ContainsOrAdd(NextHop{Domain: d, MX: s.MX, Port: s.Port}, c.restored(s))
+	}
+}
+
+func (c *Cache) restored(s store.Verdict) *cached {
+	return &cached{kind: Kind(s.Kind), until: min(s.Until, c.clock.Now().Add(MaxTTL))}
+}

@@ -1,0 +1,203 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"mta-sts-daemon/internal/stack"
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// DANEChecker asks the DNS what DANE says of a next hop, within a time limit of its own.
+// An error means that it cannot be known now.
+type DANEChecker interface {
+	Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (dane.Verdict, error)
+}
+
+// ErrDANEUnknown means that the domain may have DANE and that this cannot be known now, so
+// no answer is safe: the lookup has to be made again later.
+var ErrDANEUnknown = errors.New("DANE cannot be looked up now")
+
+// errSomeHosts is why the last verdict holds although the MX records are known.
+var errSomeHosts = errors.New("the TLSA records of some MX hosts cannot be looked up")
+
+// asksDANE is false for a port that only this host's services(5) could tell: the name of
+// the TLSA records cannot be known.
+func (r *Resolver) asksDANE(hop NextHop) bool {
+	return hop.Port != 0 && r.settings.Load().DANE != nil
+}
+
+// currentDANE returns what memory has. If that ends soon, it is looked up again behind the
+// answer.
+func (r *Resolver) currentDANE(hop NextHop, now clock.Moment) (kind dane.Kind, ok bool) {
+	if !r.asksDANE(hop) {
+		return dane.None, true
+	}
+	kind, renew, ok := r.verdicts.Current(hop, now)
+	if renew {
+		r.flyDANE(hop.Clone(), true)
+	}
+	return kind, ok
+}
+
+// askDANE begins to find out what memory does not have; the function that it returns waits
+// for that. What was stored must be in memory. For an old verdict one lookup alone waits.
+func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
+	now := r.clock.Now()
+	known := func(kind dane.Kind, err error) func(context.Context) (dane.Kind, error) {
+		return func(context.Context) (dane.Kind, error) { return kind, err }
+	}
+	if kind, ok := r.currentDANE(hop, now); ok {
+		return known(kind, nil)
+	}
+	s := r.settings.Load()
+	limit := s.AnswerTimeout
+	last, renew, held := r.verdicts.Last(hop, now)
+	if held {
+		if !renew {
+			return known(last, nil)
+		}
+		if !r.dns.shouldWait(now) {
+			r.flyDANE(hop, true)
+			return known(last, nil)
+		}
+		limit = s.recheckWait()
+	} else if err := r.verdicts.Failure(hop, now); err != nil {
+		return known(dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err))
+	}
+	timer := time.NewTimer(limit)
+	check := r.flyDANE(hop, held)
+	return func(ctx context.Context) (dane.Kind, error) {
+		defer timer.Stop()
+		found, err := r.awaitDANE(ctx, check, timer.C)
+		switch {
+		case err == nil:
+			return found, nil
+		case ctx.Err() != nil:
+			return dane.None, context.Cause(ctx)
+		case held:
+			if errors.Is(err, errNotInTime) {
+				r.dns.unanswered(now)
+			}
+			return last, nil
+		}
+		return dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err)
+	}
+}
+
+// errNotInTime is for a check that has not ended when its lookup must be answered.
+var errNotInTime = errors.New("no answer in time")
+
+// awaitDANE waits for a check. One that ended while the policy was waited for counts, also
+// if the timer has fired since.
+func (r *Resolver) awaitDANE(ctx context.Context, check <-chan flown, timer <-chan time.Time) (dane.Kind, error) {
+	var found flown
+	select {
+	case found = <-check:
+	case <-timer:
+		select {
+		case found = <-check:
+		default:
+			return dane.None, errNotInTime
+		}
+	case <-ctx.Done():
+		return dane.None, context.Cause(ctx)
+	}
+	if found.Err != nil {
+		return dane.None, found.Err
+	}
+	return found.Val.(dane.Kind), nil
+}
+
+// flyDANE joins the check of a next hop or starts it.
+func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan flown {
+	key := hop.Domain.String() + " " + strconv.FormatBool(hop.MX) + " " + strconv.Itoa(int(hop.Port))
+	return r.checks.DoChan(key, func() (any, error) {
+		if !r.begin() {
+			return dane.None, errClosed
+		}
+		defer r.underway.Done()
+		stack.Grow()
+		return r.checkDANE(hop, renewing)
+	})
+}
+
+// checkDANE finds a verdict and files it.
+func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
+	if kind, _, ok := r.verdicts.Current(hop, r.clock.Now()); ok && !renewing {
+		return kind, nil // the check that would have served this lookup has just ended
+	}
+	s := r.settings.Load()
+	if s.DANE == nil {
+		return dane.None, nil // switched off meanwhile
+	}
+	limit := r.load.unknown.checks
+	if renewing {
+		limit = r.load.known.checks
+	}
+	if err := limit.enter(r.ctx, s.AnswerTimeout, func() bool { return false }); err != nil {
+		return dane.None, err
+	}
+	defer limit.leave()
+	verdict, while, err := r.askChecker(s, hop, renewing)
+	now := r.clock.Now()
+	if err == nil {
+		if r.verdicts.Put(hop, verdict, now) {
+			r.policies.Save(hop.Domain)
+			if hop.MX {
+				r.background(func() { r.judgeMX(hop.Domain) })
+			}
+			return verdict.Kind, nil
+		}
+		err = errSomeHosts
+	} else if r.ctx.Err() == nil {
+		r.verdicts.Fail(hop, err, while, now)
+	}
+	r.logger.Debug("DANE not known", event.Domain(hop.Domain.String()), event.Reason(err))
+	return dane.None, err
+}
+
+// askChecker asks for a verdict. During an outage of the DNS it waits for the end of that,
+// for as long as a lookup waits; while tells how long a failure counts.
+func (r *Resolver) askChecker(s *Settings, hop NextHop, renewing bool) (v dane.Verdict, while func() bool, err error) {
+	deadline := r.clock.Now().Add(s.AnswerTimeout)
+	for {
+		if out := r.dns.outage(); out != nil && (renewing || !out.wait(r.ctx, hop.Domain, deadline.Sub(r.clock.Now()))) {
+			return v, out.lasts, errOutage
+		}
+		began := r.clock.Now()
+		if v, err = s.DANE.Check(r.ctx, hop.Domain, hop.MX, hop.Port); err == nil {
+			r.dns.answered()
+			return v, nil, nil
+		}
+		if r.ctx.Err() != nil || !r.dns.failed(hop.Domain, began) {
+			return v, nil, err
+		}
+	}
+}
+
+// mailHosts returns the hosts that take the domain's mail.
+func mailHosts(d mtasts.Domain, mx dnsclient.Answer[dnsclient.MX]) []string {
+	return dane.MailHosts(d.String(), mx.Records)
+}
+
+// probe asks the DNS for the record of d, or for the zero Domain what every resolver
+// knows.
+func (r *Resolver) probe(ctx context.Context, d mtasts.Domain) error {
+	s := r.settings.Load()
+	if d.IsZero() && s.Probe == nil {
+		return nil
+	}
+	if d.IsZero() {
+		return s.Probe.Probe(ctx)
+	}
+	_, err := s.TXT.TXT(ctx, d.RecordName())
+	return err
+}

@@ -1,0 +1,123 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// How much lookups make a Resolver do at the same time. These are not rates: what a
+// flood costs is sockets, memory and workers while they are taken, and an honest server
+// comes in bursts too. One domain is asked about once at a time, and not again before
+// what was learned has run out.
+const (
+	// maxRecords bounds the records that are asked for: as many questions as resolvers
+	// accept by default. Each holds a handful of sockets, for dns.timeout at most.
+	maxRecords = 1000
+
+	// maxChecks bounds the next hops whose DANE is looked up. Each asks up to eight
+	// questions in parallel.
+	maxChecks = 250
+
+	// maxFetches bounds the policies that are fetched. Each takes some 100 KiB, and a
+	// slow host keeps it for fetch.timeout; an honest one for less than a second.
+	maxFetches = 250
+
+	// maxQueued bounds how many wait at one limit.
+	maxQueued = 10_000
+)
+
+// errBusy means that something was not tried because too much is under way. It says
+// nothing of the domain.
+var errBusy = errors.New("too many discoveries at the same time")
+
+// limits bound what lookups set off. A nil limit lets everything pass.
+type limits struct{ records, fetches, checks *limit }
+
+// loadLimits are the limits for domains of which nothing is known and, apart from them,
+// for known ones: everybody whose mail this server sends can make up names without end,
+// and what is known must be kept up to date all the same. Refreshes and what an operator
+// asks for have no limit here; the scheduler and the control socket bound them.
+type loadLimits struct{ unknown, known limits }
+
+func newLoadLimits() loadLimits {
+	open := func() limits { return limits{newLimit(maxRecords), newLimit(maxFetches), newLimit(maxChecks)} }
+	return loadLimits{unknown: open(), known: open()}
+}
+
+// of returns the limits of a discovery made for that reason.
+func (l loadLimits) of(why reason) limits {
+	switch why {
+	case firstDiscovery:
+		return l.unknown
+	case recheck:
+		return l.known
+	}
+	return limits{}
+}
+
+// limit is a semaphore with a bounded queue.
+type limit struct{ active, queue chan struct{} }
+
+func newLimit(size int) *limit {
+	return &limit{make(chan struct{}, size), make(chan struct{}, maxQueued)}
+}
+
+// enter waits for its turn. After patience it calls stay and goes on waiting if that
+// returns true. If enter returns nil, leave must be called; otherwise the error is errBusy
+// or why ctx ended.
+func (l *limit) enter(ctx context.Context, patience time.Duration, stay func() bool) error {
+	if l == nil {
+		return nil
+	}
+	select {
+	case l.active <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case l.queue <- struct{}{}:
+		defer func() { <-l.queue }()
+	default:
+		return errBusy
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case l.active <- struct{}{}:
+			return nil
+		case <-timer.C:
+			if !stay() {
+				return errBusy
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (l *limit) leave() {
+	if l != nil {
+		<-l.active
+	}
+}
+
+// congested reports whether somebody waits.
+func (l *limit) congested() bool { return l != nil && len(l.queue) > 0 }
+
+// enter passes a limit. If it returns an outcome, the discovery was refused or the Resolver
+// is closed; else leave must be called.
+func (d *discovery) enter(l *limit) (leave func(), o *outcome) {
+	err := l.enter(d.ctx, d.settings.AnswerTimeout, func() bool {
+		d.putOff(errBusy, l.congested)
+		return d.why == firstDiscovery
+	})
+	switch {
+	case err == nil:
+		return l.leave, nil
+	case errors.Is(err, errBusy):
+		return nil, &outcome{kind: refused, err: err, while: l.congested}
+	}
+	return nil, &outcome{kind: settled, err: errClosed}
+}

@@ -1,0 +1,183 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/store"
+)
+
+// Known is what is known of a domain, for an operator.
+type Known struct {
+	policies.Known
+	// DANE is the last verdict on mail to the domain's MX hosts; the zero Kind if it is
+	// not looked up, or not known.
+	DANE dane.Kind
+	// Verdicts are what DANE says of the domain's next hops.
+	Verdicts []Verdict
+}
+
+// Verdict is what DANE says of a next hop until then.
+type Verdict struct {
+	NextHop NextHop
+	Kind    dane.Kind
+	Until   time.Time
+}
+
+// Policies yields what is known of every domain with a policy, including those expired
+// within the last 30 days. Changes made meanwhile may show or not.
+func (r *Resolver) Policies(yield func(Known) bool) {
+	r.policies.All(func(k policies.Known) bool { return yield(r.withDANE(k)) })
+}
+
+// Broken yields the domains that announce a policy and have no usable one, as far as
+// memory has them.
+func (r *Resolver) Broken(yield func(Known) bool) {
+	r.policies.Broken(func(k policies.Known) bool { return yield(r.withDANE(k)) })
+}
+
+// PolicyCount returns how many domains have a policy.
+func (r *Resolver) PolicyCount() int { return r.policies.Len() }
+
+// RefreshFailing returns how many live policies of domains in use could not be refreshed
+// the last time.
+func (r *Resolver) RefreshFailing() int { return r.policies.Counts().Failing }
+
+// Counts returns how many live policies need the operator.
+func (r *Resolver) Counts() policies.Counts { return r.policies.Counts() }
+
+// Known returns what is known of a domain; false if that is nothing.
+func (r *Resolver) Known(d mtasts.Domain) (Known, bool) {
+	found, ok := r.policies.Known(d)
+	k := r.withDANE(found)
+	for _, v := range r.verdicts.Of(d) {
+		k.Verdicts = append(k.Verdicts, Verdict{v.NextHop, v.Kind, r.clock.Origin().Wall(v.Until)})
+	}
+	return k, ok || k.Verdicts != nil
+}
+
+// withDANE adds the last verdict on the domain's MX hosts, as long as it holds.
+func (r *Resolver) withDANE(found policies.Known) Known {
+	k := Known{Known: found}
+	hop := NextHop{Domain: found.Domain, MX: true, Port: dane.SMTPPort}
+	if r.asksDANE(hop) {
+		k.DANE = r.verdicts.Held(hop, found.Verdicts, r.clock.Now())
+	}
+	return k
+}
+
+// Changes returns the history since then, newest first, and from when on it is complete.
+func (r *Resolver) Changes(since time.Time) (changes []store.Change, complete time.Time) {
+	return r.store.Changes(since)
+}
+
+// errNoName is for names that are too long to have a policy.
+var errNoName = errors.New("the name is too long for a domain with a policy")
+
+// Refresh fetches the domain's policy now, however recently that was done or failed. The
+// error is why there is nothing newer than what was known.
+func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
+	if !d.CanPublish() {
+		return errNoName
+	}
+	// A discovery under way may have begun for less than a fetch: that one is waited for,
+	// and then comes ours.
+	for ours := false; !ours; {
+		landed := r.flights.DoChan(d.String(), func() (any, error) {
+			ours = true
+			if !r.begin() {
+				return Answer{}, errClosed
+			}
+			defer r.underway.Done()
+			return r.discover(NextHop{Domain: d, MX: true, Port: dane.SMTPPort}, asked)
+		})
+		select {
+		case res := <-landed:
+			if ours {
+				return res.Err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// Purge forgets all that is known of a domain, here and in the shared store: its next
+// lookup discovers it again, without protection if that fails. The error says that the
+// shared store could not be told yet.
+func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
+	r.verdicts.Forget(d)
+	r.policies.Forget(d, func(*policies.Entry) bool { return false })
+	if r.shared == nil {
+		return nil
+	}
+	return r.purgeShared(ctx, func(ctx context.Context) (uint64, error) { return r.shared.Purge(ctx, d) })
+}
+
+// PurgeAll forgets every domain, as Purge does one. It returns how many policies there
+// were.
+func (r *Resolver) PurgeAll(ctx context.Context) (forgotten int, err error) {
+	r.verdicts.ForgetAll()
+	number := r.store.Purges() + 1
+	r.store.RaisePurges(number)
+	forgotten = r.policies.ForgetAll(number)
+	if r.shared == nil {
+		return forgotten, nil
+	}
+	return forgotten, r.purgeShared(ctx, r.shared.PurgeAll)
+}
+
+// forget forgets the domain's policy if it is void.
+func (r *Resolver) forget(d mtasts.Domain, voids func(fetched time.Time, purges uint64) bool) {
+	if r.policies.Forget(d, func(e *policies.Entry) bool { return !voids(e.Fetched(), e.Purges()) }) {
+		r.verdicts.Forget(d)
+	}
+}
+
+// forgetAll forgets what a purge of all domains by some node is for.
+func (r *Resolver) forgetAll(v shared.Value) {
+	r.verdicts.ForgetAll()
+	if v.Number > 0 {
+		r.policies.ForgetAll(v.Number)
+		return
+	}
+	var void []mtasts.Domain // by a node of the version before: its time decides
+	r.policies.All(func(k policies.Known) bool {
+		void = append(void, k.Domain)
+		return true
+	})
+	for _, d := range void {
+		r.forget(d, v.Voids)
+	}
+}
+
+// Check goes the way of a lookup that memory cannot answer, as far as the policy file, for
+// a domain that nobody can have. That it returns is the answer: no lock is held for good
+// and the file can be read.
+func (r *Resolver) Check(d mtasts.Domain) { r.policies.Get(d) }
+
+// queue is what the refresh scheduler works on.
+type queue struct{ *Resolver }
+
+// Due implements refresh.Queue.
+func (q queue) Due(failing bool, yield func(mtasts.Domain) bool) { q.policies.Due(failing, yield) }
+
+// Ready implements refresh.Queue: without DNS no policy host is found.
+func (q queue) Ready() bool { return q.dns.outage() == nil }
+
+// Do implements refresh.Queue.
+func (q queue) Do(ctx context.Context, d mtasts.Domain) {
+	if !q.policies.Attend(d) {
+		return
+	}
+	select {
+	case <-q.fly(NextHop{Domain: d}, renewal, Answer{}):
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,255 @@
+package policies
+
+import (
+	"time"
+
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/refresh"
+	"mta-sts-daemon/resolver/store"
+)
+
+const (
+	// maxAhead is how far in the future a fetch of an earlier boot may lie, before
+	// the wall clock of then or now counts as wrong.
+	maxAhead = 5 * time.Minute
+
+	// keepExpired is how long an expired policy stays in the file, for operators
+	// who ask what was known and for a wall clock that is set later.
+	keepExpired = 30 * 24 * time.Hour
+
+	// steadyTime is how long this boot must have gone without a step of the wall
+	// clock before a policy is removed as expired.
+	steadyTime = 24 * time.Hour
+
+	// MaxRecheck is the longest time for which a record is believed.
+	MaxRecheck = time.Hour
+
+	// usedStep is the granularity of Entry.used in memory, usedWorth in the file.
+	usedStep  = time.Minute
+	usedWorth = time.Hour
+
+	// postponed is how much later a refresh comes that was refused for load, for
+	// which another node has the lease, or that failed for a reason of this host's.
+	postponed = time.Minute
+
+	// minRefreshed is the shortest max_age of policies that are refreshed ahead.
+	minRefreshed = 10 * time.Minute
+
+	// A record that changed before its policy did is followed up this long after it
+	// was seen, and this long after that.
+	firstFollowUp  = 5 * time.Minute
+	secondFollowUp = time.Hour - firstFollowUp
+	followUps      = 2
+)
+
+// Entry is a policy in memory. Another fetch makes another Entry.
+type Entry struct {
+	// These are read by every lookup.
+	expires clock.Instant // set again if the wall clock steps and an earlier boot fetched it
+	recheck clock.Instant // when the record is due to be asked for again
+	used    clock.Instant // when it was last looked up, to usedStep
+	policy  mtasts.Policy
+
+	// These never change.
+	id      string
+	fetched store.Fetched
+	purges  uint64 // number of the last purge known when the fetch began
+
+	// refresh is when the policy is due to be fetched again, Never if only a lookup
+	// fetches it.
+	refresh clock.Instant
+
+	// The domain's lock guards what follows.
+
+	followUps  int          // fetches still to come because the id changed and the text did not
+	failure    *Failure     // why it cannot be refreshed; nil if it can
+	recordGone clock.Moment // since when it has no valid record; 0 if it has
+	mismatch   clock.Moment // since when no MX host matches; 0 if one does
+	refused    clock.Moment // since when refreshes are refused here; 0 if none was
+	lease      clock.Moment // when it is refreshed without the lease; 0 if none was refused
+	ended      bool         // its end without a successor has been reported
+	toMX       bool         // looked up for mail to the domain's MX hosts since it came to memory
+
+	// What the file has, to write only what is worth it.
+	storedRecheck, storedUsed, storedNext clock.Moment
+}
+
+// Policy returns the policy. It must not be changed.
+func (e *Entry) Policy() *mtasts.Policy { return &e.policy }
+
+// ID returns the policy id of the record seen before the fetch.
+func (e *Entry) ID() string { return e.id }
+
+// Fetched returns when the policy was fetched, by the wall clock.
+func (e *Entry) Fetched() time.Time { return e.fetched.Wall }
+
+// Purges returns the number of the last purge that was known when the fetch began.
+func (e *Entry) Purges() uint64 { return e.purges }
+
+// LiveAt returns e if it is not nil and has not expired, else nil.
+func (e *Entry) LiveAt(now clock.Moment) *Entry {
+	if e == nil || now >= e.expires.Get() {
+		return nil
+	}
+	return e
+}
+
+// RecheckDue reports whether the record is due to be asked for again.
+func (e *Entry) RecheckDue(now clock.Moment) bool { return now >= e.recheck.Get() }
+
+// RefreshDue reports whether the policy is due to be fetched again.
+func (e *Entry) RefreshDue(now clock.Moment) bool { return now >= e.refresh.Get() }
+
+// ClaimRecheck reports whether the caller is the one lookup that waits for the
+// record. The claim lapses after the given time unless a discovery sets another.
+func (e *Entry) ClaimRecheck(now clock.Moment, lapse time.Duration) bool {
+	return e.recheck.Claim(now, now.Add(lapse))
+}
+
+// same reports whether the two are of one fetch.
+func (e *Entry) same(other *Entry) bool {
+	return e == other || e != nil && other != nil && e.id == other.id && e.fetched.Equal(other.fetched)
+}
+
+// newer reports whether e replaces other, which may be nil: it knows of a later
+// purge, or was fetched later.
+func (e *Entry) newer(other *Entry) bool {
+	if other == nil || e.purges != other.purges {
+		return other == nil || e.purges > other.purges
+	}
+	return e.fetched.Wall.After(other.fetched.Wall)
+}
+
+// bytes is about what e takes in memory beyond what every entry does; it counts
+// only what publishers control.
+func (e *Entry) bytes() int64 {
+	const pattern = 32 // an MX host pattern, which mostly shares the text's memory
+	return int64(len(e.policy.Text) + pattern*len(e.policy.MX))
+}
+
+// inUse reports whether the domain was looked up within the idle time.
+func (e *Entry) inUse(now clock.Moment, l *Limits) bool { return now.Sub(e.used.Get()) <= l.Idle }
+
+// next is when the entry needs attention although nobody looks it up: its refresh
+// and its end while it is in use, then its removal.
+func (e *Entry) next(now clock.Moment, l *Limits) clock.Moment {
+	due, end := e.refresh.Get(), e.expires.Get()
+	switch {
+	case now < end && e.inUse(now, l) && due < end:
+		return due
+	case !e.ended && e.inUse(min(now, end), l) && e.missesRefresh():
+		return end
+	}
+	return end.Add(keepExpired)
+}
+
+// missesRefresh reports whether mail loses protection at the policy's end because
+// a refresh failed.
+func (e *Entry) missesRefresh() bool {
+	return e.policy.Mode == mtasts.ModeEnforce && (e.failure != nil || e.recordGone != 0 || e.refused != 0)
+}
+
+// began is when the life of a policy fetched at f began. If a policy of an earlier
+// boot seems to have been fetched in the future, either clock was wrong: it counts
+// from start, when this process began.
+func began(f store.Fetched, o clock.Origin, now, start clock.Moment) clock.Moment {
+	at := f.Moment(o)
+	if !f.ThisBoot && at > now.Add(maxAhead) {
+		return start
+	}
+	return at
+}
+
+// judge sets the policy's end.
+func (e *Entry) judge(o clock.Origin, now, start clock.Moment) {
+	e.expires.Set(began(e.fetched, o, now, start).Add(e.policy.MaxAge))
+}
+
+// plan sets when a policy just fetched is due to be fetched again; before is the
+// one that it replaces. random is from 0 up to 1.
+func (e *Entry) plan(before *Entry, now clock.Moment, l *Limits, random float64) {
+	if before != nil && before.policy.Text == e.policy.Text {
+		e.followUps = max(before.followUps-1, 0)
+		if before.id != e.id {
+			e.followUps = followUps
+		}
+	}
+	after := refresh.After(l.RefreshInterval, e.policy.MaxAge, random)
+	switch {
+	case e.followUps == followUps:
+		after = min(after, firstFollowUp)
+	case e.followUps > 0:
+		after = min(after, secondFollowUp)
+	case e.policy.Mode == mtasts.ModeNone || e.policy.MaxAge < minRefreshed:
+		e.refresh.Set(clock.Never) // RFC 8461 section 3.3; the lookup after its end fetches
+		return
+	}
+	e.refresh.Set(now.Add(after))
+}
+
+// toStore returns what is written down of the entry. The domain's lock is held.
+func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry {
+	s := store.Entry{
+		Domain:     d,
+		ID:         e.id,
+		Policy:     e.policy,
+		Fetched:    e.fetched,
+		Recheck:    e.recheck.Get(),
+		Used:       e.used.Get(),
+		Next:       e.next(now, t.limits.Load()),
+		RecordGone: e.recordGone,
+		Mismatch:   e.mismatch,
+		Ended:      e.ended,
+		FollowUps:  e.followUps,
+		Purges:     e.purges,
+		Verdicts:   t.verdicts.Stored(d),
+	}
+	if f := e.failure; f != nil {
+		s.FailedID, s.FailedWord, s.Failures, s.RetryAt, s.FailingSince = f.ID, f.Word, f.Count, f.Retry, f.Since
+	}
+	return s
+}
+
+// fromStore returns the entry that was written down, perhaps in an earlier boot
+// whose wall clock was wrong.
+func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
+	e := &Entry{
+		policy:     s.Policy,
+		id:         s.ID,
+		fetched:    s.Fetched,
+		purges:     s.Purges,
+		followUps:  s.FollowUps,
+		recordGone: s.RecordGone,
+		mismatch:   s.Mismatch,
+		ended:      s.Ended,
+	}
+	o := t.clock.Origin()
+	e.judge(o, now, t.start)
+	e.recheck.Set(min(s.Recheck, now.Add(MaxRecheck)))
+	e.used.Set(min(s.Used, now))
+	e.refresh.Set(clock.Never)
+	if s.Policy.Mode != mtasts.ModeNone && s.Policy.MaxAge >= minRefreshed {
+		// If Next is the removal, the policy was left alone; it is due no later
+		// than chance would have had it.
+		latest := refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1)
+		e.refresh.Set(min(s.Next, began(e.fetched, o, now, t.start).Add(latest)))
+	}
+	if s.Failures > 0 {
+		e.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
+			Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
+	}
+	e.noteStored(s.Next)
+	return e
+}
+
+// noteStored notes that the file has all of the entry.
+func (e *Entry) noteStored(next clock.Moment) {
+	e.storedRecheck, e.storedUsed, e.storedNext = e.recheck.Get(), e.used.Get(), next
+}
+
+// hasNews reports whether the file lacks something that is worth a write.
+func (e *Entry) hasNews(next clock.Moment) bool {
+	return e.recheck.Get() != e.storedRecheck || next != e.storedNext ||
+		e.used.Get().Sub(e.storedUsed) > usedWorth
+}

@@ -1,0 +1,145 @@
+package policies
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+// maxWatched bounds the domains that are counted as failing or mismatched, and with
+// it some 10 MB of memory. Only a fault of this host fills it.
+const maxWatched = 100_000
+
+// watched is a live policy that needs the operator. Eviction leaves it watched.
+type watched struct {
+	expires                     clock.Moment
+	enforced, failing, mismatch bool
+}
+
+// watch counts the domain, or does so no longer, by what e says. The domain's lock
+// is held.
+func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
+	w := watched{
+		expires:  e.expires.Get(),
+		enforced: e.policy.Mode == mtasts.ModeEnforce,
+		failing:  e.failure != nil && e.policy.Mode != mtasts.ModeNone && e.inUse(now, t.limits.Load()),
+		mismatch: e.mismatch != 0,
+	}
+	if !w.failing && !w.mismatch {
+		t.unwatch(d)
+		return
+	}
+	t.watchMu.Lock()
+	defer t.watchMu.Unlock()
+	if _, there := t.watched[d]; there || len(t.watched) < maxWatched {
+		t.watched[d] = w
+	}
+}
+
+func (t *Table) unwatch(d mtasts.Domain) {
+	t.watchMu.Lock()
+	defer t.watchMu.Unlock()
+	delete(t.watched, d)
+}
+
+// Recall counts the domains that an earlier process found failing or mismatched. It
+// ends early if stop is closed.
+func (t *Table) Recall(stop <-chan struct{}) {
+	t.store.All(func(s store.Entry) bool {
+		if s.Failures > 0 || s.Mismatch != 0 {
+			t.recall(s.Domain)
+		}
+		select {
+		case <-stop:
+			return false
+		default:
+			return true
+		}
+	})
+}
+
+func (t *Table) recall(d mtasts.Domain) {
+	defer t.lock(d)()
+	if t.policies.Contains(d) {
+		return // it is watched since it came to memory
+	}
+	if s, ok := t.store.Get(d); ok {
+		now := t.clock.Now()
+		t.watch(d, t.fromStore(s, now), now)
+	}
+}
+
+// Counts are how many live policies need the operator.
+type Counts struct {
+	// Failing are those of domains in use that cannot be refreshed, Mismatched those
+	// that match no MX host.
+	Failing, Mismatched int
+	// Expiring are the failing ones of mode enforce that end within a day, and
+	// within two.
+	Expiring24h, Expiring48h int
+}
+
+// Counts returns the present Counts.
+func (t *Table) Counts() (c Counts) {
+	now := t.clock.Now()
+	t.watchMu.Lock()
+	defer t.watchMu.Unlock()
+	for d, w := range t.watched {
+		left := w.expires.Sub(now)
+		if left <= 0 {
+			delete(t.watched, d)
+			continue
+		}
+		if w.mismatch {
+			c.Mismatched++
+		}
+		if !w.failing {
+			continue
+		}
+		c.Failing++
+		if w.enforced && left <= 24*time.Hour {
+			c.Expiring24h++
+		}
+		if w.enforced && left <= 48*time.Hour {
+			c.Expiring48h++
+		}
+	}
+	return c
+}
+
+// The metric of entries in memory. Package resolver adds the verdicts of DANE.
+const (
+	EntriesMetric = "mta_sts_cache_entries"
+	EntriesHelp   = "Entries in memory: policy, negative (domains known to have no policy) and dane (verdicts on next hops)."
+)
+
+type metrics struct{ downgrades prometheus.Counter }
+
+// newMetrics registers what there is at the moment, and the counter of downgrades.
+func newMetrics(reg prometheus.Registerer, t *Table) *metrics {
+	factory := promauto.With(reg)
+	gauge := func(name, help string, labels prometheus.Labels, value func() int) {
+		factory.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return float64(value()) })
+	}
+	gauge(EntriesMetric, EntriesHelp, prometheus.Labels{"kind": "policy"}, t.policies.Len)
+	gauge(EntriesMetric, EntriesHelp, prometheus.Labels{"kind": "negative"}, t.negatives.Len)
+	gauge("mta_sts_policies_refresh_failing",
+		"Live policies of domains in use whose last refresh failed; they are applied until they expire.",
+		nil, func() int { return t.Counts().Failing })
+	const expiring, expiringHelp = "mta_sts_policies_expiring", "Policies of mode enforce whose refresh fails and that expire within that time: after that, mail to their domains is sent as without a policy."
+	gauge(expiring, expiringHelp, prometheus.Labels{"within": "24h"}, func() int { return t.Counts().Expiring24h })
+	gauge(expiring, expiringHelp, prometheus.Labels{"within": "48h"}, func() int { return t.Counts().Expiring48h })
+	gauge("mta_sts_policies_mx_mismatch",
+		"Policies of mode enforce that match none of their domain's MX hosts: mail to the domains is deferred.",
+		nil, func() int { return t.Counts().Mismatched })
+	return &metrics{downgrades: factory.NewCounter(prometheus.CounterOpts{
+		Name: "mta_sts_policy_downgrades_total",
+		Help: "Policies of mode enforce that their domains replaced by one of mode testing or none.",
+	})}
+}

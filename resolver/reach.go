@@ -1,0 +1,105 @@
+package resolver
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policyhost"
+)
+
+const (
+	// unreachableAfter is for how long every fetch must have failed before the fault is
+	// here and not with the publishers.
+	unreachableAfter = 10 * time.Minute
+
+	// unreachableDomains is how many domains must have failed, and localDomains for a
+	// reason of this host's own: one domain may be the only one that has no IPv4.
+	unreachableDomains = 5
+	localDomains       = 2
+)
+
+// reach knows whether policy hosts can be reached from this host. Its states:
+//
+//	reachable     a fetch succeeded, or too few have failed to judge
+//	unreachable   fetches for several domains failed for a reason of this host's own (no
+//	              route, proxy, authorities), or all fetches for ten minutes; the next
+//	              success ends it
+//
+// While policy hosts are unreachable, no failure counts against a publisher.
+type reach struct {
+	clock  *clock.Clock
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	since clock.Moment           // of the first failure since the last success; 0 if there was none
+	seen  map[mtasts.Domain]bool // that failed since then; true: for a reason of this host's own
+	fault error                  // why policy hosts are unreachable; nil while they are reachable
+}
+
+func newReach(c *clock.Clock, logger *slog.Logger) *reach {
+	return &reach{clock: c, logger: logger, seen: map[mtasts.Domain]bool{}}
+}
+
+// fetched notes how a fetch for d ended, and reports whether a failure counts against the
+// publisher.
+func (r *reach) fetched(d mtasts.Domain, err error) (blame bool) {
+	result, fault := policyhost.Classify(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if result != policyhost.ResultFetchError { // the host answered, whatever it said
+		r.recovered()
+		return err != nil
+	}
+	if fault == policyhost.FaultDNS || fault == policyhost.FaultLoad {
+		return false
+	}
+	now := r.clock.Now()
+	if r.since == 0 {
+		r.since = now
+	}
+	local := fault == policyhost.FaultLocal
+	if r.fault == nil {
+		r.seen[d] = local // few enough: enough of them are a fault
+	}
+	if r.fault == nil && r.unreachable(now) {
+		r.fault = fmt.Errorf("every fetch since %v has failed, the last one: %w", r.clock.Origin().Wall(r.since).UTC().Truncate(time.Second), err)
+		event.PolicyHostsUnreachable.Log(r.logger, event.Reason(err))
+	}
+	return !local && r.fault == nil
+}
+
+func (r *reach) unreachable(now clock.Moment) bool {
+	local := 0
+	for _, ours := range r.seen {
+		if ours {
+			local++
+		}
+	}
+	return local >= localDomains || len(r.seen) >= unreachableDomains && now.Sub(r.since) >= unreachableAfter
+}
+
+// recovered ends a time without success. mu is held.
+func (r *reach) recovered() {
+	r.since = 0
+	clear(r.seen)
+	if r.fault != nil {
+		r.fault = nil
+		event.PolicyHostsReachable.Log(r.logger)
+	}
+}
+
+// err returns why policy hosts are unreachable, nil while they are reachable.
+func (r *reach) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fault
+}
+
+// Unreachable returns why no policy host can be reached from this host, nil if that is not
+// so or not known.
+func (r *Resolver) Unreachable() error { return r.reach.err() }

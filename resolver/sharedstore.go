@@ -1,0 +1,126 @@
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/resolver/shared"
+)
+
+// SharedStore is what several nodes know together, as *shared.Client has it: a second
+// memory, asked before the network is. What it cannot answer at once counts as not known.
+// Absences and verdicts of DANE are not shared.
+type SharedStore interface {
+	Get(context.Context, mtasts.Domain) shared.Value
+	Put(mtasts.Domain, shared.Entry)
+	Lease(context.Context, mtasts.Domain) bool
+	Purge(context.Context, mtasts.Domain) (number uint64, err error)
+	PurgeAll(context.Context) (number uint64, err error)
+	Changes() <-chan shared.Change
+}
+
+const (
+	// leasePatience is how long a refresh waits for a lease, counted from the first that
+	// was refused: whoever can write to the shared store can hold every lease for ever.
+	leasePatience = 2 * shared.LeaseLife
+
+	// purgePatience is how long an operator waits until a purge has reached the shared
+	// store.
+	purgePatience = 5 * time.Second
+)
+
+// askShared asks the shared store for the domain's policy.
+func (d *discovery) askShared() *outcome {
+	if d.shared == nil || d.why == asked {
+		return nil
+	}
+	leave, o := d.enter(d.limits.records)
+	if o != nil {
+		return o
+	}
+	v := d.shared.Get(d.ctx, d.domain())
+	leave()
+	d.purges = d.store.Purges() // the shared store may have told of another
+	before := d.known
+	d.known = d.adopt(d.domain(), v).LiveAt(d.clock.Now())
+	if now := d.clock.Now(); d.known != nil && d.known != before && !d.known.RecheckDue(now) && !d.known.RefreshDue(now) {
+		return &outcome{kind: settled}
+	}
+	return nil
+}
+
+// adopt takes over what the shared store has of the domain if that is newer, and returns
+// the domain's policy, live or expired.
+func (r *Resolver) adopt(d mtasts.Domain, v shared.Value) *policies.Entry {
+	if v.Number > 0 || !v.Purged.IsZero() {
+		r.forget(d, v.Voids)
+	}
+	if v.Entry == nil {
+		return r.policies.Get(d)
+	}
+	return r.policies.PutIfNewer(d, policies.Fetch{
+		Policy:  v.Entry.Policy,
+		ID:      v.Entry.ID,
+		Recheck: r.clock.Origin().Moment(v.Entry.Recheck),
+		Purges:  v.Entry.Purges,
+	}, v.Entry.Fetched)
+}
+
+// share gives the shared store a policy that this node has fetched.
+func (d *discovery) share(e *policies.Entry) {
+	if d.shared != nil {
+		d.shared.Put(d.domain(), shared.Entry{ID: e.ID(), Policy: *e.Policy(), Fetched: e.Fetched(),
+			Recheck: d.clock.Origin().Wall(d.recheckAt), Purges: e.Purges()})
+	}
+}
+
+// mayRefresh reports whether this node is the one to refresh the policy.
+func (d *discovery) mayRefresh() bool {
+	if d.shared == nil {
+		return true
+	}
+	lease := func() bool { return d.shared.Lease(d.ctx, d.domain()) }
+	return d.policies.MayRefresh(d.domain(), d.known, lease, leasePatience)
+}
+
+// followShared takes over what other nodes tell.
+func (r *Resolver) followShared() {
+	for {
+		select {
+		case change := <-r.shared.Changes():
+			r.adoptChange(change)
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// adoptChange takes over what a node tells, this one perhaps, of a domain that was looked
+// up here. Other domains are learned when they are looked up.
+func (r *Resolver) adoptChange(change shared.Change) {
+	d := change.Domain
+	if d.IsZero() {
+		r.forgetAll(change.Value)
+		return
+	}
+	absence := r.policies.ForgetAbsence(d)
+	if absence || r.policies.Get(d) != nil {
+		r.adopt(d, change.Value)
+	}
+}
+
+// purgeShared lets fn purge the shared store. The error says that this has not happened
+// yet.
+func (r *Resolver) purgeShared(ctx context.Context, fn func(context.Context) (uint64, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, purgePatience)
+	defer cancel()
+	number, err := fn(ctx)
+	r.store.RaisePurges(number)
+	if err != nil {
+		return fmt.Errorf("purged here, but not in the shared store yet, so other nodes may bring it back; the daemon keeps trying: %w", err)
+	}
+	return nil
+}
