@@ -63,7 +63,10 @@ type KnownFailure struct {
 // All yields what is known of every domain with a policy, live or expired. Changes
 // made meanwhile may show or not.
 func (t *Table) All(yield func(Known) bool) {
-	t.store.All(func(s store.Entry) bool { return yield(t.known(s)) })
+	t.store.All(func(s store.Entry) bool {
+		k, ok := t.policy(s.Domain, func() (store.Entry, bool) { return s, true })
+		return !ok || yield(k)
+	})
 }
 
 // Broken yields the domains without a live policy that announce one, as far as
@@ -82,8 +85,7 @@ func (t *Table) Len() int { return t.store.Len() }
 // Known returns what is known of a domain; false if that is nothing.
 func (t *Table) Known(d mtasts.Domain) (Known, bool) {
 	absence, absent := t.absence(d)
-	if s, ok := t.store.Get(d); ok {
-		k := t.known(s)
+	if k, ok := t.policy(d, func() (store.Entry, bool) { return t.store.Get(d) }); ok {
 		if k.State == StateExpired && absent && absence.Failure != nil {
 			k.Failure = absence.Failure // it came after the policy's end
 		}
@@ -108,16 +110,21 @@ func (t *Table) absence(d mtasts.Domain) (Known, bool) {
 	return k, true
 }
 
-// known describes the policy of which the file has s, as memory knows it.
-func (t *Table) known(s store.Entry) Known {
-	defer t.lock(s.Domain)()
+// policy describes the domain's policy as memory has it, else as the file has it.
+func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Known, ok bool) {
+	defer t.lock(d)()
 	now, o := t.clock.Now(), t.clock.Origin()
-	e, ok := t.policies.Peek(s.Domain)
+	e, ok := t.policies.Peek(d)
+	verdicts := t.verdicts.Stored(d)
 	if !ok {
-		e = t.fromStore(s, now)
+		s, ok := stored()
+		if !ok {
+			return k, false
+		}
+		e, verdicts = t.fromStore(s, now), s.Verdicts
 	}
-	k := Known{
-		Domain:     s.Domain,
+	k = Known{
+		Domain:     d,
 		State:      State(e.policy.Mode.String()),
 		Policy:     &e.policy,
 		ID:         e.id,
@@ -128,7 +135,7 @@ func (t *Table) known(s store.Entry) Known {
 		RecordGone: wallOrZero(o, e.recordGone),
 		Mismatch:   wallOrZero(o, e.mismatch),
 		Failure:    view(e.failure, o),
-		Verdicts:   s.Verdicts,
+		Verdicts:   verdicts,
 	}
 	if e.fetched.ThisBoot {
 		k.Fetched = o.Wall(e.fetched.At)
@@ -139,7 +146,7 @@ func (t *Table) known(s store.Entry) Known {
 	if due := e.refresh.Get(); due < e.expires.Get() {
 		k.Refresh = o.Wall(due)
 	}
-	return k
+	return k, true
 }
 
 func view(f *Failure, o clock.Origin) *KnownFailure {

@@ -65,6 +65,7 @@ func TestMetricNames(t *testing.T) {
 		"mta_sts_policy_downgrades_total{}",
 		"mta_sts_policy_fetch_duration_seconds{}",
 		"mta_sts_policy_fetches_total{result}",
+		"mta_sts_policy_hosts_unreachable{}",
 		"mta_sts_refreshes_total{result}",
 		"mta_sts_shared_failing{}",
 		"mta_sts_shared_operations_total{operation,result}",
