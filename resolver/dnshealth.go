@@ -45,8 +45,9 @@ type dnsHealth struct {
 	last   clock.Instant // when any question was last answered
 	silent clock.Instant // until when rechecks are not waited for; 0 while they are answered
 
-	now    atomic.Pointer[outage] // nil while the DNS works
-	probes singleflight.Group     // the first one, that decides
+	failing atomic.Bool            // something failed since the last answer
+	now     atomic.Pointer[outage] // nil while the DNS works
+	probes  singleflight.Group     // the first one, that decides
 
 	mu    sync.Mutex
 	names []mtasts.Domain // that failed since the last answer, the next probe last
@@ -71,8 +72,12 @@ func (h *dnsHealth) answered() {
 	if h.silent.Get() != 0 {
 		h.silent.Set(0)
 	}
+	if !h.failing.Load() {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.failing.Store(false)
 	h.names = h.names[:0]
 	if o := h.now.Swap(nil); o != nil {
 		close(o.ended)
@@ -110,6 +115,7 @@ func (h *dnsHealth) next(d mtasts.Domain) {
 		h.names = slices.Delete(h.names, 0, 1)
 	}
 	h.names = append(h.names, d)
+	h.failing.Store(true)
 }
 
 func (h *dnsHealth) begin() {
@@ -118,6 +124,7 @@ func (h *dnsHealth) begin() {
 	if h.now.Load() != nil || h.ctx.Err() != nil {
 		return
 	}
+	h.failing.Store(true)
 	o := &outage{health: h, ended: make(chan struct{})}
 	h.now.Store(o)
 	go o.watch()

@@ -113,7 +113,8 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 // shared store could not be told yet.
 func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
 	r.verdicts.Forget(d)
-	r.policies.Forget(d, func(*policies.Entry) bool { return false })
+	r.policies.Forget(d, func(*policies.Entry) bool { return true })
+	r.policies.ForgetAbsence(d)
 	if r.shared == nil {
 		return nil
 	}
@@ -135,7 +136,7 @@ func (r *Resolver) PurgeAll(ctx context.Context) (forgotten int, err error) {
 
 // forget forgets the domain's policy if it is void.
 func (r *Resolver) forget(d mtasts.Domain, voids func(fetched time.Time, purges uint64) bool) {
-	if r.policies.Forget(d, func(e *policies.Entry) bool { return !voids(e.Fetched(), e.Purges()) }) {
+	if r.policies.Forget(d, func(e *policies.Entry) bool { return voids(e.Fetched(), e.Purges()) }) {
 		r.verdicts.Forget(d)
 	}
 }

@@ -47,6 +47,12 @@ func (t *Table) unwatch(d mtasts.Domain) {
 	delete(t.watched, d)
 }
 
+func (t *Table) unwatchAll() {
+	t.watchMu.Lock()
+	defer t.watchMu.Unlock()
+	clear(t.watched)
+}
+
 // Recall counts the domains that an earlier process found failing or mismatched. It
 // ends early if stop is closed.
 func (t *Table) Recall(stop <-chan struct{}) {
@@ -65,11 +71,10 @@ func (t *Table) Recall(stop <-chan struct{}) {
 
 func (t *Table) recall(d mtasts.Domain) {
 	defer t.lock(d)()
-	if t.policies.Contains(d) {
-		return // it is watched since it came to memory
-	}
-	if s, ok := t.store.Get(d); ok {
-		now := t.clock.Now()
+	now := t.clock.Now()
+	if e, ok := t.policies.Peek(d); ok {
+		t.watch(d, e, now)
+	} else if s, ok := t.store.Get(d); ok {
 		t.watch(d, t.fromStore(s, now), now)
 	}
 }

@@ -1,0 +1,92 @@
+package policies
+
+import (
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// negative is what is known of a domain without a live policy.
+type negative struct {
+	until   clock.Moment
+	while   func() bool // nil, or it holds only as long as this returns true
+	failure *Failure    // why an announced policy is not there; nil if none is known to be announced
+	unknown int         // attempts in a row that learned nothing of the domain; 0 if the last one did
+	reason  string      // why, for an operator
+}
+
+func (n *negative) holds(now clock.Moment) bool {
+	return now < n.until && (n.while == nil || n.while())
+}
+
+// Absence is the knowledge that a domain has no usable policy.
+type Absence struct {
+	// Until is until when lookups are answered from it.
+	Until clock.Moment
+	// Failure is nil if the domain announces no policy.
+	Failure *Failure
+	// Reason is why there is no policy, for the log.
+	Reason error
+}
+
+// PutAbsence files an absence, unless the domain has a live policy: then it files
+// nothing and returns that.
+func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
+	t.Observe()
+	defer t.lock(d)()
+	e, now := t.current(d), t.clock.Now()
+	if live := e.LiveAt(now); live != nil {
+		return live
+	}
+	var before *Failure
+	if n, ok := t.negatives.Peek(d); ok {
+		before = n.failure
+	}
+	if a.Failure != nil {
+		a.Failure.lookups.Add(1)
+		t.reportBroken(d, before, a.Failure)
+	}
+	t.negatives.Add(d, &negative{until: a.Until, failure: a.Failure})
+	if e != nil {
+		t.reportEnd(d, e, now, a.Reason)
+	}
+	return nil
+}
+
+// Ignorance is that nothing could be learned of a domain, for a reason that is not its
+// publisher's. Lookups are answered from it all the same, as without a policy, so that
+// they do not wait again and again.
+type Ignorance struct {
+	// Until is until when that is so. 0 stands for a time that grows with the number
+	// of attempts in a row, by dnsclient.Retry.
+	Until clock.Moment
+	// While is nil, or the Ignorance holds only as long as While returns true. It is
+	// called by lookups, so it must be quick.
+	While func() bool
+	// Reason is for the log.
+	Reason error
+}
+
+// PutIgnorance files that nothing could be learned, unless the domain has a live
+// policy: then it files nothing and returns that. What is known of a failure of the
+// domain's own stays.
+func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
+	t.Observe()
+	defer t.lock(d)()
+	e, now := t.current(d), t.clock.Now()
+	if live := e.LiveAt(now); live != nil {
+		return live
+	}
+	filed := &negative{until: i.Until, while: i.While, unknown: 1, reason: i.Reason.Error()}
+	if n, ok := t.negatives.Peek(d); ok {
+		filed.failure, filed.unknown = n.failure, n.unknown+1
+	}
+	if i.Until == 0 {
+		filed.until = now.Add(dnsclient.Retry(filed.unknown))
+	}
+	t.negatives.Add(d, filed)
+	if e != nil {
+		t.reportEnd(d, e, now, i.Reason)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package policies
+
+import (
+	"math/rand/v2"
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+	"time"
+)
+
+// Fetch is a policy that was just fetched.
+type Fetch struct {
+	Policy mtasts.Policy
+	// ID is the id of the record seen before the fetch.
+	ID string
+	// Recheck is when the record is due to be asked for again.
+	Recheck clock.Moment
+	// RecordLost: there was no record, and the fetch followed an older one (RFC
+	// 8461 section 10.2).
+	RecordLost bool
+	// Purges is the number of the last purge known when the fetch began.
+	Purges uint64
+	// ToMX: a lookup for mail to the domain's MX hosts waits for it.
+	ToMX bool
+}
+
+// Put makes a policy just fetched the domain's, in the place of the one before, of
+// whatever mode and max_age, and returns it. One with max_age 0 leaves nothing in
+// its place, and one whose fetch began before a purge of everything is not kept
+// either.
+func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
+	t.Observe()
+	defer t.lock(d)()
+	before, now := t.current(d), t.clock.Now()
+	e := &Entry{
+		policy: f.Policy,
+		id:     f.ID,
+		// Whole seconds, as the file has them: what is read back is the same.
+		fetched: store.Fetched{Wall: t.clock.Origin().Wall(now).UTC().Truncate(time.Second), At: now, ThisBoot: true},
+		purges:  f.Purges,
+		toMX:    f.ToMX,
+	}
+	e.judge(t.clock.Origin(), now, t.start)
+	e.recheck.Set(f.Recheck)
+	e.used.Set(now)
+	if before != nil {
+		e.used.Set(before.used.Get())
+		e.toMX = e.toMX || before.toMX
+		if f.RecordLost {
+			e.recordGone = before.recordGone
+		}
+		if before.policy.Mode == e.policy.Mode {
+			e.mismatch = before.mismatch // until the MX hosts are judged again
+		}
+	}
+	e.plan(before, now, t.limits.Load(), rand.Float64())
+	if e.policy.MaxAge > 0 && e.purges >= t.voidBelow.Load() {
+		t.replace(d, e, now)
+	} else {
+		t.drop(d)
+	}
+	t.reportFetched(d, before, e, now)
+	return e
+}
+
+// PutIfNewer makes a policy that another node has fetched the domain's, unless the
+// current one knows of a later purge or was fetched later. It returns the current
+// one, which may have expired.
+func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
+	defer t.lock(d)()
+	before, now := t.current(d), t.clock.Now()
+	e := &Entry{policy: f.Policy, id: f.ID, fetched: store.Fetched{Wall: fetched}, purges: f.Purges, toMX: f.ToMX}
+	if !e.newer(before) || e.purges < t.voidBelow.Load() {
+		return before
+	}
+	o := t.clock.Origin()
+	e.judge(o, now, t.start)
+	e.recheck.Set(min(f.Recheck, now.Add(MaxRecheck)))
+	e.used.Set(now)
+	if before != nil {
+		e.used.Set(before.used.Get())
+	}
+	e.plan(nil, began(e.fetched, o, now, t.start), t.limits.Load(), rand.Float64())
+	t.replace(d, e, now)
+	t.reportFetched(d, before, e, now)
+	return e
+}
+
+// replace makes e the domain's policy. The domain's lock is held.
+func (t *Table) replace(d mtasts.Domain, e *Entry, now clock.Moment) {
+	t.remember(d, e)
+	t.negatives.Remove(d)
+	t.save(d, e, now)
+}
+
+// drop leaves nothing of the domain. The domain's lock is held.
+func (t *Table) drop(d mtasts.Domain) {
+	t.removeEntry(d)
+	t.negatives.Remove(d)
+	t.store.Delete(d)
+	t.unwatch(d)
+}

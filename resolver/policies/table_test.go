@@ -1,0 +1,392 @@
+package policies
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/clock/clocktest"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+)
+
+const day = 24 * time.Hour
+
+// bench is a Table on a machine in fake time.
+type bench struct {
+	*Table
+	machine  *clocktest.Machine
+	st       *store.Store
+	verdicts *stored
+	log      bytes.Buffer
+}
+
+// stored is the verdicts of a test.
+type stored struct {
+	mu sync.Mutex
+	by map[mtasts.Domain][]store.Verdict
+}
+
+func (s *stored) Stored(d mtasts.Domain) []store.Verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.by[d]
+}
+
+func (s *stored) Restore(d mtasts.Domain, v []store.Verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.by[d] = v
+}
+
+func limits() Limits {
+	return Limits{Entries: 4, NegativeEntries: 4, RefreshInterval: day, Idle: 14 * day}
+}
+
+func newBench(t *testing.T, l Limits) *bench {
+	b := &bench{machine: clocktest.NewMachine(time.Now, "boot 1", time.Hour), verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}}
+	clk := b.machine.Clock()
+	b.st = store.OpenMemory(clk)
+	t.Cleanup(func() { b.st.Close() })
+	b.Table = New(Options{Clock: clk, Store: b.st, Verdicts: b.verdicts, Limits: l, Metrics: prometheus.NewRegistry(),
+		Logger: slog.New(slog.NewTextHandler(&b.log, nil))})
+	return b
+}
+
+// onBench runs a test in fake time with room for four policies.
+func onBench(t *testing.T, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newBench(t, limits())) })
+}
+
+func domain(t *testing.T, name string) mtasts.Domain {
+	t.Helper()
+	d, err := mtasts.ParseDomain(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func fetch(t *testing.T, id, mode string, maxAge int) Fetch {
+	t.Helper()
+	p, err := mtasts.ParsePolicy(fmt.Sprintf("version: STSv1\nmode: %s\nmx: mx.example\nmax_age: %d\n", mode, maxAge))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Fetch{Policy: p, ID: id, ToMX: true}
+}
+
+// wantID fails unless the domain's policy, live or expired, is of that id; "" for none.
+func (b *bench) wantID(t *testing.T, d mtasts.Domain, want string) {
+	t.Helper()
+	got := ""
+	if e := b.Get(d); e != nil {
+		got = e.ID()
+	}
+	if got != want {
+		t.Errorf("%v has policy %q, want %q", d, got, want)
+	}
+}
+
+func (b *bench) wantLogged(t *testing.T, message string, times int) {
+	t.Helper()
+	if n := strings.Count(b.log.String(), message); n != times {
+		t.Errorf("%q logged %d times, want %d:\n%s", message, n, times, &b.log)
+	}
+}
+
+var errTest = errors.New("refused")
+
+func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		b.Put(a, fetch(t, "1", "enforce", 864000))
+		for i := range 5 { // a is in the file alone
+			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), fetch(t, "1", "enforce", 864000))
+		}
+		until := b.clock.Now().Add(time.Hour)
+		for name, put := range map[string]func() *Entry{
+			"absence": func() *Entry { return b.PutAbsence(a, Absence{Until: until, Reason: errTest}) },
+			"failure": func() *Entry {
+				return b.PutAbsence(a, Absence{Until: until, Failure: b.Fail(a, "w", "r", "2"), Reason: errTest})
+			},
+			"ignorance": func() *Entry { return b.PutIgnorance(a, Ignorance{Until: until, Reason: errTest}) },
+		} {
+			if live := put(); live == nil || live.ID() != "1" {
+				t.Errorf("%s: returned %+v", name, live)
+			}
+			if b.Negative(a, b.clock.Now()) {
+				t.Errorf("%s was filed", name)
+			}
+		}
+	})
+}
+
+// A caller may hold an entry that was replaced, forgotten, or evicted and loaded again.
+func TestVerbsOnAStaleEntry(t *testing.T) {
+	verbs := map[string]func(b *bench, d mtasts.Domain, e *Entry){
+		"Recheck":       func(b *bench, d mtasts.Domain, e *Entry) { b.Recheck(d, e, b.clock.Now().Add(time.Hour)) },
+		"RecordGone":    func(b *bench, d mtasts.Domain, e *Entry) { b.RecordGone(d, e, errTest) },
+		"RefreshFailed": func(b *bench, d mtasts.Domain, e *Entry) { b.RefreshFailed(d, e, b.Fail(d, "w", "r", "1"), 0) },
+		"Postpone":      func(b *bench, d mtasts.Domain, e *Entry) { b.Postpone(d, e, errTest) },
+		"MayRefresh": func(b *bench, d mtasts.Domain, e *Entry) {
+			b.MayRefresh(d, e, func() bool { return false }, time.Minute)
+		},
+	}
+	for name, verb := range verbs {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				a := domain(t, "a.example")
+				stale := b.Put(a, fetch(t, "1", "enforce", 864000))
+				time.Sleep(30 * time.Hour)
+
+				b.Forget(a, func(*Entry) bool { return true })
+				verb(b, a, stale)
+				b.wantID(t, a, "")
+
+				time.Sleep(time.Second)
+				b.Put(a, fetch(t, "2", "enforce", 864000))
+				before, _ := b.st.Get(a)
+				verb(b, a, stale)
+				if after, _ := b.st.Get(a); !reflect.DeepEqual(before, after) {
+					t.Errorf("another policy was changed:\n%+v\n%+v", before, after)
+				}
+			})
+		})
+	}
+}
+
+func TestFailuresReachTheEntryThatWasLoadedAgain(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		stale := b.Put(a, fetch(t, "1", "enforce", 864000))
+		for i := range 5 {
+			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), fetch(t, "1", "enforce", 864000))
+		}
+		b.Get(a)
+		b.RefreshFailed(a, stale, b.Fail(a, "sts-webpki-invalid", "expired", "1"), b.clock.Now())
+		if s, _ := b.st.Get(a); s.Failures != 1 || s.FailedWord != "sts-webpki-invalid" {
+			t.Errorf("written down: %+v", s)
+		}
+		if c := b.Counts(); c.Failing != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+func TestPutIfNewer(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		purges uint64 // known to the other node
+		after  time.Duration
+		want   string
+	}{
+		{"later", 0, time.Minute, "2"},
+		{"at the same time", 0, 0, "1"},
+		{"earlier", 0, -time.Minute, "1"},
+		{"earlier, after a later purge", 1, -time.Minute, "2"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				a := domain(t, "a.example")
+				first := b.Put(a, fetch(t, "1", "enforce", 864000))
+				f := fetch(t, "2", "enforce", 864000)
+				f.Purges = tc.purges
+				if got := b.PutIfNewer(a, f, first.Fetched().Add(tc.after)); got.ID() != tc.want {
+					t.Errorf("returned %s, want %s", got.ID(), tc.want)
+				}
+				b.wantID(t, a, tc.want)
+			})
+		})
+	}
+}
+
+func TestForgetAll(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		var domains []mtasts.Domain
+		defer func() {
+			if c := b.Counts(); c.Mismatched != 5 {
+				t.Errorf("%d mismatched are left, want 5", c.Mismatched)
+			}
+		}()
+		for i := range 10 {
+			d := domain(t, fmt.Sprintf("d%d.example", i))
+			domains = append(domains, d)
+			f := fetch(t, "1", "enforce", 864000)
+			f.Purges = uint64(i % 2)
+			b.Put(d, f)
+			b.JudgeMX(d, []string{"other.example"})
+		}
+		if n := b.ForgetAll(1); n != 5 {
+			t.Errorf("%d forgotten, want 5", n)
+		}
+		for i, d := range domains {
+			b.wantID(t, d, []string{"", "1"}[i%2])
+		}
+		b.PutIfNewer(domains[0], fetch(t, "1", "enforce", 864000), time.Now())
+		b.wantID(t, domains[0], "") // it is of before the purge
+	})
+}
+
+// However often a policy is fetched again, the memory that it takes counts once.
+func TestRefreshesTakeNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits()
+		l.Entries = 16
+		b := newBench(t, l)
+		a, other := domain(t, "a.example"), domain(t, "other.example")
+		long := fetch(t, "1", "enforce", 864000)
+		long.Policy.Text += "x: " + strings.Repeat("y", 4<<10) + "\n"
+		b.Put(other, long)
+		for range 100 {
+			b.Put(a, long)
+		}
+		if b.Live(other, b.clock.Now()) == nil {
+			t.Error("a policy was evicted for another one's refreshes")
+		}
+		for i := range 50 {
+			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), long)
+		}
+		if n := b.policies.Len(); n < 2 || n > 16*bytesPerEntry/(4<<10) {
+			t.Errorf("%d long policies in memory", n)
+		}
+	})
+}
+
+// A verdict and the policy next to which it is stored may come at the same time.
+func TestVerdictComesWithPolicy(t *testing.T) {
+	b := newBench(t, limits())
+	for i := range 2000 {
+		d := domain(t, fmt.Sprintf("d%d.example", i))
+		var both sync.WaitGroup
+		both.Go(func() { b.Put(d, fetch(t, "1", "enforce", 864000)) })
+		both.Go(func() {
+			b.verdicts.Restore(d, []store.Verdict{{MX: true, Port: 25, Kind: 1}})
+			b.Save(d)
+		})
+		both.Wait()
+		if s, _ := b.st.Get(d); len(s.Verdicts) != 1 {
+			t.Fatalf("%v: stored with verdicts %v", d, s.Verdicts)
+		}
+	}
+}
+
+// Many callers at once leave memory, file and counts in agreement.
+func TestManyCallers(t *testing.T) {
+	b := newBench(t, limits())
+	var callers sync.WaitGroup
+	for c := range 16 {
+		callers.Go(func() {
+			for i := range 300 {
+				d := domain(t, fmt.Sprintf("d%d.example", (c+i)%7))
+				e := b.Get(d)
+				switch i % 6 {
+				case 0:
+					b.Put(d, fetch(t, fmt.Sprint(i), "enforce", 864000))
+				case 1:
+					b.PutAbsence(d, Absence{Until: clock.Never, Reason: errTest})
+				case 2:
+					b.JudgeMX(d, []string{"other.example"})
+				case 3:
+					if e != nil {
+						b.RefreshFailed(d, e, b.Fail(d, "w", "r", e.ID()), 0)
+					}
+				case 4:
+					b.Forget(d, func(*Entry) bool { return i%2 == 0 })
+				case 5:
+					b.Attend(d)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	failing, mismatched := 0, 0
+	b.All(func(k Known) bool {
+		if k.Failure != nil {
+			failing++
+		}
+		if !k.Mismatch.IsZero() {
+			mismatched++
+		}
+		if b.Negative(k.Domain, b.clock.Now()) {
+			t.Errorf("%v has a live policy and an absence", k.Domain)
+		}
+		return true
+	})
+	if c := b.Counts(); c.Failing != failing || c.Mismatched != mismatched {
+		t.Errorf("counts %+v, want %d failing, %d mismatched", c, failing, mismatched)
+	}
+}
+
+func TestWatchedIsBounded(t *testing.T) {
+	b := newBench(t, limits())
+	e := &Entry{mismatch: 1}
+	e.expires.Set(clock.Never)
+	for i := range maxWatched + 10 {
+		b.watch(domain(t, fmt.Sprintf("d%d.example", i)), e, 0)
+	}
+	if c := b.Counts(); c.Mismatched != maxWatched {
+		t.Errorf("%d counted, want %d", c.Mismatched, maxWatched)
+	}
+}
+
+// The history and the log have each change once.
+func TestChangesAreRecorded(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		start := time.Now().Add(-time.Second)
+		e := b.Put(a, fetch(t, "1", "enforce", 864000))
+		for range 2 {
+			b.RefreshFailed(a, e, b.Fail(a, "w", "refused", "1"), 0)
+		}
+		e = b.Put(a, fetch(t, "1", "enforce", 864000))
+		for range 2 {
+			b.JudgeMX(a, []string{"other.example"})
+		}
+		b.JudgeMX(a, []string{"mx.example"})
+		for range 2 {
+			b.RecordGone(a, e, errTest)
+		}
+		b.RecordFound(a, e)
+		b.Put(a, fetch(t, "2", "enforce", 86400))
+		b.Put(a, fetch(t, "3", "testing", 86400))
+		b.Put(a, fetch(t, "4", "enforce", 86400))
+		time.Sleep(25 * time.Hour)
+		for range 2 {
+			b.PutAbsence(a, Absence{Until: b.clock.Now(), Failure: b.Fail(a, "w", "refused", "4"), Reason: errTest})
+		}
+		b.Forget(a, func(*Entry) bool { return true })
+		b.ForgetAll(1)
+		var got []store.ChangeKind
+		changes, complete := b.st.Changes(start)
+		for _, c := range changes {
+			got = append(got, c.Kind)
+		}
+		want := []store.ChangeKind{ // the newest first
+			store.ChangePurged, store.ChangePurged, store.ChangeExpired, store.ChangeBroken, store.ChangeChanged, store.ChangeDowngraded, store.ChangeChanged,
+			store.ChangeRecovered, store.ChangeMismatchEnded, store.ChangeMismatch, store.ChangeRecovered, store.ChangeBroken, store.ChangeFound,
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("history %v, want %v", got, want)
+		}
+		if complete.After(start.Add(2 * time.Second)) {
+			t.Errorf("complete from %v, want %v", complete, start)
+		}
+		for message, times := range map[string]int{"Policy found": 1, "cannot be renewed": 1, "renewed again": 2, "matches none": 1,
+			"matches an MX host again": 1, "Record gone": 1, "Policy changed": 2, "no longer enforced": 1, "none can be had": 1,
+			"Policy expired": 1, "All policies purged": 1} {
+			b.wantLogged(t, message, times)
+		}
+	})
+}

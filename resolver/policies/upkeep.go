@@ -1,0 +1,208 @@
+package policies
+
+import (
+	"math/rand/v2"
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/refresh"
+	"time"
+)
+
+// Recheck files that the policy e still holds and when the record is due to be asked
+// for again. gone is why there is no valid record; nil if there is one that names e,
+// or if the DNS failed.
+func (t *Table) Recheck(d mtasts.Domain, e *Entry, next clock.Moment) {
+	defer t.lock(d)()
+	if e = t.currentIf(d, e); e == nil {
+		return
+	}
+	e.recheck.Set(next)
+	if now := t.clock.Now(); e.next(now, t.limits.Load()) != e.storedNext {
+		t.save(d, e, now) // it was out of use and is to be refreshed again
+	}
+}
+
+// RecordGone files that a live policy has no valid record any more.
+func (t *Table) RecordGone(d mtasts.Domain, e *Entry, reason error) {
+	defer t.lock(d)()
+	if e = t.currentIf(d, e); e == nil || e.recordGone != 0 {
+		return
+	}
+	e.recordGone = t.clock.Now()
+	t.save(d, e, e.recordGone)
+	t.reportRecordGone(d, e, reason)
+}
+
+// RecordFound files that the record names a live policy. That ends a failure to
+// fetch for another id, and the record's absence.
+func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
+	defer t.lock(d)()
+	if e = t.currentIf(d, e); e == nil {
+		return
+	}
+	otherID := e.failure != nil && e.failure.ID != e.id
+	if e.recordGone == 0 && !otherID {
+		return
+	}
+	e.recordGone = 0
+	if otherID {
+		e.failure = nil
+	}
+	t.save(d, e, t.clock.Now()) // or a restart would find it again
+	if e.failure == nil {
+		t.reportRecovered(d, e)
+	}
+}
+
+// Fail returns the domain's failure after one more attempt, or one more look at its
+// record, that failed now. It files nothing.
+func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
+	return t.Failure(d).again(word, reason, id, t.clock.Now())
+}
+
+// Failure returns why the domain's policy could last not be fetched, nil if nothing
+// is known of a failure.
+func (t *Table) Failure(d mtasts.Domain) *Failure {
+	defer t.lock(d)()
+	if n, ok := t.negatives.Peek(d); ok && n.failure != nil {
+		return n.failure // it came after the policy, if there was one
+	}
+	if e, ok := t.policies.Peek(d); ok {
+		return e.failure
+	}
+	return nil
+}
+
+// RefreshFailed files that a live policy could not be fetched again, and when its
+// record is due to be asked for again.
+func (t *Table) RefreshFailed(d mtasts.Domain, e *Entry, f *Failure, next clock.Moment) {
+	defer t.lock(d)()
+	if e = t.currentIf(d, e); e == nil {
+		return
+	}
+	e.recheck.Set(min(next, f.Retry))
+	t.failRefresh(d, e, f)
+}
+
+func (t *Table) failRefresh(d mtasts.Domain, e *Entry, f *Failure) {
+	if e.refresh.Get() != clock.Never {
+		e.refresh.Set(f.Retry)
+	}
+	first := e.failure == nil
+	e.failure, e.refused = f, 0
+	t.save(d, e, t.clock.Now())
+	if first {
+		t.reportFailing(d, e)
+	}
+}
+
+// Postpone makes the refresh of a live policy come a little later, because it was
+// refused for load or because this host cannot reach any policy host. Refreshes
+// refused for longer than a quarter of the time between two of them count as
+// failing: nothing else would tell the operator before the policy ends.
+func (t *Table) Postpone(d mtasts.Domain, e *Entry, reason error) {
+	defer t.lock(d)()
+	if e = t.currentIf(d, e); e == nil {
+		return
+	}
+	now := t.clock.Now()
+	if !e.RefreshDue(now) {
+		return
+	}
+	if e.refused == 0 {
+		e.refused = now
+	}
+	limit := min(t.limits.Load().RefreshInterval, e.policy.MaxAge) / 4
+	if e.failure == nil && now.Sub(e.refused) > limit {
+		f := &Failure{Reason: reason.Error(), ID: e.id, Count: 1, Since: e.refused, Retry: now.Add(postponed)}
+		t.failRefresh(d, e, f)
+		return
+	}
+	e.refresh.Set(now.Add(postponed))
+	t.save(d, e, now)
+}
+
+// MayRefresh reports whether this node is the one of several that refreshes the
+// policy; lease asks for that. If it is not, the refresh is postponed until the
+// other one must be done, and after patience it is made without a lease.
+func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patience time.Duration) bool {
+	granted := lease() // not under the lock: it asks the shared store
+	defer t.lock(d)()
+	if e = t.currentIf(d, e); e == nil {
+		return granted
+	}
+	now := t.clock.Now()
+	switch {
+	case granted, e.lease != 0 && now >= e.lease:
+		e.lease = 0
+		return true
+	case e.lease == 0:
+		e.lease = now.Add(patience)
+	}
+	e.refresh.Set(now.Add(postponed))
+	t.save(d, e, now)
+	return false
+}
+
+// JudgeMX files whether one of the domain's MX hosts matches its policy. hosts are
+// all that take mail for it, none if it takes no mail (RFC 7505). A domain that is
+// used only as a mail host itself, in brackets, is not judged.
+func (t *Table) JudgeMX(d mtasts.Domain, hosts []string) {
+	defer t.lock(d)()
+	e, now := t.current(d), t.clock.Now()
+	if e.LiveAt(now) == nil || !e.toMX {
+		return
+	}
+	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
+	if mismatch == (e.mismatch != 0) {
+		return
+	}
+	e.mismatch = 0
+	if mismatch {
+		e.mismatch = now
+	}
+	t.save(d, e, now)
+	t.reportMismatch(d, e, mismatch, hosts)
+}
+
+// UsedForMX notes that mail to the domain's MX hosts is looked up, and reports
+// whether that is news.
+func (t *Table) UsedForMX(d mtasts.Domain, e *Entry) bool {
+	defer t.lock(d)()
+	e = t.currentIf(d, e)
+	news := e != nil && !e.toMX
+	if news {
+		e.toMX = true
+	}
+	return news
+}
+
+// Observe judges the policies of earlier boots again if the wall clock has stepped.
+// It is called now and then, and before a decision that would be hard to take back.
+func (t *Table) Observe() {
+	t.clock.Observe()
+	steps := int64(t.clock.Steps())
+	if t.judged.Swap(steps) == steps {
+		return
+	}
+	for _, d := range t.policies.Keys() {
+		t.judge(d)
+	}
+}
+
+func (t *Table) judge(d mtasts.Domain) {
+	defer t.lock(d)()
+	e, ok := t.policies.Peek(d)
+	if !ok || e.fetched.ThisBoot {
+		return
+	}
+	now := t.clock.Now()
+	e.judge(t.clock.Origin(), now, t.start)
+	// When it was last used was judged by the wrong clock: it does not count as
+	// out of use. It is due no later than a new policy would be.
+	e.used.Set(now)
+	if due := e.refresh.Get(); due != clock.Never {
+		e.refresh.Set(min(due, now.Add(refresh.After(t.limits.Load().RefreshInterval, e.policy.MaxAge, rand.Float64()))))
+	}
+	t.save(d, e, now)
+}
