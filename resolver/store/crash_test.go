@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // writeUntilKilled puts entries without end and prints the number of each one
 // that it was told is on disk.
 func writeUntilKilled(path string) {
-	s, err := Open(path, machine().Clock(), slog.New(slog.DiscardHandler))
+	s, err := openSized(path, machine().Clock(), slog.New(slog.DiscardHandler), smallSizes())
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)

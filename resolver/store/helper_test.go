@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -183,4 +184,15 @@ func (j *journal) want(tb testing.TB, events ...event.Event) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// copyOf copies a file now and returns what puts the copy in its place.
+func copyOf(path string) (restore func() error, err error) {
+	b, err := os.ReadFile(path)
+	return func() error {
+		if err := os.WriteFile(path+".copy", b, fileMode); err != nil {
+			return err
+		}
+		return os.Rename(path+".copy", path)
+	}, err
 }

@@ -148,7 +148,7 @@ func (s *Store) Changes(since time.Time) (changes []Change, complete time.Time) 
 			changes = append(changes, k.Change)
 		}
 	}
-	slices.Reverse(changes) // of changes at the same time, the last recorded comes first
+	slices.Reverse(changes) // of a kind's changes at the same time, the last recorded comes first
 	slices.SortStableFunc(changes, func(a, b Change) int { return b.At.Compare(a.At) })
 	return changes, time.UnixMilli(int64(from)).UTC()
 }

@@ -100,6 +100,7 @@ func (w *writer) step(f *file) error {
 	defer w.mu.Unlock()
 	w.numbers.origin = uint64(w.clk.Origin().Boot().Unix())
 	w.sweeping = w.numbers.purged > f.swept
+	w.wakeWriter() // to write the numbers
 	return nil
 }
 
