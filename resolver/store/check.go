@@ -14,20 +14,23 @@ var errStopped = errors.New("stopped before the check was done")
 // which are removed alone. It also finds out whether the file is worth compacting.
 func (s *Store) check(f *file) {
 	var found findings
+	var wasteful bool
 	err := f.view(func(tx *bolt.Tx) error {
 		free, err := f.checkPages(tx, s.quit)
 		if err != nil {
 			return err
 		}
-		if size := tx.Size(); size > s.sizes.compacted && 2*free > size && f.unwritable == nil {
-			s.compact.Store(true)
-			s.wakeWriter()
-		}
+		size := tx.Size()
+		wasteful = size > s.sizes.compacted && 2*free > size
 		found, err = s.tables(f, tx).inspect(s.quit)
 		return err
 	})
 	if err == nil && !found.clean() {
 		s.wantRepair()
+	}
+	if err == nil && wasteful && f.unwritable == nil {
+		s.compact.Store(true)
+		s.wakeWriter()
 	}
 	s.drop(f, err)
 }

@@ -24,17 +24,16 @@ type pending struct {
 	cost    int
 }
 
-// fits reports whether there is room for c in the place of the change of d that
-// waits. There always is for a removal.
+// fits reports whether there is room for c in place of the change of d that waits.
 func (p *pending) fits(d mtasts.Domain, c *change) bool {
 	cost := p.cost + c.cost()
 	if old := p.changes[d]; old != nil {
 		cost -= old.cost()
 	}
-	return c.deleted || cost <= maxPending
+	return cost <= maxPending
 }
 
-// add puts a change in the place of the domain's one before.
+// add puts a change in place of the domain's one before, whether it fits or not.
 func (p *pending) add(d mtasts.Domain, c *change) {
 	p.remove(d)
 	p.changes[d] = c

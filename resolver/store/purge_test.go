@@ -1,8 +1,12 @@
 package store
 
 import (
+	"errors"
+	"os"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"mta-sts-daemon/resolver/clock"
 )
@@ -190,3 +194,39 @@ func TestRoom(t *testing.T) {
 	wantVoid(t, s, 1, fresh)
 }
 
+// Purges in a file that takes the place of another void what is in that file and
+// nothing that this process has fetched.
+func TestPurgesOfAnotherFile(t *testing.T) {
+	t.Parallel()
+	path, other := filename(t), filename(t)
+	alone := numbered(t, 2)
+	alone.Purges = 7
+	s := open(t, other, (&journal{}).logger())
+	s.Put(numbered(t, 1))
+	s.Put(alone)
+	closeStore(t, s)
+	tamper(t, other, func(tx *bolt.Tx) error { // as after a crash just after PurgeAll(7)
+		return errors.Join(putNumber(tx.Bucket([]byte(metaBucket)), purgedKey, 7),
+			putNumber(tx.Bucket([]byte(metaBucket)), purgesKey, 7))
+	})
+
+	s = open(t, path, (&journal{}).logger())
+	s.Put(numbered(t, 3))
+	flush(t, s)
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	s.Put(numbered(t, 4))
+	flush(t, s)
+	for range 2 {
+		wantNone(t, s, numbered(t, 1).Domain)
+		for _, e := range []Entry{alone, numbered(t, 3), numbered(t, 4)} {
+			want(t, s, e)
+		}
+		if n := s.Purges(); n != 7 {
+			t.Errorf("Purges() = %d, want 7", n)
+		}
+		closeStore(t, s)
+		s = open(t, path, (&journal{}).logger())
+	}
+}

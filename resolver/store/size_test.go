@@ -32,8 +32,8 @@ func sizeOf(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// While a check reads the file, it grows past twos that its size at the start would
-// have been mapped by, and readers and the writer go on.
+// While a check reads the file, the file grows past a mapping of its size at the
+// start, and readers and the writer go on.
 func TestGrowthDuringCheck(t *testing.T) {
 	t.Parallel()
 	path := filename(t)
@@ -58,7 +58,7 @@ func TestGrowthDuringCheck(t *testing.T) {
 	if 2*size <= mapped {
 		t.Fatalf("%d bytes grow past nothing", size)
 	}
-	for n := 5000; sizeOf(t, path) <= mapped; n += 100 {
+	for n := 5000; pages(t, s) <= mapped; n += 100 {
 		for more := range 100 {
 			s.Put(numbered(t, n+more))
 		}

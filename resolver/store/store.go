@@ -65,10 +65,13 @@ func Open(path string, clk *clock.Clock, logger *slog.Logger) (*Store, error) {
 func openSized(path string, clk *clock.Clock, logger *slog.Logger, sizes sizes) (*Store, error) {
 	s := newStore(path, clk, logger)
 	s.sizes = sizes
-	w := &writer{Store: s}
-	if err := w.open(); errors.Is(err, ErrLocked) || errors.Is(err, errNotRegular) {
+	w := &writer{Store: s, first: true}
+	err := w.open()
+	w.first = false
+	if errors.Is(err, ErrLocked) || errors.Is(err, errNotRegular) {
 		return nil, err
-	} else if err != nil {
+	}
+	if err != nil {
 		w.report(err)
 	}
 	go w.run()

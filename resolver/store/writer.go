@@ -30,6 +30,7 @@ const (
 // writer is the one goroutine that writes the file, opens it and sets it aside.
 type writer struct {
 	*Store
+	first   bool // no attempt to open a file has been made before
 	failing bool
 	retry   time.Duration
 	walk    walk
@@ -158,6 +159,10 @@ func (w *writer) open() error {
 	if err != nil {
 		return err
 	}
+	if err := w.adopt(f, displaced); err != nil {
+		f.close()
+		return err
+	}
 	if displaced {
 		if err := w.takeOver(f, current); err != nil {
 			f.close()
@@ -165,7 +170,6 @@ func (w *writer) open() error {
 		}
 		defer current.close()
 	}
-	w.adopt(f, displaced)
 	w.use(f)
 	if broken != nil {
 		w.notifyRenewed()
@@ -178,29 +182,38 @@ func (w *writer) opener() opener {
 	return opener{bootID: w.clk.Boot(), sizes: w.sizes, logger: w.logger, setAside: w.setAside}
 }
 
-// adopt takes over the numbers of a file just opened. What was in a file that was
-// displaced is in f by now: its history goes on, and its purges are those that
-// count.
-func (w *writer) adopt(f *file, displaced bool) {
+// adopt takes over the numbers of a file just opened. The purges in it void nothing
+// that this process has fetched: the writer removes what they void first. If f takes
+// the place of a file that was displaced, the history of that one goes on.
+func (w *writer) adopt(f *file, displaced bool) error {
+	if !w.first && f.swept < f.saved.purged && f.unwritable == nil {
+		w.walk = walk{file: f, active: true, purged: f.saved.purged}
+		for w.walk.active {
+			if err := w.step(f); err != nil {
+				return err
+			}
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.noteSteps()
 	n := &w.numbers
 	n.purges = max(n.purges, f.saved.purges)
-	if !displaced {
+	if w.first {
 		n.purged = max(n.purged, f.saved.purged)
-		if f.saved.complete != 0 {
-			n.complete = f.saved.complete
-		}
+	}
+	if !displaced && f.saved.complete != 0 {
+		n.complete = f.saved.complete
 	}
 	// The file may remember more of this boot than this process does.
-	steady := f.saved.origin != 0 && !w.stepped(f)
-	if steady && w.steps == 0 {
+	sameBoot, stepped := f.saved.origin != 0, w.stepped(f)
+	if sameBoot && !stepped && w.steps == 0 {
 		n.steady = min(n.steady, f.saved.steady)
 		n.origin = f.saved.origin
 	}
-	w.walk = walk{file: f, steps: w.steps, purged: f.swept, active: f.saved.origin != 0 && !steady}
+	w.walk = walk{file: f, steps: w.steps, purged: f.swept, active: sameBoot && stepped}
 	w.sweeping = n.purged > f.swept
+	return nil
 }
 
 func (w *writer) notifyRenewed() {
