@@ -124,6 +124,21 @@ func TestUnusableFile(t *testing.T) {
 	}
 }
 
+// A daemon that was killed just after it created the file leaves one without
+// buckets, which is as good as a new one.
+func TestFileWithoutBuckets(t *testing.T) {
+	t.Parallel()
+	path := filename(t)
+	tamper(t, path, func(*bolt.Tx) error { return nil })
+	log := &journal{}
+	s := open(t, path, log.logger())
+	s.Put(numbered(t, 1))
+	closeStore(t, s)
+	s = open(t, path, log.logger())
+	want(t, s, numbered(t, 1))
+	log.want(t)
+}
+
 // A file that loses its pages under the daemon is set aside when that shows;
 // the daemon goes on, with what it had not yet written.
 func TestDamageWhileInUse(t *testing.T) {

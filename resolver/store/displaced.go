@@ -23,8 +23,8 @@ func (w *writer) displaced(f *file) bool { return f != nil && !isFile(w.path, f.
 // until now: all of it, unless another policy file was put in its place. Each file
 // has its own boot numbers, so entries are encoded again.
 func (w *writer) takeOver(f, old *file) error {
-	if f.unwritable != nil {
-		return f.unwritable
+	if err := w.begin(f); err != nil {
+		return err
 	}
 	var from []byte
 	for {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -42,16 +41,17 @@ type file struct {
 	size atomic.Int64
 
 	boot uint64 // this boot's number in the file
-	// What the file has of the numbers. They are the writer's.
-	saved numbers
-	swept uint64
+	// The following belong to the writer.
+	schema uint64  // as of the opening, 0 for a new file
+	begun  bool    // see begin
+	saved  numbers // as the file has them
+	swept  uint64  // the purge whose void entries have been removed
 }
 
 // opener opens policy files.
 type opener struct {
 	bootID   string
 	sizes    sizes
-	logger   *slog.Logger
 	setAside func(*corruption) error
 }
 
@@ -97,7 +97,10 @@ func (f *file) open(o opener) error {
 		}
 	}
 	if err = f.openDB(max(o.sizes.mapped, int(2*info.Size()))); err == nil {
-		err = f.begin(o.bootID, o.logger)
+		err = f.look(o.bootID)
+	}
+	if err == nil && f.schema == 0 {
+		err = f.begin(o.bootID)
 	}
 	switch {
 	case fresh && err != nil:

@@ -143,9 +143,9 @@ func (w *writer) compactFile(f *file) {
 	if err != nil {
 		return
 	}
-	small.boot, small.saved, small.swept = f.boot, f.saved, f.swept
+	small.boot, small.begun, small.saved, small.swept = f.boot, f.begun, f.saved, f.swept
 	if err = small.f.Truncate(0); err == nil { // a crash may have left one
-		err = small.openDB(w.sizes.mapped)
+		err = small.openDB(max(w.sizes.mapped, int(f.size.Load())))
 	}
 	if err == nil {
 		err = guard(func() error { return bolt.Compact(small.db, f.db, compactTx) })

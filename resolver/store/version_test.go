@@ -169,3 +169,25 @@ func TestOldFileReadOnly(t *testing.T) {
 	}
 	log.want(t, event.StoreFailing)
 }
+
+// On a full disk a file of schema 1 serves as it is, until it can be upgraded.
+func TestOldFileOnFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := disk(t, "size=64k")
+	path := filepath.Join(dir, "policies.db")
+	putOld(t, "schema1.db", path)
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 64<<10), fileMode); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill: %v", err)
+	}
+	log := &journal{}
+	s := openBooted(t, path, log)
+	wantOld(t, s, true)
+	for range 2 {
+		if err := s.Flush(); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("Flush: %v, want ENOSPC", err)
+		}
+		wantOld(t, s, true)
+	}
+	log.want(t, event.StoreNotCopied, event.StoreFailing)
+}

@@ -34,6 +34,8 @@ type writer struct {
 	failing bool
 	retry   time.Duration
 	walk    walk
+	// notCopied says that a copy of a file of schema 1 could not be made.
+	notCopied bool
 }
 
 func (w *writer) run() {
@@ -179,7 +181,7 @@ func (w *writer) open() error {
 }
 
 func (w *writer) opener() opener {
-	return opener{bootID: w.clk.Boot(), sizes: w.sizes, logger: w.logger, setAside: w.setAside}
+	return opener{bootID: w.clk.Boot(), sizes: w.sizes, setAside: w.setAside}
 }
 
 // adopt takes over the numbers of a file just opened. The purges in it void nothing
@@ -187,6 +189,9 @@ func (w *writer) opener() opener {
 // the place of a file that was displaced, the history of that one goes on.
 func (w *writer) adopt(f *file, displaced bool) error {
 	if !w.first && f.swept < f.saved.purged && f.unwritable == nil {
+		if err := w.begin(f); err != nil {
+			return err
+		}
 		w.walk = walk{file: f, active: true, purged: f.saved.purged}
 		for w.walk.active {
 			if err := w.step(f); err != nil {
@@ -243,6 +248,10 @@ type batch struct {
 func (w *writer) write(f *file) error {
 	if f == nil {
 		return corrupt("it was found corrupt meanwhile")
+	}
+	if err := w.begin(f); err != nil {
+		w.drop(f, err)
+		return err
 	}
 	for {
 		w.mu.Lock()
