@@ -87,7 +87,8 @@ func TestHistoryLimits(t *testing.T) {
 	}
 }
 
-// What waits to be written is bounded by kind, and what is lost is said.
+// The changes that wait to be written are bounded by kind, and complete says what
+// was lost.
 func TestHistoryWaiting(t *testing.T) {
 	t.Parallel()
 	path := filename(t)
@@ -99,18 +100,18 @@ func TestHistoryWaiting(t *testing.T) {
 		s.Record(Change{At: begin.Add(time.Duration(n) * time.Second), Kind: ChangeFound})
 	}
 	lost := begin.Add(2 * time.Second)
-	check := func() {
+	check := func(most int) {
 		t.Helper()
 		changes, complete := s.Changes(time.Time{})
-		if len(changes) != maxNews+1 || changes[maxNews].Detail != "expired" || !complete.Equal(lost) {
+		if len(changes) < maxNews+1 || len(changes) > most || changes[len(changes)-1].Detail != "expired" || !complete.Equal(lost) {
 			t.Errorf("%d changes, complete from %v; want %d from %v", len(changes), complete, maxNews+1, lost)
 		}
 	}
-	check()
+	check(maxNews + 1)
 	release()
 	closeStore(t, s)
 	s = open(t, path, (&journal{}).logger())
-	check()
+	check(maxNews + 4) // the writer may have been about to write some of those dropped
 }
 
 func TestHistoryBounds(t *testing.T) {
@@ -188,6 +189,9 @@ func FuzzDecodeChange(f *testing.F) {
 		c, ok := decodeChange(key, seal(string(key), append(make([]byte, sumLen), fields...)))
 		if !ok {
 			return
+		}
+		for _, list := range []*[]string{&c.Added, &c.Removed} { // an empty pattern is left out
+			*list = slices.DeleteFunc(*list, func(s string) bool { return s == "" })
 		}
 		again, ok := decodeChange(key, encodeChange(key, c))
 		if diff := cmp.Diff(c, again, sameEntry); !ok || diff != "" {

@@ -34,6 +34,7 @@ type writer struct {
 	failing bool
 	retry   time.Duration
 	walk    walk
+	renew   bool // Renewed is due once there is a new file
 	// notCopied says that a copy of a file of schema 1 could not be made.
 	notCopied bool
 }
@@ -132,6 +133,7 @@ func (w *writer) open() error {
 				return err
 			}
 		}
+		w.renew = true
 		w.mu.Lock()
 		w.broken = nil
 		w.numbers.complete = w.wallMilli()
@@ -173,7 +175,8 @@ func (w *writer) open() error {
 		defer current.close()
 	}
 	w.use(f)
-	if broken != nil {
+	if w.renew {
+		w.renew = false
 		w.notifyRenewed()
 	}
 	w.checks.Go(func() { w.check(f) })
