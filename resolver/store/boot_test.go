@@ -50,7 +50,7 @@ func (h *host) step(by time.Duration) {
 	}
 }
 
-// eventually waits for what the writer does in the background.
+// eventually waits until the writer's background work has made ok true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -73,8 +73,8 @@ func restamped(s *Store) bool {
 	return ok
 }
 
-// A clock that is set changes nothing for what was fetched in this boot: at once,
-// after a restart, and in the order of what is due.
+// Setting the clock changes nothing for policies fetched in this boot: neither at
+// once nor after a restart, nor the order of due entries.
 func TestStep(t *testing.T) {
 	t.Parallel()
 	for name, by := range map[string]time.Duration{"ahead": 60 * day, "back": -60 * day} {
@@ -181,7 +181,7 @@ func TestEarlierBoot(t *testing.T) {
 	if got := due(s, 1); len(got) != 0 {
 		t.Errorf("%d entries due, want none", len(got))
 	}
-	// What this boot writes of it does not make it one of this boot.
+	// Writing the entry again in this boot does not change the boot of its fetch.
 	e, _ := s.Get(numbered(t, 1).Domain)
 	e.Used = 1
 	s.Put(e)
@@ -210,7 +210,7 @@ func TestSteadySince(t *testing.T) {
 		}
 	}
 	restart()
-	wantSince(at(time.Hour)) // the daemon has not seen what was before
+	wantSince(at(time.Hour)) // the daemon has not seen the time before
 	restart()
 	wantSince(at(time.Hour))
 	h.pass(time.Hour)

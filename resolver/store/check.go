@@ -35,7 +35,7 @@ func (s *Store) check(f *file) {
 	s.drop(f, err)
 }
 
-// findings are what is wrong with the entries and their indexes.
+// findings are the faults of the entries and their indexes.
 type findings struct {
 	count   uint64   // entries that are sound
 	corrupt [][]byte // keys of those that are not
@@ -120,7 +120,7 @@ func (t tables) strays(failing bool, placed int, stop <-chan struct{}) (found []
 	return found, err
 }
 
-// repair removes what is corrupt and makes indexes and count fit the rest. lost is
+// repair removes corrupt entries and makes indexes and count fit the rest. lost is
 // how many entries it removed.
 func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 	found, err := t.inspect(stop)

@@ -65,7 +65,7 @@ func asides(t *testing.T, path string) []string {
 }
 
 // A file that cannot be used at the start is set aside as it is, with one
-// warning, and the daemon starts with a fresh one that keeps what is put.
+// warning, and the daemon starts with a new one that keeps new entries.
 func TestUnusableFile(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, path string){
@@ -140,7 +140,7 @@ func TestFileWithoutBuckets(t *testing.T) {
 }
 
 // A file that loses its pages under the daemon is set aside when that shows;
-// the daemon goes on, with what it had not yet written.
+// the daemon goes on, with the entries that it had not yet written.
 func TestDamageWhileInUse(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(f *os.File, size int64) error{

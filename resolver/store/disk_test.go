@@ -80,8 +80,8 @@ func TestFullDisk(t *testing.T) {
 	log.want(t, event.StoreFailing, event.StoreRecovered)
 }
 
-// Where nothing can be written at the start, the daemon starts all the same,
-// and goes on to try.
+// If nothing can be written at the start, the daemon starts nevertheless and tries
+// again.
 func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	dir := disk(t, "size=2m")
@@ -109,7 +109,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	log.want(t, event.StoreFailing, event.StoreRecovered)
 	closeStore(t, s)
 
-	// What is there already is still served.
+	// An existing file is still served.
 	remount(syscall.MS_RDONLY)
 	log = &journal{}
 	s = open(t, path, log.logger())

@@ -37,7 +37,7 @@ type file struct {
 	f  *os.File // bbolt's own
 	// unwritable is why the file can only be read; nil if it can be written.
 	unwritable error
-	// size is what the file had at least; a file that shrinks lost pages.
+	// size is the least size that the file had; a file that shrinks lost pages.
 	size atomic.Int64
 
 	boot uint64 // this boot's number in the file
@@ -132,8 +132,7 @@ func (f *file) openDB(mapped int) error {
 	})
 }
 
-// view runs fn in a read-only transaction. What it takes out of the file must
-// be copied before it returns.
+// view runs fn in a read-only transaction. fn must copy the data that it keeps.
 func (f *file) view(fn func(*bolt.Tx) error) error {
 	if err := f.checkSize(); err != nil {
 		return err

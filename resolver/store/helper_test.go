@@ -119,7 +119,7 @@ func rounded(tb testing.TB, s *Store, e Entry) Entry {
 	return e
 }
 
-// want checks what the store has of the entry's domain.
+// want checks the store's entry of e's domain.
 func want(tb testing.TB, s *Store, e Entry) {
 	tb.Helper()
 	got, ok := s.Get(e.Domain)

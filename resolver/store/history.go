@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// ChangeKind is what a Change is about. The file has the numbers: none ever
+// ChangeKind is the kind of a Change. The file has the numbers, so none ever
 // changes its meaning.
 type ChangeKind uint8
 
@@ -37,8 +37,8 @@ func (k ChangeKind) limit() uint64 {
 	return 5_000
 }
 
-// Change is a change of what is known of a domain. Strings longer than 255 bytes
-// are cut, and of the patterns the first 64 are kept.
+// Change is an event in the history of a domain. Strings are cut to 255 bytes, and
+// the first 64 patterns are kept.
 type Change struct {
 	At               time.Time // by the wall clock, kept in milliseconds and UTC
 	Kind             ChangeKind
@@ -130,8 +130,8 @@ func (s *Store) Record(c Change) {
 }
 
 // Changes returns the history since a wall time, the newest first. From complete on
-// nothing is missing: before that changes were dropped at the limit of their kind,
-// or there was no history.
+// nothing is missing. Before it, changes were dropped at the limit of their kind, or
+// the file had no history yet.
 func (s *Store) Changes(since time.Time) (changes []Change, complete time.Time) {
 	s.mu.Lock()
 	waiting, f := slices.Clone(s.news.waiting), s.file
@@ -159,7 +159,7 @@ func historyKey(kind ChangeKind, number uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{byte(kind)}, number)
 }
 
-// ring returns the numbers of a kind's first and last change, 0 if there is none.
+// ring returns the numbers of a kind's first and last change, 0 without any.
 func ring(c *bolt.Cursor, kind ChangeKind) (first, last uint64) {
 	k, _ := c.Seek(historyKey(kind, 0))
 	if len(k) != 9 || k[0] != byte(kind) {
@@ -192,7 +192,8 @@ func (t tables) record(changes []kept) error {
 	return nil
 }
 
-// changes returns the history, except what is corrupt or of an unknown kind.
+// changes returns the history, except changes that are corrupt or of an unknown
+// kind.
 func (t tables) changes() (all []kept) {
 	b := t.history()
 	if b == nil { // a read-only file of schema 1

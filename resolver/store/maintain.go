@@ -10,9 +10,9 @@ import (
 	"mta-sts-daemon/resolver/clock"
 )
 
-// walk is the writer's way through the entries of a file, in pieces between its
-// other work: it removes void entries, and stamps again what this boot wrote before
-// a step of the wall clock. It starts again for each purge and each step.
+// walk goes over the entries of a file, in pieces between the writer's other work:
+// it removes void entries, and stamps values again that this boot wrote before a step
+// of the wall clock. It starts again for each purge and each step.
 type walk struct {
 	file   *file
 	active bool

@@ -194,8 +194,8 @@ func TestRoom(t *testing.T) {
 	wantVoid(t, s, 1, fresh)
 }
 
-// Purges in a file that takes the place of another void what is in that file and
-// nothing that this process has fetched.
+// The purges in a file that takes the place of another void entries of that file,
+// and none that this process has fetched.
 func TestPurgesOfAnotherFile(t *testing.T) {
 	t.Parallel()
 	path, other := filename(t), filename(t)

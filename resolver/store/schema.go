@@ -42,7 +42,7 @@ const (
 	completeKey = "complete"
 )
 
-// numbers are what the Store knows and each file of it keeps.
+// numbers belong to the Store; each file of it has a copy.
 type numbers struct {
 	purges   uint64 // the highest purge number known
 	purged   uint64 // entries with lower numbers are void
@@ -90,9 +90,9 @@ func (f *file) look(bootID string) error {
 	})
 }
 
-// begin does what comes before the first write in this boot: it creates what a new
-// file or one of schema 1 lacks, and gives the boot its number. Until then the file
-// can be read.
+// begin prepares the first write in this boot: it creates the buckets that a new file
+// or one of schema 1 lacks, and writes the number of the boot. The file can be read
+// before.
 func (f *file) begin(bootID string) error {
 	if f.begun {
 		return nil
@@ -128,8 +128,8 @@ func buckets(schema uint64) []string {
 // copySuffix is how the copy of a file of schema 1 is called.
 const copySuffix = ".schema-1"
 
-// begin has f begun. A file of schema 1 is copied first, for the way back to a
-// daemon that knows no other schema; without room for the copy there is none.
+// begin prepares the first write to f. It copies a file of schema 1 before, for the
+// way back to an earlier version; if that fails, it goes on without a copy.
 func (w *writer) begin(f *file) error {
 	if f.schema == 1 && !f.begun && f.unwritable == nil {
 		if err := copyFile(w.path+copySuffix, f.f); err != nil && !w.notCopied {
@@ -165,7 +165,7 @@ func copyFile(path string, from *os.File) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// number reads a number about the file; 0 if there is none.
+// number returns a number of meta, 0 if it is missing.
 func number(meta *bolt.Bucket, key string) uint64 {
 	v := meta.Get([]byte(key))
 	if len(v) != 8 {

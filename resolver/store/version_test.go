@@ -13,8 +13,8 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-// oldEntries are what the files in testdata hold, as the next boot on another
-// machine reads them, which began at begin. schema1.db was written by the last
+// oldEntries are the entries of the files in testdata, as another machine reads them
+// in a boot that began at begin. schema1.db was written by the last
 // daemon of schema 1, version1.db by the first, which stored no verdicts.
 func oldEntries(tb testing.TB, verdicts bool) []Entry {
 	earlier := func(name string) Entry {
@@ -74,8 +74,8 @@ func wantOld(t *testing.T, s *Store, verdicts bool) {
 	}
 }
 
-// What a daemon of an earlier version wrote is read and upgraded, and a copy is
-// kept for the way back.
+// A file of an earlier version is read and upgraded, and a copy is kept for the way
+// back.
 func TestOldFiles(t *testing.T) {
 	t.Parallel()
 	for name, verdicts := range map[string]bool{"version1.db": false, "schema1.db": true} {
@@ -170,7 +170,7 @@ func TestOldFileReadOnly(t *testing.T) {
 	log.want(t, event.StoreFailing)
 }
 
-// On a full disk there is no copy, and a file of schema 1 serves whether its own free
+// On a full disk no copy can be made. A file of schema 1 serves, whether its own free
 // pages are enough for the upgrade or not.
 func TestOldFileOnFullDisk(t *testing.T) {
 	t.Parallel()
@@ -196,6 +196,8 @@ func TestOldFileOnFullDisk(t *testing.T) {
 	closeStore(t, s)
 	s = openBooted(t, path, log)
 	wantOld(t, s, true)
+	log.mu.Lock()
+	defer log.mu.Unlock()
 	if log.events[0] != event.StoreNotCopied {
 		t.Errorf("events %v, want StoreNotCopied first", log.events)
 	}

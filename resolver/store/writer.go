@@ -107,8 +107,8 @@ func (w *writer) report(err error) {
 	w.failing = err != nil
 }
 
-// sync brings the file up to date with what is pending, in a new file if the one
-// before turns out corrupt.
+// sync writes the pending changes, to a new file if the one before turns out to be
+// corrupt.
 func (w *writer) sync() (err error) {
 	for range maxSetAside {
 		if err = w.open(); err != nil {
@@ -187,9 +187,9 @@ func (w *writer) opener() opener {
 	return opener{bootID: w.clk.Boot(), sizes: w.sizes, setAside: w.setAside}
 }
 
-// adopt takes over the numbers of a file just opened. The purges in it void nothing
-// that this process has fetched: the writer removes what they void first. If f takes
-// the place of a file that was displaced, the history of that one goes on.
+// adopt takes over the numbers of a file just opened. Its purges must not void
+// entries that this process has fetched, so adopt first removes those that they do
+// void. If f takes the place of a displaced file, the history of that one goes on.
 func (w *writer) adopt(f *file, displaced bool) error {
 	if !w.first && f.swept < f.saved.purged && f.unwritable == nil {
 		if err := w.begin(f); err != nil {
