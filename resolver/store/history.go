@@ -75,9 +75,9 @@ func (c Change) bounded() Change {
 
 func cutString(s string) string { return s[:min(len(s), maxChangeString)] }
 
-// news are changes that wait to be written, the oldest first.
+// news are changes that wait to be written, of each kind the oldest first.
 type news struct {
-	waiting []kept
+	waiting [lastKind + 1][]kept
 	last    uint64 // number of the last one
 }
 
@@ -90,30 +90,26 @@ type kept struct {
 
 // add appends c. It returns the change that was dropped for it, if any.
 func (n *news) add(c Change) (dropped *Change) {
-	same, first := 0, -1
-	for i, k := range n.waiting {
-		if k.Kind == c.Kind {
-			if same++; first < 0 {
-				first = i
-			}
-		}
-	}
-	if same >= maxNews {
-		dropped = &n.waiting[first].Change
-		n.waiting = slices.Concat(n.waiting[:first], n.waiting[first+1:])
+	q := n.waiting[c.Kind]
+	if len(q) == maxNews {
+		dropped, q = &q[0].Change, q[1:]
 	}
 	n.last++
-	n.waiting = append(n.waiting, kept{n.last, c})
+	n.waiting[c.Kind] = append(q, kept{n.last, c})
 	return dropped
 }
 
+// all returns the changes that wait.
+func (n *news) all() []kept { return slices.Concat(n.waiting[:]...) }
+
 // settle drops the changes that the file has now.
-func (n *news) settle(written []kept) {
-	if len(written) == 0 {
-		return
+func (n *news) settle(written uint64) {
+	for i, q := range n.waiting {
+		for len(q) > 0 && q[0].number <= written {
+			q = q[1:]
+		}
+		n.waiting[i] = q
 	}
-	last := written[len(written)-1].number
-	n.waiting = slices.DeleteFunc(slices.Clone(n.waiting), func(k kept) bool { return k.number <= last })
 }
 
 // Record adds a change to the history. It is on disk as soon as an entry would be.
@@ -134,15 +130,18 @@ func (s *Store) Record(c Change) {
 // the file had no history yet.
 func (s *Store) Changes(since time.Time) (changes []Change, complete time.Time) {
 	s.mu.Lock()
-	waiting, f := slices.Clone(s.news.waiting), s.file
+	waiting, f := s.news.all(), s.file
 	from := s.numbers.complete
 	s.mu.Unlock()
 	var stored []kept
+	var written uint64 // meanwhile, of those that waited
 	s.viewCurrent(f, func(t tables) error {
 		stored = t.changes()
+		written = number(t.meta(), newsKey)
 		from = max(from, t.dropped())
 		return nil
 	})
+	waiting = slices.DeleteFunc(waiting, func(k kept) bool { return k.number <= written })
 	for _, k := range slices.Concat(stored, waiting) {
 		if !k.At.Before(since) {
 			changes = append(changes, k.Change)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,6 +113,28 @@ func TestHistoryWaiting(t *testing.T) {
 	closeStore(t, s)
 	s = open(t, path, (&journal{}).logger())
 	check(maxNews + 4) // the writer may have been about to write some of those dropped
+}
+
+// Every reader finds every change recorded so far, once, also while the writer takes
+// it to the file.
+func TestHistoryWhileWriting(t *testing.T) {
+	t.Parallel()
+	path := filename(t)
+	s := open(t, path, (&journal{}).logger())
+	s.Record(Change{At: begin, Kind: ChangeFound})
+	closeStore(t, s) // numbers of an earlier process
+	s = open(t, path, (&journal{}).logger())
+	var flushes sync.WaitGroup
+	for n := range 300 {
+		s.Record(Change{At: begin, Kind: ChangeFound})
+		if n%5 == 0 {
+			flushes.Go(func() { s.Flush() })
+		}
+		if changes, _ := s.Changes(begin); len(changes) != n+2 {
+			t.Fatalf("%d changes, want %d", len(changes), n+2)
+		}
+	}
+	flushes.Wait()
 }
 
 func TestHistoryBounds(t *testing.T) {

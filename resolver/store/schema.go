@@ -40,6 +40,7 @@ const (
 	steadyKey   = "steady"
 	originKey   = "origin"
 	completeKey = "complete"
+	newsKey     = "news"
 )
 
 // numbers belong to the Store; each file of it has a copy.
@@ -49,11 +50,12 @@ type numbers struct {
 	steady   uint64 // since which Moment the wall clock has made no step
 	origin   uint64 // wall time of the boot, in Unix seconds, that no stamp of this boot differs much from
 	complete uint64 // from when on the history lacks nothing, in Unix milliseconds
+	news     uint64 // number of the last change written, as it was while it waited
 }
 
 func (n *numbers) fields() map[string]*uint64 {
 	return map[string]*uint64{purgesKey: &n.purges, purgedKey: &n.purged, steadyKey: &n.steady,
-		originKey: &n.origin, completeKey: &n.complete}
+		originKey: &n.origin, completeKey: &n.complete, newsKey: &n.news}
 }
 
 // look checks the schema and reads the numbers. It finds the number of this boot,

@@ -2,7 +2,6 @@ package store
 
 import (
 	"log/slog"
-	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -207,6 +206,7 @@ func (w *writer) adopt(f *file, displaced bool) error {
 	w.noteSteps()
 	n := &w.numbers
 	n.purges = max(n.purges, f.saved.purges)
+	w.news.last = max(w.news.last, f.saved.news)
 	if w.first {
 		n.purged = max(n.purged, f.saved.purged)
 	}
@@ -259,7 +259,8 @@ func (w *writer) write(f *file) error {
 	for {
 		w.mu.Lock()
 		w.noteSteps()
-		b := batch{w.pending.take(maxBatch), slices.Clone(w.news.waiting), w.numbers}
+		w.numbers.news = w.news.last
+		b := batch{w.pending.take(maxBatch), w.news.all(), w.numbers}
 		w.mu.Unlock()
 		if len(b.changes)+len(b.news) == 0 && b.numbers == f.saved && !w.repair.Load() {
 			return nil
@@ -275,7 +276,7 @@ func (w *writer) write(f *file) error {
 		}
 		w.mu.Lock()
 		w.pending.settle(b.changes)
-		w.news.settle(b.news)
+		w.news.settle(b.numbers.news)
 		w.mu.Unlock()
 	}
 }
