@@ -14,25 +14,28 @@ var errStopped = errors.New("stopped before the check was done")
 // which are removed alone. It also finds out whether the file is worth compacting.
 func (s *Store) check(f *file) {
 	var found findings
+	var wasteful bool
 	err := f.view(func(tx *bolt.Tx) error {
 		free, err := f.checkPages(tx, s.quit)
 		if err != nil {
 			return err
 		}
-		if size := tx.Size(); size > s.sizes.compacted && 2*free > size && f.unwritable == nil {
-			s.compact.Store(true)
-			s.wakeWriter()
-		}
+		size := tx.Size()
+		wasteful = size > s.sizes.compacted && 2*free > size
 		found, err = s.tables(f, tx).inspect(s.quit)
 		return err
 	})
 	if err == nil && !found.clean() {
 		s.wantRepair()
 	}
+	if err == nil && wasteful && f.unwritable == nil {
+		s.compact.Store(true)
+		s.wakeWriter()
+	}
 	s.drop(f, err)
 }
 
-// findings are what is wrong with the entries and their indexes.
+// findings are the faults of the entries and their indexes.
 type findings struct {
 	count   uint64   // entries that are sound
 	corrupt [][]byte // keys of those that are not
@@ -117,7 +120,7 @@ func (t tables) strays(failing bool, placed int, stop <-chan struct{}) (found []
 	return found, err
 }
 
-// repair removes what is corrupt and makes indexes and count fit the rest. lost is
+// repair removes corrupt entries and makes indexes and count fit the rest. lost is
 // how many entries it removed.
 func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 	found, err := t.inspect(stop)

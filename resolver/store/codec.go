@@ -134,7 +134,7 @@ func decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) {
 	return e, err
 }
 
-// header is what the file needs to know of a value without its policy.
+// header has the fields of a value that the file needs without its policy.
 type header struct {
 	stamp           // boot is 0 in a value of schema 1
 	purges   uint64 // Entry.Purges

@@ -155,7 +155,7 @@ func TestDecodeFlippedBits(t *testing.T) {
 	}
 }
 
-// A later daemon may add fields; this one reads what it knows.
+// A later daemon may add fields; this one reads the fields that it knows.
 func TestDecodeUnknownFields(t *testing.T) {
 	t.Parallel()
 	e := entry(t, "example.com")
@@ -212,7 +212,7 @@ func TestIndexKey(t *testing.T) {
 	}
 }
 
-// What can be decoded is the same when it is encoded, decoded, and encoded again.
+// A decoded entry stays the same when it is encoded and decoded again.
 func FuzzDecode(f *testing.F) {
 	for _, e := range entries(f) {
 		f.Add(encode(e, thisBoot)[sumLen:], thisBoot.origin)

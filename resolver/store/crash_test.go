@@ -21,10 +21,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled puts entries without end and prints the number of each one
-// that it was told is on disk.
+// writeUntilKilled puts entries without end and prints how many of them Flush has
+// confirmed.
 func writeUntilKilled(path string) {
-	s, err := Open(path, machine().Clock(), slog.New(slog.DiscardHandler))
+	s, err := openSized(path, machine().Clock(), slog.New(slog.DiscardHandler), smallSizes())
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -44,8 +44,8 @@ func writeUntilKilled(path string) {
 	}
 }
 
-// A daemon may be killed at any moment, again and again: what was flushed
-// before is there.
+// A daemon may be killed at any moment, again and again: every entry flushed before
+// is there.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	path := filename(t)

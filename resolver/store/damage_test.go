@@ -65,7 +65,7 @@ func asides(t *testing.T, path string) []string {
 }
 
 // A file that cannot be used at the start is set aside as it is, with one
-// warning, and the daemon starts with a fresh one that keeps what is put.
+// warning, and the daemon starts with a new one that keeps new entries.
 func TestUnusableFile(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, path string){
@@ -124,8 +124,23 @@ func TestUnusableFile(t *testing.T) {
 	}
 }
 
+// A daemon that was killed just after it created the file leaves one without
+// buckets, which is as good as a new one.
+func TestFileWithoutBuckets(t *testing.T) {
+	t.Parallel()
+	path := filename(t)
+	tamper(t, path, func(*bolt.Tx) error { return nil })
+	log := &journal{}
+	s := open(t, path, log.logger())
+	s.Put(numbered(t, 1))
+	closeStore(t, s)
+	s = open(t, path, log.logger())
+	want(t, s, numbered(t, 1))
+	log.want(t)
+}
+
 // A file that loses its pages under the daemon is set aside when that shows;
-// the daemon goes on, with what it had not yet written.
+// the daemon goes on, with the entries that it had not yet written.
 func TestDamageWhileInUse(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(f *os.File, size int64) error{

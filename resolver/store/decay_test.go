@@ -66,7 +66,7 @@ func TestDecayedEntry(t *testing.T) {
 				if n, due := s.Len(), len(due(s, at(48*time.Hour))); n != stored-1 || due != stored-1 {
 					t.Errorf("%d entries, %d due; want %d", n, due, stored-1)
 				}
-				if does != "replace" { // what is replaced before it is found is no loss
+				if does != "replace" { // an entry that is replaced before it is found is not lost
 					log.want(t, event.StoreEntriesLost)
 				}
 				closeStore(t, s)

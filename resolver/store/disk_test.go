@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -80,8 +81,8 @@ func TestFullDisk(t *testing.T) {
 	log.want(t, event.StoreFailing, event.StoreRecovered)
 }
 
-// Where nothing can be written at the start, the daemon starts all the same,
-// and goes on to try.
+// If nothing can be written at the start, the daemon starts nevertheless and tries
+// again.
 func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	dir := disk(t, "size=2m")
@@ -109,7 +110,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	log.want(t, event.StoreFailing, event.StoreRecovered)
 	closeStore(t, s)
 
-	// What is there already is still served.
+	// An existing file is still served.
 	remount(syscall.MS_RDONLY)
 	log = &journal{}
 	s = open(t, path, log.logger())
@@ -159,4 +160,40 @@ func TestFullDiskAtFirst(t *testing.T) {
 	flush(t, s)
 	log.want(t, event.StoreFailing, event.StoreRecovered)
 	closeStore(t, s)
+}
+
+// If the disk is too full for a new file in place of a corrupt one, Renewed notifies
+// once there is room.
+func TestRenewedAfterFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := disk(t, "size=2m")
+	path := filepath.Join(dir, "policies.db")
+	s := open(t, path, (&journal{}).logger())
+	s.Put(numbered(t, 1))
+	flush(t, s)
+	s.checks.Wait()
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill: %v", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	page := os.Getpagesize()
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0xA5}, 4*page), int64(2*page)); err != nil {
+		t.Fatal(err)
+	}
+	s.Get(numbered(t, 1).Domain)
+	if err := s.Flush(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Flush: %v, want ENOSPC", err)
+	}
+	remove(t, filler)
+	flush(t, s)
+	select {
+	case <-s.Renewed():
+	default:
+		t.Error("Renewed has not notified")
+	}
 }

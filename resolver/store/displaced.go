@@ -10,8 +10,8 @@ import (
 )
 
 // lookInterval is how often the writer looks at the clock, and whether its path
-// still names the file in use; it also looks before it writes. What is written to
-// a deleted file is lost.
+// still names the file in use; it also looks before it writes. Writes to a deleted
+// file are lost.
 const lookInterval = 10 * time.Second
 
 var errDisplaced = errors.New("it was deleted or replaced while in use; what was in it is written again")
@@ -19,12 +19,13 @@ var errDisplaced = errors.New("it was deleted or replaced while in use; what was
 // displaced reports whether the path names another file than f, or none.
 func (w *writer) displaced(f *file) bool { return f != nil && !isFile(w.path, f.f) }
 
-// takeOver gives f, which the path names now, what it lacks of the file in use
-// until now: all of it, unless another policy file was put in its place. Each file
-// has its own boot numbers, so entries are encoded again.
+// takeOver copies the entries and the history that f lacks from the file in use
+// until now: all of them, unless another policy file was put in its place. f is the
+// file that the path names now. Each file has its own boot numbers, so entries are
+// encoded again.
 func (w *writer) takeOver(f, old *file) error {
-	if f.unwritable != nil {
-		return f.unwritable
+	if err := w.begin(f); err != nil {
+		return err
 	}
 	var from []byte
 	for {
@@ -43,7 +44,7 @@ func (w *writer) takeOver(f, old *file) error {
 			w.mu.Lock()
 			w.numbers.complete = w.wallMilli()
 			w.mu.Unlock()
-			w.notifyRenewed() // what cannot be read any more may be in memory
+			w.notifyRenewed() // entries that cannot be read any more may be in memory
 			return nil
 		}
 		err = f.update(func(tx *bolt.Tx) error {

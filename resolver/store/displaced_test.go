@@ -39,7 +39,7 @@ func backup(t *testing.T, path string, entries ...Entry) {
 }
 
 // A file that is deleted or replaced under the daemon is noticed at the next
-// write at the latest: nothing that was in it is lost, nor what comes after.
+// write at the latest: neither its entries nor later ones are lost.
 func TestDisplacedFile(t *testing.T) {
 	t.Parallel()
 	alone := numbered(t, stored+2) // in the backup alone
@@ -95,7 +95,7 @@ func TestDisplacedFile(t *testing.T) {
 	}
 }
 
-// Where no file can be had at the path, the one that it named before serves on.
+// If no file can be opened at the path, the one that it named before is still used.
 func TestDisplacedForGood(t *testing.T) {
 	t.Parallel()
 	path := filled(t)

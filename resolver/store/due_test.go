@@ -53,7 +53,7 @@ func TestDue(t *testing.T) {
 		flush(t, s)
 		check()
 
-		// What is pending counts, not what the file has of it.
+		// Pending changes take precedence over the file.
 		put("a.example", at(2*time.Minute), 0)
 		put("g.example", at(3*time.Minute), 0)
 		s.Delete(domain(t, "b.example"))
@@ -73,8 +73,8 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// What is due comes in the order of its times, however much there is and whether it
-// waits or is in the file, each once.
+// Due entries come in the order of their times, each once, however many there are
+// and whether they are pending or in the file.
 func TestDueOrder(t *testing.T) {
 	t.Parallel()
 	const many = 3 * allChunk

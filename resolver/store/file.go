@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -38,20 +37,21 @@ type file struct {
 	f  *os.File // bbolt's own
 	// unwritable is why the file can only be read; nil if it can be written.
 	unwritable error
-	// size is what the file had at least; a file that shrinks lost pages.
+	// size is the least size that the file had; a file that shrinks lost pages.
 	size atomic.Int64
 
 	boot uint64 // this boot's number in the file
-	// What the file has of the numbers. They are the writer's.
-	saved numbers
-	swept uint64
+	// The following belong to the writer.
+	schema uint64  // as of the opening, 0 for a new file
+	begun  bool    // see begin
+	saved  numbers // as the file has them
+	swept  uint64  // the purge whose void entries have been removed
 }
 
 // opener opens policy files.
 type opener struct {
 	bootID   string
 	sizes    sizes
-	logger   *slog.Logger
 	setAside func(*corruption) error
 }
 
@@ -97,7 +97,10 @@ func (f *file) open(o opener) error {
 		}
 	}
 	if err = f.openDB(max(o.sizes.mapped, int(2*info.Size()))); err == nil {
-		err = f.begin(o.bootID, o.logger)
+		err = f.look(o.bootID)
+	}
+	if err == nil && f.schema == 0 {
+		err = f.begin(o.bootID)
 	}
 	switch {
 	case fresh && err != nil:
@@ -129,8 +132,7 @@ func (f *file) openDB(mapped int) error {
 	})
 }
 
-// view runs fn in a read-only transaction. What it takes out of the file must
-// be copied before it returns.
+// view runs fn in a read-only transaction. fn must copy the data that it keeps.
 func (f *file) view(fn func(*bolt.Tx) error) error {
 	if err := f.checkSize(); err != nil {
 		return err

@@ -15,7 +15,7 @@ func corrupt(format string, args ...any) *corruption {
 	return &corruption{fmt.Sprintf(format, args...)}
 }
 
-// asCorruption returns the corruption that err is about, nil if it is none.
+// asCorruption returns the corruption that err wraps, or nil.
 func asCorruption(err error) *corruption {
 	c, _ := errors.AsType[*corruption](err)
 	return c

@@ -42,7 +42,7 @@ func checkHeader(f io.ReaderAt, size int64) error {
 	return nil
 }
 
-// meta is what a meta page says of the file.
+// meta is the content of a meta page.
 type meta struct {
 	pageSize, pages int64
 	root, freelist  uint64 // pages

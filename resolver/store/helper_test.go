@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -118,7 +119,7 @@ func rounded(tb testing.TB, s *Store, e Entry) Entry {
 	return e
 }
 
-// want checks what the store has of the entry's domain.
+// want checks the store's entry of e's domain.
 func want(tb testing.TB, s *Store, e Entry) {
 	tb.Helper()
 	got, ok := s.Get(e.Domain)
@@ -183,4 +184,15 @@ func (j *journal) want(tb testing.TB, events ...event.Event) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// copyOf copies a file now and returns what puts the copy in its place.
+func copyOf(path string) (restore func() error, err error) {
+	b, err := os.ReadFile(path)
+	return func() error {
+		if err := os.WriteFile(path+".copy", b, fileMode); err != nil {
+			return err
+		}
+		return os.Rename(path+".copy", path)
+	}, err
 }

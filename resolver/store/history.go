@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// ChangeKind is what a Change is about. The file has the numbers: none ever
+// ChangeKind is the kind of a Change. The file has the numbers, so none ever
 // changes its meaning.
 type ChangeKind uint8
 
@@ -37,8 +37,8 @@ func (k ChangeKind) limit() uint64 {
 	return 5_000
 }
 
-// Change is a change of what is known of a domain. Strings longer than 255 bytes
-// are cut, and of the patterns the first 64 are kept.
+// Change is an event in the history of a domain. Strings are cut to 255 bytes, and
+// the first 64 patterns are kept.
 type Change struct {
 	At               time.Time // by the wall clock, kept in milliseconds and UTC
 	Kind             ChangeKind
@@ -75,9 +75,9 @@ func (c Change) bounded() Change {
 
 func cutString(s string) string { return s[:min(len(s), maxChangeString)] }
 
-// news are changes that wait to be written, the oldest first.
+// news are changes that wait to be written, of each kind the oldest first.
 type news struct {
-	waiting []kept
+	waiting [lastKind + 1][]kept
 	last    uint64 // number of the last one
 }
 
@@ -90,30 +90,26 @@ type kept struct {
 
 // add appends c. It returns the change that was dropped for it, if any.
 func (n *news) add(c Change) (dropped *Change) {
-	same, first := 0, -1
-	for i, k := range n.waiting {
-		if k.Kind == c.Kind {
-			if same++; first < 0 {
-				first = i
-			}
-		}
-	}
-	if same >= maxNews {
-		dropped = &n.waiting[first].Change
-		n.waiting = slices.Concat(n.waiting[:first], n.waiting[first+1:])
+	q := n.waiting[c.Kind]
+	if len(q) == maxNews {
+		dropped, q = &q[0].Change, q[1:]
 	}
 	n.last++
-	n.waiting = append(n.waiting, kept{n.last, c})
+	n.waiting[c.Kind] = append(q, kept{n.last, c})
 	return dropped
 }
 
+// all returns the changes that wait.
+func (n *news) all() []kept { return slices.Concat(n.waiting[:]...) }
+
 // settle drops the changes that the file has now.
-func (n *news) settle(written []kept) {
-	if len(written) == 0 {
-		return
+func (n *news) settle(written uint64) {
+	for i, q := range n.waiting {
+		for len(q) > 0 && q[0].number <= written {
+			q = q[1:]
+		}
+		n.waiting[i] = q
 	}
-	last := written[len(written)-1].number
-	n.waiting = slices.DeleteFunc(slices.Clone(n.waiting), func(k kept) bool { return k.number <= last })
 }
 
 // Record adds a change to the history. It is on disk as soon as an entry would be.
@@ -130,25 +126,28 @@ func (s *Store) Record(c Change) {
 }
 
 // Changes returns the history since a wall time, the newest first. From complete on
-// nothing is missing: before that changes were dropped at the limit of their kind,
-// or there was no history.
+// nothing is missing. Before it, changes were dropped at the limit of their kind, or
+// the file had no history yet.
 func (s *Store) Changes(since time.Time) (changes []Change, complete time.Time) {
 	s.mu.Lock()
-	waiting, f := slices.Clone(s.news.waiting), s.file
+	waiting, f := s.news.all(), s.file
 	from := s.numbers.complete
 	s.mu.Unlock()
 	var stored []kept
+	var written uint64 // meanwhile, of those that waited
 	s.viewCurrent(f, func(t tables) error {
 		stored = t.changes()
+		written = number(t.meta(), newsKey)
 		from = max(from, t.dropped())
 		return nil
 	})
+	waiting = slices.DeleteFunc(waiting, func(k kept) bool { return k.number <= written })
 	for _, k := range slices.Concat(stored, waiting) {
 		if !k.At.Before(since) {
 			changes = append(changes, k.Change)
 		}
 	}
-	slices.Reverse(changes) // of changes at the same time, the last recorded comes first
+	slices.Reverse(changes) // of a kind's changes at the same time, the last recorded comes first
 	slices.SortStableFunc(changes, func(a, b Change) int { return b.At.Compare(a.At) })
 	return changes, time.UnixMilli(int64(from)).UTC()
 }
@@ -159,7 +158,7 @@ func historyKey(kind ChangeKind, number uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{byte(kind)}, number)
 }
 
-// ring returns the numbers of a kind's first and last change, 0 if there is none.
+// ring returns the numbers of a kind's first and last change, 0 without any.
 func ring(c *bolt.Cursor, kind ChangeKind) (first, last uint64) {
 	k, _ := c.Seek(historyKey(kind, 0))
 	if len(k) != 9 || k[0] != byte(kind) {
@@ -192,7 +191,8 @@ func (t tables) record(changes []kept) error {
 	return nil
 }
 
-// changes returns the history, except what is corrupt or of an unknown kind.
+// changes returns the history, except changes that are corrupt or of an unknown
+// kind.
 func (t tables) changes() (all []kept) {
 	b := t.history()
 	if b == nil { // a read-only file of schema 1

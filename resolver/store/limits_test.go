@@ -7,7 +7,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// What is removed makes room for what comes.
+// Pages of removed entries are used again.
 func TestBoundedFile(t *testing.T) {
 	t.Parallel()
 	path := filename(t)

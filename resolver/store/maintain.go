@@ -10,9 +10,9 @@ import (
 	"mta-sts-daemon/resolver/clock"
 )
 
-// walk is the writer's way through the entries of a file, in pieces between its
-// other work: it removes void entries, and stamps again what this boot wrote before
-// a step of the wall clock. It starts again for each purge and each step.
+// walk goes over the entries of a file, in pieces between the writer's other work:
+// it removes void entries, and stamps values again that this boot wrote before a step
+// of the wall clock. It starts again for each purge and each step.
 type walk struct {
 	file   *file
 	active bool
@@ -100,6 +100,7 @@ func (w *writer) step(f *file) error {
 	defer w.mu.Unlock()
 	w.numbers.origin = uint64(w.clk.Origin().Boot().Unix())
 	w.sweeping = w.numbers.purged > f.swept
+	w.wakeWriter() // to write the numbers
 	return nil
 }
 
@@ -142,9 +143,9 @@ func (w *writer) compactFile(f *file) {
 	if err != nil {
 		return
 	}
-	small.boot, small.saved, small.swept = f.boot, f.saved, f.swept
+	small.boot, small.begun, small.saved, small.swept = f.boot, f.begun, f.saved, f.swept
 	if err = small.f.Truncate(0); err == nil { // a crash may have left one
-		err = small.openDB(w.sizes.mapped)
+		err = small.openDB(max(w.sizes.mapped, int(f.size.Load())))
 	}
 	if err == nil {
 		err = guard(func() error { return bolt.Compact(small.db, f.db, compactTx) })

@@ -28,9 +28,9 @@ const (
 	maxNode = 1 << 20
 )
 
-// pageCheck walks through the pages of one transaction and sees to it that
+// pageCheck walks through the pages of one transaction and checks that
 // each is used once. bbolt's own Tx.Check does so too, but follows a corrupt
-// page wherever it points, on a goroutine where a fault ends the daemon. This
+// page to any place, on a goroutine where a fault ends the daemon. This
 // one reads the file by ReadAt, within bounds.
 type pageCheck struct {
 	file *file

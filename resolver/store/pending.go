@@ -2,15 +2,15 @@ package store
 
 import "mta-sts-daemon/resolver/mtasts"
 
-// maxPending bounds what waits in memory to be written, in bytes of policy text
-// and what surrounds it. Only a file that cannot be written for long comes near it.
+// maxPending bounds the changes that wait in memory to be written, in bytes. They
+// come near it only if the file cannot be written for long.
 const maxPending = 64 << 20
 
-// changeCost is what a change takes in memory next to the policy's text.
+// changeCost is the memory that a change takes without its policy's text, in bytes.
 const changeCost = 512
 
-// change is what is to be done to the file for one domain. It never changes
-// itself, so that two are the same change if they are at the same address.
+// change is a Put or a Delete that the file does not have yet. It is immutable, so
+// that two are the same change if they are at the same address.
 type change struct {
 	entry   Entry
 	deleted bool
@@ -24,17 +24,16 @@ type pending struct {
 	cost    int
 }
 
-// fits reports whether there is room for c in the place of the change of d that
-// waits. There always is for a removal.
+// fits reports whether there is room for c in place of the change of d that waits.
 func (p *pending) fits(d mtasts.Domain, c *change) bool {
 	cost := p.cost + c.cost()
 	if old := p.changes[d]; old != nil {
 		cost -= old.cost()
 	}
-	return c.deleted || cost <= maxPending
+	return cost <= maxPending
 }
 
-// add puts a change in the place of the domain's one before.
+// add puts a change in place of the domain's one before, whether it fits or not.
 func (p *pending) add(d mtasts.Domain, c *change) {
 	p.remove(d)
 	p.changes[d] = c

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/binary"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -41,66 +40,66 @@ const (
 	steadyKey   = "steady"
 	originKey   = "origin"
 	completeKey = "complete"
+	newsKey     = "news"
 )
 
-// numbers are what the Store knows and each file of it keeps.
+// numbers belong to the Store; each file of it has a copy.
 type numbers struct {
 	purges   uint64 // the highest purge number known
 	purged   uint64 // entries with lower numbers are void
 	steady   uint64 // since which Moment the wall clock has made no step
 	origin   uint64 // wall time of the boot, in Unix seconds, that no stamp of this boot differs much from
 	complete uint64 // from when on the history lacks nothing, in Unix milliseconds
+	news     uint64 // number of the last change written, as it was while it waited
 }
 
 func (n *numbers) fields() map[string]*uint64 {
 	return map[string]*uint64{purgesKey: &n.purges, purgedKey: &n.purged, steadyKey: &n.steady,
-		originKey: &n.origin, completeKey: &n.complete}
+		originKey: &n.origin, completeKey: &n.complete, newsKey: &n.news}
 }
 
-// begin checks the schema, or writes it if the file is new, and finds the number of
-// this boot. A file of schema 1 is upgraded; a copy is kept next to it.
-func (f *file) begin(bootID string, logger *slog.Logger) error {
-	var schema uint64
-	var sameBoot bool
-	err := f.view(func(tx *bolt.Tx) error {
+// look checks the schema and reads the numbers. It finds the number of this boot,
+// which a file that is read-only does not get.
+func (f *file) look(bootID string) error {
+	return f.view(func(tx *bolt.Tx) error {
 		meta := tx.Bucket([]byte(metaBucket))
 		if meta == nil {
 			if first, _ := tx.Cursor().First(); first != nil {
 				return corrupt("it is another program's file")
 			}
+			f.boot = 1
 			return nil
 		}
-		schema = number(meta, schemaKey)
-		if schema == 0 || schema > schemaVersion {
-			return corrupt("its schema is version %d and this daemon knows %d", schema, schemaVersion)
+		f.schema = number(meta, schemaKey)
+		if f.schema == 0 || f.schema > schemaVersion {
+			return corrupt("its schema is version %d and this daemon knows %d", f.schema, schemaVersion)
 		}
-		for _, name := range buckets(schema) {
+		for _, name := range buckets(f.schema) {
 			if tx.Bucket([]byte(name)) == nil {
 				return corrupt("a part of it is missing")
 			}
 		}
-		sameBoot = string(meta.Get([]byte(bootIDKey))) == bootID
 		f.boot = number(meta, bootKey)
 		f.swept = number(meta, sweptKey)
 		for key, n := range f.saved.fields() {
 			*n = number(meta, key)
 		}
+		if f.begun = string(meta.Get([]byte(bootIDKey))) == bootID; !f.begun {
+			f.boot++
+			f.saved.steady, f.saved.origin = 0, 0
+		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if !sameBoot {
-		f.boot++ // in memory alone if the file is read-only
-		f.saved.steady, f.saved.origin = 0, 0
-	}
-	if f.unwritable != nil || sameBoot && schema == schemaVersion {
+}
+
+// begin prepares the first write in this boot: it creates the buckets that a new file
+// or one of schema 1 lacks, and writes the number of the boot. The file can be read
+// before.
+func (f *file) begin(bootID string) error {
+	if f.begun {
 		return nil
 	}
-	if schema == 1 {
-		f.keepCopy(logger)
-	}
-	return f.update(func(tx *bolt.Tx) error {
+	err := f.update(func(tx *bolt.Tx) error {
 		for _, name := range buckets(schemaVersion) {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
@@ -115,6 +114,8 @@ func (f *file) begin(bootID string, logger *slog.Logger) error {
 		}
 		return putNumber(meta, schemaKey, schemaVersion)
 	})
+	f.begun = err == nil
+	return err
 }
 
 // buckets returns the buckets that a file of a schema has.
@@ -129,13 +130,16 @@ func buckets(schema uint64) []string {
 // copySuffix is how the copy of a file of schema 1 is called.
 const copySuffix = ".schema-1"
 
-// keepCopy copies a file of schema 1, for the way back to a daemon that knows no
-// other. Without room for the copy the daemon goes on all the same.
-func (f *file) keepCopy(logger *slog.Logger) {
-	path := f.f.Name()
-	if err := copyFile(path+copySuffix, f.f); err != nil {
-		event.StoreNotCopied.Log(logger, fileAttr(path), event.Reason(err))
+// begin prepares the first write to f. It copies a file of schema 1 before, for the
+// way back to an earlier version; if that fails, it goes on without a copy.
+func (w *writer) begin(f *file) error {
+	if f.schema == 1 && !f.begun && f.unwritable == nil {
+		if err := copyFile(w.path+copySuffix, f.f); err != nil && !w.notCopied {
+			w.notCopied = true
+			event.StoreNotCopied.Log(w.logger, fileAttr(w.path), event.Reason(err))
+		}
 	}
+	return f.begin(w.clk.Boot())
 }
 
 // copyFile makes a durable copy of the file; path names all of it or nothing new.
@@ -163,7 +167,7 @@ func copyFile(path string, from *os.File) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// number reads a number about the file; 0 if there is none.
+// number returns a number of meta, 0 if it is missing.
 func number(meta *bolt.Bucket, key string) uint64 {
 	v := meta.Get([]byte(key))
 	if len(v) != 8 {

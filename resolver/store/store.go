@@ -31,7 +31,7 @@ type Store struct {
 	steps    int     // of clk, as of numbers.steady
 	sweeping bool    // the file may have void entries
 	file     *file   // nil while none is open
-	broken   *broken // what the writer must set aside
+	broken   *broken // the file that the writer must set aside
 	failed   error   // why the last attempt to write failed; nil if it did not
 
 	errors  atomic.Uint64     // failures and corruption met so far
@@ -54,10 +54,10 @@ type broken struct {
 
 // Open opens the policy file at path, or creates it, with its directory. clk is the
 // clock of the process. A file that is corrupt or not a policy file is set aside
-// under another name with a warning. If the file cannot be written, Open warns,
-// serves what it can read of it and what memory has, and tries again. The error
-// wraps ErrLocked if another daemon uses the file, or says that path is no regular
-// file.
+// under another name with a warning. If the file cannot be written, Open logs a
+// warning, and the Store serves the file as far as it can be read, keeps changes in
+// memory, and retries. The error wraps ErrLocked if another daemon uses the file, or
+// says that path does not name a regular file.
 func Open(path string, clk *clock.Clock, logger *slog.Logger) (*Store, error) {
 	return openSized(path, clk, logger, usualSizes())
 }
@@ -65,10 +65,13 @@ func Open(path string, clk *clock.Clock, logger *slog.Logger) (*Store, error) {
 func openSized(path string, clk *clock.Clock, logger *slog.Logger, sizes sizes) (*Store, error) {
 	s := newStore(path, clk, logger)
 	s.sizes = sizes
-	w := &writer{Store: s}
-	if err := w.open(); errors.Is(err, ErrLocked) || errors.Is(err, errNotRegular) {
+	w := &writer{Store: s, first: true}
+	err := w.open()
+	w.first = false
+	if errors.Is(err, ErrLocked) || errors.Is(err, errNotRegular) {
 		return nil, err
-	} else if err != nil {
+	}
+	if err != nil {
 		w.report(err)
 	}
 	go w.run()
@@ -133,7 +136,7 @@ func (s *Store) Put(e Entry) {
 	if s.add(c) {
 		return
 	}
-	// The file decides what is lost, and is read without the lock.
+	// The file is the authority. It is read without the lock.
 	if before, ok := s.Get(e.Domain); ok && !before.Fetched.Equal(e.Fetched) {
 		s.Delete(e.Domain)
 	}
@@ -218,8 +221,8 @@ func (s *Store) noteSteps() {
 }
 
 // Renewed notifies that the file was found corrupt while it was in use and that a
-// new one was created. The new one has only what waited to be written: who knows
-// more should Put it again.
+// new one was created. The new one has only the entries that waited to be written:
+// a caller that has more should Put them again.
 func (s *Store) Renewed() <-chan struct{} { return s.renewed }
 
 // Err returns why the file could not be written when that was last tried; nil if
@@ -246,7 +249,7 @@ func (s *Store) Flush() error {
 }
 
 // Close flushes and ends the Store. After that nothing is read from the file. The
-// error says what was not written.
+// error says why entries were not written.
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shutDown() error {

@@ -87,7 +87,7 @@ func TestReopen(t *testing.T) {
 	log.want(t)
 }
 
-// What is put is on disk without a Flush, within a second.
+// A new entry is on disk within a second, without a Flush.
 func TestCommittedInTime(t *testing.T) {
 	t.Parallel()
 	s := open(t, filename(t), (&journal{}).logger())

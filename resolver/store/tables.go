@@ -26,7 +26,8 @@ func (t tables) index(failing bool) *bolt.Bucket {
 	return t.tx.Bucket([]byte(indexBucket))
 }
 
-// get reads the entry of d. ok is false if there is none; the error is of decode.
+// get reads the entry of d; ok is false if it is missing, void or corrupt. The error
+// is of decode.
 func (t tables) get(d mtasts.Domain) (e Entry, ok bool, err error) {
 	value := t.entries().Get([]byte(d.String()))
 	if value == nil {
@@ -82,8 +83,8 @@ func (t tables) apply(batch map[mtasts.Domain]*change) (clean bool, err error) {
 	return clean, putNumber(t.meta(), countKey, count)
 }
 
-// remove takes an entry and its place out. removed is false if there was none,
-// sound if it was corrupt.
+// remove takes an entry and its place out. removed is false if it was
+// missing, sound if it was corrupt.
 func (t tables) remove(key string) (removed, sound bool, err error) {
 	old := t.entries().Get([]byte(key))
 	if old == nil {

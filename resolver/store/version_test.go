@@ -13,8 +13,8 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-// oldEntries are what the files in testdata hold, as the next boot on another
-// machine reads them, which began at begin. schema1.db was written by the last
+// oldEntries are the entries of the files in testdata, as another machine reads them
+// in a boot that began at begin. schema1.db was written by the last
 // daemon of schema 1, version1.db by the first, which stored no verdicts.
 func oldEntries(tb testing.TB, verdicts bool) []Entry {
 	earlier := func(name string) Entry {
@@ -74,8 +74,8 @@ func wantOld(t *testing.T, s *Store, verdicts bool) {
 	}
 }
 
-// What a daemon of an earlier version wrote is read and upgraded, and a copy is
-// kept for the way back.
+// A file of an earlier version is read and upgraded, and a copy is kept for the way
+// back.
 func TestOldFiles(t *testing.T) {
 	t.Parallel()
 	for name, verdicts := range map[string]bool{"version1.db": false, "schema1.db": true} {
@@ -168,4 +168,37 @@ func TestOldFileReadOnly(t *testing.T) {
 		t.Errorf("Flush: %v, want EROFS", err)
 	}
 	log.want(t, event.StoreFailing)
+}
+
+// On a full disk no copy can be made. A file of schema 1 serves, whether its own free
+// pages are enough for the upgrade or not.
+func TestOldFileOnFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := disk(t, "size=64k")
+	path := filepath.Join(dir, "policies.db")
+	putOld(t, "schema1.db", path)
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 64<<10), fileMode); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill: %v", err)
+	}
+	log := &journal{}
+	s := openBooted(t, path, log)
+	for range 2 {
+		wantOld(t, s, true)
+		if err := s.Flush(); err != nil && !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("Flush: %v", err)
+		}
+	}
+	wantOld(t, s, true)
+	remove(t, filler)
+	flush(t, s)
+	wantOld(t, s, true)
+	closeStore(t, s)
+	s = openBooted(t, path, log)
+	wantOld(t, s, true)
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if log.events[0] != event.StoreNotCopied {
+		t.Errorf("events %v, want StoreNotCopied first", log.events)
+	}
 }

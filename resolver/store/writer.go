@@ -2,7 +2,6 @@ package store
 
 import (
 	"log/slog"
-	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -30,9 +29,13 @@ const (
 // writer is the one goroutine that writes the file, opens it and sets it aside.
 type writer struct {
 	*Store
+	first   bool // no attempt to open a file has been made before
 	failing bool
 	retry   time.Duration
 	walk    walk
+	renew   bool // Renewed is due once there is a new file
+	// notCopied says that a copy of a file of schema 1 could not be made.
+	notCopied bool
 }
 
 func (w *writer) run() {
@@ -103,8 +106,8 @@ func (w *writer) report(err error) {
 	w.failing = err != nil
 }
 
-// sync brings the file up to date with what is pending, in a new file if the one
-// before turns out corrupt.
+// sync writes the pending changes, to a new file if the one before turns out to be
+// corrupt.
 func (w *writer) sync() (err error) {
 	for range maxSetAside {
 		if err = w.open(); err != nil {
@@ -129,6 +132,7 @@ func (w *writer) open() error {
 				return err
 			}
 		}
+		w.renew = true
 		w.mu.Lock()
 		w.broken = nil
 		w.numbers.complete = w.wallMilli()
@@ -158,6 +162,10 @@ func (w *writer) open() error {
 	if err != nil {
 		return err
 	}
+	if err := w.adopt(f, displaced); err != nil {
+		f.close()
+		return err
+	}
 	if displaced {
 		if err := w.takeOver(f, current); err != nil {
 			f.close()
@@ -165,9 +173,9 @@ func (w *writer) open() error {
 		}
 		defer current.close()
 	}
-	w.adopt(f, displaced)
 	w.use(f)
-	if broken != nil {
+	if w.renew {
+		w.renew = false
 		w.notifyRenewed()
 	}
 	w.checks.Go(func() { w.check(f) })
@@ -175,32 +183,45 @@ func (w *writer) open() error {
 }
 
 func (w *writer) opener() opener {
-	return opener{bootID: w.clk.Boot(), sizes: w.sizes, logger: w.logger, setAside: w.setAside}
+	return opener{bootID: w.clk.Boot(), sizes: w.sizes, setAside: w.setAside}
 }
 
-// adopt takes over the numbers of a file just opened. What was in a file that was
-// displaced is in f by now: its history goes on, and its purges are those that
-// count.
-func (w *writer) adopt(f *file, displaced bool) {
+// adopt takes over the numbers of a file just opened. Its purges must not void
+// entries that this process has fetched, so adopt first removes those that they do
+// void. If f takes the place of a displaced file, the history of that one goes on.
+func (w *writer) adopt(f *file, displaced bool) error {
+	if !w.first && f.swept < f.saved.purged && f.unwritable == nil {
+		if err := w.begin(f); err != nil {
+			return err
+		}
+		w.walk = walk{file: f, active: true, purged: f.saved.purged}
+		for w.walk.active {
+			if err := w.step(f); err != nil {
+				return err
+			}
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.noteSteps()
 	n := &w.numbers
 	n.purges = max(n.purges, f.saved.purges)
-	if !displaced {
+	w.news.last = max(w.news.last, f.saved.news)
+	if w.first {
 		n.purged = max(n.purged, f.saved.purged)
-		if f.saved.complete != 0 {
-			n.complete = f.saved.complete
-		}
+	}
+	if !displaced && f.saved.complete != 0 {
+		n.complete = f.saved.complete
 	}
 	// The file may remember more of this boot than this process does.
-	steady := f.saved.origin != 0 && !w.stepped(f)
-	if steady && w.steps == 0 {
+	sameBoot, stepped := f.saved.origin != 0, w.stepped(f)
+	if sameBoot && !stepped && w.steps == 0 {
 		n.steady = min(n.steady, f.saved.steady)
 		n.origin = f.saved.origin
 	}
-	w.walk = walk{file: f, steps: w.steps, purged: f.swept, active: f.saved.origin != 0 && !steady}
+	w.walk = walk{file: f, steps: w.steps, purged: f.swept, active: sameBoot && stepped}
 	w.sweeping = n.purged > f.swept
+	return nil
 }
 
 func (w *writer) notifyRenewed() {
@@ -231,10 +252,15 @@ func (w *writer) write(f *file) error {
 	if f == nil {
 		return corrupt("it was found corrupt meanwhile")
 	}
+	if err := w.begin(f); err != nil {
+		w.drop(f, err)
+		return err
+	}
 	for {
 		w.mu.Lock()
 		w.noteSteps()
-		b := batch{w.pending.take(maxBatch), slices.Clone(w.news.waiting), w.numbers}
+		w.numbers.news = w.news.last
+		b := batch{w.pending.take(maxBatch), w.news.all(), w.numbers}
 		w.mu.Unlock()
 		if len(b.changes)+len(b.news) == 0 && b.numbers == f.saved && !w.repair.Load() {
 			return nil
@@ -250,7 +276,7 @@ func (w *writer) write(f *file) error {
 		}
 		w.mu.Lock()
 		w.pending.settle(b.changes)
-		w.news.settle(b.news)
+		w.news.settle(b.numbers.news)
 		w.mu.Unlock()
 	}
 }

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"math/bits"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// openSmall opens the file with sizes for tests.
+func openSmall(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := openSized(path, machine().Clock(), (&journal{}).logger(), smallSizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func smallSizes() sizes { return sizes{mapped: 1 << 15, compacted: 1 << 19} }
+
+func sizeOf(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// While a check reads the file, the file grows past a mapping of its size at the
+// start, and readers and the writer go on.
+func TestGrowthDuringCheck(t *testing.T) {
+	t.Parallel()
+	path := filename(t)
+	s := open(t, path, (&journal{}).logger())
+	for n := range 5000 {
+		s.Put(numbered(t, n))
+	}
+	closeStore(t, s)
+	s = openSmall(t, path)
+	s.checks.Wait()
+	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- s.current().view(func(*bolt.Tx) error {
+			close(begun)
+			<-end
+			return nil
+		})
+	}()
+	<-begun
+	size := sizeOf(t, path)
+	mapped := int64(1) << bits.Len64(uint64(size-1)) // bbolt maps powers of two
+	if 2*size <= mapped {
+		t.Fatalf("%d bytes grow past nothing", size)
+	}
+	for n := 5000; pages(t, s) <= mapped; n += 100 {
+		for more := range 100 {
+			s.Put(numbered(t, n+more))
+		}
+		flush(t, s)
+		want(t, s, numbered(t, n))
+		want(t, s, numbered(t, 1))
+	}
+	close(end)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A file that is more than half free is compacted at the start. Readers and writers
+// go on meanwhile, and everything is there afterwards.
+func TestCompact(t *testing.T) {
+	t.Parallel()
+	path := filename(t)
+	wasteful(t, path)
+	before := sizeOf(t, path)
+	if err := os.WriteFile(path+compactSuffix, []byte("left by a crash"), fileMode); err != nil {
+		t.Fatal(err)
+	}
+	s := openSmall(t, path)
+	s.Put(numbered(t, wasted))
+	eventually(t, "compaction", func() bool {
+		want(t, s, numbered(t, 7))
+		n := 0
+		for range s.All {
+			n++
+		}
+		if n != stored+1 {
+			t.Fatalf("All has %d entries, want %d", n, stored+1)
+		}
+		return sizeOf(t, path) < before/2
+	})
+	for range 2 {
+		s.Put(numbered(t, wasted+1))
+		flush(t, s)
+		s.Delete(numbered(t, wasted+1).Domain)
+		flush(t, s)
+		for n := range stored {
+			want(t, s, numbered(t, n))
+		}
+		want(t, s, numbered(t, wasted))
+		wantChanges(t, s, begin, "kept")
+		if n := s.Len(); n != stored+1 {
+			t.Errorf("Len() = %d, want %d", n, stored+1)
+		}
+		if names, _ := filepath.Glob(path + "*"); len(names) != 1 {
+			t.Errorf("files %q, want one", names)
+		}
+		if n := s.errors.Load(); n > 0 {
+			t.Errorf("%d errors", n)
+		}
+		closeStore(t, s)
+		s = openSmall(t, path)
+		s.checks.Wait()
+	}
+}
+
+const wasted = 6000
+
+// wasteful makes a policy file of stored entries that has held many more.
+func wasteful(t *testing.T, path string) {
+	t.Helper()
+	s := open(t, path, (&journal{}).logger())
+	for n := range wasted {
+		s.Put(numbered(t, n))
+	}
+	s.Record(Change{At: begin, Kind: ChangeFound, Detail: "kept"})
+	flush(t, s)
+	for n := stored; n < wasted; n++ {
+		s.Delete(numbered(t, n).Domain)
+	}
+	closeStore(t, s)
+}
+
+// A daemon that is killed while it compacts leaves one good file.
+func TestKillWhileCompacting(t *testing.T) {
+	t.Parallel()
+	source := filename(t)
+	wasteful(t, source)
+	restore, err := copyOf(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compacted := 0
+	const rounds = 12
+	for round := range rounds {
+		if err := restore(); err != nil {
+			t.Fatal(err)
+		}
+		before := sizeOf(t, source)
+		runAndKill(t, source, time.Duration(4*round)*time.Millisecond)
+		if sizeOf(t, source) < before/2 {
+			compacted++
+		}
+		log := &journal{}
+		s, err := Open(source, machine().Clock(), log.logger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range stored {
+			want(t, s, numbered(t, n))
+		}
+		s.checks.Wait()
+		closeStore(t, s)
+		log.want(t)
+	}
+	t.Logf("compacted in %d of %d rounds", compacted, rounds)
+}
+
+// Purged entries make room for those that come: the file does not grow with the
+// number of purges.
+func TestPurgeAndRefill(t *testing.T) {
+	t.Parallel()
+	const each = 2000
+	path := filename(t)
+	s := open(t, path, (&journal{}).logger())
+	var early int64
+	for round := range uint64(10) {
+		for n := range each {
+			e := numbered(t, n+int(round)*100)
+			e.Purges = round
+			s.Put(e)
+		}
+		flush(t, s)
+		s.PurgeAll(round + 1)
+		flush(t, s)
+		eventually(t, "removal", func() bool { return raw(s) == 0 })
+		if round == 1 {
+			early = pages(t, s)
+		}
+	}
+	if late := pages(t, s); late > early*3/2 {
+		t.Errorf("%d bytes in use after ten rounds, %d after two", late, early)
+	}
+}
