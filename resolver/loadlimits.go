@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// How much lookups make a Resolver do at the same time. These are not rates: what a
-// flood costs is sockets, memory and workers while they are taken, and an honest server
-// comes in bursts too. One domain is asked about once at a time, and not again before
-// what was learned has run out.
+// Limits of the work that lookups cause at the same time. These are not rates: a flood costs
+// sockets, memory and workers while they are in use, and an honest server comes in bursts
+// too. One domain has one discovery at a time, and no other before its result has run out.
 const (
 	// maxRecords bounds the records that are asked for: as many questions as resolvers
 	// accept by default. Each holds a handful of sockets, for dns.timeout at most.
@@ -36,8 +35,8 @@ type limits struct{ records, fetches, checks *limit }
 
 // loadLimits are the limits for domains of which nothing is known and, apart from them,
 // for known ones: everybody whose mail this server sends can make up names without end,
-// and what is known must be kept up to date all the same. Refreshes and what an operator
-// asks for have no limit here; the scheduler and the control socket bound them.
+// and known policies must be kept up to date meanwhile. Refreshes by schedule and by an
+// operator have no limit here; the scheduler and the control socket bound them.
 type loadLimits struct{ unknown, known limits }
 
 func newLoadLimits() loadLimits {

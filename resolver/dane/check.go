@@ -32,7 +32,7 @@ func New(dns DNS) *Checker { return &Checker{dns} }
 // there can be no TLSA record.
 //
 // An error means that it cannot be known now: the MX records, or without mx the
-// host's own addresses, could not be had, or ctx ended before all was known.
+// host's own addresses, could not be looked up, or ctx ended before all was known.
 func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (Verdict, error) {
 	if mx {
 		return c.check(ctx, c.domain, host.String(), port)

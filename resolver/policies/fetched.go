@@ -15,8 +15,8 @@ type Fetch struct {
 	ID string
 	// Recheck is when the record is due to be asked for again.
 	Recheck clock.Moment
-	// RecordLost: there was no record, and the fetch followed an older one (RFC
-	// 8461 section 10.2).
+	// RecordLost: the domain had no record, and the fetch followed an older one
+	// (RFC 8461 section 10.2).
 	RecordLost bool
 	// Purges is the number of the last purge known when the fetch began.
 	Purges uint64
@@ -35,7 +35,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	e := &Entry{
 		policy: f.Policy,
 		id:     f.ID,
-		// Whole seconds, as the file has them: what is read back is the same.
+		// Whole seconds, as the file has them.
 		fetched: store.Fetched{Wall: t.clock.Origin().Wall(now).UTC().Truncate(time.Second), At: now, ThisBoot: true},
 		purges:  f.Purges,
 		toMX:    f.ToMX,
