@@ -77,7 +77,7 @@ func (w *writer) step(f *file) error {
 			case h.purges < w.walk.purged:
 				void = append(void, bytes.Clone(k))
 			case h.boot == f.boot && (off > stampSlack || off < -stampSlack):
-				if e, err := decode(d, v, t.now); err == nil {
+				if e, err := h.decode(d, v, t.now); err == nil {
 					stale = append(stale, e)
 				}
 			}
