@@ -47,7 +47,9 @@ const (
 	SharedStoreFailing
 	SharedStoreRecovered
 	DiscoveryPutOff
-	lastEvent = DiscoveryPutOff
+	AuthoritiesMissing
+	AuthoritiesUnreadable
+	lastEvent = AuthoritiesUnreadable
 )
 
 // Definition is what stands in the table for an event.
@@ -89,6 +91,8 @@ var definitions = [...]Definition{
 	DaemonHanging:         {slog.LevelError, "Lookups are not answered, systemd is left to restart the daemon", "38e85bfb3b7944f8b3048ba454ba74d3"},
 	SharedStoreFailing:    {slog.LevelWarn, "Shared store cannot be used, policies are found without it", "3a8040d75408409a7a11f635ba497572"},
 	SharedStoreRecovered:  {LevelNotice, "Shared store can be used again", "2452798c402e2ead454977a45cdda54d"},
+	AuthoritiesMissing:    {slog.LevelWarn, "No certificate authorities, so that no policy can be fetched and mail to domains whose policy is not known is unprotected", "088bf0b8624d4c269b05545e75d05a36"},
+	AuthoritiesUnreadable: {slog.LevelWarn, "Certificate authorities could not be read, policies of hosts that need them cannot be fetched", "15f31f532b554b0b864932c770c741ae"},
 	DiscoveryPutOff:       {slog.LevelWarn, "Too many unknown domains at once, mail to this one is sent as without a policy for now", "f5e9d4655d2742cdb2a372127a882939"},
 }
 

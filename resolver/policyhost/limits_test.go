@@ -384,7 +384,7 @@ func TestConnectionLeavesItsPlace(t *testing.T) {
 			hosts := resolvertest.StartPolicyHosts(t, ca)
 			hosts.Handle(testDomain, tc.host)
 			client := New(options(ca, hosts))
-			conn, err := client.attempt(t.Context(), dialTCP, domain(t, testDomain), hosts.Addr(), func(attemptState) {})
+			conn, err := client.attempt(t.Context(), dialTCP, ca.Pool(), domain(t, testDomain), hosts.Addr(), func(attemptState) {})
 			if (err != nil) != (tc.end == nil) {
 				t.Fatal(err)
 			}

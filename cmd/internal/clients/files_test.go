@@ -48,7 +48,7 @@ func TestCheckFiles(t *testing.T) {
 	} {
 		cfg := config.Default()
 		tc.change(&cfg)
-		faults := CheckFiles(cfg)
+		faults, _ := CheckFiles(cfg)
 		if len(faults) != len(tc.want) {
 			t.Errorf("%s: %v", tc.name, faults)
 			continue
