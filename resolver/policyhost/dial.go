@@ -265,7 +265,7 @@ func handshakeError(err error) error {
 		alert = op.Err.Error()
 	}
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("connection closed in the TLS handshake")
 	case alert == alertProtocolVersion.Error(), strings.HasPrefix(message, "tls: server selected unsupported protocol version"):
 		return fmt.Errorf("the host speaks no TLS 1.2 or newer: %s", message)

@@ -42,11 +42,19 @@ func CheckFiles(c config.Config) (faults, warnings []error) {
 	_, badShared, incomplete := sharedOptions(c.Cache.Shared)
 	faults = append([]error{badRoots}, badShared...)
 	if badRoots == nil {
-		warnings = append(warnings, roots.Problem())
+		warnings = append(warnings, withKey(fetchCAFile, c.Fetch.CAFile, roots.Problem()))
 	}
 	warnings = append(warnings, incomplete)
 	isNil := func(err error) bool { return err == nil }
 	return slices.DeleteFunc(faults, isNil), slices.DeleteFunc(warnings, isNil)
+}
+
+// withKey names the key of a file that err is about, if there is one.
+func withKey(key, path string, err error) error {
+	if err == nil || path == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", key, err)
 }
 
 // openAuthorities reads a PEM file of authorities, or the system's if there is no

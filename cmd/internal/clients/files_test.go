@@ -61,6 +61,21 @@ func TestCheckFiles(t *testing.T) {
 	}
 }
 
+// A certificate that cannot be read is no fault, because the others can be used.
+func TestCheckFilesWarns(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, t.TempDir(), "ca.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")
+	cfg := config.Default()
+	cfg.Fetch.CAFile = path
+	cfg.Cache.Shared.URL, cfg.Cache.Shared.CAFile = "rediss://kv.example", path
+	faults, warnings := CheckFiles(cfg)
+	const what = ": certificate 2 cannot be read and is not used: malformed PEM"
+	want := []string{"fetch.ca_file: " + path + what, "cache.shared.ca_file: " + path + what}
+	if len(faults) != 0 || len(warnings) != 2 || warnings[0].Error() != want[0] || warnings[1].Error() != want[1] {
+		t.Errorf("faults %v, warnings %v, want %v", faults, warnings, want)
+	}
+}
+
 func TestFileError(t *testing.T) {
 	t.Parallel()
 	const key, path = "fetch.ca_file", "/etc/ca.pem"

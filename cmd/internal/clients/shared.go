@@ -49,7 +49,7 @@ func sharedOptions(c config.Shared) (o shared.Options, faults []error, incomplet
 	if c.CAFile != "" {
 		var source *authorities.Source
 		if source, badRoots = openAuthorities(sharedCAFile, c.CAFile); badRoots == nil {
-			roots, incomplete = source.Pool(), source.Problem()
+			roots, incomplete = source.Pool(), withKey(sharedCAFile, c.CAFile, source.Problem())
 		}
 	}
 	key, badKey := loadKey(c.KeyFile)
