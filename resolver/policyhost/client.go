@@ -21,6 +21,7 @@ import (
 
 	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 )
 
 const (
@@ -181,10 +182,10 @@ func checkHeader(response *http.Response) error {
 	}
 	essence, _, _ := strings.Cut(contentType, ";")
 	if !strings.EqualFold(strings.Trim(essence, " \t"), mediaType) {
-		return fmt.Errorf("Content-Type %s; RFC 8461 requires %s", quote(contentType), mediaType)
+		return fmt.Errorf("Content-Type %s; RFC 8461 requires %s", printable.Quote(contentType), mediaType)
 	}
 	if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return fmt.Errorf("Content-Encoding %s, which was not asked for", quote(coding))
+		return fmt.Errorf("Content-Encoding %s, which was not asked for", printable.Quote(coding))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // Result is how a fetch ended, in the words of RFC 8460 section 4.3.
@@ -68,8 +69,11 @@ type FetchError struct {
 	Err    error // of several addresses: joined
 }
 
+// maxMessage is the most bytes of what is wrong in the message of a FetchError.
+const maxMessage = 1000
+
 func (e *FetchError) Error() string {
-	return fmt.Sprintf("policy host %s: %s", e.Host, printable(e.Err.Error()))
+	return fmt.Sprintf("policy host %s: %s", e.Host, printable.Line(strings.ReplaceAll(e.Err.Error(), "\n", "; "), maxMessage))
 }
 
 // Unwrap returns Err and, if the fetch was refused for load, ErrBusy.
@@ -216,37 +220,4 @@ func (o *outcomes) join(cause error) error {
 		fault = FaultLocal
 	}
 	return &faultError{fault, errors.Join(errs...)}
-}
-
-// Limits of a stranger's text in a message, in bytes.
-const (
-	maxQuoted  = 64
-	maxMessage = 1000
-)
-
-// quote quotes the start of a stranger's text.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return fmt.Sprintf("%+q...", s[:maxQuoted])
-	}
-	return fmt.Sprintf("%+q", s)
-}
-
-// printable makes a message of printable ASCII of any, with "; " between
-// joined errors. Errors of the standard library hand on what a host sent.
-func printable(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		switch c := s[i]; {
-		case b.Len() >= maxMessage:
-			return b.String() + "..."
-		case c == '\n':
-			b.WriteString("; ")
-		case c < ' ' || c > '~':
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
