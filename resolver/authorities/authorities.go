@@ -2,8 +2,8 @@
 // verified against: those of a file, or those of the system.
 //
 // crypto/x509 reads the system's once for each process. A daemon runs for months,
-// in which the operating system adds authorities and removes ones that are no
-// longer to be trusted. So they are read here, and read again every day.
+// in which the operating system adds authorities and removes distrusted ones. So
+// this package reads them, and reads them again every day.
 package authorities
 
 import (
@@ -42,9 +42,10 @@ type Source struct {
 	next    time.Time // when they are to be read again
 }
 
-// Open reads the authorities from a PEM file, or the system's if path is "". The
-// error is why the file is of no use. That a certificate in it is, or that the
-// system has no authorities, is no error: see Problem.
+// Open reads the authorities from a PEM file, or the system's if path is "". It
+// fails if the file cannot be read or holds no certificate that can. It does not
+// fail if only some certificates cannot be read, or if the system has no
+// authorities: Problem returns that.
 func Open(path string) (*Source, error) {
 	pool, problem, err := load(path)
 	if err != nil {
@@ -61,8 +62,8 @@ func (s *Source) wait(d time.Duration) {
 	s.next = s.read.Add(d)
 }
 
-// Pool returns the authorities. It is empty if there are none. They are read again
-// if the last time was a day ago; if that fails, those of the last time stay in use.
+// Pool returns the authorities, an empty pool if the system has none. It reads them
+// again if the last time was a day ago; if that fails, the old ones stay in use.
 func (s *Source) Pool() *x509.CertPool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,9 +85,8 @@ func (s *Source) Pool() *x509.CertPool {
 	return s.pool
 }
 
-// Problem returns what the operator has to know of the authorities: ErrNone, a
-// certificate that cannot be read, or that they could not be read again. It is nil
-// if all is well.
+// Problem returns ErrNone, which certificates cannot be read, or why reading them
+// again failed; nil if all is well. The operator has to know of it.
 func (s *Source) Problem() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,8 +147,8 @@ const (
 	systemDirectories = "/etc/ssl/certs:/etc/pki/tls/certs:/etc/openssl/certs"
 )
 
-// system returns the authorities of the operating system. What cannot be read is
-// not among them: the operator has no say in it.
+// system returns the authorities of the operating system. It ignores files and
+// certificates that cannot be read: the operator cannot repair them.
 func system() *x509.CertPool {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
 		if pool, err := x509.SystemCertPool(); err == nil {

@@ -21,10 +21,10 @@ const (
 	ResultOK            Result = "ok"                     // a valid policy
 	ResultFetchError    Result = "sts-policy-fetch-error" // the policy could not be fetched
 	ResultWebPKIInvalid Result = "sts-webpki-invalid"     // the host's certificate is not valid for it
-	ResultPolicyInvalid Result = "sts-policy-invalid"     // the text is no valid policy
+	ResultPolicyInvalid Result = "sts-policy-invalid"     // the text is not a valid policy
 )
 
-// Fault is whose fault a failed fetch is: who can repair it.
+// Fault names the side that has to repair what made a fetch fail.
 type Fault int
 
 const (
@@ -69,7 +69,7 @@ type FetchError struct {
 	Err    error // of several addresses: joined
 }
 
-// maxMessage is the most bytes of what is wrong in the message of a FetchError.
+// maxMessage limits the reason in the message of a FetchError, in bytes.
 const maxMessage = 1000
 
 func (e *FetchError) Error() string {
@@ -84,8 +84,8 @@ func (e *FetchError) Unwrap() []error {
 	return []error{e.Err}
 }
 
-// Classify returns what an error of Fetch, or of mtasts.ParsePolicy for a fetched
-// text, means in RFC 8460's words and whose fault it is. ResultOK, for nil, has
+// Classify returns the result in RFC 8460's words, and the fault, of an error that
+// Fetch returned, or mtasts.ParsePolicy for a fetched text. ResultOK, for nil, has
 // no fault.
 func Classify(err error) (Result, Fault) {
 	if err == nil {

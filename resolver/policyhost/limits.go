@@ -16,8 +16,8 @@ import (
 
 const (
 	// maxHandshakes is how many connections to one address are in the TCP or TLS
-	// handshake at once. A handshake is what costs the host most, and it is all
-	// that someone who names a stranger's server as a policy host can cause there.
+	// handshake at once. Handshakes cost a server most, and a domain that names a
+	// server of others as its policy host can cause nothing else there.
 	maxHandshakes = 8
 
 	// maxConnections is how many connections to one address there are in all. Each
@@ -53,8 +53,8 @@ const (
 	maxNetworkHandshakes = 64
 )
 
-// errBusyHere is ErrBusy as said of one address: what it means for the fetch is
-// known when all addresses are.
+// errBusyHere is the error for one address. The fetch fails with ErrBusy only if
+// no other address makes it fail with another Fault.
 var errBusyHere = errors.New("too many fetches at this address at once")
 
 // ErrBusy means that the fetch was refused for load on this side: too many other
@@ -156,10 +156,10 @@ func (l *limits) enter(ctx context.Context, d mtasts.Domain, addr netip.Addr) (*
 	return p, err
 }
 
-// obstacle is what a fetch waits for.
+// obstacle keeps a fetch from entering, until it changes.
 type obstacle struct {
 	changed <-chan struct{}
-	until   time.Time // when the slowest connection is slow; zero if there is none
+	until   time.Time // when the slowest connection is slow; zero if none can become so
 }
 
 // wait returns when it is worth trying again, or when ctx ends.
@@ -224,7 +224,7 @@ func (a *address) full() (full, handshake bool) {
 }
 
 // slowest returns the connection whose TCP connect was answered first, among all
-// or among those in a handshake; nil if there is none.
+// or among those in a handshake; nil if no connect was answered.
 func (a *address) slowest(handshake bool) (slowest *place) {
 	for _, p := range a.places {
 		if p.conn == nil || handshake && !p.handshake {

@@ -36,8 +36,8 @@ func (c *Client) proxyDialer(ctx context.Context) (dialFunc, error) {
 	}, nil
 }
 
-// proxyAddresses looks the proxy up if it is given by name. localhost is no
-// name for the DNS (RFC 6761 section 6.3).
+// proxyAddresses looks the proxy up if it is given by name. localhost is not
+// looked up in the DNS (RFC 6761 section 6.3).
 func (c *Client) proxyAddresses(ctx context.Context) ([]netip.AddrPort, error) {
 	host, portText, err := net.SplitHostPort(c.proxy)
 	if err != nil {

@@ -35,8 +35,7 @@ var ErrCredential = errors.New("the unit needs LoadCredential= for it, and syste
 
 // CheckFiles reads the files that c names as the daemon does when it starts. There
 // is an error for each that it could not use, with the key that names it. Warnings
-// are of what the daemon starts with although mail suffers: no authorities, or one
-// that cannot be read.
+// do not keep the daemon from starting: no authorities, or one that cannot be read.
 func CheckFiles(c config.Config) (faults, warnings []error) {
 	roots, badRoots := openAuthorities(fetchCAFile, c.Fetch.CAFile)
 	_, badShared, incomplete := sharedOptions(c.Cache.Shared)
@@ -57,8 +56,8 @@ func withKey(key, path string, err error) error {
 	return fmt.Errorf("%s: %w", key, err)
 }
 
-// openAuthorities reads a PEM file of authorities, or the system's if there is no
-// path.
+// openAuthorities reads a PEM file of authorities, or the system's if path is
+// empty.
 func openAuthorities(key, path string) (*authorities.Source, error) {
 	s, err := authorities.Open(path)
 	if err != nil {

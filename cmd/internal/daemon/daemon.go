@@ -69,7 +69,7 @@ type daemon struct {
 	clients  clients.Clients
 	settings resolver.Settings
 
-	authorityProblem string // as logged last; "" if there is none
+	authorityProblem string // as logged last; "" if all is well
 }
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
@@ -219,7 +219,7 @@ func (d *daemon) followPostfix(ctx context.Context) {
 }
 
 // checkAuthorities reads the certificate authorities again if they are due, and
-// logs what is wrong with them once.
+// logs a new problem with them.
 func (d *daemon) checkAuthorities() {
 	d.clients.Authorities.Pool()
 	problem := d.clients.Authorities.Problem()
