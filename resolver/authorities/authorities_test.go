@@ -142,9 +142,9 @@ func TestReread(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, path, second.PEM())
-		time.Sleep(rereadAfter - 1)
+		time.Sleep(rereadAfter - time.Second)
 		expect(t, s.Pool(), map[*resolvertest.CA]bool{first: true, second: false})
-		time.Sleep(1)
+		time.Sleep(time.Second)
 		expect(t, s.Pool(), map[*resolvertest.CA]bool{first: false, second: true})
 
 		write(t, path, []byte("no certificate"))
