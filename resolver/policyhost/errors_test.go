@@ -57,7 +57,7 @@ func TestFault(t *testing.T) {
 			o := options(ca, resolvertest.StartPolicyHosts(t, ca)) // holds a port
 			o.Addresses = addresses(strings.Fields(c.addrs)...)
 			o.AllowNetworks = append(o.AllowNetworks, netip.MustParsePrefix("224.0.0.0/4"))
-			o.Timeout = 400 * time.Millisecond
+			o.Timeout = 2 * time.Second
 			start := func(addr string, b resolvertest.Behaviour) {
 				at := netip.AddrPortFrom(netip.MustParseAddr(addr), o.TestingOnlyPort)
 				resolvertest.StartPolicyHostsAt(t, ca, at.String()).Handle(testDomain, b)

@@ -47,8 +47,8 @@ const (
 	maxUnanswered = 4096
 
 	// An IPv6 network of networkBits, commonly given to one customer (RFC 6177),
-	// in which more than maxNetworkHandshakes are under way gets one attempt at a
-	// time of each domain. IPv4 has no such limit: addresses there are scarce.
+	// in which maxNetworkHandshakes are under way gets one at a time of each domain.
+	// IPv4 has no such limit: addresses there are scarce.
 	networkBits          = 48
 	maxNetworkHandshakes = 64
 )
@@ -185,6 +185,9 @@ func (l *limits) tryEnter(d mtasts.Domain, addr netip.Addr) (*place, obstacle, e
 	if known && silent.silent() && now.Before(silent.retry) {
 		return nil, obstacle{}, errSilent
 	}
+	if n := l.networks[networkOf(addr)]; n != nil && n.total >= maxNetworkHandshakes && n.handshakes[d] > 0 {
+		return nil, obstacle{changed: n.changed}, nil
+	}
 	if a := l.addresses[addr]; a != nil {
 		if a.places[d] != nil {
 			return nil, obstacle{changed: a.changed}, nil
@@ -201,9 +204,6 @@ func (l *limits) tryEnter(d mtasts.Domain, addr netip.Addr) (*place, obstacle, e
 			slowest.conn.Close()
 			l.remove(slowest)
 		}
-	}
-	if n := l.networks[networkOf(addr)]; n != nil && n.total >= maxNetworkHandshakes && n.handshakes[d] > 0 {
-		return nil, obstacle{changed: n.changed}, nil
 	}
 	if known {
 		silent.retry = now.Add(silentRetry) // this is the one try

@@ -545,7 +545,7 @@ func TestFetchSilentAddress(t *testing.T) {
 		Addresses:       addresses(at.Addr().String()),
 		AllowNetworks:   []netip.Prefix{loopback},
 		TestingOnlyPort: at.Port(),
-		Timeout:         400 * time.Millisecond,
+		Timeout:         4 * time.Second, // the connects have half of it
 	})
 	const domains = 3 * maxHandshakes
 	var running sync.WaitGroup
