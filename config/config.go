@@ -138,8 +138,8 @@ type Fetch struct {
 	Timeout time.Duration
 
 	// CAFile is the absolute path of a PEM file with the roots to trust in
-	// place of the system's. Default: empty, the system's. A reload reads the
-	// file again.
+	// place of the system's. Default: empty, the system's. Either is read again
+	// at a reload and every day.
 	CAFile string
 
 	// Proxy is the "host:port" of an HTTP proxy that connects to policy hosts

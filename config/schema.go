@@ -105,7 +105,7 @@ func fetchSection(f *Fetch) section {
 	return section{
 		{"timeout", `How long the fetch of a policy may take in all.`,
 			duration(10*time.Millisecond, 5*time.Minute).at(&f.Timeout)},
-		{"ca_file", `A PEM file of the authorities to trust in place of the system's. Empty: the system's.`,
+		{"ca_file", `A PEM file of the authorities to trust in place of the system's. Empty: the system's. They are read again at a reload and every day.`,
 			optional(path(math.MaxInt)).at(&f.CAFile)},
 		{"proxy", `A proxy that takes CONNECT, http://proxy.example:3128 for example. Empty: none.`,
 			optional(proxy).at(&f.Proxy)},

@@ -11,6 +11,7 @@ import (
 	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/printable"
 )
 
 func newQuery(load func() (config.Config, error)) *cobra.Command {
@@ -52,7 +53,7 @@ seconds.`,
 				Daemon:  admin.NewClient(admin.Find(cfg.Admin)),
 			})
 			if !ok {
-				cmd.PrintErrf("mta-sts-daemon: %+q is not a domain that can have a policy\n", args[0])
+				cmd.PrintErrf("mta-sts-daemon: %s is not a domain that can have a policy\n", printable.Quote(args[0]))
 				return exitStatus(2)
 			}
 			if asJSON {

@@ -20,6 +20,7 @@ import (
 	"mta-sts-daemon/cmd/internal/monitor"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
@@ -70,6 +71,8 @@ type daemon struct {
 	config   config.Config
 	clients  clients.Clients
 	settings resolver.Settings
+
+	authorityProblem string // as logged last; "" if all is well
 }
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
@@ -134,6 +137,7 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 			reply <- d.reload(ctx)
 		case <-ticker.C:
 			d.followPostfix(ctx)
+			d.checkAuthorities()
 			d.notifier.tellStatus(d.statusLine())
 		case <-ctx.Done():
 			return
@@ -173,6 +177,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		Metrics: metrics.Registry, Logger: logger})
 	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
 	d.dane.tell(ctx, d.clients.DNS)
+	d.checkAuthorities()
 	return d, nil
 }
 
@@ -219,6 +224,28 @@ func (d *daemon) followPostfix(ctx context.Context) {
 		d.state.doesDANE(checker != nil)
 	}
 	d.dane.tell(ctx, d.clients.DNS)
+}
+
+// checkAuthorities reads the certificate authorities again if they are due, and
+// logs a new problem with them.
+func (d *daemon) checkAuthorities() {
+	d.clients.Authorities.Pool()
+	problem := d.clients.Authorities.Problem()
+	reason := ""
+	if problem != nil {
+		reason = problem.Error()
+	}
+	if reason == d.authorityProblem {
+		return
+	}
+	d.authorityProblem = reason
+	switch {
+	case problem == nil:
+	case errors.Is(problem, authorities.ErrNone):
+		event.AuthoritiesMissing.Log(d.logger, event.Reason(problem))
+	default:
+		event.AuthoritiesUnreadable.Log(d.logger, event.Reason(problem))
+	}
 }
 
 // sharedStore is what the resolver shares policies with, if anything.

@@ -74,6 +74,7 @@ func (d *daemon) replace(ctx context.Context, cfg config.Config) error {
 	d.handler.SetProfile(clients.Profile(cfg))
 	d.state.doesDANE(d.settings.DANE != nil)
 	d.dane.tell(ctx, d.clients.DNS)
+	d.checkAuthorities()
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/printable"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -86,7 +87,7 @@ func probeTCP(ctx context.Context, at config.Address) error {
 		return err
 	}
 	if !strings.HasPrefix(reply, "500 ") {
-		return fmt.Errorf("it says %+q of a name that is no domain", reply)
+		return fmt.Errorf("it says %s of a name that is no domain", printable.Quote(reply))
 	}
 	return nil
 }

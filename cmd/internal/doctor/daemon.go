@@ -13,6 +13,7 @@ import (
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/authorities"
 )
 
 // remedyOfConfiguration is for what the daemon does not start with.
@@ -35,10 +36,20 @@ func (h Host) configuration() []Finding {
 	return []Finding{well(checkConfiguration, "The configuration is valid")}
 }
 
-// files tells of each file that the configuration names and the daemon could not
+// files reports each file that the configuration names and the daemon could not
 // use.
 func (h Host) files() (findings []Finding) {
-	for _, fault := range clients.CheckFiles(h.Config) {
+	faults, warnings := clients.CheckFiles(h.Config)
+	for _, warning := range warnings {
+		if errors.Is(warning, authorities.ErrNone) {
+			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates, or what has them in this system; then `mta-sts-daemon reload`",
+				"No policy can be fetched, so that mail to domains whose policy is not known goes unprotected: %v", warning))
+		} else {
+			findings = append(findings, problem(checkAuthorities, "repair the file; then `mta-sts-daemon reload`",
+				"Policies of hosts that need this authority cannot be fetched: %v", warning))
+		}
+	}
+	for _, fault := range faults {
 		switch {
 		case errors.Is(fault, fs.ErrPermission):
 			findings = append(findings, unknown(checkConfiguration, remedyOfPermissions, "What the configuration names cannot be read: %v", fault))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,10 @@ func TestDaemon(t *testing.T) {
 			checkConfiguration, Unknown, "permission denied", nil},
 		{"no authorities of the daemon's", func(_ *testing.T, b *bed) { b.Config.Fetch.CAFile = "/nowhere/ca.pem" },
 			checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
+		{"unreadable authority", func(t *testing.T, b *bed) {
+			b.write(t, "fetch.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")
+			b.Config.Fetch.CAFile = filepath.Join(b.dir, "fetch.pem")
+		}, checkAuthorities, Problem, "fetch.pem: certificate 2 cannot be read", nil},
 		{"no key of the fleet's", func(_ *testing.T, b *bed) {
 			b.Config.Fetch.CAFile = "/nowhere/ca.pem"
 			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/nowhere/key"

@@ -3,7 +3,8 @@ package doctor
 import (
 	"fmt"
 	"slices"
-	"strings"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 // Severity is how much mail suffers by a finding.
@@ -74,12 +75,7 @@ const maxText = 600
 
 // line is printable and short, whatever main.cf has in it.
 func line(format string, args []any) string {
-	quoted := fmt.Sprintf("%+q", fmt.Sprintf(format, args...))
-	text := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
-	if len(text) > maxText {
-		return text[:maxText] + "..."
-	}
-	return text
+	return printable.Line(fmt.Sprintf(format, args...), maxText)
 }
 
 // Verdict is what all findings come to.

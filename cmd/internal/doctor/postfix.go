@@ -149,7 +149,7 @@ func (h Host) postfix(ctx context.Context, p postfix) []Finding {
 	}
 	var all []Finding
 	for _, c := range clients {
-		for _, f := range slices.Concat(h.policyMaps(ctx, c), authorities(c), c.settings()) {
+		for _, f := range slices.Concat(h.policyMaps(ctx, c), postfixAuthorities(c), c.settings()) {
 			same := func(other Finding) bool {
 				return other.Check == f.Check && other.Severity == f.Severity && other.Text == f.Text && other.Remedy == f.Remedy
 			}

@@ -99,7 +99,7 @@ func (l *look) address(addr netip.Addr, attempts []policyhost.Attempt) Address {
 		case len(attempt.Chain) > 0:
 			a.State, a.Problem = AddressFailed, "its certificate is not valid"
 		default:
-			a.State, a.Problem = AddressFailed, printable(withoutAddress(attempt.Err.Error(), attempt.Addr))
+			a.State, a.Problem = AddressFailed, printed(withoutAddress(attempt.Err.Error(), attempt.Addr))
 		}
 	}
 	return a
@@ -124,7 +124,7 @@ func (l *look) certificate(a policyhost.Attempt) *Certificate {
 	}
 	var invalid *tls.CertificateVerificationError
 	if errors.As(a.Err, &invalid) {
-		c.Problem = printable(invalid.Err.Error())
+		c.Problem = printed(invalid.Err.Error())
 	}
 	return c
 }
