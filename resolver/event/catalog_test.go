@@ -34,6 +34,7 @@ var carried = map[Event][]string{
 	StoreRecovered:     {"MTASTS_FILE"},
 	SharedStoreFailing: {"MTASTS_SERVERS"},
 	DiscoveryPutOff:    {"MTASTS_DOMAIN"},
+	OverrideEnded:      {"MTASTS_KEY"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -47,7 +47,9 @@ const (
 	SharedStoreFailing
 	SharedStoreRecovered
 	DiscoveryPutOff
-	lastEvent = DiscoveryPutOff
+	DNSServerNotFound
+	OverrideEnded
+	lastEvent = OverrideEnded
 )
 
 // Definition is what stands in the table for an event.
@@ -90,6 +92,8 @@ var definitions = [...]Definition{
 	SharedStoreFailing:    {slog.LevelWarn, "Shared store cannot be used, policies are found without it", "3a8040d75408409a7a11f635ba497572"},
 	SharedStoreRecovered:  {LevelNotice, "Shared store can be used again", "2452798c402e2ead454977a45cdda54d"},
 	DiscoveryPutOff:       {slog.LevelWarn, "Too many unknown domains at once, mail to this one is sent as without a policy for now", "f5e9d4655d2742cdb2a372127a882939"},
+	DNSServerNotFound:     {slog.LevelWarn, "A server of dns.servers has no address, its name is looked up again", "2b9fdb14ac9b5616df9b74ec12f22fcb"},
+	OverrideEnded:         {LevelNotice, "Override ended and no longer applies", "b0a96ffeb8052bf9fba071be77716085"},
 }
 
 // Define returns what the table says of e.
