@@ -57,7 +57,7 @@ func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port u
 // MX records, it cannot vouch for where the mail goes (RFC 7672 section 2.2.1).
 func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict, error) {
 	answer, err := c.dns.MX(ctx, name)
-	if err != nil {
+	if err = vouched(answer, err); err != nil {
 		return Verdict{}, err
 	}
 	life := answer.TTL
@@ -87,7 +87,7 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 // smartHost checks a next hop that is the mail host itself.
 func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verdict, error) {
 	h, err := c.dns.Host(ctx, name)
-	if err != nil {
+	if err = vouched(h.Answer, err); err != nil {
 		return Verdict{}, err
 	}
 	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)}), nil

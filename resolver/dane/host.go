@@ -2,6 +2,7 @@ package dane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,10 +32,23 @@ type finding struct {
 // failed is the finding where a question could not be answered.
 func failed() finding { return finding{unreachable, MinTTL} }
 
+// errUnvouched: an answer came from a server whose AD bit does not count.
+var errUnvouched = errors.New("a DNS server answered whose AD bit does not count")
+
+// vouched returns err or, if whether the answer is authenticated cannot be known,
+// errUnvouched. Such an answer counts as none: taken for one that is not
+// authenticated, it would say that there is no DANE.
+func vouched[T any](answer dnsclient.Answer[T], err error) error {
+	if err == nil && answer.Unvouched {
+		return errUnvouched
+	}
+	return err
+}
+
 // host looks at one MX host.
 func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
 	h, err := c.dns.Host(ctx, name)
-	if err != nil {
+	if vouched(h.Answer, err) != nil {
 		return failed()
 	}
 	return c.addressed(ctx, name, h, port)
@@ -61,7 +75,7 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 		// still on it, the name itself may have TLSA records (section 2.1.3),
 		// as Postfix does it. Its TTL is part of h's.
 		alias, err := c.dns.CNAME(ctx, name)
-		if err != nil || len(alias.Records) == 0 { // it was there a moment ago
+		if vouched(alias, err) != nil || len(alias.Records) == 0 { // it was there a moment ago
 			return failed()
 		}
 		if !alias.Authenticated {
@@ -71,7 +85,7 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 	}
 	for _, base := range bases {
 		answer, err := c.tlsa(ctx, base, port)
-		if err != nil {
+		if vouched(answer, err) != nil {
 			return failed()
 		}
 		f.ttl = min(f.ttl, answer.TTL)
