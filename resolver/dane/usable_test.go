@@ -150,19 +150,3 @@ func FuzzCanUse(f *testing.F) {
 		}
 	})
 }
-
-// FuzzCanUseParsed: every certificate and key that Go's parsers take is usable.
-func FuzzCanUseParsed(f *testing.F) {
-	cert, spki := certificate(f)
-	f.Add(cert)
-	f.Add(spki)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		_, certErr := x509.ParseCertificate(data)
-		_, spkiErr := x509.ParsePKIXPublicKey(data)
-		for selector, err := range []error{certErr, spkiErr} {
-			if err == nil && !canUse(dnsclient.TLSA{Usage: 3, Selector: uint8(selector), Data: data}) {
-				t.Errorf("not taken: selector %d, %x", selector, data)
-			}
-		}
-	})
-}
