@@ -30,10 +30,13 @@ type Answer[T any] struct {
 	// false then.
 	Unvouched bool
 	// Alias is the name that a chain of CNAME records led to, in lower case
-	// without the last dot, or "" if the name asked for is no alias. If there are
-	// no Records then, the alias dangles: its target does not have them.
+	// without the last dot, or "" if the name asked for is no alias.
 	Alias string
 }
+
+// Dangles reports whether there are no records because the name is an alias of
+// one that has none: most often a CNAME record that was left behind.
+func (a Answer[T]) Dangles() bool { return a.Alias != "" && len(a.Records) == 0 }
 
 // MX is one mail exchanger of a domain.
 type MX struct {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +91,7 @@ func TestDNS(t *testing.T) {
 		{"off", dane(config.DANEOff, true), checkDANE, Hint, "policies override it here: dns.dane is off", nil},
 		{"from far", func(_ *testing.T, b *bed) {
 			b.main["smtp_dns_support_level"] = "dnssec"
-			b.Config.DNS.Servers = append(b.Config.DNS.Servers, netip.MustParseAddrPort("192.0.2.53:53"))
+			b.Config.DNS.Servers = append(b.Config.DNS.Servers, config.Server{Host: "192.0.2.53", Port: 53})
 		}, checkDANE, Hint, "trust-ad", nil},
 		{"always without Postfix's", func(_ *testing.T, b *bed) { b.Config.DNS.DANE = config.DANEAlways }, checkDANE, Problem, "defers mail to every domain that has it", nil},
 	})

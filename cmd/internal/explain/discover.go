@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"strings"
@@ -38,6 +39,9 @@ func (l *look) discoverPolicy(ctx context.Context) error {
 	record, err := mtasts.ParseRecord(txt.Records)
 	if err != nil {
 		r.Verdict = NoPolicy
+		if txt.Dangles() {
+			return fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", err, d.RecordName(), printable(txt.Alias))
+		}
 		return err
 	}
 	r.Record.ID = record.ID
