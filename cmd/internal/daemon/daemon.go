@@ -194,18 +194,20 @@ func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// checker looks DANE up, or is nil where that is not to be done.
+// checker looks DANE up, or is nil if that is not to be done.
 func (d *daemon) checker(ctx context.Context) resolver.DANEChecker {
-	if !d.dane.decide(ctx, d.config.DNS.DANE, d.clients) {
+	if !d.dane.decide(ctx, d.config, d.clients) {
 		return nil
 	}
-	return dane.New(d.clients.DNS)
+	return dane.New(mailDNS{d.clients.DNS, d.dane.looksUpNative()})
 }
 
-// followPostfix switches DANE on or off as this host's Postfix does.
+// followPostfix looks for mail hosts, and for DANE or not, as this host's Postfix
+// does.
 func (d *daemon) followPostfix(ctx context.Context) {
+	native := d.dane.looksUpNative()
 	checker := d.checker(ctx)
-	if (checker == nil) != (d.settings.DANE == nil) {
+	if (checker == nil) != (d.settings.DANE == nil) || d.dane.looksUpNative() != native {
 		d.settings.DANE = checker
 		d.resolver.Configure(d.settings)
 		d.state.doesDANE(checker != nil)

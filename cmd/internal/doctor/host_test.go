@@ -79,7 +79,7 @@ func newBed(t *testing.T) *bed {
 }
 
 // asked is the server of the first table.
-func (b *bed) asked() config.Address { return parseTables(b.main[policyMaps])[0].server }
+func (b *bed) asked() config.Address { return postconf.ParseTables(b.main[policyMaps])[0].Server }
 
 // write puts a file below the bed's directory.
 func (b *bed) write(t *testing.T, name, text string) {
