@@ -49,6 +49,7 @@ type daemon struct {
 	metrics    *monitor.Metrics
 	dnsMetrics *dnsclient.Metrics // of every DNS client in turn
 	dane       daneSwitch
+	ends       overrideEnds
 	store      *store.Store
 	shared     *shared.Client // nil without cache.shared
 	resolver   *resolver.Resolver
@@ -131,6 +132,7 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 			reply <- d.reload(ctx)
 		case <-ticker.C:
 			d.followPostfix(ctx)
+			d.ends.log(d.config.Overrides, time.Now())
 			d.notifier.tellStatus(d.statusLine())
 		case <-ctx.Done():
 			return
@@ -145,6 +147,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		logger:     logger,
 		logging:    logging,
 		dane:       daneSwitch{logger: logger},
+		ends:       overrideEnds{logger: logger},
 		notifier:   notifier{logger: logger},
 		metrics:    metrics,
 		dnsMetrics: dnsclient.NewMetrics(metrics.Registry),
@@ -168,6 +171,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 	d.resolver = resolver.New(d.settings, d.store, d.fleet(), metrics.Registry, logger)
 	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
 	d.dane.tell(ctx, d.clients.DNS)
+	d.ends.log(d.config.Overrides, time.Now())
 	return d, nil
 }
 
