@@ -57,7 +57,7 @@ func TestLinkLocalResolver(t *testing.T) {
 	r := newRoot(t, bookworm)
 	cable := layCable(t, r)
 	cable.do(t, func() { cable.ip(t, "addr", "add", "fe80::1/64", "dev", "there", "nodad") })
-	cable.ip(t, "link", "add", "docker0", "type", "dummy")
+	cable.ip(t, "link", "add", "docker0", "type", "veth", "peer", "name", "container0")
 	t.Cleanup(func() { cable.ip(t, "link", "del", "docker0") })
 	cable.ip(t, "addr", "add", "fe80::1/64", "dev", "docker0", "nodad")
 	cable.ip(t, "link", "set", "docker0", "up")

@@ -54,13 +54,13 @@ func TestNativeLookup(t *testing.T) {
 	w.open(t)
 	const host = "relay." + "bogus.example"
 	for _, s := range suites() {
-		for _, tt := range []struct{ setting, hosts, answer string }{
-			{"smtp_host_lookup = dns", host, answerTemp},
-			{"smtp_host_lookup = native", host, notKnown},
-			{"smtp_host_lookup = dns, native", host, notKnown},
-			{"smtp_host_lookup = dns, native", "other.bogus.example", answerTemp},
+		for _, tt := range []struct{ name, setting, hosts, answer string }{
+			{"dns", "smtp_host_lookup = dns", host, answerTemp},
+			{"native", "smtp_host_lookup = native", host, notKnown},
+			{"both", "smtp_host_lookup = dns, native", host, notKnown},
+			{"another host", "smtp_host_lookup = dns, native", "other.bogus.example", answerTemp},
 		} {
-			t.Run(string(s)+"/"+tt.setting+"/"+tt.hosts, func(t *testing.T) {
+			t.Run(string(s)+"/"+tt.name, func(t *testing.T) {
 				s.need(t)
 				r := newRoot(t, s)
 				r.write(t, "etc/postfix/main.cf", settingsFile("=", withDNSSEC, tt.setting, "compatibility_level = 3.6"))
