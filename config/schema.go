@@ -99,8 +99,8 @@ func dnsSection(d *DNS) section {
 			list[Server]{&d.Servers, server.at}},
 		{"timeout", `How long one question may take, over every server and try.`,
 			duration(10*time.Millisecond, time.Minute).at(&d.Timeout)},
-		{"dane", `Where DANE goes before MTA-STS. auto: where this host's Postfix does DANE; always needs
-			resolvers that validate DNSSEC.`,
+		{"dane", `When DANE takes precedence over MTA-STS. auto: if this host's Postfix does DANE; always
+			needs resolvers that validate DNSSEC, and counts the AD bit of each.`,
 			wordOf(wordsOf(DANEAuto, DANEAlways, DANEOff)).at(&d.DANE)},
 	}
 }

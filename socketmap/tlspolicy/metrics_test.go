@@ -79,15 +79,6 @@ func TestMetricsOfTemp(t *testing.T) {
 	}
 }
 
-func hop(t *testing.T, key string) resolver.NextHop {
-	t.Helper()
-	hop, ok := ParseKey(key)
-	if !ok {
-		t.Fatalf("%q is no next hop", key)
-	}
-	return hop
-}
-
 // timed returns how many lookups the histogram has.
 func timed(t *testing.T, reg prometheus.Gatherer) uint64 {
 	t.Helper()
