@@ -68,7 +68,7 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 	findings := make([]finding, len(hosts))
 	if len(hosts) == 1 {
 		findings[0] = c.host(ctx, hosts[0], port)
-		return conclude(life, findings), nil
+		return conclude(life, findings)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
@@ -81,7 +81,7 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		})
 	}
 	group.Wait() // no finding is an error
-	return conclude(life, findings), nil
+	return conclude(life, findings)
 }
 
 // smartHost checks a next hop that is the mail host itself.
@@ -90,7 +90,7 @@ func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verd
 	if err = vouched(h.Answer, err); err != nil {
 		return Verdict{}, err
 	}
-	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)}), nil
+	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)})
 }
 
 // mailHosts are the hosts that take a domain's mail: its MX hosts, without MX
@@ -113,11 +113,15 @@ func mailHosts(name string, records []dnsclient.MX) []string {
 }
 
 // conclude makes a verdict of what was found at the mail hosts; life is the
-// least TTL before that.
-func conclude(life time.Duration, findings []finding) Verdict {
+// least TTL before that. An answer that is not vouched for says nothing, so there
+// is no verdict that could replace an older one.
+func conclude(life time.Duration, findings []finding) (Verdict, error) {
 	var hosts int
 	var count [lastState + 1]int
 	for _, f := range findings {
+		if f.unvouched {
+			return Verdict{}, errUnvouched
+		}
 		count[f.state]++
 		if f.state != noAddress {
 			hosts++
@@ -135,7 +139,7 @@ func conclude(life time.Duration, findings []finding) Verdict {
 	case count[unusable] > 0:
 		kind = Unusable
 	}
-	return verdict(kind, life)
+	return verdict(kind, life), nil
 }
 
 // verdict keeps life within its bounds; an absence of which the DNS does not say
