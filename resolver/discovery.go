@@ -12,6 +12,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // reason is why a discovery is made.
@@ -141,7 +142,9 @@ func (d *discovery) askRecord() *outcome {
 		switch {
 		case err == nil:
 			d.dns.answered()
-			d.record, d.recordErr = mtasts.ParseRecord(txt.Records)
+			if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
+				d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
+			}
 			d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
 			return nil
 		case d.ctx.Err() != nil:

@@ -42,8 +42,8 @@ seconds.`,
 				cmd.PrintErrln("mta-sts-daemon:", err)
 				return exitStatus(2)
 			}
-			postfix, err := postconf.Command{}.Settings(cmd.Context())
-			noDANE := c.DoesDANE(cfg.DNS.DANE, postfix)
+			postfix, err := postconf.Command{}.Instances(cmd.Context())
+			noDANE := c.DoesDANE(cfg, postfix)
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
 				noDANE = err
 			}

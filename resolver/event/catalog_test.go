@@ -37,6 +37,7 @@ var carried = map[Event][]string{
 	DiscoveryPutOff:    {"MTASTS_DOMAIN"},
 	PolicyMatchesAgain: append(slices.Clip(policyFields), "MTASTS_MX_HOSTS", "MTASTS_PATTERNS"),
 	PoliciesPurged:     {"MTASTS_POLICIES"},
+	OverrideEnded:      {"MTASTS_KEY"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

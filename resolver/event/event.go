@@ -54,7 +54,9 @@ const (
 	PolicyHostsReachable
 	AuthoritiesMissing
 	AuthoritiesUnreadable
-	lastEvent = AuthoritiesUnreadable
+	DNSServerNotFound
+	OverrideEnded
+	lastEvent = OverrideEnded
 )
 
 // Definition is what stands in the table for an event.
@@ -104,6 +106,8 @@ var definitions = [...]Definition{
 	PolicyHostsReachable:   {LevelNotice, "Policy hosts can be reached again", "757f665e0abd4dc5b339454ead73404b"},
 	AuthoritiesMissing:     {slog.LevelWarn, "No certificate authorities, so that no policy can be fetched and mail to domains whose policy is not known is unprotected", "088bf0b8624d4c269b05545e75d05a36"},
 	AuthoritiesUnreadable:  {slog.LevelWarn, "Certificate authorities could not be read, policies of hosts that need them cannot be fetched", "15f31f532b554b0b864932c770c741ae"},
+	DNSServerNotFound:      {slog.LevelWarn, "A server of dns.servers has no address, its name is looked up again", "2b9fdb14ac9b5616df9b74ec12f22fcb"},
+	OverrideEnded:          {LevelNotice, "Override ended and no longer applies", "b0a96ffeb8052bf9fba071be77716085"},
 }
 
 // Define returns what the table says of e.

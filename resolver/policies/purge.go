@@ -31,7 +31,9 @@ func (t *Table) ForgetAll(number uint64) (forgotten int) {
 	t.unwatchAll()
 	t.Recall(nil)
 	forgotten = before - t.store.Len()
-	t.reportPurgedAll(forgotten)
+	if forgotten > 0 { // the shared store repeats its last purge at each start
+		t.reportPurgedAll(forgotten)
+	}
 	return forgotten
 }
 

@@ -25,7 +25,7 @@ type Profile struct {
 	Monitor bool
 	// EnforceTesting takes policies of mode testing for enforce.
 	EnforceTesting bool
-	// Overrides go before what is found.
+	// Overrides take precedence over what is found.
 	Overrides Overrides
 	// Reporting says of map names whether they are answered with report
 	// attributes. Maps not named are answered without, but for
@@ -75,7 +75,7 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}, true
 	}
 	p := h.profile.Load()
-	reply, ok := p.override(dst, hop.Domain)
+	reply, ok := p.settled(dst, hop, req.At)
 	if !ok {
 		answer, ok := h.resolver.Cached(hop, req.At)
 		if !ok {

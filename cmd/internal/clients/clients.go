@@ -28,8 +28,11 @@ func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clie
 	if err != nil {
 		return Clients{}, err
 	}
+	servers, named := dnsServers(c.DNS.Servers)
 	dns := dnsclient.New(dnsclient.Options{
-		Servers: c.DNS.Servers,
+		Servers: servers,
+		Named:   named,
+		TrustAD: c.DNS.DANE == config.DANEAlways,
 		Timeout: c.DNS.Timeout,
 		Logger:  logger,
 		Metrics: metrics,
@@ -45,4 +48,17 @@ func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clie
 		AllowNetworks: c.Fetch.AllowNetworks,
 	})
 	return Clients{DNS: dns, Policies: policies, Authorities: roots}, nil
+}
+
+// dnsServers separates the servers that have an address from those that have a
+// name.
+func dnsServers(servers []config.Server) (addrs []netip.AddrPort, named []dnsclient.Named) {
+	for _, s := range servers {
+		if ip, err := netip.ParseAddr(s.Host); err == nil {
+			addrs = append(addrs, netip.AddrPortFrom(ip, s.Port))
+		} else {
+			named = append(named, dnsclient.Named(s))
+		}
+	}
+	return addrs, named
 }

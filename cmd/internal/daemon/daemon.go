@@ -53,6 +53,7 @@ type daemon struct {
 	dnsMetrics *dnsclient.Metrics // of every DNS client in turn
 	dane       daneSwitch
 	clock      *clock.Clock
+	ends       overrideEnds
 	store      *store.Store
 	shared     *shared.Client // nil without cache.shared
 	resolver   *resolver.Resolver
@@ -138,6 +139,7 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 		case <-ticker.C:
 			d.followPostfix(ctx)
 			d.checkAuthorities()
+			d.ends.log(d.config.Overrides, time.Now())
 			d.notifier.tellStatus(d.statusLine())
 		case <-ctx.Done():
 			return
@@ -153,6 +155,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		logging:    logging,
 		clock:      clock.System(),
 		dane:       daneSwitch{logger: logger},
+		ends:       overrideEnds{logger: logger},
 		notifier:   notifier{logger: logger},
 		metrics:    metrics,
 		dnsMetrics: dnsclient.NewMetrics(metrics.Registry),
@@ -178,6 +181,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
 	d.dane.tell(ctx, d.clients.DNS)
 	d.checkAuthorities()
+	d.ends.log(d.config.Overrides, time.Now())
 	return d, nil
 }
 
@@ -207,18 +211,20 @@ func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// checker looks DANE up, or is nil where that is not to be done.
+// checker looks DANE up, or is nil if that is not to be done.
 func (d *daemon) checker(ctx context.Context) resolver.DANEChecker {
-	if !d.dane.decide(ctx, d.config.DNS.DANE, d.clients) {
+	if !d.dane.decide(ctx, d.config, d.clients) {
 		return nil
 	}
-	return dane.New(d.clients.DNS)
+	return dane.New(mailDNS{d.clients.DNS, d.dane.looksUpNative()})
 }
 
-// followPostfix switches DANE on or off as this host's Postfix does.
+// followPostfix looks for mail hosts, and for DANE or not, as this host's Postfix
+// does.
 func (d *daemon) followPostfix(ctx context.Context) {
+	native := d.dane.looksUpNative()
 	checker := d.checker(ctx)
-	if (checker == nil) != (d.settings.DANE == nil) {
+	if (checker == nil) != (d.settings.DANE == nil) || d.dane.looksUpNative() != native {
 		d.settings.DANE = checker
 		d.resolver.Configure(d.settings)
 		d.state.doesDANE(checker != nil)

@@ -1,0 +1,75 @@
+// Package syntax reads what Postfix's users write and nothing else of the program
+// knows: next hops, as transport(5) and relayhost have them. The configuration
+// uses it as lookups do, so that the same text means the same.
+package syntax
+
+import (
+	"strconv"
+	"strings"
+
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+const smtpPort = 25
+
+// services are the words that may stand for a port in a next hop and mean the
+// same on every host.
+var services = map[string]uint16{
+	"smtp":        smtpPort,
+	"lmtp":        24,
+	"smtps":       465,
+	"submissions": 465,
+	"submission":  587,
+}
+
+// NextHop is where Postfix is about to send mail.
+type NextHop struct {
+	Domain mtasts.Domain
+	// MX: mail goes to the domain's MX hosts. False for a next hop in brackets,
+	// which is the mail host itself.
+	MX bool
+	// Port is the TCP port of the mail host; 0 if it is not known.
+	Port uint16
+}
+
+// ParseNextHop reads a next hop, "example.com", "example.com:25",
+// "[mx.example.com]:587". ok is false if no policy can belong to it: IP addresses,
+// single labels, ".example.com" (Postfix's search for parent domains, which a
+// policy never covers: RFC 8461 section 3.4) and whatever is no host name.
+func ParseNextHop(text string) (hop NextHop, ok bool) {
+	host, port := text, ""
+	if rest, bracket := strings.CutPrefix(text, "["); bracket {
+		if host, rest, ok = strings.Cut(rest, "]"); !ok {
+			return hop, false
+		}
+		if port, ok = strings.CutPrefix(rest, ":"); !ok && len(rest) > 0 {
+			return hop, false
+		}
+	} else {
+		hop.MX = true
+		if i := strings.LastIndexByte(text, ':'); i >= 0 {
+			host, port = text[:i], text[i+1:]
+		}
+	}
+	domain, err := mtasts.ParseDomain(host)
+	if err != nil {
+		return NextHop{}, false
+	}
+	hop.Domain, hop.Port = domain, parsePort(port)
+	return hop, true
+}
+
+// parsePort returns 0 for a service that only this host's services(5) can name.
+func parsePort(s string) uint16 {
+	if len(s) == 0 {
+		return smtpPort
+	}
+	if port, ok := services[s]; ok {
+		return port
+	}
+	port, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(port)
+}
