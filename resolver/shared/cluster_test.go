@@ -20,7 +20,7 @@ func startCluster(t *testing.T, program []string) (all masters) {
 	t.Helper()
 	const count = 3
 	for i := range count {
-		s := start(t, program, "--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "1000")
+		s := start(t, program, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
 		s.do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
 		s.do(t, "CLUSTER", "ADDSLOTSRANGE", i*clusterSlots/count, (i+1)*clusterSlots/count-1)
 		all = append(all, s)
@@ -134,5 +134,44 @@ func TestClusterWithMasterDown(t *testing.T) {
 				eventually(t, "the recovery is told", func() bool { return a.log.count(notice) == 1 })
 			})
 		}
+	})
+}
+
+// A master that is replaced by its replica is not asked any more: what waited for
+// it goes to the replica, and the failure is over.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	eachServer(t, func(t *testing.T, program []string) {
+		t.Parallel()
+		m := startCluster(t, program)
+		old := m[0]
+		replica := start(t, program, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
+		replica.do(t, "CLUSTER", "MEET", "127.0.0.1", m[1].port)
+		id := fmt.Sprint(old.do(t, "CLUSTER", "MYID"))
+		eventually(t, "the replica follows", func() bool {
+			replica.admin.ClusterReplicate(t.Context(), id)
+			return strings.Contains(fmt.Sprint(replica.do(t, "INFO", "replication")), "master_link_status:up")
+		})
+		for _, s := range m {
+			eventually(t, "all masters, which elect it, know the replica", func() bool {
+				return strings.Contains(fmt.Sprint(s.do(t, "CLUSTER", "NODES")), " slave "+id)
+			})
+		}
+		a, b := join(t, m.url()), join(t, m.url())
+		works(t, a, b)
+		d := m.domainOn(t, old, true)
+		old.kill()
+		a.Put(d, fetched(t, "2", time.Second))
+		eventually(t, "the replica has what waited", func() bool {
+			v := b.Get(t.Context(), d)
+			return v.Entry != nil && v.Entry.ID == "2"
+		})
+		a.purge(t, d)
+		if v := b.Get(t.Context(), d); v.Entry != nil {
+			t.Errorf("after the purge: %+v", v)
+		}
+		eventually(t, "nothing fails any more", func() bool {
+			return a.Err() == nil && a.log.count(warning) == a.log.count(notice)
+		})
 	})
 }
