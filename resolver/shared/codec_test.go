@@ -46,7 +46,7 @@ func TestCodec(t *testing.T) {
 	}
 }
 
-// What is kept of a value takes no more memory than it has octets itself, however
+// What is kept of a value takes no more memory than its own length, however
 // long the fields are that are skipped.
 func TestDecodedIsKeptAlone(t *testing.T) {
 	t.Parallel()
@@ -199,7 +199,7 @@ func TestForged(t *testing.T) {
 	for i := range len(good) {
 		if b := []byte(good); b[i] != 'a' {
 			b[i] = 'a'
-			forged[fmt.Sprintf("octet %d", i)] = string(b)
+			forged[fmt.Sprintf("byte %d", i)] = string(b)
 		}
 	}
 	for name, text := range forged {
@@ -241,9 +241,9 @@ func FuzzReplyBound(f *testing.F) {
 			errSingle = single.see(stream[i : i+1])
 		}
 		if (err == nil) != (errSingle == nil) {
-			t.Errorf("at once: %v, octet by octet: %v", err, errSingle)
+			t.Errorf("at once: %v, byte by byte: %v", err, errSingle)
 		}
-		if err == nil && (whole.left < 0 || whole.octets < 0 || whole.octets > maxReply || whole.left > maxReply) {
+		if err == nil && (whole.left < 0 || whole.text < 0 || whole.text > maxReply || whole.left > maxReply) {
 			t.Errorf("%+v", whole)
 		}
 	})

@@ -27,10 +27,10 @@ const (
 
 // message is a value to be written.
 type message struct {
-	name   string // a domain, or everything
-	value  Value  // its Number is guarded by Client.mu
-	purge  bool   // by an operator
-	result chan error
+	name   string     // a domain, or everything
+	value  Value      // Client.mu guards its Number
+	purge  bool       // whether it is a purge by an operator
+	result chan error // of a purge; has room for one
 }
 
 // key returns the name of the key that has to be written next: a purge needs a
@@ -276,9 +276,11 @@ func (c *Client) write(ctx context.Context, m *message) (done bool, err error) {
 			if kept, err = c.keep(ctx, m, text[:min(len(text), oldLen)]); err != nil {
 				return false, err
 			}
-		case invalid == nil && m.purge && there.highest() >= m.value.Number:
+		case invalid == nil:
 			c.see(there)
-			return false, nil
+			if number := m.value.Number; m.purge && number <= there.highest() && number < maxNumber {
+				return false, nil
+			}
 		}
 	}
 	if kept {

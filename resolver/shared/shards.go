@@ -69,8 +69,8 @@ func (c *Client) shardAt(addr, name string) *shard {
 		s = &shard{
 			addr:   addr,
 			sample: name,
-			reads:  &breaker{tell: c.health.tell, pace: c.pace},
-			writes: &breaker{tell: c.health.tell, pace: c.pace},
+			reads:  &breaker{report: c.health.report, pace: c.pace},
+			writes: &breaker{report: c.health.report, pace: c.pace},
 			ended:  make(chan struct{}),
 			posted: make(chan struct{}, 1),
 		}
