@@ -26,6 +26,7 @@ func works(t *testing.T, a, b *node) {
 	if !a.Lease(t.Context(), d) || b.Lease(t.Context(), d) {
 		t.Error("a lease is not granted to one node")
 	}
+	a.purge(t, domain(t, "purged.example"))
 	if a.log.String()+b.log.String() != "" {
 		t.Errorf("logged:\n%s%s", a.log, b.log)
 	}
