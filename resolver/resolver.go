@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
-	"mta-sts-daemon/internal/stack"
 	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/refresh"
 	"mta-sts-daemon/resolver/store"

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"mta-sts-daemon/internal/stack"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 )
 

@@ -94,9 +94,9 @@ func eventuallyGone(s *Server) {
 	for {
 		time.Sleep(time.Second) // of fake time
 		synctest.Wait()
-		s.mu.Lock()
-		left := len(s.active)
-		s.mu.Unlock()
+		s.conns.mu.Lock()
+		left := len(s.conns.conns)
+		s.conns.mu.Unlock()
 		if left == 0 {
 			return
 		}

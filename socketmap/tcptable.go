@@ -16,6 +16,7 @@ func TCPTable(name string) Protocol { return &tcpTable{name} }
 
 type tcpTable struct{ name string }
 
+// next cuts off a line. It may end in CRLF.
 func (*tcpTable) next(in string) (string, int, error) {
 	end := strings.IndexByte(in, '\n')
 	if end > MaxRequest || end < 0 && len(in) > MaxRequest {
@@ -24,7 +25,7 @@ func (*tcpTable) next(in string) (string, int, error) {
 	if end < 0 {
 		return "", 0, nil
 	}
-	return in[:end], end + 1, nil
+	return strings.TrimSuffix(in[:end], "\r"), end + 1, nil
 }
 
 var (

@@ -4,6 +4,8 @@
 package tlspolicy
 
 import (
+	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -27,7 +29,8 @@ var services = map[string]uint16{
 // it, "example.com", "example.com:25", "[mx.example.com]:587". ok is false
 // where no policy can belong to it: IP addresses, single labels, ".example.com"
 // (Postfix's search for parent domains, which a policy never covers: RFC 8461
-// section 3.4) and whatever is no host name.
+// section 3.4), anything that is no host name, and ports that are numbers
+// outside 1 to 65535.
 func ParseKey(key string) (hop resolver.NextHop, ok bool) {
 	host, port := key, ""
 	if rest, bracket := strings.CutPrefix(key, "["); bracket {
@@ -47,22 +50,25 @@ func ParseKey(key string) (hop resolver.NextHop, ok bool) {
 	if err != nil {
 		return resolver.NextHop{}, false
 	}
-	hop.Domain, hop.Port = domain, parsePort(port)
+	if hop.Port, ok = parsePort(port); !ok {
+		return resolver.NextHop{}, false
+	}
+	hop.Domain = domain
 	return hop, true
 }
 
-// parsePort returns 0 for a service that only this host's services(5) could
-// tell.
-func parsePort(s string) uint16 {
+// parsePort returns 0 for a name that only services(5) of this host defines. ok
+// is false for a number that is no port.
+func parsePort(s string) (port uint16, ok bool) {
 	if len(s) == 0 {
-		return smtpPort
+		return smtpPort, true
 	}
 	if port, ok := services[s]; ok {
-		return port
+		return port, true
 	}
-	port, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0
+	n, err := strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrSyntax) || s[0] == '+' {
+		return 0, true
 	}
-	return uint16(port)
+	return uint16(n), 0 < n && n <= math.MaxUint16
 }
