@@ -35,7 +35,7 @@ const (
 // that memory answers needs no second goroutine.
 type conn struct {
 	server *Server
-	opened int64 // stamp of Connections
+	opened int64 // stamp of Connections, set when it is registered
 
 	// The reading goroutine owns these.
 	socket socket
@@ -80,10 +80,8 @@ type pendingReply struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{server: s, opened: s.conns.now(), socket: socket{Conn: nc, fd: noDescriptor},
-		buf: make([]byte, minBuffer), reply: make([]byte, 0, usualReply), out: make([]byte, 0, usualReply)}
-	c.idleSince.Store(c.opened)
-	return c
+	return &conn{server: s, socket: socket{Conn: nc, fd: noDescriptor}, buf: make([]byte, minBuffer),
+		reply: make([]byte, 0, usualReply), out: make([]byte, 0, usualReply)}
 }
 
 // serve answers lookups until the client closes the connection or Shutdown

@@ -78,6 +78,8 @@ func (cs *Connections) tryAdd(c *conn) bool {
 	if full {
 		return false
 	}
+	c.opened = cs.now()
+	c.idleSince.Store(c.opened)
 	cs.conns[c] = struct{}{}
 	if c.server.accepting.Err() != nil {
 		c.drain()

@@ -37,7 +37,11 @@ func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
 func (l *pipes) dial() net.Conn {
 	client, server := net.Pipe()
-	l.conns <- server
+	select {
+	case l.conns <- server:
+	case <-l.done:
+		server.Close()
+	}
 	return client
 }
 

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,14 +19,13 @@ const lookupTime = 5 * time.Second
 // laggard answers like handler, except that slow lookups end by themselves.
 type laggard struct {
 	handler
-	underWay, most atomic.Int32
+	mu             sync.Mutex
+	underWay, most int
 }
 
 func (l *laggard) Wait(ctx context.Context, dst []byte, req *Request) Reply {
-	if n := l.underWay.Add(1); n > l.most.Load() {
-		l.most.Store(n)
-	}
-	defer l.underWay.Add(-1)
+	l.add(1)
+	defer l.add(-1)
 	select {
 	case <-time.After(lookupTime):
 		return Reply{OK, append(dst, req.Key...)}
@@ -36,12 +34,26 @@ func (l *laggard) Wait(ctx context.Context, dst []byte, req *Request) Reply {
 	}
 }
 
+func (l *laggard) add(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.underWay += n
+	l.most = max(l.most, l.underWay)
+}
+
+// mostUnderWay returns how many lookups waited at the same time.
+func (l *laggard) mostUnderWay() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.most
+}
+
 // inFakeTime runs test with a server on pipes.
-func inFakeTime(t *testing.T, max int, test func(t *testing.T, b *bed, slow *laggard)) {
+func inFakeTime(t *testing.T, limit int, test func(t *testing.T, b *bed, slow *laggard)) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &laggard{}
 		b := &bed{pipes: newPipes()}
-		b.server = NewServer(Netstrings(), slow, NewConnections(max), time.Hour, slog.New(slog.DiscardHandler))
+		b.server = NewServer(Netstrings(), slow, NewConnections(limit), time.Hour, slog.New(slog.DiscardHandler))
 		go b.server.Serve(b.pipes)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -56,9 +68,9 @@ func occupy(t *testing.T, b *bed, n int) (busy []*peer) {
 		p := b.dial(t)
 		p.SetDeadline(time.Time{})
 		p.ask(fmt.Sprint("slow", i))
+		synctest.Wait() // they are served in their order
 		busy = append(busy, p)
 	}
-	synctest.Wait()
 	return busy
 }
 
@@ -87,43 +99,43 @@ func TestNewConnectionsKeepTheirPlace(t *testing.T) {
 // Lookups that memory can answer do not wait behind slow ones, and a slow one is
 // answered too, whatever one client does with all other connections.
 func TestBusyClientKeepsNoLookupOut(t *testing.T) {
-	const max = 20
+	const limit = 20
 	for _, tc := range []struct {
 		title       string
 		connections int
 		pipelined   int
-		warm, slow  time.Duration // the limits of lookups by others
+		warm, slow  time.Duration // limits of the time until others are answered
 	}{
-		{"as many connections as allowed, staggered", max, 1, time.Millisecond, 2 * lookupTime},
-		{"the same, pipelined", max, maxInFlight, time.Millisecond, 3 * lookupTime},
-		{"more", max + overLimit/2, 1, time.Millisecond, 4 * lookupTime},
-		{"all there are", max + overLimit, 1, 2 * lookupTime, 8 * lookupTime},
-		{"all there are, pipelined", max + overLimit, maxInFlight, 2 * lookupTime, 8 * lookupTime},
+		{"as many connections as allowed, staggered", limit, 1, time.Millisecond, 2 * lookupTime},
+		{"the same, pipelined", limit, maxInFlight, time.Millisecond, 3 * lookupTime},
+		{"more", limit + overLimit/2, 1, time.Millisecond, 4 * lookupTime},
+		{"all there are", limit + overLimit, 1, 2 * lookupTime, 8 * lookupTime},
+		{"all there are, pipelined", limit + overLimit, maxInFlight, 2 * lookupTime, 8 * lookupTime},
 	} {
 		t.Run(tc.title, func(t *testing.T) {
-			inFakeTime(t, max, func(t *testing.T, b *bed, slow *laggard) {
+			inFakeTime(t, limit, func(t *testing.T, b *bed, slow *laggard) {
 				ctx, stop := context.WithCancel(t.Context())
 				var flood sync.WaitGroup
+				defer flood.Wait()
+				defer stop()
 				for range tc.connections {
 					flood.Go(func() { insist(b, ctx, tc.pipelined) })
 					time.Sleep(lookupTime / time.Duration(tc.connections))
 				}
 				for range 5 {
-					for key, limit := range map[string]time.Duration{"a": tc.warm, "slow": tc.slow} {
+					for key, most := range map[string]time.Duration{"a": tc.warm, "slow": tc.slow} {
 						start := time.Now()
 						p := b.dial(t)
 						p.SetDeadline(start.Add(time.Hour))
 						p.ask(key)
 						p.expect("OK " + key)
-						if took := time.Since(start); took > limit {
+						if took := time.Since(start); took > most {
 							t.Errorf("%s: answered after %v", key, took)
 						}
 						p.Close()
 					}
 				}
-				stop()
-				flood.Wait()
-				if n := slow.most.Load(); n > max*int32(tc.pipelined) {
+				if n := slow.mostUnderWay(); n > limit*tc.pipelined {
 					t.Errorf("%d slow lookups at the same time", n)
 				}
 			})
@@ -221,7 +233,7 @@ func TestPlaces(t *testing.T) {
 		start := time.Now()
 		busy := occupy(t, b, 2)
 		over := occupy(t, b, 3)
-		if n := slow.most.Load(); n != 2 {
+		if n := slow.mostUnderWay(); n != 2 {
 			t.Errorf("%d lookups are under way, want 2", n)
 		}
 		warm := b.dial(t)
@@ -239,7 +251,7 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("the last reply came after %v", took)
 		}
 		warm.expect("OK slow", "OK b")
-		if n := slow.most.Load(); n != 2 {
+		if n := slow.mostUnderWay(); n != 2 {
 			t.Errorf("%d lookups were under way at the same time, want 2", n)
 		}
 	})
