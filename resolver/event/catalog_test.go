@@ -34,6 +34,8 @@ var carried = map[Event][]string{
 	StoreRecovered:     {"MTASTS_FILE"},
 	SharedStoreFailing: {"MTASTS_SERVERS"},
 	DiscoveryPutOff:    {"MTASTS_DOMAIN"},
+	SocketLost:         {"MTASTS_SOCKET"},
+	SocketRestored:     {"MTASTS_SOCKET"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

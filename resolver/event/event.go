@@ -47,7 +47,9 @@ const (
 	SharedStoreFailing
 	SharedStoreRecovered
 	DiscoveryPutOff
-	lastEvent = DiscoveryPutOff
+	SocketLost
+	SocketRestored
+	lastEvent = SocketRestored
 )
 
 // Definition is what stands in the table for an event.
@@ -90,6 +92,8 @@ var definitions = [...]Definition{
 	SharedStoreFailing:    {slog.LevelWarn, "Shared store cannot be used, policies are found without it", "3a8040d75408409a7a11f635ba497572"},
 	SharedStoreRecovered:  {LevelNotice, "Shared store can be used again", "2452798c402e2ead454977a45cdda54d"},
 	DiscoveryPutOff:       {slog.LevelWarn, "Too many unknown domains at once, mail to this one is sent as without a policy for now", "f5e9d4655d2742cdb2a372127a882939"},
+	SocketLost:            {slog.LevelError, "Socket file is missing, Postfix defers the mail that needs it", "3993195c5134482b9f63011efbb663b0"},
+	SocketRestored:        {LevelNotice, "Socket file was missing and is there again", "a9aea35e35aa42f09ec4a05624cc04b6"},
 }
 
 // Define returns what the table says of e.
