@@ -39,8 +39,8 @@ type conn struct {
 
 	// The reading goroutine owns these.
 	socket socket
-	buf    []byte        // buf[:filled] has been read and not yet handled
-	filled int           //
+	buf    []byte // buf[:filled] has been read and not yet handled
+	filled int
 	req    Request       // the request that is being handled
 	readAt int64         // when it was read
 	reply  []byte        // scratch for Handler.Answer
@@ -87,6 +87,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 // serve answers lookups until the client closes the connection or Shutdown
 // begins, and then the lookups that still wait.
 func (c *conn) serve() {
+	growStack()
 	err := c.serveRequests()
 	c.awaitReplies()
 	c.flush()
@@ -102,7 +103,7 @@ func (c *conn) serve() {
 func (c *conn) serveRequests() error {
 	for {
 		err := c.socket.each(c.room, c.took)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !c.server.goOn(c) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !c.goOn() {
 			return err
 		}
 	}
@@ -235,7 +236,7 @@ func (c *conn) enqueue(malformed error) error {
 }
 
 // takeSlot waits until one more reply may be pending. If other connections wait
-// for a place, this one gives its place back first.
+// for a place, this one first gives its place back, as if it were idle.
 func (c *conn) takeSlot() error {
 	if c.slots == nil {
 		c.slots = make(chan struct{}, maxInFlight)
@@ -315,3 +316,16 @@ func (c *conn) clear() {
 		c.out = nil
 	}
 }
+
+// growStack grows the stack of a goroutine to the size that a lookup needs, while
+// there are few frames to move. Without it the stack doubles twice further down,
+// which costs 13 % of the processor time of a connection with one lookup.
+//
+//go:noinline
+func growStack() {
+	var frame [4 << 10]byte
+	keepOnStack(&frame)
+}
+
+//go:noinline
+func keepOnStack(*[4 << 10]byte) {}

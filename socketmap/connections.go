@@ -59,9 +59,7 @@ func (cs *Connections) time(stamp int64) time.Time { return cs.start.Add(time.Du
 // Shutdown began before.
 func (cs *Connections) add(c *conn) bool {
 	for !cs.tryAdd(c) {
-		select {
-		case <-time.After(roomRetry):
-		case <-c.server.accepting.Done():
+		if !c.server.pause(roomRetry) {
 			return false
 		}
 	}
@@ -109,11 +107,10 @@ func (cs *Connections) closeOne() bool {
 			victim, silent, since = c, s, at
 		}
 	}
-	if victim == nil {
-		return false
+	if victim != nil {
+		cs.evict(victim)
 	}
-	cs.evict(victim)
-	return true
+	return victim != nil
 }
 
 // evict closes c. mu is held.

@@ -35,8 +35,7 @@ func (c *conn) overdue(now int64) bool {
 }
 
 // recheck makes the reading goroutine read once more if it waits without having
-// found the socket empty (see socket). Connections.mu is held, as for goOn and
-// drain.
+// found the socket empty (see socket). Connections.mu is held, as for drain.
 func (c *conn) recheck(now int64) {
 	idle := c.waiting.Load() == 0 && c.idleSince.Load() != 0
 	if idle && c.socket.skipped.Load() && time.Duration(now-c.idleSince.Load()) > sweepInterval {
@@ -47,6 +46,8 @@ func (c *conn) recheck(now int64) {
 // goOn prepares the connection for more reading after a read deadline has passed.
 // It returns false if drain set that.
 func (c *conn) goOn() bool {
+	c.server.conns.mu.Lock()
+	defer c.server.conns.mu.Unlock()
 	if !c.readUntil.IsZero() && !time.Now().Before(c.readUntil) {
 		return false
 	}

@@ -68,6 +68,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return l.Close()
 	}
 	defer s.serving.Done()
+	defer l.Close()
 	defer context.AfterFunc(s.accepting, func() { l.Close() })()
 	for {
 		nc, err := l.Accept()
@@ -181,18 +182,14 @@ func (s *Server) sweepAt(now int64) {
 	}
 }
 
-// goOn reports whether c goes on reading after its read deadline has passed.
-func (s *Server) goOn(c *conn) bool {
-	s.conns.mu.Lock()
-	defer s.conns.mu.Unlock()
-	return c.goOn()
-}
-
-func (s *Server) pause(d time.Duration) {
+// pause returns false if Shutdown began before d has passed.
+func (s *Server) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
 	case <-s.accepting.Done():
+		return false
 	}
 }
