@@ -15,9 +15,10 @@ import (
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
+	once  sync.Once
 }
 
-func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
 
 func (l *pipes) Accept() (net.Conn, error) {
 	select {
@@ -29,7 +30,7 @@ func (l *pipes) Accept() (net.Conn, error) {
 }
 
 func (l *pipes) Close() error {
-	close(l.done)
+	l.once.Do(func() { close(l.done) })
 	return nil
 }
 
