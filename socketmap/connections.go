@@ -11,9 +11,13 @@ const (
 	// overLimit is how many connections over the limit are accepted when none
 	// can be closed. They wait for a place before a lookup that takes time.
 	overLimit = 64
-	// protectedTime is how long a new connection is never closed to make room.
-	// A client that has connected gets that long to send its request.
+	// protectedTime is how long a new connection is not closed to make room: the
+	// time that its client has to send a request.
 	protectedTime = time.Second
+	// crowdedTime is the same while no further connection can be accepted, because
+	// of overLimit or for want of descriptors. With a whole second, silent clients
+	// that connect again and again would hold up the others for many seconds.
+	crowdedTime = 50 * time.Millisecond
 	// roomRetry is the interval at which a server that can accept no further
 	// connection looks again for one to close.
 	roomRetry = 10 * time.Millisecond
@@ -69,9 +73,9 @@ func (cs *Connections) add(c *conn) bool {
 func (cs *Connections) tryAdd(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	for len(cs.conns) >= cs.max && cs.closeOne() {
+	for len(cs.conns) >= cs.max && cs.closeOne(protectedTime) {
 	}
-	full := len(cs.conns) >= cs.max+overLimit
+	full := len(cs.conns) >= cs.max+overLimit && !cs.closeOne(crowdedTime)
 	cs.roomWanted.Store(full)
 	if full {
 		return false
@@ -90,19 +94,20 @@ func (cs *Connections) tryAdd(c *conn) bool {
 func (cs *Connections) makeRoom() bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	closed := cs.closeOne()
+	closed := cs.closeOne(protectedTime) || cs.closeOne(crowdedTime)
 	cs.roomWanted.Store(!closed)
 	return closed
 }
 
-// closeOne closes the connection that is worth least. mu is held.
-func (cs *Connections) closeOne() bool {
+// closeOne closes the connection that is worth least, but none that was opened
+// less than protected ago. mu is held.
+func (cs *Connections) closeOne(protected time.Duration) bool {
 	var victim *conn
 	var silent bool
 	var since int64
 	now := cs.now()
 	for c := range cs.conns {
-		s, at, ok := c.evictable(now)
+		s, at, ok := c.evictable(now, protected)
 		if ok && (victim == nil || s && !silent || s == silent && at < since) {
 			victim, silent, since = c, s, at
 		}
@@ -168,7 +173,7 @@ func (cs *Connections) leavePlace(c *conn) {
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if _, _, ok := c.evictable(cs.now()); ok {
+	if _, _, ok := c.evictable(cs.now(), crowdedTime); ok {
 		cs.evict(c)
 	}
 }

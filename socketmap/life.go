@@ -3,23 +3,24 @@ package socketmap
 import "time"
 
 // evictable reports whether the connection may be closed to make room for another:
-// not in its first second and not while a lookup is under way. silent connections
-// are closed first: for a second or more they have sent no complete request, or
-// read no reply. Of several the one with the smallest since is closed.
-func (c *conn) evictable(now int64) (silent bool, since int64, ok bool) {
-	protected := func(since int64) bool { return time.Duration(now-since) < protectedTime }
+// not if it was opened less than protected ago, and not while a lookup is under way.
+// silent connections are closed first: for a second or more they have sent no
+// complete request, or read no reply. Of several the one with the smallest since
+// is closed.
+func (c *conn) evictable(now int64, protected time.Duration) (silent bool, since int64, ok bool) {
+	recent := func(since int64, limit time.Duration) bool { return time.Duration(now-since) < limit }
 	partial, writing := c.partial.Load(), c.writing.Load()
 	idle := c.idleSince.Load()
 	switch {
-	case protected(c.opened):
+	case recent(c.opened, protected):
 		return false, 0, false
 	case writing != 0:
-		return true, writing, !protected(writing)
+		return true, writing, !recent(writing, protectedTime)
 	case idle == 0 || c.waiting.Load() > 0:
 		return false, 0, false
 	case !c.asked.Load():
 		return true, c.opened, true
-	case partial != 0 && !protected(partial):
+	case partial != 0 && !recent(partial, protectedTime):
 		return true, partial, true
 	}
 	return false, idle, true
