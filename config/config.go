@@ -95,7 +95,7 @@ type Listen struct {
 	SocketGroup string
 
 	// MaxConnections bounds the connections of all these listeners together;
-	// at the limit, the one idle longest makes room. Default: 2000.
+	// at the limit, a silent one or the one idle longest makes room. Default: 2000.
 	MaxConnections int
 
 	// IdleTimeout is how long a socketmap connection may be idle; tcp_table

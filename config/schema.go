@@ -80,7 +80,7 @@ func listenSection(l *Listen) section {
 			socketMode.at(&l.SocketMode)},
 		{"socket_group", `The group of these sockets. Empty: the daemon's own.`,
 			optional(group).at(&l.SocketGroup)},
-		{"max_connections", `All listeners together; the connection idle longest makes room for a new one.`,
+		{"max_connections", `All listeners together; a silent connection, or the one idle longest, makes room for a new one.`,
 			count(1, 100_000).at(&l.MaxConnections)},
 		{"idle_timeout", `How long a socketmap connection may be idle. Those of tcp_table have no limit.`,
 			duration(time.Second, 24*time.Hour).at(&l.IdleTimeout)},

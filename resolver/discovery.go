@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"mta-sts-daemon/internal/stack"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"

@@ -56,7 +56,9 @@ const (
 	AuthoritiesUnreadable
 	DNSServerNotFound
 	OverrideEnded
-	lastEvent = OverrideEnded
+	SocketLost
+	SocketRestored
+	lastEvent = SocketRestored
 )
 
 // Definition is what stands in the table for an event.
@@ -108,6 +110,8 @@ var definitions = [...]Definition{
 	AuthoritiesUnreadable:  {slog.LevelWarn, "Certificate authorities could not be read, policies of hosts that need them cannot be fetched", "15f31f532b554b0b864932c770c741ae"},
 	DNSServerNotFound:      {slog.LevelWarn, "A server of dns.servers has no address, its name is looked up again", "2b9fdb14ac9b5616df9b74ec12f22fcb"},
 	OverrideEnded:          {LevelNotice, "Override ended and no longer applies", "b0a96ffeb8052bf9fba071be77716085"},
+	SocketLost:             {slog.LevelError, "Socket file is missing, Postfix defers the mail that needs it", "3993195c5134482b9f63011efbb663b0"},
+	SocketRestored:         {LevelNotice, "Socket file was missing and is there again", "a9aea35e35aa42f09ec4a05624cc04b6"},
 }
 
 // Define returns what the table says of e.

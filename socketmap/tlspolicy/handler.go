@@ -59,7 +59,8 @@ func (h *Handler) For(protocol string) *Handler {
 	return &counting
 }
 
-// SetProfile puts p in force for the lookups that begin from now on.
+// SetProfile puts p in force for every reply from now on, also for lookups that
+// already wait.
 func (h *Handler) SetProfile(p Profile) { h.profile.Store(&p) }
 
 // Tell is Profile.Tell by the Profile in force.
@@ -97,9 +98,12 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) 
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}
 	}
 	start := time.Now()
-	p := h.profile.Load()
 	answer, err := h.resolver.Resolve(ctx, hop)
-	reply := p.replyOrError(dst, req, hop.Domain, answer, err)
+	p := h.profile.Load() // now: a reload may have added an override meanwhile
+	reply, ok := p.settled(dst, hop, time.Now())
+	if !ok {
+		reply = p.replyOrError(dst, req, hop.Domain, answer, err)
+	}
 	took := time.Since(start)
 	h.lookups.countAfter(took, reply.result)
 	h.log(hop, reply, took)

@@ -41,7 +41,7 @@ func takePassed() (passed, error) {
 			p.close()
 			return nil, fmt.Errorf("the socket %q that systemd passed takes no connections, its unit must say ListenStream=: %w", name, err)
 		}
-		p[name] = append(p[name], l)
+		p[name] = append(p[name], newPassedSocket(l))
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -40,6 +41,10 @@ const shutdownGrace = time.Second
 // knows.
 const closeGrace = 30 * time.Second
 
+// watchInterval is how often the files of the sockets are checked. While one is
+// missing, Postfix defers mail.
+const watchInterval = time.Second
+
 // lookInterval is how often the daemon looks whether main.cf, the resolvers or
 // its own state have changed.
 const lookInterval = 10 * time.Second
@@ -59,6 +64,7 @@ type daemon struct {
 	resolver   *resolver.Resolver
 	handler    *tlspolicy.Handler
 	servers    []*socketmap.Server
+	sockets    watch // for lookups
 	webs       []*web
 	notifier   notifier
 	state      state         // for others than the main loop
@@ -103,10 +109,15 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 		return err
 	}
 	defer d.close()
-	endpoints, err := listen(cfg.Listen, sockets)
+	endpoints, err := listen(ctx, cfg.Listen, sockets)
 	if err != nil {
 		return err
 	}
+	var listeners []net.Listener
+	for _, e := range endpoints {
+		listeners = append(listeners, e.Listener)
+	}
+	d.sockets.set(listeners)
 
 	conns := socketmap.NewConnections(cfg.Listen.MaxConnections)
 	group, ctx := errgroup.WithContext(ctx)
@@ -130,6 +141,8 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 	defer close(d.stopping)
 	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
+	watching := time.NewTicker(watchInterval)
+	defer watching.Stop()
 	for {
 		select {
 		case <-hangup:
@@ -141,6 +154,11 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 			d.checkAuthorities()
 			d.ends.log(d.config.Overrides, time.Now())
 			d.notifier.tellStatus(d.statusLine())
+		case <-watching.C:
+			d.sockets.check()
+			for _, w := range d.webs {
+				w.sockets.check()
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -157,6 +175,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		dane:       daneSwitch{logger: logger},
 		ends:       overrideEnds{logger: logger},
 		notifier:   notifier{logger: logger},
+		sockets:    watch{logger: logger, lost: event.SocketLost},
 		metrics:    metrics,
 		dnsMetrics: dnsclient.NewMetrics(metrics.Registry),
 		started:    cfg,

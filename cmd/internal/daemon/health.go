@@ -39,6 +39,15 @@ func (d *daemon) health(ctx context.Context) error {
 	}
 }
 
+// ready is health, and whether clients find the sockets. A restart by the watchdog
+// would not make a lost socket again, so it does not depend on that.
+func (d *daemon) ready(ctx context.Context) error {
+	if err := d.health(ctx); err != nil {
+		return err
+	}
+	return d.sockets.err()
+}
+
 func (d *daemon) lookUp(key string) {
 	d.handler.Answer(nil, &socketmap.Request{Key: key, At: time.Now(), Fits: func([]byte) bool { return true }})
 	if hop, ok := tlspolicy.ParseKey(key); ok {

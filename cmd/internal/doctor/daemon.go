@@ -19,6 +19,13 @@ import (
 // remedyOfConfiguration is for what the daemon does not start with.
 const remedyOfConfiguration = "mend that; `mta-sts-daemon check-config` tells when it is well"
 
+// Remedies for unix sockets that Postfix does not find. systemd refuses to restart
+// a socket whose service runs.
+const (
+	remedyOfPassedSocket = "systemctl stop mta-sts-daemon.service mta-sts-daemon.socket; systemctl start mta-sts-daemon.socket mta-sts-daemon.service"
+	remedyOfOwnSocket    = "create its directory again, or stop the program that has taken the path; the daemon tries again every second"
+)
+
 // configuration looks at the daemon's file, and at the files that it names.
 func (h Host) configuration() []Finding {
 	switch {
@@ -90,6 +97,13 @@ func (h Host) daemon(ctx context.Context) []Finding {
 	if s.ConfigError != "" {
 		findings = append(findings, hint(checkConfiguration, "mend the file; `mta-sts-daemon reload` puts it in force",
 			"The last reload was refused and the daemon goes on as before: %s", s.ConfigError))
+	}
+	for _, lost := range s.LostSockets {
+		remedy := remedyOfOwnSocket
+		if lost.Systemd {
+			remedy = remedyOfPassedSocket
+		}
+		findings = append(findings, problem(checkDaemon, remedy, "Postfix cannot reach the daemon at %s, so that mail is deferred: %s", lost.Path, lost.Reason))
 	}
 	if s.StoreError != "" {
 		findings = append(findings, problem(checkState, "free space, mend permissions; it is tried again by itself",

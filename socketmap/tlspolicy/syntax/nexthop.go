@@ -4,6 +4,8 @@
 package syntax
 
 import (
+	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -35,7 +37,8 @@ type NextHop struct {
 // ParseNextHop reads a next hop, "example.com", "example.com:25",
 // "[mx.example.com]:587". ok is false if no policy can belong to it: IP addresses,
 // single labels, ".example.com" (Postfix's search for parent domains, which a
-// policy never covers: RFC 8461 section 3.4) and whatever is no host name.
+// policy never covers: RFC 8461 section 3.4), anything that is no host name, and
+// ports that are numbers outside 1 to 65535.
 func ParseNextHop(text string) (hop NextHop, ok bool) {
 	host, port := text, ""
 	if rest, bracket := strings.CutPrefix(text, "["); bracket {
@@ -55,21 +58,25 @@ func ParseNextHop(text string) (hop NextHop, ok bool) {
 	if err != nil {
 		return NextHop{}, false
 	}
-	hop.Domain, hop.Port = domain, parsePort(port)
+	if hop.Port, ok = parsePort(port); !ok {
+		return NextHop{}, false
+	}
+	hop.Domain = domain
 	return hop, true
 }
 
-// parsePort returns 0 for a service that only this host's services(5) can name.
-func parsePort(s string) uint16 {
+// parsePort returns 0 for a service that only this host's services(5) can name. ok is
+// false for a number that is no port.
+func parsePort(s string) (port uint16, ok bool) {
 	if len(s) == 0 {
-		return smtpPort
+		return smtpPort, true
 	}
 	if port, ok := services[s]; ok {
-		return port
+		return port, true
 	}
-	port, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0
+	n, err := strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrSyntax) || s[0] == '+' {
+		return 0, true
 	}
-	return uint16(port)
+	return uint16(n), 0 < n && n <= math.MaxUint16
 }
