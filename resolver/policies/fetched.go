@@ -44,7 +44,9 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	e.recheck.Set(f.Recheck)
 	e.used.Set(now)
 	if before != nil {
-		e.used.Set(before.used.Get())
+		if before.LiveAt(now) != nil { // else a lookup waits for it
+			e.used.Set(before.used.Get())
+		}
 		e.toMX = e.toMX || before.toMX
 		if f.RecordLost {
 			e.recordGone = before.recordGone
@@ -77,7 +79,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	e.judge(o, now, t.start)
 	e.recheck.Set(min(f.Recheck, now.Add(MaxRecheck)))
 	e.used.Set(now)
-	if before != nil {
+	if before.LiveAt(now) != nil {
 		e.used.Set(before.used.Get())
 	}
 	e.plan(nil, began(e.fetched, o, now, t.start), t.limits.Load(), rand.Float64())
