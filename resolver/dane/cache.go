@@ -113,10 +113,12 @@ func (c *Cache) Last(hop NextHop, now clock.Moment) (kind Kind, renew, ok bool) 
 	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
 }
 
-// Put files the verdict of a check, and reports whether it was filed: if the check
-// says that some hosts cannot be known, a verdict that holds has precedence.
+// Put files the verdict of a check, and reports whether it was filed. If some mail hosts
+// cannot be known, a verdict that holds has precedence, unless the new one found more
+// DANE than that.
 func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
-	if last, _ := c.verdicts.Peek(hop); v.Kind == Unknown && last.holds(now) && last.kind != Unknown {
+	if last, _ := c.verdicts.Peek(hop); last.holds(now) && last.kind != Unknown &&
+		(v.Kind == Unknown || v.Incomplete && last.kind > v.Kind) {
 		return false
 	}
 	filed := &cached{kind: v.Kind, until: now.Add(v.TTL)}

@@ -128,7 +128,9 @@ func conclude(life time.Duration, findings []finding) (Verdict, error) {
 	case count[unusable] > 0:
 		kind = Unusable
 	}
-	return verdict(kind, life), nil
+	v := verdict(kind, life)
+	v.Incomplete = count[unreachable] > 0
+	return v, nil
 }
 
 // verdict keeps life within its bounds; an absence of which the DNS does not say

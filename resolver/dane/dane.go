@@ -70,6 +70,8 @@ type Verdict struct {
 	// answered, and an absence of which the DNS does not say how long it holds,
 	// count as MinTTL.
 	TTL time.Duration
+	// Incomplete: of some mail hosts the DNS could not say.
+	Incomplete bool
 }
 
 // Bounds of Verdict.TTL.
