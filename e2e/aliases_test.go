@@ -71,7 +71,7 @@ func TestAliases(t *testing.T) {
 	checkAnswer(t, gone.name, notKnown)
 	query := daemon.root.command(daemonPath, "query", "--json", "--config", daemonConfig, gone.name)
 	out, _ := query.CombinedOutput() // it exits with 1: there is no policy
-	if want := "_mta-sts.gone.example is a CNAME of _mta-sts.none.example"; !strings.Contains(string(out), want) {
+	if want := `_mta-sts.gone.example is a CNAME of \"_mta-sts.none.example\"`; !strings.Contains(string(out), want) {
 		t.Errorf("query does not say %q:\n%s", want, out)
 	}
 	daemon.stop(t)
