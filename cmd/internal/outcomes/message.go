@@ -15,7 +15,7 @@ type delivery struct {
 
 // parseDelivery reads "QUEUEID: to=<ADDRESS>, relay=…, status=WORD (TEXT)".
 // ok is false if the message is none. cut is set if it begins as one and its status
-// is missing, as in a line that was wrapped or cut off.
+// is missing, as in a line that was wrapped or cut off; then d has its queue id.
 func parseDelivery(message string) (d delivery, cut, ok bool) {
 	id, rest, ok := cutQueueID(message)
 	if !ok {
@@ -26,16 +26,16 @@ func parseDelivery(message string) (d delivery, cut, ok bool) {
 	}
 	d.queueID = id
 	if d.recipient, rest, ok = cutAddress(rest); !ok {
-		return delivery{}, true, false
+		return d, true, false
 	}
 	if orig, ok := strings.CutPrefix(rest, ", orig_to=<"); ok {
 		if _, rest, ok = cutAddress(orig); !ok {
-			return delivery{}, true, false
+			return d, true, false
 		}
 	}
 	for {
 		if rest, ok = strings.CutPrefix(rest, ", "); !ok {
-			return delivery{}, true, false
+			return d, true, false
 		}
 		end := strings.IndexAny(rest, ", ")
 		if end < 0 {
@@ -43,7 +43,7 @@ func parseDelivery(message string) (d delivery, cut, ok bool) {
 		}
 		name, value, ok := strings.Cut(rest[:end], "=")
 		if !ok {
-			return delivery{}, true, false
+			return d, true, false
 		}
 		rest = rest[end:]
 		switch name {
@@ -55,7 +55,7 @@ func parseDelivery(message string) (d delivery, cut, ok bool) {
 			d.feature = value
 		case "status":
 			if d.status, ok = statuses[value]; !ok {
-				return delivery{}, true, false
+				return d, true, false
 			}
 			d.text = strings.TrimSuffix(strings.TrimPrefix(rest, " ("), ")")
 			return d, false, true

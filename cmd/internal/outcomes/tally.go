@@ -82,6 +82,13 @@ type session struct {
 	outside bool
 }
 
+// begin notes that a message uses the session, if none has yet.
+func (s *session) begin(queueID string, attempt uint32) {
+	if s.queueID == "" && s.relay != "" {
+		s.queueID, s.attempt = strings.Clone(queueID), attempt
+	}
+}
+
 // messageKey names a message.
 type messageKey struct{ host, instance, queueID string }
 
@@ -227,11 +234,15 @@ func (t *Tally) smtp(e *entry) (cut bool) {
 		return false
 	}
 	d, cut, ok := parseDelivery(e.text)
-	if !ok {
-		return cut
+	if !ok && !cut {
+		return false
+	}
+	s, m := t.session(e), t.message(e, d.queueID)
+	s.begin(d.queueID, m.attempt)
+	if cut {
+		return true
 	}
 	t.note(e)
-	s, m := t.session(e), t.message(e, d.queueID)
 	tls := t.security(s, m, &d)
 	r := noReason
 	if d.status == deferred || d.status == bounced {
@@ -267,9 +278,6 @@ func (t *Tally) session(e *entry) *session {
 // security finds how the connection was secured on which d was tried.
 func (t *Tally) security(s *session, m *message, d *delivery) security {
 	joined := unknownTLS
-	if s.queueID == "" && s.relay != "" {
-		s.queueID, s.attempt = strings.Clone(d.queueID), m.attempt
-	}
 	if s.queueID == d.queueID && s.attempt == m.attempt && strings.EqualFold(s.relay, d.relay) {
 		joined = s.tls
 	} else {
