@@ -102,6 +102,7 @@ func (f *Follower) begin() error {
 	if state.File == nil {
 		current, err := open(f.Path)
 		if errors.Is(err, fs.ErrNotExist) {
+			f.Logger.Warn("There is no log of Postfix yet, it is waited for", "file", f.Path)
 			return nil
 		}
 		if err != nil {

@@ -38,7 +38,7 @@ func ReadFiles(ctx context.Context, t *Tally, names []string) error {
 // they can be read here.
 func Rotated(name string) []string {
 	names := []string{name}
-	others, _ := filepath.Glob(escapeGlob(name) + "[.-]*") // the pattern is well-formed
+	others, _ := filepath.Glob(escapeGlob(name) + `[.\-]*`) // the pattern is well-formed
 	for _, other := range others {
 		if rotationOf(other).base == name {
 			names = append(names, other)
