@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"mta-sts-daemon/cmd/internal/layout"
@@ -150,13 +152,15 @@ func (f *outcomesFlags) run(ctx context.Context, tally *outcomes.Tally, logger *
 	if err != nil {
 		return err
 	}
-	metrics := monitor.NewMetrics(version)
-	metrics.Registry.MustRegister(tally)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(tally, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	well := func(context.Context) error { return nil }
-	go outcomes.Serve(ctx, listener, monitor.Handler(metrics.Registry, well, well), logger)
-	sd.SdNotify(false, sd.SdNotifyReady)
+	ready := func() {
+		go outcomes.Serve(ctx, listener, monitor.Handler(registry, well, well), logger)
+		sd.SdNotify(false, sd.SdNotifyReady)
+	}
 	if f.journal {
-		return (&outcomes.Journal{Tally: tally, Logger: logger, StateFile: f.state}).Follow(ctx)
+		return (&outcomes.Journal{Tally: tally, Logger: logger, StateFile: f.state, Ready: ready}).Follow(ctx)
 	}
 	file := ""
 	if len(f.files) > 0 {
@@ -164,7 +168,7 @@ func (f *outcomesFlags) run(ctx context.Context, tally *outcomes.Tally, logger *
 	} else if file, err = findLog(ctx); err != nil {
 		return err
 	}
-	return (&outcomes.Follower{Tally: tally, Path: file, StateFile: f.state, Logger: logger}).Run(ctx)
+	return (&outcomes.Follower{Tally: tally, Path: file, StateFile: f.state, Logger: logger, Ready: ready}).Run(ctx)
 }
 
 // findLog returns the log of this host's Postfix.

@@ -36,6 +36,9 @@ type Follower struct {
 	// StateFile keeps the position over a restart; "" for not.
 	StateFile string
 	Logger    *slog.Logger
+	// Ready, if it is not nil, is called when all that is written from then on is
+	// counted.
+	Ready func()
 
 	files  []*followed // oldest first, the file at Path last
 	buffer []byte
@@ -70,6 +73,9 @@ func (f *Follower) Run(ctx context.Context) error {
 	defer func() { closeAll(f.files) }()
 	if err := f.begin(); err != nil {
 		return err
+	}
+	if f.Ready != nil {
+		f.Ready()
 	}
 	again := time.NewTicker(pollInterval)
 	defer again.Stop()

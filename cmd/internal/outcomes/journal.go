@@ -34,6 +34,9 @@ type Journal struct {
 	Since string
 	// StateFile keeps the position over a restart; "" for not.
 	StateFile string
+	// Ready, if it is not nil, is called by Follow when all that is written from then
+	// on is counted.
+	Ready func()
 
 	cursor string
 	saved  time.Time
@@ -64,6 +67,9 @@ func (j *Journal) Follow(ctx context.Context) error {
 		if err := j.run(ctx, func(line string) { j.cursor = parseEntry(line).Cursor }, "--lines=1"); err != nil {
 			return err
 		}
+	}
+	if j.Ready != nil {
+		j.Ready()
 	}
 	for {
 		args := []string{"--follow", "--no-tail"}
