@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -139,6 +140,11 @@ func (d *daemon) startOutcomes(t *testing.T) {
 	o := startProcess(t, d.root.command(daemonPath, "outcomes", "--config", daemonConfig, "--follow", "--metrics", outcomesAddr, name))
 	o.stopLater(t)
 	o.awaitListening(t, outcomesAddr)
+	ready, err := http.Get("http://" + outcomesAddr + "/readyz") // answered once it follows
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready.Body.Close()
 	log, err := os.OpenFile(filepath.Join(d.root.dir, name), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
