@@ -74,6 +74,11 @@ func countOutcomes(t *testing.T, v *server) {
 func (v *server) awaitVerified(t *testing.T, n int) {
 	t.Helper()
 	var page string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(page)
+		}
+	})
 	want := fmt.Sprintf("mta_sts_deliveries_total{policy=\"sts\",status=\"sent\",tls=\"verified\"} %d\n", n)
 	eventually(t, want, func() bool {
 		page = v.get(t, outcomesAddr, "/metrics")

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,8 +19,8 @@ const (
 	// maxEntry is how long an entry of the journal may be in JSON, in bytes. Longer
 	// ones are left out.
 	maxEntry = 1 << 20
-	// journalRetry is how long a journalctl that ended is not started again.
-	journalRetry = time.Second
+	// journalInterval is how often Follow looks for new entries.
+	journalInterval = 2 * time.Second
 )
 
 // Journal counts the entries of the system's journal that have the syslog facility
@@ -52,8 +51,9 @@ func (j *Journal) Read(ctx context.Context) error {
 }
 
 // Follow counts what is written to the journal until ctx is done, which is no
-// error: from where an earlier Follow ended or, the first time, from now on.
-// journalctl is started again when it ends.
+// error: from where an earlier Follow ended or, the first time, from now on. It
+// runs journalctl again and again: "journalctl --follow" of systemd 252 showed no
+// new entries within the unit.
 func (j *Journal) Follow(ctx context.Context) error {
 	if j.StateFile != "" {
 		state, err := LoadState(j.StateFile)
@@ -71,21 +71,29 @@ func (j *Journal) Follow(ctx context.Context) error {
 	if j.Ready != nil {
 		j.Ready()
 	}
-	for {
-		args := []string{"--follow", "--no-tail"}
+	again := time.NewTicker(journalInterval)
+	defer again.Stop()
+	for failing := ""; ; {
+		var args []string
 		if j.cursor != "" {
 			args = append(args, "--after-cursor="+j.cursor)
 		}
 		err := j.run(ctx, j.entry, args...)
-		j.save(true)
-		if errors.Is(err, exec.ErrNotFound) {
-			return err
+		j.save(ctx.Err() != nil)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failing = ""
+		case err.Error() != failing:
+			failing = err.Error()
+			j.Logger.Warn("The journal could not be read, it is tried again", "reason", err)
 		}
 		select {
+		case <-again.C:
 		case <-ctx.Done():
+			j.save(true)
 			return nil
-		case <-time.After(journalRetry):
-			j.Logger.Warn("journalctl has ended and is started again", "reason", err)
 		}
 	}
 }
