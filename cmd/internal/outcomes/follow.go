@@ -97,10 +97,10 @@ func (f *Follower) Run(ctx context.Context) error {
 
 // begin opens the files with lines that were not read.
 func (f *Follower) begin() error {
-	var state State
+	var state savedState
 	if f.StateFile != "" {
 		var err error
-		if state, err = LoadState(f.StateFile); err != nil {
+		if state, err = loadState(f.StateFile); err != nil {
 			return err
 		}
 		f.Tally.recall(state)
@@ -222,7 +222,7 @@ func (f *Follower) saveState(last bool) {
 	}
 	f.saved = time.Now()
 	file := f.files[len(f.files)-1]
-	save(f.Logger, f.StateFile, f.Tally.remember(State{File: &filePosition{file.id, file.offset}}))
+	save(f.Logger, f.StateFile, f.Tally.remember(savedState{File: &filePosition{file.id, file.offset}}))
 }
 
 func open(name string) (*followed, error) {

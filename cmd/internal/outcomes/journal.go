@@ -56,7 +56,7 @@ func (j *Journal) Read(ctx context.Context) error {
 // new entries within the unit.
 func (j *Journal) Follow(ctx context.Context) error {
 	if j.StateFile != "" {
-		state, err := LoadState(j.StateFile)
+		state, err := loadState(j.StateFile)
 		if err != nil {
 			return err
 		}
@@ -226,5 +226,5 @@ func (j *Journal) save(last bool) {
 		return
 	}
 	j.saved = time.Now()
-	save(j.Logger, j.StateFile, j.Tally.remember(State{Cursor: j.cursor}))
+	save(j.Logger, j.StateFile, j.Tally.remember(savedState{Cursor: j.cursor}))
 }

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 )
 
-// State is what is kept over a restart of a process that follows a log: where it
+// savedState is what is kept over a restart of a process that follows a log: where it
 // was, and what the lines to come may refer to. The counts begin again at 0, as
 // counters of Prometheus do.
-type State struct {
+type savedState struct {
 	// Cursor is that of the journal entry that was read last.
 	Cursor string `json:"cursor,omitempty"`
 	// File is where the reading of a file ended; nil for none.
@@ -34,30 +34,30 @@ type savedSession struct {
 	Outside bool   `json:"outside,omitempty"`
 }
 
-// LoadState reads a State; of a file that is missing, the zero State.
-func LoadState(name string) (s State, err error) {
+// loadState reads a savedState; of a file that is missing, the zero savedState.
+func loadState(name string) (s savedState, err error) {
 	text, err := os.ReadFile(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return State{}, nil
+		return savedState{}, nil
 	case err != nil:
-		return State{}, err
+		return savedState{}, err
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
-		return State{}, fmt.Errorf("%s: %w", name, err)
+		return savedState{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return s, nil
 }
 
 // save saves s and logs an error.
-func save(logger *slog.Logger, name string, s State) {
+func save(logger *slog.Logger, name string, s savedState) {
 	if err := s.write(name); err != nil {
 		logger.Warn("The position in Postfix's log could not be saved: the next start misses lines, or counts some twice", "reason", err)
 	}
 }
 
 // write replaces the file in one step.
-func (s State) write(name string) error {
+func (s savedState) write(name string) error {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s State) write(name string) error {
 }
 
 // remember adds to s what lines to come may refer to.
-func (t *Tally) remember(s State) State {
+func (t *Tally) remember(s savedState) savedState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.TLSLines, s.Features = t.tlsLines, t.features
@@ -88,7 +88,7 @@ func (t *Tally) remember(s State) State {
 }
 
 // recall takes back what remember kept.
-func (t *Tally) recall(s State) {
+func (t *Tally) recall(s savedState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tlsLines, t.features = s.TLSLines, s.Features
