@@ -38,6 +38,7 @@
 //	127.0.0.1:8462   the daemon, tcp_table          daemon_test.go
 //	127.0.0.1:8463   the same with reports          daemon_test.go
 //	127.0.0.1:9461   the daemon, metrics            monitoring_test.go
+//	127.0.0.1:9462   outcomes, metrics              monitoring_test.go
 //	127.0.0.1:9090   Prometheus                     prometheus_test.go
 //	127.0.0.1:443    all policy hosts               world_test.go
 //	127.0.0.1N:8461  daemons that share a store     sharednodes_test.go

@@ -219,21 +219,18 @@ func (r *Resolver) cachedSTS(hop NextHop, now clock.Moment) (a Answer, ok bool) 
 	return answer(e), true
 }
 
-// Peek returns what memory knows, due or not, without any effect: no discovery, no note
-// that the domain is in use, no metric. ok is false if memory knows nothing.
+// Peek answers from memory, current or due, without any effect: it starts no discovery,
+// notes no use and counts nothing. ok is false if memory does not know whether the domain
+// has a policy, or has no verdict of DANE.
 func (r *Resolver) Peek(hop NextHop, at time.Time) (a Answer, ok bool) {
 	now := r.clock.At(at)
 	e, negative := r.policies.Peek(hop.Domain, now)
-	a = answer(e)
-	a.DANE = dane.None
-	if !r.asksDANE(hop) {
-		return a, e != nil || negative
+	a, ok = answer(e), e != nil || negative
+	if r.asksDANE(hop) {
+		a.DANE = r.verdicts.Held(hop, nil, now)
+		ok = ok && a.DANE != 0 || a.DANE == dane.Full // which needs no policy
 	}
-	kind, known := r.verdicts.Peek(hop, now)
-	if known {
-		a.DANE = kind
-	}
-	return a, (e != nil || negative) && known || known && kind == dane.Full
+	return a, ok
 }
 
 // answer makes an Answer, before DANE, of a live entry; of nil, that of a domain without a

@@ -79,15 +79,6 @@ func (c *Cache) Current(hop NextHop, now clock.Moment) (kind Kind, renew, ok boo
 	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
 }
 
-// Peek returns the verdict if it has not ended, without any effect.
-func (c *Cache) Peek(hop NextHop, now clock.Moment) (kind Kind, ok bool) {
-	v, _ := c.verdicts.Peek(hop)
-	if !v.current(now) {
-		return 0, false
-	}
-	return v.kind, true
-}
-
 // Held returns the last verdict as long as it holds, from the stored ones if memory lacks
 // it, without any effect; 0 without one.
 func (c *Cache) Held(hop NextHop, stored []store.Verdict, now clock.Moment) Kind {

@@ -27,6 +27,7 @@ const (
 const (
 	givenUp     = "the lookup was given up, try again later"
 	daneUnknown = "what DANE says of the domain cannot be known now, try again later"
+	notInMemory = "memory does not know the domain"
 	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
 )
 
