@@ -117,14 +117,9 @@ func (d *discovery) recall() *outcome {
 	return nil
 }
 
-// askRecord asks for the domain's record. While the DNS is out for everybody it waits for
-// its return, for as long as a lookup waits, and then asks once more.
+// askRecord asks for the domain's record. During an outage of the DNS, the discovery of an
+// unknown domain waits for the end, for as long as a lookup waits, and then asks.
 func (d *discovery) askRecord() *outcome {
-	leave, o := d.enter(d.limits.records)
-	if o != nil {
-		return o
-	}
-	defer leave()
 	deadline := d.clock.Now().Add(d.settings.AnswerTimeout)
 	for {
 		if out := d.dns.outage(); out != nil {
@@ -137,27 +132,39 @@ func (d *discovery) askRecord() *outcome {
 				return &outcome{kind: ignorant, err: d.recordErr, while: out.lasts}
 			}
 		}
-		began := d.clock.Now()
-		txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
-		switch {
-		case err == nil:
-			d.dns.answered()
-			if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
-				d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
-			}
-			d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
-			return nil
-		case d.ctx.Err() != nil:
-			return &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
-		}
-		d.noAnswer(err)
-		switch outage := d.dns.failed(d.domain(), began); {
-		case d.known != nil:
-			return nil
-		case !outage:
-			return &outcome{kind: ignorant, err: d.recordErr}
+		if o, again := d.askRecordOnce(); !again {
+			return o
 		}
 	}
+}
+
+// askRecordOnce asks for the record. again is true if the answer failed to come because of
+// an outage.
+func (d *discovery) askRecordOnce() (o *outcome, again bool) {
+	leave, o := d.enter(d.limits.records)
+	if o != nil {
+		return o, false
+	}
+	defer leave()
+	began := d.clock.Now()
+	txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
+	switch {
+	case d.ctx.Err() != nil:
+		return &outcome{kind: settled, err: errClosed}, false // what failed says nothing of the domain
+	case err != nil:
+		d.noAnswer(err)
+		outage := d.dns.failed(d.domain(), began)
+		if d.known != nil {
+			return nil, false
+		}
+		return &outcome{kind: ignorant, err: d.recordErr}, outage
+	}
+	d.dns.answered()
+	d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
+	if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
+		d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
+	}
+	return nil, false
 }
 
 // errOutage is why no question is asked at present.
