@@ -240,6 +240,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 			Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
 	}
 	e.noteStored(s.Next)
+	e.storedRecheck = s.Recheck // not the one that was cut
 	return e
 }
 
