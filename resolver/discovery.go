@@ -217,7 +217,7 @@ func (d *discovery) judgeRecord() *outcome {
 func (d *discovery) fetch() *outcome {
 	until := d.clock.Now().Add(refusedFor)
 	for queued := false; ; queued = true {
-		policy, took, err, o := d.fetchOnce()
+		policy, took, o, err := d.fetchOnce()
 		switch {
 		case o != nil:
 			return o
@@ -237,21 +237,21 @@ func (d *discovery) fetch() *outcome {
 // busyPause is how long a policy host that is busy is left alone.
 const busyPause = time.Second
 
-func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, err error, o *outcome) {
+func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *outcome, err error) {
 	leave, o := d.enter(d.limits.fetches)
 	if o != nil {
-		return policy, 0, nil, o
+		return policy, 0, o, nil
 	}
 	defer leave()
 	start := d.clock.Now()
 	text, err := d.settings.Policies.Fetch(d.ctx, d.domain())
 	if d.ctx.Err() != nil {
-		return policy, 0, nil, &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
+		return policy, 0, &outcome{kind: settled, err: errClosed}, nil // what failed says nothing of the domain
 	}
 	if err == nil {
 		policy, err = mtasts.ParsePolicy(text)
 	}
-	return policy, d.clock.Now().Sub(start), err, nil
+	return policy, d.clock.Now().Sub(start), nil, err
 }
 
 // judgeFetch tells the publisher's faults from those of this host.
