@@ -52,9 +52,10 @@ type Entry struct {
 	policy  mtasts.Policy
 
 	// These never change.
-	id      string
-	fetched store.Fetched
-	purges  uint64 // number of the last purge known when the fetch began
+	id     string
+	wall   int64        // of the fetch: by the wall clock, in Unix seconds
+	at     clock.Moment // of the fetch; Never if it was in another boot, or by another node
+	purges uint64       // number of the last purge known when the fetch began
 
 	// refresh is when the policy is due to be fetched again, Never if only a lookup
 	// fetches it.
@@ -62,17 +63,52 @@ type Entry struct {
 
 	// The domain's lock guards what follows.
 
-	followUps  int          // fetches still to come because the id changed and the text did not
-	failure    *Failure     // why it cannot be refreshed; nil if it can
+	*trouble        // never nil; change replaces it
+	followUps uint8 // fetches still to come because the id changed and the text did not
+	ended     bool  // its end without a successor has been reported
+	toMX      bool  // looked up for mail to the domain's MX hosts since it came to memory
+
+	// Times as the file has them, to write only differences that are worth it.
+	storedRecheck, storedUsed, storedNext clock.Moment
+}
+
+// trouble is what few policies have, apart from them because memory has many. A value
+// never changes: all policies without trouble share one.
+type trouble struct {
+	failure    *Failure     // why the policy cannot be refreshed; nil if it can
 	recordGone clock.Moment // since when it has no valid record; 0 if it has
 	mismatch   clock.Moment // since when no MX host matches; 0 if one does
 	refused    clock.Moment // since when refreshes are refused here; 0 if none was
 	lease      clock.Moment // when it is refreshed without the lease; 0 if none was refused
-	ended      bool         // its end without a successor has been reported
-	toMX       bool         // looked up for mail to the domain's MX hosts since it came to memory
+}
 
-	// Times as the file has them, to write only differences that are worth it.
-	storedRecheck, storedUsed, storedNext clock.Moment
+var noTrouble trouble
+
+// change changes the entry's trouble. The domain's lock is held.
+func (e *Entry) change(fn func(*trouble)) {
+	next := *e.trouble
+	fn(&next)
+	if e.trouble = &next; next == noTrouble {
+		e.trouble = &noTrouble
+	}
+}
+
+// newEntry returns an Entry of a policy that was fetched then.
+func newEntry(p mtasts.Policy, id string, f store.Fetched, purges uint64) *Entry {
+	e := &Entry{policy: p, id: id, wall: f.Wall.Unix(), at: clock.Never, purges: purges, trouble: &noTrouble}
+	if f.ThisBoot {
+		e.at = f.At
+	}
+	return e
+}
+
+// fetched returns when the policy was fetched.
+func (e *Entry) fetched() store.Fetched {
+	f := store.Fetched{Wall: time.Unix(e.wall, 0).UTC()}
+	if e.at != clock.Never {
+		f.At, f.ThisBoot = e.at, true
+	}
+	return f
 }
 
 // Policy returns the policy. It must not be changed.
@@ -81,8 +117,8 @@ func (e *Entry) Policy() *mtasts.Policy { return &e.policy }
 // ID returns the policy id of the record seen before the fetch.
 func (e *Entry) ID() string { return e.id }
 
-// Fetched returns when the policy was fetched, by the wall clock.
-func (e *Entry) Fetched() time.Time { return e.fetched.Wall }
+// Fetched returns when the policy was fetched, by the wall clock and in whole seconds.
+func (e *Entry) Fetched() time.Time { return e.fetched().Wall }
 
 // Purges returns the number of the last purge that was known when the fetch began.
 func (e *Entry) Purges() uint64 { return e.purges }
@@ -109,7 +145,7 @@ func (e *Entry) ClaimRecheck(now clock.Moment, lapse time.Duration) bool {
 
 // same reports whether the two are of one fetch.
 func (e *Entry) same(other *Entry) bool {
-	return e == other || e != nil && other != nil && e.id == other.id && e.fetched.Equal(other.fetched)
+	return e == other || e != nil && other != nil && e.id == other.id && e.fetched().Equal(other.fetched())
 }
 
 // newer reports whether e replaces other, which may be nil: it knows of a later
@@ -118,7 +154,7 @@ func (e *Entry) newer(other *Entry) bool {
 	if other == nil || e.purges != other.purges {
 		return other == nil || e.purges > other.purges
 	}
-	return e.fetched.Wall.After(other.fetched.Wall)
+	return e.wall > other.wall
 }
 
 // bytes is about what e takes in memory beyond what every entry does; it counts
@@ -163,14 +199,14 @@ func began(f store.Fetched, o clock.Origin, now, start clock.Moment) clock.Momen
 
 // judge sets the policy's end.
 func (e *Entry) judge(o clock.Origin, now, start clock.Moment) {
-	e.expires.Set(began(e.fetched, o, now, start).Add(e.policy.MaxAge))
+	e.expires.Set(began(e.fetched(), o, now, start).Add(e.policy.MaxAge))
 }
 
 // plan sets when a policy just fetched is due to be fetched again; before is the
 // one that it replaces. random is from 0 up to 1.
 func (e *Entry) plan(before *Entry, now clock.Moment, l *Limits, random float64) {
 	if before != nil && before.policy.Text == e.policy.Text {
-		e.followUps = max(before.followUps-1, 0)
+		e.followUps = before.followUps - min(before.followUps, 1)
 		if before.id != e.id {
 			e.followUps = followUps
 		}
@@ -194,14 +230,14 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Domain:     d,
 		ID:         e.id,
 		Policy:     e.policy,
-		Fetched:    e.fetched,
+		Fetched:    e.fetched(),
 		Recheck:    e.recheck.Get(),
 		Used:       e.used.Get(),
 		Next:       e.next(now, t.limits.Load()),
 		RecordGone: e.recordGone,
 		Mismatch:   e.mismatch,
 		Ended:      e.ended,
-		FollowUps:  e.followUps,
+		FollowUps:  int(e.followUps),
 		Purges:     e.purges,
 		Verdicts:   t.verdicts.Stored(d),
 	}
@@ -214,16 +250,8 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 // fromStore returns the entry that was written down, perhaps in an earlier boot
 // whose wall clock was wrong.
 func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
-	e := &Entry{
-		policy:     s.Policy,
-		id:         s.ID,
-		fetched:    s.Fetched,
-		purges:     s.Purges,
-		followUps:  s.FollowUps,
-		recordGone: s.RecordGone,
-		mismatch:   s.Mismatch,
-		ended:      s.Ended,
-	}
+	e := newEntry(s.Policy, s.ID, s.Fetched, s.Purges)
+	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
 	o := t.clock.Origin()
 	e.judge(o, now, t.start)
 	e.recheck.Set(min(s.Recheck, now.Add(MaxRecheck)))
@@ -233,12 +261,15 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		// If Next is the removal, the policy was left alone; it is due no later
 		// than chance would have had it.
 		latest := refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1)
-		e.refresh.Set(min(s.Next, began(e.fetched, o, now, t.start).Add(latest)))
+		e.refresh.Set(min(s.Next, began(e.fetched(), o, now, t.start).Add(latest)))
 	}
-	if s.Failures > 0 {
-		e.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
-			Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
-	}
+	e.change(func(t *trouble) {
+		t.recordGone, t.mismatch = s.RecordGone, s.Mismatch
+		if s.Failures > 0 {
+			t.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
+				Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
+		}
+	})
 	e.noteStored(s.Next)
 	e.storedRecheck = s.Recheck // not the one that was cut
 	return e

@@ -128,7 +128,7 @@ func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Kn
 		State:      State(e.policy.Mode.String()),
 		Policy:     &e.policy,
 		ID:         e.id,
-		Fetched:    e.fetched.Wall,
+		Fetched:    e.Fetched(),
 		Expires:    o.Wall(e.expires.Get()),
 		Recheck:    o.Wall(e.recheck.Get()),
 		Used:       o.Wall(e.used.Get()),
@@ -137,8 +137,8 @@ func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Kn
 		Failure:    view(e.failure, o),
 		Verdicts:   verdicts,
 	}
-	if e.fetched.ThisBoot {
-		k.Fetched = o.Wall(e.fetched.At)
+	if e.at != clock.Never {
+		k.Fetched = o.Wall(e.at)
 	}
 	if e.LiveAt(now) == nil {
 		k.State = StateExpired
