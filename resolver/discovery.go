@@ -262,7 +262,7 @@ func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err err
 	if d.known != nil {
 		d.metrics.refreshes.refreshed(d.known, policy, err)
 	}
-	blame := d.reach.fetched(d.domain(), err)
+	blame := d.reach.fetched(d.domain(), d.known != nil, err)
 	_, fault := policyhost.Classify(err)
 	switch {
 	case err == nil:

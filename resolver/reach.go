@@ -17,10 +17,17 @@ const (
 	// here and not with the publishers.
 	unreachableAfter = 10 * time.Minute
 
-	// unreachableDomains is how many domains must have failed, and localDomains for a
-	// reason of this host's own: one domain may be the only one that has no IPv4.
+	// unreachableDomains is how many domains must have failed, goodDomains how many of
+	// them with a policy from an earlier fetch: broken publishers never had one.
 	unreachableDomains = 5
-	localDomains       = 2
+	goodDomains        = 3
+
+	// localDomains is how many must have failed for a reason of this host's own. One may
+	// be the only one that has no IPv4.
+	localDomains = 2
+
+	// maxSeen bounds the domains that are remembered; more than enough to judge.
+	maxSeen = 1000
 )
 
 // reach knows whether policy hosts can be reached from this host. Its states:
@@ -35,27 +42,33 @@ type reach struct {
 	clock  *clock.Clock
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	since clock.Moment           // of the first failure since the last success; 0 without one
-	seen  map[mtasts.Domain]bool // that failed since then; true: for a reason of this host's own
-	fault error                  // why policy hosts are unreachable; nil while they are reachable
+	mu    sync.Mutex                    // guards what follows
+	since clock.Moment                  // of the first failure since the last success; 0 without one
+	seen  map[mtasts.Domain]failedFetch // since then
+	fault error                         // why policy hosts are unreachable; nil while they are reachable
+}
+
+// failedFetch is how a domain failed.
+type failedFetch struct {
+	local bool // for a reason of this host's own
+	good  bool // although an earlier fetch succeeded
 }
 
 func newReach(c *clock.Clock, logger *slog.Logger) *reach {
-	return &reach{clock: c, logger: logger, seen: map[mtasts.Domain]bool{}}
+	return &reach{clock: c, logger: logger, seen: map[mtasts.Domain]failedFetch{}}
 }
 
 // fetched notes how a fetch for d ended, and reports whether a failure counts against the
-// publisher.
-func (r *reach) fetched(d mtasts.Domain, err error) (blame bool) {
+// publisher. good tells that d has a policy from an earlier fetch.
+func (r *reach) fetched(d mtasts.Domain, good bool, err error) (blame bool) {
 	result, fault := policyhost.Classify(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if result != policyhost.ResultFetchError { // the host answered, whatever it said
+	switch {
+	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid: // the host served a text
 		r.recovered()
 		return err != nil
-	}
-	if fault == policyhost.FaultDNS || fault == policyhost.FaultLoad {
+	case fault == policyhost.FaultDNS, fault == policyhost.FaultLoad:
 		return false
 	}
 	now := r.clock.Now()
@@ -63,8 +76,8 @@ func (r *reach) fetched(d mtasts.Domain, err error) (blame bool) {
 		r.since = now
 	}
 	local := fault == policyhost.FaultLocal
-	if r.fault == nil {
-		r.seen[d] = local // few enough: enough of them are a fault
+	if r.fault == nil && len(r.seen) < maxSeen {
+		r.seen[d] = failedFetch{local, good}
 	}
 	if r.fault == nil && r.unreachable(now) {
 		r.fault = fmt.Errorf("every fetch since %v has failed, the last one: %w", r.clock.Origin().Wall(r.since).UTC().Truncate(time.Second), err)
@@ -74,13 +87,17 @@ func (r *reach) fetched(d mtasts.Domain, err error) (blame bool) {
 }
 
 func (r *reach) unreachable(now clock.Moment) bool {
-	local := 0
-	for _, ours := range r.seen {
-		if ours {
+	local, good := 0, 0
+	for _, f := range r.seen {
+		if f.local {
 			local++
 		}
+		if f.good {
+			good++
+		}
 	}
-	return local >= localDomains || len(r.seen) >= unreachableDomains && now.Sub(r.since) >= unreachableAfter
+	return local >= localDomains ||
+		len(r.seen) >= unreachableDomains && good >= goodDomains && now.Sub(r.since) >= unreachableAfter
 }
 
 // recovered ends a time without success. mu is held.

@@ -621,3 +621,30 @@ func (w *world) fetched() (n int) {
 	}
 	return n
 }
+
+// Broken publishers alone are not taken for a fault of this host.
+func TestBrokenPublishersAreBlamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 100
+		r.Configure(s)
+		const broken = 20
+		for i := range broken {
+			d := fmt.Sprintf("d%d.example", i)
+			w.publish(d, "1", "")
+			w.setHost(d, hostAnswer{err: &policyhost.FetchError{Host: d, Result: policyhost.ResultFetchError, Err: errRefused}})
+		}
+		for range 20 {
+			for i := range broken {
+				expect(t, r, fmt.Sprintf("d%d.example", i), "-")
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		if err := r.Unreachable(); err != nil {
+			t.Error(err)
+		}
+		w.expectLogged("none can be had", broken)
+	})
+}
