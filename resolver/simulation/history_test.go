@@ -88,7 +88,7 @@ var ops map[string]op
 
 func init() { // ops is used by parse, which the ops do not need
 	ops = map[string]op{
-		"lookup":     {60, []int64{someDomains, 4}, lookUps},
+		"lookup":     {60, []int64{someDomains, 6}, lookUps},
 		"herd":       {14, []int64{1 << 30}, herd},
 		"flood":      {2, []int64{40}, flood},
 		"publish":    {12, []int64{someDomains, int64(len(modes)), int64(len(maxAges)), 3}, publish},
@@ -179,6 +179,7 @@ func play(history []happening, dir string, verbose bool) (violations, log []stri
 		w.locked(func(now instant) {
 			w.note("%v", h)
 			if w.node != nil && w.node.r != nil {
+				w.node.noteRemovable(now)
 				w.node.judgeRefreshes(now)
 			}
 		})
@@ -238,7 +239,7 @@ func begin(w *world, args []int64) {
 }
 
 func lookUps(w *world, args []int64) {
-	for range 1 + args[1]*args[1] {
+	for range max(1, args[1]*args[1]-4) {
 		w.ask(w.publisher(args[0]).domain)
 	}
 }
@@ -348,7 +349,7 @@ func (w *world) setWall(ahead time.Duration, set func()) {
 		w.walls = append(w.walls, wallChange{now, w.wall})
 		set()
 		w.wall = ahead
-		w.node.disturbed = now
+		w.node.disturbed, w.node.stepped = now, now
 		for _, k := range w.node.known {
 			for _, v := range k.versions {
 				if v.fact != nil && v.fact.boot == w.boots {
@@ -408,13 +409,8 @@ func boot(w *world, args []int64) {
 	time.Sleep(downs[args[0]])
 	w.locked(func(instant) { w.boots++ }) // what was fetched before keeps its clock
 	off := jump(args[1])
-	w.setWall(off, func() { w.machine.Reboot(fmt.Sprintf("boot %d", w.boots), off) })
+	w.setWall(off, func() { w.machine.Reboot(fmt.Sprintf("boot %d", w.boots), off+w.slept) }) // the Machine knows of no sleep before
 	w.check(w.node.start())
-	w.locked(func(now instant) {
-		for _, k := range w.node.known {
-			k.recheckDue = max(k.recheckDue, now+maxRecordLife)
-		}
-	})
 }
 
 func configure(w *world, args []int64) {

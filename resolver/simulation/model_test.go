@@ -18,8 +18,7 @@ type knowledge struct {
 	asking, fetching int     // under way
 	seenID           string  // of the last valid record; empty if the last one was not valid
 	recheckDue       instant // the record of a live policy is due again
-	txtAt            instant // when the last record came
-	txtEarliest      instant // before that no record may be asked for again
+	askedAt          instant // when the record was last asked for
 	forced           int     // an operator's refreshes under way
 	lastFetch        instant // end of the last fetch, whatever its result
 	failed           failure // the publisher's last failed fetch; zero after a success
@@ -34,8 +33,11 @@ type knowledge struct {
 
 	// Use.
 	looking    int // lookups under way
+	begun      int // lookups so far
 	lastLookup instant
 	inUseSince instant
+	loaded     instant // first lookup of the process loadedBy
+	loadedBy   int
 }
 
 // version is what is known of a policy from an instant on.
@@ -54,12 +56,14 @@ type fact struct {
 	low, high   time.Duration // what the wall clock was ahead by, from the fetch to the end of its boot
 	interval    time.Duration // refresh.interval at the fetch
 	sameTextNew bool          // the id changed and the text did not
+	removable   bool          // it was expired for 30 days, so it may be gone
 }
 
 // verdict is what DANE says from an instant on.
 type verdict struct {
 	from, until instant
 	kind        dane.Kind // 0: nothing
+	boot        int
 	maybe       bool
 }
 
@@ -101,6 +105,9 @@ func recordLife(ttl time.Duration) time.Duration {
 // Clock. What this boot fetched ages by time since boot; what an earlier one fetched, by
 // the wall clocks of then and now.
 func (n *node) lives(f *fact, now instant) (must, may bool) {
+	if f.removable {
+		defer func() { must = false }()
+	}
 	if f.boot == n.w.boots {
 		age := now - f.at
 		return age < f.policy.MaxAge-stored, age < f.policy.MaxAge+stored
@@ -121,6 +128,25 @@ func (n *node) lives(f *fact, now instant) (must, may bool) {
 		judge(oldest)
 	}
 	return must, may
+}
+
+// noteRemovable notes what may be gone from the file: what has been expired for 30 days,
+// if this boot has lasted a day without a step of the wall clock (BEHAVIOUR, Clock).
+func (n *node) noteRemovable(now instant) {
+	const kept, slack = 30 * day, 2 * time.Hour
+	for _, k := range n.known {
+		for _, v := range k.versions {
+			f := v.fact
+			if f == nil || now-n.stepped < day-slack {
+				continue
+			}
+			age := now - f.at
+			if f.boot != n.w.boots {
+				age = now + n.w.wall - f.at - f.low
+			}
+			f.removable = f.removable || age > f.policy.MaxAge+kept-slack
+		}
+	}
 }
 
 // wallRange returns by how much the wall clock is ahead, in what the daemon has observed.
@@ -219,7 +245,7 @@ func (n *node) undisturbed(p *publisher, l lookup) bool {
 func (n *node) dnsBlocked(k *knowledge) instant {
 	switch {
 	case k.dnsErr == 0:
-		return 0
+		return n.w.dnsSince + 2*time.Second
 	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr+6*time.Second:
 		return n.w.dnsSince + 2*time.Second // one probe a second
 	}
@@ -231,14 +257,14 @@ func (n *node) dnsBlocked(k *knowledge) instant {
 // policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
 func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 	live := n.current(k, l.start)
-	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l) || l.start < n.trouble+claim {
+	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l) || n.troubled(l.start) {
 		return
 	}
 	if p.recordDelay > n.settings.RecheckWait/4 {
 		return
 	}
 	switch {
-	case k.txtAt < l.start:
+	case k.askedAt < l.start:
 		n.w.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
 	case !p.healthy() || p.recordID() == live.id || p.hostDelay > n.settings.RecheckWait/4 || k.failed.at != 0:
 	case l.policy == nil && p.maxAge > 0, l.policy != nil && l.policy.Text != p.text:
@@ -246,10 +272,14 @@ func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 	}
 }
 
+// troubled: after a question that failed or was slow, lookups do not wait for others until
+// one was answered (BEHAVIOUR, new id).
+func (n *node) troubled(at instant) bool { return n.answered <= n.trouble || at < n.trouble+claim }
+
 // recheckDueAtStart is when the record was due as seen by the lookup: what it asked itself
 // does not count.
 func (k *knowledge) recheckDueAtStart(l lookup) instant {
-	if k.txtAt >= l.start {
+	if k.askedAt >= l.start {
 		return 0 // it was asked
 	}
 	return k.recheckDue
@@ -261,13 +291,12 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 	if !n.settings.dane || n.configured >= l.start {
 		return
 	}
-	room := n.settings.Entries+n.settings.NegativeEntries > len(n.w.publishers)+n.flooded
 	last := k.verdicts[len(k.verdicts)-1]
 	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
 	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.daneBlocked(k)
 	if l.unknown != nil {
 		switch {
-		case holds && room:
+		case holds && last.from > n.cramped:
 			n.w.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
 		case can:
 			n.w.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
@@ -279,8 +308,8 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 		if v.from > l.end {
 			continue
 		}
-		if v.kind == l.kind && l.start < v.until+verdictHold+time.Minute {
-			if can && alone && v.until < l.start && l.start > n.trouble+claim {
+		if v.kind == l.kind && (l.start < v.until+verdictHold+time.Minute || v.boot != n.w.boots) { // after a boot the wall clock judges
+			if can && alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
 				n.w.violation("%v: DANE %v although it ended at %v and can be looked up", k.domain, l.kind, v.until)
 			}
 			return
@@ -295,7 +324,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 func (n *node) daneBlocked(k *knowledge) instant {
 	switch {
 	case k.daneErr == 0:
-		return 0
+		return n.w.dnsSince + 2*time.Second
 	case k.daneErrOut && n.w.dnsSince >= k.daneErr+6*time.Second:
 		return n.w.dnsSince + 2*time.Second
 	}
@@ -312,7 +341,7 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	if k.forced > 0 {
 		return
 	}
-	if f.id == k.failed.id && k.failed.at != 0 && f.began-k.failed.at < failedPause-stored && n.remembersFailures() {
+	if f.id == k.failed.id && k.failed.at != 0 && f.began-k.failed.at < failedPause-stored && k.failed.at > n.cramped {
 		n.w.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-k.failed.at, f.id)
 	}
 	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && k.looking == 0 && f.id == live.id && !live.sameTextNew {
@@ -320,10 +349,11 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	}
 }
 
-// remembersFailures: the failures of all domains fit in memory.
-func (n *node) remembersFailures() bool {
-	all := len(n.w.publishers) + n.flooded
-	return n.settings.NegativeEntries > all && n.settings.Entries >= len(n.w.publishers)
+// noteRoom notes when what is known of all domains last did not fit in memory.
+func (n *node) noteRoom(now instant) {
+	if all := len(n.w.publishers) + n.flooded; n.settings.NegativeEntries <= all || n.settings.Entries < len(n.w.publishers) {
+		n.cramped = now
+	}
 }
 
 // judgeRefreshes: refreshes of domains in use are not late (BEHAVIOUR, same id; a refresh).
@@ -338,7 +368,10 @@ func (n *node) judgeRefreshes(now instant) {
 		if f == nil || f.policy.Mode == mtasts.ModeNone || f.policy.MaxAge < 10*time.Minute || k.fetching > 0 {
 			continue
 		}
-		if now-k.lastLookup > n.settings.Idle/2 || k.txtAt < k.inUseSince || n.w.dns != dnsWorks {
+		if f.boot != n.w.boots && k.askedAt < n.started {
+			continue // it is due by the wall clock of then until it is looked up
+		}
+		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
 			continue
 		}
 		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
@@ -347,7 +380,10 @@ func (n *node) judgeRefreshes(now instant) {
 		after := min(max(f.interval, n.settings.RefreshInterval), f.policy.MaxAge/2) * 11 / 10
 		due := max(f.at+after, n.started, n.w.dnsSince, n.disturbed, k.inUseSince)
 		if f.boot != n.w.boots || n.disturbed > f.at {
-			due = max(due, max(n.started, n.disturbed)+after)
+			due = max(due, max(n.started, n.disturbed, k.loaded)+after)
+		}
+		if k.lastFetch > f.at { // a failure that is not the publisher's puts it off by a minute
+			due = max(due, k.lastFetch+2*time.Minute)
 		}
 		if k.failed.at != 0 {
 			due = max(due, k.failed.at+min(failedPause<<min(k.failed.count-1, 4), longestRetry))

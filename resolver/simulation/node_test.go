@@ -53,7 +53,10 @@ type node struct {
 	started    instant // of this process
 	configured instant
 	disturbed  instant // last suspend or step of a clock
+	stepped    instant // last step of the wall clock in this boot, or the boot
+	cramped    instant // when memory last had too little room for all domains
 	trouble    instant // when a question last failed or was slow
+	answered   instant // when a question was last answered, and soon
 	contact    instant // when a policy host last answered
 	purgedAll  instant // and whether discoveries were under way
 	outageFrom instant // from then on the daemon must know of the outage; 0: there is none
@@ -117,7 +120,7 @@ func (n *node) resolverSettings() resolver.Settings {
 }
 
 func (n *node) configure(s settings) {
-	n.w.locked(func(now instant) { n.settings, n.configured = s, now })
+	n.w.locked(func(now instant) { n.settings, n.configured = s, now; n.noteRoom(now) })
 	n.r.Configure(n.resolverSettings())
 }
 
@@ -194,7 +197,6 @@ func (n *node) forget(unsure, now instant) {
 	n.life++ // lookups under way are not judged
 	for _, k := range n.known {
 		k.blocked, k.dnsErr, k.dnsErrCount, k.daneErr = 0, 0, 0, 0
-		k.txtEarliest = 0
 		for i := range k.versions {
 			if k.versions[i].from >= unsure {
 				k.versions[i].maybe = true
@@ -236,15 +238,25 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 	hop := resolver.NextHop{Domain: d, MX: true, Port: dane.SMTPPort}
 	l := lookup{domain: d}
 	var joined, alone bool
+	var begun int
 	n.w.locked(func(now instant) {
 		k := n.about(d)
 		l.start = now
+		n.noteRoom(now)
 		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
 		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
 		if now-k.lastLookup > n.settings.Idle/2 {
 			k.inUseSince = now
 		}
+		if k.loadedBy != n.life {
+			k.loadedBy, k.loaded = n.life, now
+			if last := k.versions[len(k.versions)-1]; last.fact != nil && last.fact.boot != n.w.boots {
+				k.recheckDue = max(k.recheckDue, now+maxRecordLife) // by a clock that may have been wrong
+			}
+		}
 		k.looking++
+		k.begun++
+		begun = k.begun
 		k.lastLookup = now
 	})
 	a, ok := n.r.Cached(hop, time.Now())
@@ -255,7 +267,8 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		k, p := n.about(d), n.w.of(d)
 		k.looking--
 		l.end, l.policy, l.kind = now, a.Policy, a.DANE
-		if life != n.life {
+		alone = alone && begun == k.begun
+		if life != n.life || l.start < n.disturbed+observed {
 			return
 		}
 		n.w.note("  lookup of %v from %v: %v", d, l.start, l)
@@ -302,7 +315,9 @@ func (n *node) countQuestion() {
 
 func (n *node) askedTXT(d mtasts.Domain) {
 	n.countQuestion()
-	n.about(d).asking++
+	k := n.about(d)
+	k.asking++
+	k.askedAt = n.w.now()
 }
 
 func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[string], err error, cancelled bool) {
@@ -326,8 +341,11 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 		n.w.note("  TXT of %v: %v", d, err)
 		return
 	}
+	if n.trouble < now {
+		n.answered = now
+	}
 	k.dnsErr, k.dnsErrCount = 0, 0
-	k.txtAt, k.recheckDue = now, now+recordLife(a.TTL)
+	k.recheckDue = now + recordLife(a.TTL)
 	record, invalid := mtasts.ParseRecord(a.Records)
 	k.seenID = record.ID
 	if invalid != nil {
@@ -438,7 +456,7 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 	}
 	k.daneErr = 0
 	last := k.verdicts[len(k.verdicts)-1]
-	next := verdict{from: now, until: now + v.TTL, kind: v.Kind}
+	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
 	if v.Kind == dane.Unknown && last.kind != 0 && last.kind != dane.Unknown {
 		next.maybe = true // a verdict that holds takes precedence
 	}

@@ -142,7 +142,7 @@ func shorter(t *testing.T, history []happening, found string) string {
 	lines = append(lines, "what happened:")
 	for range 20 {
 		if violations, log := run(t, history, true); len(violations) > 0 && rule(violations[0]) == rule(found) {
-			return strings.Join(append(lines, log[max(0, len(log)-40):]...), "\n")
+			return strings.Join(append(lines, log[max(0, len(log)-80):]...), "\n")
 		}
 	}
 	return strings.Join(append(lines, "not seen again in 20 runs"), "\n")
