@@ -455,10 +455,13 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 		return
 	}
 	k.daneErr = 0
-	last := k.verdicts[len(k.verdicts)-1]
 	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
-	if v.Kind == dane.Unknown && last.kind != 0 && last.kind != dane.Unknown {
-		next.maybe = true // a verdict that holds takes precedence
+	for i := len(k.verdicts) - 1; i >= 0 && v.Kind == dane.Unknown; i-- {
+		before := k.verdicts[i]
+		if before.kind != dane.Unknown {
+			next.maybe = before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
+			break // a verdict that holds takes precedence
+		}
 	}
 	k.verdicts = append(k.verdicts, next)
 }
