@@ -407,7 +407,10 @@ func boot(w *world, args []int64) {
 		w.locked(func(now instant) { w.node.forgetAll(now) })
 	}
 	time.Sleep(downs[args[0]])
-	w.locked(func(instant) { w.boots++ }) // what was fetched before keeps its clock
+	w.locked(func(now instant) {
+		w.boots++            // what was fetched before keeps its clock
+		w.node.cramped = now // and when a failure was, the wall clock says, which may be wrong
+	})
 	off := jump(args[1])
 	w.setWall(off, func() { w.machine.Reboot(fmt.Sprintf("boot %d", w.boots), off+w.slept) }) // the Machine knows of no sleep before
 	w.check(w.node.start())

@@ -143,6 +143,7 @@ func (n *node) kill(seed uint64) error {
 	if n.inMemory {
 		return n.stop()
 	}
+	synctest.Wait() // nothing is being written
 	before, err := os.ReadFile(n.path)
 	if err != nil {
 		return err
