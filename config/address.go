@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"mta-sts-daemon/socketmap/tlspolicy/syntax"
 )
 
 // The networks of an Address, as net.Listen names them.
@@ -69,24 +71,36 @@ const (
 	proxyURL = "http://"
 )
 
-// server is the address of a resolver, whose port may be left out.
-var server = kind[netip.AddrPort]{
-	values: "IP or IP:port",
-	parse: func(text string) (netip.AddrPort, error) {
+// server is a resolver, whose port may be left out.
+var server = kind[Server]{
+	values: "IP, IP:port, NAME or NAME:port",
+	parse: func(text string) (Server, error) {
 		if ip, err := netip.ParseAddr(text); err == nil {
-			return netip.AddrPortFrom(ip.Unmap(), dnsPort), nil
+			return Server{ip.Unmap().String(), dnsPort}, nil
 		}
-		s, err := netip.ParseAddrPort(text)
+		host, port, err := net.SplitHostPort(text)
 		if err != nil {
-			return s, fmt.Errorf("%s is not an IP address, IPv4:port or [IPv6]:port", quote(text))
+			host, port = text, strconv.Itoa(dnsPort)
 		}
-		return netip.AddrPortFrom(s.Addr().Unmap(), s.Port()), nil
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			n = 0 // which valid refuses
+		}
+		if ip, err := netip.ParseAddr(host); err == nil {
+			host = ip.Unmap().String()
+		}
+		return Server{host, uint16(n)}, nil
 	},
-	valid: func(s netip.AddrPort) error {
-		if !s.Addr().IsValid() {
-			return fmt.Errorf("an address is missing")
+	valid: func(s Server) error {
+		switch {
+		case !isHost(s.Host):
+			return fmt.Errorf("%s is not an IP address, a host name, IPv4:port, [IPv6]:port or NAME:port", quote(s.Host))
+		case strings.EqualFold(strings.TrimSuffix(s.Host, "."), "localhost"):
+			return fmt.Errorf("%s is never looked up; write 127.0.0.1 or ::1", quote(s.Host))
+		case s.Port == 0:
+			return fmt.Errorf("port of %s is not between 1 and %d", quote(s.Host), maxPort)
 		}
-		return validPort(strconv.Itoa(int(s.Port())), 1)
+		return nil
 	},
 }
 
@@ -154,24 +168,5 @@ func validPort(port string, least int) error {
 // isHost reports whether s is an IP address or may be the name of a host.
 func isHost(s string) bool {
 	_, err := netip.ParseAddr(s)
-	return err == nil || isHostName(s)
+	return err == nil || syntax.IsHostName(s)
 }
-
-// isHostName reports whether s may be the name of a host, of any number of
-// labels, and is no attempt at an IPv4 address.
-func isHostName(s string) bool {
-	const maxLen = 253 // RFC 1035 section 2.3.4, without the root dot
-	s = strings.TrimSuffix(s, ".")
-	if len(s) > maxLen {
-		return false
-	}
-	last := ""
-	for last = range strings.SplitSeq(s, ".") {
-		if last == "" || last[0] == '-' || !all(last, isLabelByte) {
-			return false
-		}
-	}
-	return strings.Trim(last, "0123456789") != ""
-}
-
-func isLabelByte(c byte) bool { return isAlnum(c) || c == '-' || c == '_' }

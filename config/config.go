@@ -8,7 +8,9 @@ package config
 import (
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -36,10 +38,10 @@ type Config struct {
 	// reload applies it to cached policies too.
 	Testing TestingMode
 
-	// Overrides answer before anything else is asked, but not where Mode is
-	// monitor. The exact name goes before the subdomains of a parent, and the
-	// longest parent before the others. Default: none. A reload replaces them
-	// all.
+	// Overrides answer before anything else is asked, unless Mode is monitor. The
+	// most exact key takes precedence: a next hop, then its domain, then the
+	// subdomains of a parent, the longest parent first. One that has ended does
+	// not count. Default: none. A reload replaces them all.
 	Overrides map[OverrideKey]Override
 
 	// DNS says how names are looked up. A reload applies it to the lookups that
@@ -93,7 +95,7 @@ type Listen struct {
 	SocketGroup string
 
 	// MaxConnections bounds the connections of all these listeners together;
-	// at the limit, the one idle longest makes room. Default: 2000.
+	// at the limit, a silent one or the one idle longest makes room. Default: 2000.
 	MaxConnections int
 
 	// IdleTimeout is how long a socketmap connection may be idle; tcp_table
@@ -120,9 +122,9 @@ type Map struct {
 // DNS says how names are looked up.
 type DNS struct {
 	// Servers are the resolvers to ask, all of them, with failover; their port
-	// is 53 where the file names none. Default: none, which means those of
+	// is 53 if the file names none. Default: none, which means those of
 	// /etc/resolv.conf, followed as it changes.
-	Servers []netip.AddrPort
+	Servers []Server
 
 	// Timeout bounds one question, over every server and try. A lookup's
 	// AnswerTimeout may end its wait earlier. Default: 5s.
@@ -132,14 +134,26 @@ type DNS struct {
 	DANE DANE
 }
 
+// Server is a recursive resolver. It is comparable.
+type Server struct {
+	// Host is an IP address or a host name. A name is looked up through
+	// /etc/resolv.conf, without search domains, at a start, at a reload, and
+	// again whenever no server answers.
+	Host string
+	Port uint16
+}
+
+// String returns the server in the file's form.
+func (s Server) String() string { return net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port))) }
+
 // Fetch says how policies are fetched.
 type Fetch struct {
 	// Timeout bounds one fetch in all, RFC 8461 section 3.3. Default: 60s.
 	Timeout time.Duration
 
 	// CAFile is the absolute path of a PEM file with the roots to trust in
-	// place of the system's. Default: empty, the system's. A reload reads the
-	// file again.
+	// place of the system's. Default: empty, the system's. Either is read again
+	// at a reload and every day.
 	CAFile string
 
 	// Proxy is the "host:port" of an HTTP proxy that connects to policy hosts

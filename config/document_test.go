@@ -48,8 +48,8 @@ func TestValues(t *testing.T) {
 		"listen.tcp_table":     {"a list of host:port or unix:/path, or {address: ADDRESS, map: MAP}", "[]"},
 		"listen.socket_mode":   {`"0600" to "0777"`, `"0666"`},
 		"maps":                 {"MAP: {tlsrpt: true or false}", "{tlsrpt: {tlsrpt: true}}"},
-		"overrides":            {"DOMAIN or .DOMAIN: notfound or a TLS policy", "{}"},
-		"dns.servers":          {"a list of IP or IP:port", "[]"},
+		"overrides":            {"DOMAIN, .DOMAIN, [HOST]:PORT or DOMAIN:PORT: notfound or a TLS policy, or {answer: ANSWER, until: DATE}", "{}"},
+		"dns.servers":          {"a list of IP, IP:port, NAME or NAME:port", "[]"},
 		"fetch.proxy":          {"http://host:port", `""`},
 		"fetch.allow_networks": {"a list of IP/BITS or IP", "[]"},
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 // Error says what is wrong with one key of a configuration. Its message is one
@@ -57,17 +59,11 @@ func (r *report) err() error {
 	return errors.Join(joined...)
 }
 
-// maxQuoted bounds what a message repeats of the file's text.
-const maxQuoted = 64
-
-// quote makes text from the file safe and short enough for a message. Of a URL
-// with a user the scheme alone is repeated: a password may be in it.
+// quote quotes text from the file. Of a URL with a user it repeats only the scheme:
+// a password may be in it.
 func quote(s string) string {
 	if scheme, rest, ok := strings.Cut(s, "://"); ok && strings.Contains(rest, "@") {
 		s = scheme + "://..."
 	}
-	if len(s) > maxQuoted {
-		return fmt.Sprintf("%+q...", s[:maxQuoted])
-	}
-	return fmt.Sprintf("%+q", s)
+	return printable.Quote(s)
 }

@@ -44,8 +44,8 @@ func TestExampleOverrides(t *testing.T) {
 		text += line[1] + "\n"
 	}
 	c, err := Parse("config.yaml", []byte(text))
-	if err != nil || len(c.Overrides) != 2 {
-		t.Errorf("got %v, %v, want two overrides from:\n%s", c.Overrides, err, text)
+	if err != nil || len(c.Overrides) != 3 {
+		t.Errorf("got %v, %v, want three overrides from:\n%s", c.Overrides, err, text)
 	}
 }
 

@@ -77,9 +77,10 @@ func TestGood(t *testing.T) {
 		"fetch: {timeout: 5s, ca_file: /ca}": func(c *Config) { c.Fetch.Timeout = 5 * time.Second; c.Fetch.CAFile = "/ca" },
 
 		`dns: {servers: [192.0.2.1, "192.0.2.2:5353", "::1", "[fe80::1%eth0]:54", "::ffff:192.0.2.3"]}`: func(c *Config) {
-			for _, s := range []string{"192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[fe80::1%eth0]:54", "192.0.2.3:53"} {
-				c.DNS.Servers = append(c.DNS.Servers, netip.MustParseAddrPort(s))
-			}
+			c.DNS.Servers = []Server{{"192.0.2.1", 53}, {"192.0.2.2", 5353}, {"::1", 53}, {"fe80::1%eth0", 54}, {"192.0.2.3", 53}}
+		},
+		`dns: {servers: [unbound, "resolver.example:5353", "Resolver.lan."]}`: func(c *Config) {
+			c.DNS.Servers = []Server{{"unbound", 53}, {"resolver.example", 5353}, {"Resolver.lan.", 53}}
 		},
 		`fetch: {proxy: "http://proxy.example:3128"}`: func(c *Config) { c.Fetch.Proxy = "proxy.example:3128" },
 		`fetch: {proxy: "http://[::1]:3128/"}`:        func(c *Config) { c.Fetch.Proxy = "[::1]:3128" },
@@ -123,7 +124,15 @@ func TestGood(t *testing.T) {
 
 func TestGoodOverrideKey(t *testing.T) {
 	t.Parallel()
-	got, err := Parse("f", []byte("overrides: {X.example.: none, .x.example: may, bücher.example: notfound}"))
+	got, err := Parse("f", []byte(`overrides:
+  X.example.: none
+  .x.example: may
+  bücher.example: notfound
+  "[mx.x.example]": {answer: encrypt}
+  "[mx.x.example]:submission": {until: 2026-12-01, answer: notfound}
+  x.example:587: {answer: "secure match=mx.x.example", until: "2026-12-01T08:00:00+01:00"}
+  a.onion: may
+`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +141,11 @@ func TestGoodOverrideKey(t *testing.T) {
 		{Domain: domain(t, "x.example")}:                   {Policy: "none"},
 		{Domain: domain(t, "x.example"), Subdomains: true}: {Policy: "may"},
 		{Domain: domain(t, "xn--bcher-kva.example")}:       {NotFound: true},
+
+		{Domain: domain(t, "mx.x.example"), Host: true, Port: 25}:  {Policy: "encrypt"},
+		{Domain: domain(t, "mx.x.example"), Host: true, Port: 587}: {NotFound: true, Until: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
+		{Domain: domain(t, "x.example"), Port: 587}:                {Policy: "secure match=mx.x.example", Until: time.Date(2026, 12, 1, 7, 0, 0, 0, time.UTC)},
+		{Domain: domain(t, "a.onion")}:                             {Policy: "may"},
 	}
 	if d := diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -238,5 +238,3 @@ func isAlnum(c byte) bool {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func isGraphic(c byte) bool { return c > ' ' && c < 0x7f }
-
-func isPrintable(c byte) bool { return c == ' ' || isGraphic(c) }

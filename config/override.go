@@ -2,184 +2,179 @@ package config
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"strconv"
 	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/socketmap/tlspolicy/syntax"
 )
 
-// OverrideKey says which policy domains an override is for. It is comparable.
+// OverrideKey says which lookups an override is for: one next hop if Port is set,
+// else a domain, at whatever port and in brackets or not, or all below it. It is
+// comparable.
 type OverrideKey struct {
 	Domain mtasts.Domain
 
-	// Subdomains is set where the key is for every name below Domain and not
-	// for Domain itself; the file writes ".example.com".
+	// Subdomains is set if the key is for every name below Domain and not for
+	// Domain itself; the file writes ".example.com".
 	Subdomains bool
+
+	// Port is the port of a next hop; the file writes "[mx.example.com]:587" or
+	// "example.com:587". "[mx.example.com]" has port 25.
+	Port uint16
+	// Host is set if the next hop is in brackets: Domain is the mail host itself.
+	Host bool
 }
 
 // String returns the key in the file's form.
 func (k OverrideKey) String() string {
-	if k.Subdomains {
-		return "." + k.Domain.String()
+	text := k.Domain.String()
+	if k.Host {
+		text = "[" + text + "]"
 	}
-	return k.Domain.String()
+	if k.Subdomains {
+		text = "." + text
+	}
+	if k.Port != 0 {
+		text += ":" + strconv.Itoa(int(k.Port))
+	}
+	return text
 }
 
-// Override is the answer that the operator gives in place of the daemon's. One
-// of its fields is set.
+// Override is the answer that the operator gives in place of the daemon's. One of
+// NotFound and Policy is set.
 type Override struct {
 	// NotFound answers as for a domain without a policy.
 	NotFound bool
 
 	// Policy is a line of Postfix's TLS policy table, "secure match=...".
 	Policy string
+
+	// Until is when the override ends; zero for never. From then on it counts
+	// as if it were not there.
+	Until time.Time
 }
 
-// notFound is the override that answers as for a domain without a policy.
-const notFound = "notfound"
-
-// maxPolicyLen bounds an override, in octets: every map protocol can carry it.
-const maxPolicyLen = 1000
-
-// overrideKey is a policy domain, or its subdomains after a dot.
+// overrideKey is a policy domain, its subdomains after a dot, or a next hop.
 var overrideKey = kind[OverrideKey]{
-	values: "DOMAIN or .DOMAIN",
+	values: "DOMAIN, .DOMAIN, [HOST]:PORT or DOMAIN:PORT",
 	parse: func(text string) (OverrideKey, error) {
+		if strings.ContainsAny(text, "[:") {
+			hop, ok := syntax.ParseNextHop(text)
+			if !ok || hop.Port == 0 {
+				return OverrideKey{}, fmt.Errorf("%s is not a next hop such as [mx.example.com]:587", quote(text))
+			}
+			return OverrideKey{Domain: hop.Domain, Port: hop.Port, Host: !hop.MX}, nil
+		}
 		name, subdomains := strings.CutPrefix(text, ".")
 		domain, err := mtasts.ParseDomain(name)
 		if err != nil {
 			return OverrideKey{}, fmt.Errorf("%s is neither a domain nor a dot and a domain", quote(text))
 		}
-		return OverrideKey{domain, subdomains}, nil
+		return OverrideKey{Domain: domain, Subdomains: subdomains}, nil
 	},
 	valid: func(k OverrideKey) error {
-		if k.Domain.IsZero() {
+		switch {
+		case k.Domain.IsZero():
 			return fmt.Errorf("a domain is missing")
+		case k.Subdomains && k.Port != 0, k.Host && k.Port == 0:
+			return fmt.Errorf("%v is neither a domain nor a next hop", k)
 		}
 		return nil
 	},
 }
 
-// override is notfound or a line of Postfix's TLS policy table.
-var override = kind[Override]{
-	values: notFound + " or a TLS policy",
+// answer is notfound or a line of Postfix's TLS policy table: an Override without
+// its end.
+var answer = kind[Override]{
+	values: syntax.NotFound + " or a TLS policy",
 	format: func(o Override) string {
 		if o.NotFound {
-			return notFound
+			return syntax.NotFound
 		}
 		return o.Policy
 	},
 	parse: func(text string) (Override, error) {
-		if text == notFound {
+		if text == syntax.NotFound {
 			return Override{NotFound: true}, nil
 		}
 		return Override{Policy: text}, nil
 	},
 	valid: func(o Override) error {
 		if !o.NotFound {
-			return validPolicy(o.Policy)
+			return syntax.CheckPolicy(o.Policy)
 		}
 		if o.Policy != "" {
-			return fmt.Errorf("both %s and a policy", notFound)
+			return fmt.Errorf("both %s and a policy", syntax.NotFound)
 		}
 		return nil
 	},
 }
 
-// levels are Postfix's TLS security levels and the attributes that go with
-// one level and not with another.
-var levels = map[string][]string{
-	"none":        nil,
-	"may":         nil,
-	"encrypt":     nil,
-	"dane":        nil,
-	"dane-only":   nil,
-	"fingerprint": {"match"},
-	"verify":      {"match", "tafile"},
-	"secure":      {"match", "tafile"},
+// override is an answer alone, or a section with it and its end.
+type override struct {
+	answer field
+	place  *Override
 }
 
-// attributes are those that a policy may have, and what is wrong with a value
-// that is not empty. Postfix takes case for nothing in level, name and value.
-var attributes = map[string]func(value string) string{
-	"ciphers":          oneOf("null", "export", "low", "medium", "high"),
-	"connection_reuse": oneOf("yes", "no"),
-	"enable_rpk":       oneOf("yes", "no"),
-	"exclude":          anything,
-	"match":            anything, // and validMatch, which needs the level
-	"protocols":        validProtocols,
-	"servername":       validServerName,
-	"tafile":           validTrustFile,
+func overrideAt(o *Override) field { return override{answer.at(o), o} }
+
+func (o override) decode(r *report, key string, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		o.answer.decode(r, key, n)
+		return
+	}
+	var until time.Time // decoding the answer sets the whole place
+	before := len(r.errs)
+	section{
+		{"answer", "", o.answer},
+		{"until", "", end.at(&until)},
+	}.decode(r, key, n)
+	if len(r.errs) == before && *o.place == (Override{}) {
+		r.fail(n.Line, key, "an override without answer")
+	}
+	o.place.Until = until
 }
 
-// repeatable are the attributes that Postfix takes more than once; a second of
-// another makes it defer.
-var repeatable = []string{"match", "tafile"}
+func (o override) check(r *report, key string) { o.answer.check(r, key) }
 
-// validPolicy checks a line of Postfix's TLS policy table (postconf(5),
-// smtp_tls_policy_maps) as far as the line itself tells. Postfix defers the
-// mail of a domain whose line it does not understand.
-func validPolicy(policy string) error {
-	switch {
-	case len(policy) > maxPolicyLen:
-		return fmt.Errorf("a policy of more than %d octets", maxPolicyLen)
-	case !all(policy, isPrintable):
-		return fmt.Errorf("%s is not of printable ASCII alone", quote(policy))
-	case strings.ContainsAny(policy, "{}"):
-		return fmt.Errorf("braces are not supported in a policy; write name=value")
+func (o override) text() string {
+	if o.place.Until.IsZero() {
+		return o.answer.text()
 	}
-	words := strings.FieldsFunc(policy, func(c rune) bool { return c == ' ' || c == ',' })
-	if len(words) == 0 {
-		return fmt.Errorf("empty; write %s or a TLS policy such as encrypt", notFound)
-	}
-	level := strings.ToLower(words[0])
-	if _, ok := levels[level]; !ok {
-		return fmt.Errorf("%s is neither %s nor one of Postfix's TLS levels %s",
-			quote(words[0]), notFound, sorted(levels))
-	}
-	seen := map[string]bool{}
-	for _, word := range words[1:] {
-		name, value, ok := strings.Cut(word, "=")
-		if !ok {
-			return fmt.Errorf("%s is not an attribute name=value", quote(word))
+	return "{answer: " + o.answer.text() + ", until: " + scalar(end.text(o.place.Until)) + "}"
+}
+
+func (o override) values() string {
+	return o.answer.values() + ", or {answer: ANSWER, until: DATE}"
+}
+
+// end is when something ends: a time, or a date, which stands for its beginning.
+var end = kind[time.Time]{
+	values: "a date or time",
+	format: func(t time.Time) string {
+		if t.Equal(t.Truncate(24 * time.Hour)) {
+			return t.UTC().Format(time.DateOnly)
 		}
-		name = strings.ToLower(name)
-		if err := validAttribute(level, name, value); err != nil {
-			return err
+		return t.UTC().Format(time.RFC3339Nano)
+	},
+	parse: func(text string) (time.Time, error) {
+		t, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			t, err = time.Parse(time.RFC3339, text)
 		}
-		if seen[name] && !slices.Contains(repeatable, name) {
-			return fmt.Errorf("attribute %s given twice", name)
+		if err != nil {
+			return t, fmt.Errorf("%s is neither a date such as 2026-12-01 (its beginning, in UTC) nor a time such as 2026-12-01T08:00:00Z", quote(text))
 		}
-		seen[name] = true
-	}
-	return nil
-}
-
-func validAttribute(level, name, value string) error {
-	if strings.HasPrefix(name, "policy_") || name == "mx_host_pattern" {
-		return fmt.Errorf("attribute %s is for reports on found policies and cannot be set", quote(name))
-	}
-	valid, ok := attributes[name]
-	if !ok {
-		return fmt.Errorf("attribute %s is not one of %s", quote(name), sorted(attributes))
-	}
-	if level == "none" || slices.Contains(repeatable, name) && !slices.Contains(levels[level], name) {
-		return fmt.Errorf("attribute %s has no place at level %s", name, level)
-	}
-	if value == "" {
-		return fmt.Errorf("attribute %s is empty", name)
-	}
-	reason := valid(value)
-	if name == "match" {
-		reason = validMatch(level, value)
-	}
-	if reason != "" {
-		return fmt.Errorf("attribute %s: %s", name, reason)
-	}
-	return nil
-}
-
-func sorted[V any](m map[string]V) string {
-	return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+		return t.UTC(), nil
+	},
+	valid: func(t time.Time) error {
+		if t.IsZero() {
+			return fmt.Errorf("a date is missing")
+		}
+		return nil
+	},
 }

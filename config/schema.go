@@ -32,12 +32,15 @@ func schema(c *Config) section {
 			wants; enforce: as one of mode enforce.`,
 			wordOf(wordsOf(TestingIgnore, TestingEnforce)).at(&c.Testing)},
 		{"overrides", `Answers of your own, before anything else: notfound, or a line as in Postfix's TLS
-			policy table. ".example.com" stands for every name below example.com.
+			policy table. ".example.com" stands for every name below example.com, "[host]:587" for one
+			next hop; the most exact key counts. With until, an answer ends by itself: at the beginning
+			of that day in UTC, or at a time such as 2026-12-01T08:00:00Z.
 
 			  overrides:
 			    partner.example: "secure match=mx.partner.example servername=hostname"
-			    broken.example: notfound`,
-			table[OverrideKey, Override]{&c.Overrides, overrideKey, override.at}},
+			    broken.example: {answer: notfound, until: 2026-12-01}
+			    "[smtp.relay.example]:587": encrypt`,
+			table[OverrideKey, Override]{&c.Overrides, overrideKey, overrideAt}},
 		{"dns", "", dnsSection(&c.DNS)},
 		{"fetch", "", fetchSection(&c.Fetch)},
 		{"cache", "", cacheSection(&c.Cache)},
@@ -77,7 +80,7 @@ func listenSection(l *Listen) section {
 			socketMode.at(&l.SocketMode)},
 		{"socket_group", `The group of these sockets. Empty: the daemon's own.`,
 			optional(group).at(&l.SocketGroup)},
-		{"max_connections", `All listeners together; the connection idle longest makes room for a new one.`,
+		{"max_connections", `All listeners together; a silent connection, or the one idle longest, makes room for a new one.`,
 			count(1, 100_000).at(&l.MaxConnections)},
 		{"idle_timeout", `How long a socketmap connection may be idle. Those of tcp_table have no limit.`,
 			duration(time.Second, 24*time.Hour).at(&l.IdleTimeout)},
@@ -90,13 +93,14 @@ func mapAt(m *Map) field {
 
 func dnsSection(d *DNS) section {
 	return section{
-		{"servers", `The resolvers to ask, with failover. None: those of /etc/resolv.conf, followed as it
-			changes.`,
-			list[netip.AddrPort]{&d.Servers, server.at}},
+		{"servers", `The resolvers to ask, with failover. A name is looked up through /etc/resolv.conf, as it
+			stands, at a start, at a reload, and when no server answers. None: those of /etc/resolv.conf,
+			followed as it changes.`,
+			list[Server]{&d.Servers, server.at}},
 		{"timeout", `How long one question may take, over every server and try.`,
 			duration(10*time.Millisecond, time.Minute).at(&d.Timeout)},
-		{"dane", `Where DANE goes before MTA-STS. auto: where this host's Postfix does DANE; always needs
-			resolvers that validate DNSSEC.`,
+		{"dane", `When DANE takes precedence over MTA-STS. auto: if this host's Postfix does DANE; always
+			needs resolvers that validate DNSSEC, and counts the AD bit of each.`,
 			wordOf(wordsOf(DANEAuto, DANEAlways, DANEOff)).at(&d.DANE)},
 	}
 }
@@ -105,7 +109,7 @@ func fetchSection(f *Fetch) section {
 	return section{
 		{"timeout", `How long the fetch of a policy may take in all.`,
 			duration(10*time.Millisecond, 5*time.Minute).at(&f.Timeout)},
-		{"ca_file", `A PEM file of the authorities to trust in place of the system's. Empty: the system's.`,
+		{"ca_file", `A PEM file of the authorities to trust in place of the system's. Empty: the system's. They are read again at a reload and every day.`,
 			optional(path(math.MaxInt)).at(&f.CAFile)},
 		{"proxy", `A proxy that takes CONNECT, http://proxy.example:3128 for example. Empty: none.`,
 			optional(proxy).at(&f.Proxy)},

@@ -144,10 +144,13 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-// join makes the dotted key of one below parent. A key that could not be told
-// from the message around it is quoted.
+// maxKeyLen is the longest key that messages repeat as a whole, in bytes.
+const maxKeyLen = 64
+
+// join makes the dotted key of one below parent. It quotes a key that is long or
+// could not be told from the message around it.
 func join(parent, key string) string {
-	if key == "" || len(key) > maxQuoted || !all(key, isKeyByte) {
+	if key == "" || len(key) > maxKeyLen || !all(key, isKeyByte) {
 		key = quote(key)
 	}
 	if parent == "" {

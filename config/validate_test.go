@@ -26,11 +26,19 @@ func TestValidateBad(t *testing.T) {
 		"listen.socket_mode: 020000000666 is not between 0600 and 0777":   func(c *Config) { c.Listen.SocketMode = fs.ModeDir | 0o666 },
 		`maps: "" is not a map name`:                                      func(c *Config) { c.Maps[""] = Map{} },
 		"overrides: a domain is missing":                                  func(c *Config) { c.Overrides = map[OverrideKey]Override{{}: {NotFound: true}} },
-		"overrides.x.example: both notfound and a policy": func(c *Config) {
-			c.Overrides = map[OverrideKey]Override{{Domain: domain(t, "x.example")}: {true, "may"}}
+		"overrides: .x.example:25 is neither a domain nor a next hop": func(c *Config) {
+			c.Overrides = map[OverrideKey]Override{{Domain: domain(t, "x.example"), Subdomains: true, Port: 25}: {NotFound: true}}
 		},
-		"overrides..x.example: empty; write notfound or a TLS policy such as encrypt":                 func(c *Config) { c.Overrides = map[OverrideKey]Override{{domain(t, "x.example"), true}: {}} },
-		"dns.servers: an address is missing":                                                          func(c *Config) { c.DNS.Servers = []netip.AddrPort{{}} },
+		"overrides: [x.example] is neither a domain nor a next hop": func(c *Config) {
+			c.Overrides = map[OverrideKey]Override{{Domain: domain(t, "x.example"), Host: true}: {NotFound: true}}
+		},
+		"overrides.x.example: both notfound and a policy": func(c *Config) {
+			c.Overrides = map[OverrideKey]Override{{Domain: domain(t, "x.example")}: {NotFound: true, Policy: "may"}}
+		},
+		"overrides..x.example: empty; write notfound or a TLS policy such as encrypt": func(c *Config) {
+			c.Overrides = map[OverrideKey]Override{{Domain: domain(t, "x.example"), Subdomains: true}: {}}
+		},
+		`dns.servers: "" is not an IP address, a host name, IPv4:port, [IPv6]:port or NAME:port`:      func(c *Config) { c.DNS.Servers = []Server{{}} },
 		"fetch.allow_networks: a network is missing":                                                  func(c *Config) { c.Fetch.AllowNetworks = []netip.Prefix{{}} },
 		`log.level: "INFO+1" is not one of debug, info, notice, warning, error`:                       func(c *Config) { c.Log.Level = slog.LevelInfo + 1 },
 		"cache.entries: 0 is not between 1 and 10000000\nrecheck_wait: 0s is not between 1ms and 10s": func(c *Config) { c.Cache.Entries = 0; c.RecheckWait = 0 },

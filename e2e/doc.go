@@ -38,11 +38,13 @@
 //	127.0.0.1:8462   the daemon, tcp_table          daemon_test.go
 //	127.0.0.1:8463   the same with reports          daemon_test.go
 //	127.0.0.1:9461   the daemon, metrics            monitoring_test.go
+//	127.0.0.1:9462   outcomes, metrics              monitoring_test.go
 //	127.0.0.1:9090   Prometheus                     prometheus_test.go
 //	127.0.0.1:443    all policy hosts               world_test.go
 //	127.0.0.1N:8461  daemons that share a store     sharednodes_test.go
 //	127.0.0.1:6379   servers of a shared store      sharedset_test.go
 //	10.53.0.2:6379   one in a network of its own    cable_test.go
+//	127.0.0.11:53    a container engine's unbound   resolvers_test.go
 //	127.0.0.53:53    unbound                        unbound_test.go
 //	127.0.0.54:53    authority for the zone test    world_test.go
 //	127.0.0.55:53    knot, the signed root zone     knot_test.go

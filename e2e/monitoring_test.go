@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -28,6 +31,7 @@ func TestMonitoring(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	d.startOutcomes(t)
 	p := startPrometheus(t)
 
 	t.Run("alerts", func(t *testing.T) { checkAlerts(t, p) })
@@ -48,6 +52,9 @@ func TestMonitoring(t *testing.T) {
 		p.awaitQuery(t, `ALERTS{alertname="MTASTSConfigRefused", alertstate="pending", severity="warning"}`)
 		d.reload(t, askAuthority, storeAway, watched)
 		p.awaitQuery(t, "mta_sts_config_last_reload_successful == 1")
+	})
+	t.Run("outcomes", func(t *testing.T) {
+		p.awaitQuery(t, `mta_sts_deliveries_total{policy="sts", tls="verified", status="sent"} == 1`)
 	})
 	t.Run("daemon down", func(t *testing.T) {
 		p.awaitQuery(t, `up{job="mta-sts-daemon"} == 1`)
@@ -121,5 +128,30 @@ func checkDashboard(t *testing.T, p *prometheus) {
 	}
 	if queries == 0 {
 		t.Error("no queries")
+	}
+}
+
+// startOutcomes starts the process that follows Postfix's log, and has it count a
+// delivery.
+func (d *daemon) startOutcomes(t *testing.T) {
+	t.Helper()
+	const name = "/var/log/mail.log"
+	d.root.write(t, name, "")
+	o := startProcess(t, d.root.command(daemonPath, "outcomes", "--config", daemonConfig, "--follow", "--metrics", outcomesAddr, name))
+	o.stopLater(t)
+	o.awaitListening(t, outcomesAddr)
+	ready, err := http.Get("http://" + outcomesAddr + "/readyz") // answered once it follows
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready.Body.Close()
+	log, err := os.OpenFile(filepath.Join(d.root.dir, name), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	const line = "Nov 28 17:49:58 mail postfix/smtp[1]: Q1: to=<a@good.test>, relay=mx.good.test[127.0.1.1]:25, delay=1, delays=0/0/0/1, tls=secure, dsn=2.0.0, status=sent (250 ok)\n"
+	if _, err := log.WriteString(line); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -27,6 +27,19 @@ const (
 func startPostfix(t *testing.T, w *world, s suite, settings ...string) *postfix {
 	t.Helper()
 	p := &postfix{root: newRoot(t, s)}
+	p.configure(t, w, settings...)
+	p.master = startProcess(t, p.root.command("/usr/sbin/postfix", "start-fg"))
+	p.version = await(t, p.master, "a running Postfix", findVersion)
+	t.Cleanup(func() {
+		run(t, p.root.command("/usr/sbin/postfix", "stop"))
+		p.master.awaitEnd(t)
+	})
+	return p
+}
+
+// configure writes main.cf, and what the smtp client's chroot needs.
+func (p *postfix) configure(t *testing.T, w *world, settings ...string) {
+	t.Helper()
 	p.root.write(t, "etc/postfix/ca.pem", string(w.ca.PEM()))
 	p.root.write(t, "etc/postfix/main.cf", settingsFile("=", append([]string{
 		"compatibility_level = 3.6",
@@ -46,13 +59,6 @@ func startPostfix(t *testing.T, w *world, s suite, settings ...string) *postfix 
 	for _, name := range []string{"etc/resolv.conf", "etc/services"} {
 		run(t, p.root.command("/bin/cp", "/"+name, "/var/spool/postfix/"+name))
 	}
-	p.master = startProcess(t, p.root.command("/usr/sbin/postfix", "start-fg"))
-	p.version = await(t, p.master, "a running Postfix", findVersion)
-	t.Cleanup(func() {
-		run(t, p.root.command("/usr/sbin/postfix", "stop"))
-		p.master.awaitEnd(t)
-	})
-	return p
 }
 
 // senderHost is Postfix's own name.

@@ -13,6 +13,7 @@ import (
 
 const (
 	metricsAddr    = "127.0.0.1:9461"
+	outcomesAddr   = "127.0.0.1:9462"
 	prometheusAddr = "127.0.0.1:9090"
 
 	// Where things are in Prometheus's root.
@@ -29,6 +30,8 @@ rule_files: [` + prometheusRules + `]
 scrape_configs:
   - job_name: mta-sts-daemon
     static_configs: [{targets: ["` + metricsAddr + `"]}]
+  - job_name: mta-sts-outcomes
+    static_configs: [{targets: ["` + outcomesAddr + `"]}]
 `
 
 // prometheus is a real one that watches the daemon.

@@ -23,6 +23,7 @@ const (
 	expired         certificate = "expired"
 	selfSigned      certificate = "self-signed"
 	noSTARTTLS      certificate = "no STARTTLS"
+	noHandshake     certificate = "handshake fails" // STARTTLS is offered, and there is no certificate
 )
 
 // message is one that a sink has taken.
@@ -51,6 +52,8 @@ func startSink(t *testing.T, ca *resolvertest.CA, addr, host string, cert certif
 	t.Helper()
 	leaf := &resolvertest.Leaf{Names: []string{host}}
 	switch cert {
+	case noHandshake:
+		return serveSink(t, addr, host, new(tls.Config))
 	case wrongName:
 		leaf.Names = []string{"elsewhere.test"}
 	case expired:
@@ -74,14 +77,20 @@ func (w *world) openMX(t *testing.T, domain string, n int, cert certificate) *si
 // startSinkWith starts a server that shows leaf, or none.
 func startSinkWith(t *testing.T, ca *resolvertest.CA, addr, host string, leaf *resolvertest.Leaf) *sink {
 	t.Helper()
+	if leaf == nil {
+		return serveSink(t, addr, host, nil)
+	}
+	return serveSink(t, addr, host, &tls.Config{Certificates: []tls.Certificate{ca.Certificate(*leaf)}})
+}
+
+// serveSink starts a server that offers STARTTLS unless config is nil.
+func serveSink(t *testing.T, addr, host string, config *tls.Config) *sink {
+	t.Helper()
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{host: host, askedAs: host, listener: listener, conns: make(map[net.Conn]struct{}), taken: make(map[string][]message)}
-	if leaf != nil {
-		s.tls = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(*leaf)}}
-	}
+	s := &sink{host: host, askedAs: host, tls: config, listener: listener, conns: make(map[net.Conn]struct{}), taken: make(map[string][]message)}
 	s.receiving.Go(s.accept)
 	t.Cleanup(s.stop)
 	return s

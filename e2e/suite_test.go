@@ -25,8 +25,8 @@ func suites() []suite { return []suite{bookworm, trixie, forky} }
 // What a tree holds: the programs under which the daemon works, and what their
 // scripts call.
 const (
-	treeOthers  = ",unbound,knot,prometheus,redis-server,iproute2" // of bookworm
-	treeValkey  = ",valkey-server,iproute2"                        // of trixie
+	treeOthers  = ",unbound,knot,prometheus,redis-server,iproute2,nginx" // of bookworm
+	treeValkey  = ",valkey-server,iproute2"                              // of trixie
 	treeScripts = ",dash,coreutils,sed,grep,findutils,diffutils,libc-bin,base-files,perl-base"
 
 	treePasswd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"

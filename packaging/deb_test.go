@@ -95,6 +95,7 @@ func (d deb) testFiles(t *testing.T) {
 0644 usr/lib/systemd/catalog/mta-sts-daemon.catalog
 0644 usr/lib/systemd/system/mta-sts-daemon.service
 0644 usr/lib/systemd/system/mta-sts-daemon.socket
+0644 usr/lib/systemd/system/mta-sts-outcomes.service
 0644 usr/lib/tmpfiles.d/mta-sts-daemon.conf
 0644 usr/share/bash-completion/completions/mta-sts-daemon
 0644 usr/share/doc/mta-sts-daemon/changelog.gz
@@ -105,6 +106,7 @@ func (d deb) testFiles(t *testing.T) {
 0644 usr/share/doc/mta-sts-daemon/examples/mta-sts-daemon.rules.yml
 0644 usr/share/doc/mta-sts-daemon/examples/postfix-main.cf
 0644 usr/share/doc/mta-sts-daemon/operating.md
+0644 usr/share/doc/mta-sts-daemon/outcomes.md
 0644 usr/share/doc/mta-sts-daemon/rfc8461.md
 0644 usr/share/doc/mta-sts-daemon/sbom.cdx.json
 0644 usr/share/fish/vendor_completions.d/mta-sts-daemon.fish

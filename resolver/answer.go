@@ -8,9 +8,9 @@ import (
 // NextHop is where Postfix is about to send mail.
 type NextHop = dane.NextHop
 
-// Answer is what is known about a next hop.
+// Answer is the knowledge about a next hop that an answer to Postfix is made of.
 type Answer struct {
-	// Policy is the domain's live policy, of whatever mode; nil if there is none.
+	// Policy is the domain's live policy, of whatever mode; nil if it has none.
 	Policy *mtasts.Policy
 	// DANE is what DANE says of the next hop; it takes precedence over Policy (RFC 8461
 	// section 2).

@@ -7,11 +7,11 @@ import (
 	"strconv"
 	"time"
 
-	"mta-sts-daemon/internal/stack"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
@@ -47,8 +47,8 @@ func (r *Resolver) currentDANE(hop NextHop, now clock.Moment) (kind dane.Kind, o
 	return kind, ok
 }
 
-// askDANE begins to find out what memory does not have; the function that it returns waits
-// for that. What was stored must be in memory. For an old verdict one lookup alone waits.
+// askDANE starts a check if memory has no current verdict; the function that it returns waits
+// for it. Stored verdicts must be in memory already. For an old verdict one lookup alone waits.
 func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
 	now := r.clock.Now()
 	known := func(kind dane.Kind, err error) func(context.Context) (dane.Kind, error) {

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	"mta-sts-daemon/internal/stack"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // reason is why a discovery is made.
@@ -24,7 +25,7 @@ const (
 	asked                        // an operator wants that now
 )
 
-// The bounds of how long what is said of a record, there or not, is believed; docs/rfc8461.md
+// Bounds of the time for which a record, or the absence of one, is believed; docs/rfc8461.md
 // has the reasons.
 const (
 	minRecordLife = time.Minute
@@ -45,11 +46,11 @@ var (
 	errTriedLately = errors.New("the policy host failed for this id a short while ago")
 )
 
-// outcome is what a discovery found. Every discovery has one, and file is the one place
-// where it becomes knowledge.
+// outcome is the result of a discovery. Every discovery has one, and file is the one place
+// that stores it.
 type outcome struct {
 	kind   outcomeKind
-	err    error             // why there is nothing newer than what was known
+	err    error             // why nothing newer was learned
 	policy mtasts.Policy     // if it was fetched
 	fault  *policies.Failure // if the publisher's fault
 	while  func() bool       // if nothing was learned: as long as that is so
@@ -58,7 +59,7 @@ type outcome struct {
 type outcomeKind int
 
 const (
-	settled   outcomeKind = iota // what is known is current; nothing to file
+	settled   outcomeKind = iota // memory is current; nothing to file
 	absent                       // no record
 	unchanged                    // the policy known holds, and is not due
 	fetched                      // a policy
@@ -75,19 +76,19 @@ type discovery struct {
 	settings *Settings
 	limits   limits
 
-	known     *policies.Entry // live; nil if there is none
+	known     *policies.Entry // live; nil without one
 	record    mtasts.Record
-	recordErr error        // why there is no valid record
+	recordErr error        // why the record cannot be used; nil if it is valid
 	recheckAt clock.Moment // when it is due to be asked for again
 	purges    uint64       // known when the discovery began
 }
 
 func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
 
-// discover asks for the domain's record and, if that announces a policy that is not known
-// or the one known is due, for the policy. It runs once per domain at a time, files what it
-// learned and returns what that means for the lookups that wait. The error is why nothing
-// newer could be learned; there is an answer all the same.
+// discover asks for the domain's record and, if that announces an unknown policy or the known
+// one is due, for the policy. It runs once per domain at a time, files the outcome and returns
+// the answer for the lookups that wait. The error says why nothing newer was learned; the
+// answer is valid with an error too.
 func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 	stack.Grow()
 	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), purges: r.store.Purges()}
@@ -99,8 +100,8 @@ func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 	return Answer{}, nil // not reached: fetch has an outcome
 }
 
-// recall looks what is known by now. The lookup may have come here only after the discovery
-// that would have served it had ended.
+// recall looks into memory again: the discovery that would have served this lookup may have
+// ended just before it came here.
 func (d *discovery) recall() *outcome {
 	now := d.clock.Now()
 	if d.why == firstDiscovery {
@@ -116,14 +117,9 @@ func (d *discovery) recall() *outcome {
 	return nil
 }
 
-// askRecord asks for the domain's record. While the DNS is out for everybody it waits for
-// its return, for as long as a lookup waits, and then asks once more.
+// askRecord asks for the domain's record. During an outage of the DNS, the discovery of an
+// unknown domain waits for the end, for as long as a lookup waits, and then asks.
 func (d *discovery) askRecord() *outcome {
-	leave, o := d.enter(d.limits.records)
-	if o != nil {
-		return o
-	}
-	defer leave()
 	deadline := d.clock.Now().Add(d.settings.AnswerTimeout)
 	for {
 		if out := d.dns.outage(); out != nil {
@@ -136,25 +132,39 @@ func (d *discovery) askRecord() *outcome {
 				return &outcome{kind: ignorant, err: d.recordErr, while: out.lasts}
 			}
 		}
-		began := d.clock.Now()
-		txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
-		switch {
-		case err == nil:
-			d.dns.answered()
-			d.record, d.recordErr = mtasts.ParseRecord(txt.Records)
-			d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
-			return nil
-		case d.ctx.Err() != nil:
-			return &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
-		}
-		d.noAnswer(err)
-		switch outage := d.dns.failed(d.domain(), began); {
-		case d.known != nil:
-			return nil
-		case !outage:
-			return &outcome{kind: ignorant, err: d.recordErr}
+		if o, again := d.askRecordOnce(); !again {
+			return o
 		}
 	}
+}
+
+// askRecordOnce asks for the record. again is true if the answer failed to come because of
+// an outage.
+func (d *discovery) askRecordOnce() (o *outcome, again bool) {
+	leave, o := d.enter(d.limits.records)
+	if o != nil {
+		return o, false
+	}
+	defer leave()
+	began := d.clock.Now()
+	txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
+	switch {
+	case d.ctx.Err() != nil:
+		return &outcome{kind: settled, err: errClosed}, false // what failed says nothing of the domain
+	case err != nil:
+		d.noAnswer(err)
+		outage := d.dns.failed(d.domain(), began)
+		if d.known != nil {
+			return nil, false
+		}
+		return &outcome{kind: ignorant, err: d.recordErr}, outage
+	}
+	d.dns.answered()
+	d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
+	if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
+		d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
+	}
+	return nil, false
 }
 
 // errOutage is why no question is asked at present.
@@ -266,8 +276,7 @@ func (d *discovery) failure(err error, id string) *policies.Failure {
 	return d.policies.Fail(d.domain(), string(word), err.Error(), id)
 }
 
-// file makes of an outcome what is known of the domain, and what it means for the lookups
-// that wait.
+// file stores an outcome and returns the answer for the lookups that wait.
 func (d *discovery) file(o *outcome) (Answer, error) {
 	d.metrics.discoveries.ended(o)
 	if d.known != nil {

@@ -63,7 +63,7 @@ func newDNSHealth(ctx context.Context, c *clock.Clock, probe func(context.Contex
 	return &dnsHealth{ctx: ctx, clock: c, probe: probe}
 }
 
-// outage returns the outage under way, nil if there is none.
+// outage returns the outage under way, nil while the DNS works.
 func (h *dnsHealth) outage() *outage { return h.now.Load() }
 
 // answered notes that a question was answered, for whatever name.
@@ -85,8 +85,8 @@ func (h *dnsHealth) answered() {
 }
 
 // failed notes that a question about d, asked at began, was not answered, and reports
-// whether that is an outage. It is none if other questions were answered meanwhile, or if
-// a probe is answered.
+// whether that is an outage: no other question was answered meanwhile, and a probe is not
+// answered either.
 func (h *dnsHealth) failed(d mtasts.Domain, began clock.Moment) bool {
 	if h.last.Get() > began {
 		return h.outage() != nil
@@ -183,8 +183,8 @@ func (o *outage) wait(ctx context.Context, d mtasts.Domain, limit time.Duration)
 // lasts reports whether the outage is still under way.
 func (o *outage) lasts() bool { return o.health.outage() == o }
 
-// shouldWait reports whether a lookup should wait for a recheck. If not, the recheck is
-// made all the same, behind its answer. While servers are silent, one lookup in dnsRetry
+// shouldWait reports whether a lookup should wait for a recheck. If not, the recheck
+// still runs, behind its answer. While servers are silent, one lookup in dnsRetry
 // waits.
 func (h *dnsHealth) shouldWait(now clock.Moment) bool {
 	return h.outage() == nil && (h.silent.Get() == 0 || h.silent.Claim(now, now.Add(dnsRetry)))

@@ -12,7 +12,7 @@ import (
 	"mta-sts-daemon/resolver/policyhost"
 )
 
-// metrics count what a Resolver does. What is known of domains counts package policies.
+// metrics count the work of a Resolver. Package policies counts the states of domains.
 type metrics struct {
 	lookups       lookupCounters
 	discoveries   discoveryCounters

@@ -38,7 +38,7 @@ func newNetwork(tb testing.TB) network {
 			answer, err := client.Addresses(ctx, host)
 			return answer.Records, err
 		},
-		Roots:           ca.Pool(),
+		Roots:           ca.Pool,
 		AllowNetworks:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		TestingOnlyPort: n.hosts.Addr().Port(),
 	})

@@ -12,7 +12,7 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// Known is what is known of a domain, for an operator.
+// Known describes a domain for an operator.
 type Known struct {
 	policies.Known
 	// DANE is the last verdict on mail to the domain's MX hosts; the zero Kind if it is
@@ -29,7 +29,7 @@ type Verdict struct {
 	Until   time.Time
 }
 
-// Policies yields what is known of every domain with a policy, including those expired
+// Policies yields every domain with a policy, including those expired
 // within the last 30 days. Changes made meanwhile may show or not.
 func (r *Resolver) Policies(yield func(Known) bool) {
 	r.policies.All(func(k policies.Known) bool { return yield(r.withDANE(k)) })
@@ -51,7 +51,7 @@ func (r *Resolver) RefreshFailing() int { return r.policies.Counts().Failing }
 // Counts returns how many live policies need the operator.
 func (r *Resolver) Counts() policies.Counts { return r.policies.Counts() }
 
-// Known returns what is known of a domain; false if that is nothing.
+// Known describes a domain; false if nothing is known of it.
 func (r *Resolver) Known(d mtasts.Domain) (Known, bool) {
 	found, ok := r.policies.Known(d)
 	k := r.withDANE(found)
@@ -80,7 +80,7 @@ func (r *Resolver) Changes(since time.Time) (changes []store.Change, complete ti
 var errNoName = errors.New("the name is too long for a domain with a policy")
 
 // Refresh fetches the domain's policy now, however recently that was done or failed. The
-// error is why there is nothing newer than what was known.
+// error says why nothing newer was learned.
 func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 	if !d.CanPublish() {
 		return errNoName
@@ -108,9 +108,9 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 	return nil
 }
 
-// Purge forgets all that is known of a domain, here and in the shared store: its next
-// lookup discovers it again, without protection if that fails. The error says that the
-// shared store could not be told yet.
+// Purge removes a domain's policy, absence and verdicts, here and in the shared store: its
+// next lookup discovers it again, without protection if that fails. The error says that the
+// shared store could not be purged yet.
 func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
 	r.verdicts.Forget(d)
 	r.policies.Forget(d, func(*policies.Entry) bool { return true })
@@ -121,7 +121,7 @@ func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
 	return r.purgeShared(ctx, func(ctx context.Context) (uint64, error) { return r.shared.Purge(ctx, d) })
 }
 
-// PurgeAll forgets every domain, as Purge does one. It returns how many policies there
+// PurgeAll purges every domain, as Purge does one. It returns how many policies there
 // were.
 func (r *Resolver) PurgeAll(ctx context.Context) (forgotten int, err error) {
 	r.verdicts.ForgetAll()
@@ -134,14 +134,14 @@ func (r *Resolver) PurgeAll(ctx context.Context) (forgotten int, err error) {
 	return forgotten, r.purgeShared(ctx, r.shared.PurgeAll)
 }
 
-// forget forgets the domain's policy if it is void.
+// forget removes the domain's policy if it is void.
 func (r *Resolver) forget(d mtasts.Domain, voids func(fetched time.Time, purges uint64) bool) {
 	if r.policies.Forget(d, func(e *policies.Entry) bool { return voids(e.Fetched(), e.Purges()) }) {
 		r.verdicts.Forget(d)
 	}
 }
 
-// forgetAll forgets what a purge of all domains by some node is for.
+// forgetAll carries out a purge of all domains by some node.
 func (r *Resolver) forgetAll(v shared.Value) {
 	r.verdicts.ForgetAll()
 	if v.Number > 0 {
@@ -163,7 +163,7 @@ func (r *Resolver) forgetAll(v shared.Value) {
 // and the file can be read.
 func (r *Resolver) Check(d mtasts.Domain) { r.policies.Get(d) }
 
-// queue is what the refresh scheduler works on.
+// queue is the work of the refresh scheduler.
 type queue struct{ *Resolver }
 
 // Due implements refresh.Queue.

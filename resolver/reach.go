@@ -36,7 +36,7 @@ type reach struct {
 	logger *slog.Logger
 
 	mu    sync.Mutex
-	since clock.Moment           // of the first failure since the last success; 0 if there was none
+	since clock.Moment           // of the first failure since the last success; 0 without one
 	seen  map[mtasts.Domain]bool // that failed since then; true: for a reason of this host's own
 	fault error                  // why policy hosts are unreachable; nil while they are reachable
 }

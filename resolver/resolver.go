@@ -3,8 +3,8 @@
 //
 // A lookup has two steps. Cached answers from memory, in microseconds. If memory does
 // not settle it, Resolve takes seconds at most, while the discovery that it starts may
-// go on after the answer. What is known of domains belongs to package policies, what
-// DANE says of next hops to package dane.
+// go on after the answer. Package policies owns the states of domains, package dane the
+// verdicts on next hops.
 package resolver
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
-	"mta-sts-daemon/internal/stack"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/refresh"
@@ -49,7 +49,7 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
-// Settings are what a reload may change.
+// Settings can be changed by a reload.
 type Settings struct {
 	TXT      TXTSource
 	MX       MXSource
@@ -75,7 +75,7 @@ func (s *Settings) recheckWait() time.Duration { return min(s.RecheckWait, s.Ans
 // verdictRoom is for how many next hops memory has verdicts.
 func (s *Settings) verdictRoom() int { return s.Entries + s.NegativeEntries }
 
-// Options are what a Resolver needs. Shared and Metrics may be nil.
+// Options configure a Resolver. Shared and Metrics may be nil.
 type Options struct {
 	Settings Settings
 	Clock    *clock.Clock
@@ -219,24 +219,22 @@ func (r *Resolver) cachedSTS(hop NextHop, now clock.Moment) (a Answer, ok bool) 
 	return answer(e), true
 }
 
-// Peek returns what memory knows, due or not, without any effect: no discovery, no note
-// that the domain is in use, no metric. ok is false if memory knows nothing.
+// Peek answers from memory, current or due, without any effect: it starts no discovery,
+// notes no use and counts nothing. ok is false if memory does not know whether the domain
+// has a policy, or has no verdict of DANE.
 func (r *Resolver) Peek(hop NextHop, at time.Time) (a Answer, ok bool) {
 	now := r.clock.At(at)
 	e, negative := r.policies.Peek(hop.Domain, now)
-	a = answer(e)
-	a.DANE = dane.None
-	if !r.asksDANE(hop) {
-		return a, e != nil || negative
+	a, ok = answer(e), e != nil || negative
+	if r.asksDANE(hop) {
+		a.DANE = r.verdicts.Held(hop, nil, now)
+		ok = ok && a.DANE != 0 || a.DANE == dane.Full // which needs no policy
 	}
-	kind, known := r.verdicts.Peek(hop, now)
-	if known {
-		a.DANE = kind
-	}
-	return a, (e != nil || negative) && known || known && kind == dane.Full
+	return a, ok
 }
 
-// answer is what e says, before DANE; of nil, what a domain without a policy has.
+// answer makes an Answer, before DANE, of a live entry; of nil, that of a domain without a
+// policy.
 func answer(e *policies.Entry) Answer {
 	if e == nil {
 		return Answer{}
@@ -245,7 +243,7 @@ func answer(e *policies.Entry) Answer {
 }
 
 // Resolve answers a lookup that Cached could not. If the domain's policy cannot be
-// learned in time, there is none to apply (RFC 8461 section 3.3), so that is no error; an
+// learned in time, no policy applies (RFC 8461 section 3.3), and that is no error; an
 // error means ErrDANEUnknown, or that the lookup itself was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	stack.Grow()
@@ -321,7 +319,7 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, limit tim
 	}
 }
 
-// flown is what a flight returns.
+// flown is the result of a flight.
 type flown = singleflight.Result
 
 // fly joins the domain's discovery or starts it. The result has an answer also if it has

@@ -11,7 +11,7 @@ import (
 )
 
 // SharedStore is what several nodes know together, as *shared.Client has it: a second
-// memory, asked before the network is. What it cannot answer at once counts as not known.
+// memory, asked before the network is. If it cannot answer at once, that counts as not known.
 // Absences and verdicts of DANE are not shared.
 type SharedStore interface {
 	Get(context.Context, mtasts.Domain) shared.Value
@@ -24,7 +24,7 @@ type SharedStore interface {
 
 const (
 	// leasePatience is how long a refresh waits for a lease, counted from the first that
-	// was refused: whoever can write to the shared store can hold every lease for ever.
+	// was refused: anybody who can write to the shared store can hold every lease for ever.
 	leasePatience = 2 * shared.LeaseLife
 
 	// purgePatience is how long an operator waits until a purge has reached the shared
@@ -52,7 +52,7 @@ func (d *discovery) askShared() *outcome {
 	return nil
 }
 
-// adopt takes over what the shared store has of the domain if that is newer, and returns
+// adopt takes over the shared store's value of the domain if that is newer, and returns
 // the domain's policy, live or expired.
 func (r *Resolver) adopt(d mtasts.Domain, v shared.Value) *policies.Entry {
 	if v.Number > 0 || !v.Purged.IsZero() {
@@ -86,7 +86,7 @@ func (d *discovery) mayRefresh() bool {
 	return d.policies.MayRefresh(d.domain(), d.known, lease, leasePatience)
 }
 
-// followShared takes over what other nodes tell.
+// followShared takes over the changes of other nodes.
 func (r *Resolver) followShared() {
 	for {
 		select {
@@ -98,8 +98,8 @@ func (r *Resolver) followShared() {
 	}
 }
 
-// adoptChange takes over what a node tells, this one perhaps, of a domain that was looked
-// up here. Other domains are learned when they are looked up.
+// adoptChange takes over the change of a node, this one perhaps, if the domain was looked up
+// here. Other domains are learned when they are looked up.
 func (r *Resolver) adoptChange(change shared.Change) {
 	d := change.Domain
 	if d.IsZero() {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Client asks a socketmap server, one lookup after the other, as Postfix does.
+// Client sends one lookup after the other to a socketmap server, as Postfix does.
 // It is not safe for concurrent use.
 type Client struct {
 	nc  net.Conn
@@ -28,10 +28,10 @@ func Dial(ctx context.Context, network, address string) (*Client, error) {
 // Close ends the connection.
 func (c *Client) Close() error { return c.nc.Close() }
 
-// Lookup asks the named map for key. After an error the connection is of no
-// more use. The reply's data is valid until the next Lookup.
+// Lookup looks key up in the named map. After an error the Client must be closed.
+// The reply's data is valid until the next Lookup.
 func (c *Client) Lookup(ctx context.Context, name, key string) (Reply, error) {
-	// Whatever ends ctx ends the read and the write under way.
+	// The end of ctx interrupts Read and Write.
 	stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
@@ -54,7 +54,7 @@ func (c *Client) Lookup(ctx context.Context, name, key string) (Reply, error) {
 	}
 }
 
-// read appends what has arrived to buf.
+// read appends the next bytes to buf.
 func (c *Client) read(buf []byte) ([]byte, error) {
 	if len(buf) == cap(buf) {
 		buf = append(buf, make([]byte, max(minBuffer, len(buf)))...)[:len(buf)]

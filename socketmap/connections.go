@@ -1,45 +1,69 @@
 package socketmap
 
 import (
-	"context"
+	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// roomRetry is how long to wait for one of too many busy connections to end or
-// to fall idle.
-const roomRetry = 10 * time.Millisecond
+const (
+	// overLimit is how many connections over the limit are accepted when none
+	// can be closed. They wait for a place before a lookup that takes time.
+	overLimit = 64
+	// protectedTime is how long a new connection is not closed to make room: the
+	// time that its client has to send a request.
+	protectedTime = time.Second
+	// crowdedTime is the same while no further connection can be accepted, because
+	// of overLimit or for want of descriptors. With a whole second, silent clients
+	// that connect again and again would hold up the others for many seconds.
+	crowdedTime = 50 * time.Millisecond
+	// roomRetry is the interval at which a server that can accept no further
+	// connection looks again for one to close.
+	roomRetry = 10 * time.Millisecond
+)
 
-// Connections bounds how many connections the servers that share it keep.
+// Connections is the registry of the connections of all servers that share it.
+// It limits their number and how many have lookups under way.
+//
+// A new connection over the limit takes the place of the one that is worth
+// least: see [conn.evictable]. Postfix opens another when it needs one, whereas
+// a lookup that gets no answer defers a message. If no connection can be closed,
+// up to overLimit more are accepted. Lookups that memory can answer never wait
+// there; one that has to wait also waits for a place.
 type Connections struct {
 	max   int
-	start time.Time // what stamps count from
+	start time.Time // stamps are nanoseconds since then, plus 1
 
+	// places has one element for each connection with lookups under way, at most
+	// max. Readers that wait to add one are served in their order.
+	places       chan struct{}
+	placesWanted atomic.Int32 // readers that wait
+
+	// roomWanted is set while a server needs a connection closed and none can be.
+	roomWanted atomic.Bool
+
+	// mu guards the set, and of each conn in it readUntil and the read deadline.
 	mu    sync.Mutex
-	conns map[*conn]bool
+	conns map[*conn]struct{}
 }
 
-// NewConnections returns a bound of max connections in all.
+// NewConnections returns a registry with a limit of max connections.
 func NewConnections(max int) *Connections {
-	return &Connections{max: max, start: time.Now(), conns: map[*conn]bool{}}
+	return &Connections{max: max, start: time.Now(), places: make(chan struct{}, max), conns: map[*conn]struct{}{}}
 }
 
-// now is the clock of the connections' stamps, in nanoseconds, never 0.
+// now is the clock of the connections' stamps. It is never 0.
 func (cs *Connections) now() int64 { return int64(time.Since(cs.start)) + 1 }
 
-// time returns when the clock said now.
-func (cs *Connections) time(now int64) time.Time { return cs.start.Add(time.Duration(now - 1)) }
+// time converts a stamp.
+func (cs *Connections) time(stamp int64) time.Time { return cs.start.Add(time.Duration(stamp - 1)) }
 
-// add makes room for c: the connection idle longest is closed, because its
-// client will open another when it needs one (Postfix does), while a lookup
-// that is kept out is a message deferred. Where none is idle it waits. The
-// result is false when ctx ended first.
-func (cs *Connections) add(ctx context.Context, c *conn) bool {
-	c.lastUsed.Store(cs.now())
+// add registers c as soon as there is room. It returns false if the server's
+// Shutdown began before.
+func (cs *Connections) add(c *conn) bool {
 	for !cs.tryAdd(c) {
-		select {
-		case <-time.After(roomRetry):
-		case <-ctx.Done():
+		if !c.server.pause(roomRetry) {
 			return false
 		}
 	}
@@ -49,44 +73,107 @@ func (cs *Connections) add(ctx context.Context, c *conn) bool {
 func (cs *Connections) tryAdd(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if len(cs.conns) >= cs.max && !cs.closeIdle() {
+	for len(cs.conns) >= cs.max && cs.closeOne(protectedTime) {
+	}
+	full := len(cs.conns) >= cs.max+overLimit && !cs.closeOne(crowdedTime)
+	cs.roomWanted.Store(full)
+	if full {
 		return false
 	}
-	cs.conns[c] = true
+	c.opened = cs.now()
+	c.idleSince.Store(c.opened)
+	cs.conns[c] = struct{}{}
+	if c.server.accepting.Err() != nil {
+		c.drain()
+	}
 	return true
 }
 
-// makeRoom closes the connection idle longest, if there is one, for want of
-// something else that a connection takes.
+// makeRoom closes a connection to free its file descriptor. It returns false if
+// none can be closed.
 func (cs *Connections) makeRoom() bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return cs.closeIdle()
+	closed := cs.closeOne(protectedTime) || cs.closeOne(crowdedTime)
+	cs.roomWanted.Store(!closed)
+	return closed
 }
 
-func (cs *Connections) closeIdle() bool {
-	longest := cs.idleLongest()
-	if longest == nil {
-		return false
-	}
-	longest.cut()
-	delete(cs.conns, longest)
-	return true
-}
-
-func (cs *Connections) idleLongest() *conn {
-	var longest *conn
-	var earliest int64
+// closeOne closes the connection that is worth least, but none that was opened
+// less than protected ago. mu is held.
+func (cs *Connections) closeOne(protected time.Duration) bool {
+	var victim *conn
+	var silent bool
+	var since int64
+	now := cs.now()
 	for c := range cs.conns {
-		if since, idle := c.idleSince(); idle && (longest == nil || since < earliest) {
-			longest, earliest = c, since
+		s, at, ok := c.evictable(now, protected)
+		if ok && (victim == nil || s && !silent || s == silent && at < since) {
+			victim, silent, since = c, s, at
 		}
 	}
-	return longest
+	if victim != nil {
+		cs.evict(victim)
+	}
+	return victim != nil
+}
+
+// evict closes c. mu is held.
+func (cs *Connections) evict(c *conn) {
+	delete(cs.conns, c)
+	c.cut()
 }
 
 func (cs *Connections) remove(c *conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	delete(cs.conns, c)
+}
+
+// of yields the connections of s. mu is held.
+func (cs *Connections) of(s *Server) iter.Seq[*conn] {
+	return func(yield func(*conn) bool) {
+		for c := range cs.conns {
+			if c.server == s && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// takePlace waits until c may have lookups under way. It returns false if c was
+// closed meanwhile, or its server ended.
+func (cs *Connections) takePlace(c *conn) bool {
+	select {
+	case cs.places <- struct{}{}:
+		return true
+	default:
+	}
+	cs.placesWanted.Add(1)
+	defer cs.placesWanted.Add(-1)
+	select {
+	case cs.places <- struct{}{}:
+	case <-c.server.ctx.Done():
+		return false
+	}
+	if c.closed.Load() {
+		<-cs.places
+		return false
+	}
+	return true
+}
+
+// leavePlace gives back the place of c, whose lookups have been answered. If a
+// server waits for room, it also closes c: the client may ask again at once, and
+// add would never find the connection idle.
+func (cs *Connections) leavePlace(c *conn) {
+	<-cs.places
+	if !cs.roomWanted.Load() {
+		return
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if _, _, ok := c.evictable(cs.now(), crowdedTime); ok {
+		cs.evict(c)
+	}
 }

@@ -6,63 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 )
-
-// However many connections lie idle, a new lookup is answered.
-func TestIdleConnectionsKeepNoLookupOut(t *testing.T) {
-	t.Parallel()
-	const room, idlers = 100, 1000
-	b := newBed(t, room, time.Hour)
-	for i := range idlers {
-		p := b.dial(t)
-		switch i % 3 {
-		case 1:
-			p.ask("a") // and never reads
-		case 2:
-			p.send("9999:half a requ")
-		}
-		if i%100 == 99 {
-			late := b.dial(t)
-			late.ask("late")
-			late.expect("OK late")
-		}
-	}
-	b.server.conns.mu.Lock()
-	defer b.server.conns.mu.Unlock()
-	if n := len(b.server.conns.conns); n > room {
-		t.Errorf("%d connections are kept, want at most %d", n, room)
-	}
-}
-
-// Two servers share the bound, and what is idle at one makes room at the other.
-func TestServersShareTheirRoom(t *testing.T) {
-	t.Parallel()
-	conns := NewConnections(2)
-	h := &handler{release: make(chan struct{})}
-	serve := func(p Protocol) *bed {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := NewServer(p, h, conns, 0, slog.New(slog.DiscardHandler))
-		go s.Serve(l)
-		t.Cleanup(func() { s.Shutdown(context.Background()) })
-		return &bed{handler: h, server: s, addr: l.Addr().String()}
-	}
-	netstrings, table := serve(Netstrings()), serve(TCPTable("map"))
-	first := table.dial(t)
-	first.send("get a\n")
-	if line, err := first.in.ReadString('\n'); line != "200 a\n" {
-		t.Fatalf("%q, %v", line, err)
-	}
-	for range 2 {
-		p := netstrings.dial(t)
-		p.ask("b")
-		p.expect("OK b")
-	}
-	first.expectEnd()
-}
 
 // The table's connections are kept however long they are idle; its requests
 // are answered in order, good and bad.

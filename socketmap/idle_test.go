@@ -15,9 +15,10 @@ import (
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
+	once  sync.Once
 }
 
-func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
 
 func (l *pipes) Accept() (net.Conn, error) {
 	select {
@@ -29,7 +30,7 @@ func (l *pipes) Accept() (net.Conn, error) {
 }
 
 func (l *pipes) Close() error {
-	close(l.done)
+	l.once.Do(func() { close(l.done) })
 	return nil
 }
 
@@ -37,7 +38,11 @@ func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
 func (l *pipes) dial() net.Conn {
 	client, server := net.Pipe()
-	l.conns <- server
+	select {
+	case l.conns <- server:
+	case <-l.done:
+		server.Close()
+	}
 	return client
 }
 
@@ -94,9 +99,9 @@ func eventuallyGone(s *Server) {
 	for {
 		time.Sleep(time.Second) // of fake time
 		synctest.Wait()
-		s.mu.Lock()
-		left := len(s.active)
-		s.mu.Unlock()
+		s.conns.mu.Lock()
+		left := len(s.conns.conns)
+		s.conns.mu.Unlock()
 		if left == 0 {
 			return
 		}

@@ -2,33 +2,53 @@ package socketmap
 
 import "time"
 
-// idleSince returns when the connection was last of use, and whether it is of
-// none at the moment.
-func (c *conn) idleSince() (since int64, idle bool) {
-	return c.lastUsed.Load(), c.waiting.Load() == 0 && c.writing.Load() == 0
+// evictable reports whether the connection may be closed to make room for another:
+// not if it was opened less than protected ago, and not while a lookup is under way.
+// silent connections are closed first: for a second or more they have sent no
+// complete request, or read no reply. Of several the one with the smallest since
+// is closed.
+func (c *conn) evictable(now int64, protected time.Duration) (silent bool, since int64, ok bool) {
+	recent := func(since int64, limit time.Duration) bool { return time.Duration(now-since) < limit }
+	partial, writing := c.partial.Load(), c.writing.Load()
+	idle := c.idleSince.Load()
+	switch {
+	case recent(c.opened, protected):
+		return false, 0, false
+	case writing != 0:
+		return true, writing, !recent(writing, protectedTime)
+	case idle == 0 || c.waiting.Load() > 0:
+		return false, 0, false
+	case !c.asked.Load():
+		return true, c.opened, true
+	case partial != 0 && !recent(partial, protectedTime):
+		return true, partial, true
+	}
+	return false, idle, true
 }
 
-// overdue reports whether the client has used up one of its limits.
+// overdue reports whether the client has used up one of its time limits.
 func (c *conn) overdue(now int64) bool {
 	past := func(since int64, limit time.Duration) bool {
 		return since != 0 && limit != 0 && time.Duration(now-since) > limit
 	}
-	since, idle := c.idleSince()
-	return idle && past(since, c.server.idle) ||
-		past(c.reading.Load(), requestTimeout) || past(c.writing.Load(), writeTimeout)
+	return c.waiting.Load() == 0 && past(c.idleSince.Load(), c.server.idle) ||
+		past(c.partial.Load(), requestTimeout) || past(c.writing.Load(), writeTimeout)
 }
 
-// recheck has the reading goroutine ask the kernel what there is, should it wait
-// without having asked. The server's mu is held, as for goOn and drain.
+// recheck makes the reading goroutine read once more if it waits without having
+// found the socket empty (see socket). Connections.mu is held, as for drain.
 func (c *conn) recheck(now int64) {
-	if since, idle := c.idleSince(); idle && c.socket.trusting.Load() && time.Duration(now-since) > sweepInterval {
+	idle := c.waiting.Load() == 0 && c.idleSince.Load() != 0
+	if idle && c.socket.skipped.Load() && time.Duration(now-c.idleSince.Load()) > sweepInterval {
 		c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// goOn readies the connection for more reading after a deadline, unless that was
-// drain's.
+// goOn prepares the connection for more reading after a read deadline has passed.
+// It returns false if drain set that.
 func (c *conn) goOn() bool {
+	c.server.conns.mu.Lock()
+	defer c.server.conns.mu.Unlock()
 	if !c.readUntil.IsZero() && !time.Now().Before(c.readUntil) {
 		return false
 	}
@@ -36,12 +56,16 @@ func (c *conn) goOn() bool {
 	return true
 }
 
-// drain lets the connection end as soon as what was asked is answered.
+// drain ends reading after drainGrace, so that the connection ends when what was
+// asked is answered.
 func (c *conn) drain() {
 	c.readUntil = time.Now().Add(drainGrace)
 	c.socket.SetReadDeadline(c.readUntil)
 }
 
-// cut ends the connection without delay. To close it takes the reading goroutine,
-// which may be waiting for somebody who calls this.
-func (c *conn) cut() { go c.socket.Close() }
+// cut closes the connection at once. Close may block until the reading goroutine
+// lets go of the descriptor, and that may be waiting for the caller.
+func (c *conn) cut() {
+	c.closed.Store(true)
+	go c.socket.Close()
+}

@@ -11,7 +11,7 @@ import (
 // Limits of socketmap_table(5) replies, in bytes.
 const (
 	maxReply = 100_000
-	// maxData is the longest data that fits, whatever stands around it.
+	// maxData is the size of the longest data that fits with any status.
 	maxData = maxReply - len("100000:NOTFOUND ,")
 )
 
@@ -24,8 +24,8 @@ func (netstrings) next(in string) (string, int, error) { return netstring(in, Ma
 
 var errNoSpace = errors.New("the request is not a map name, a space and a key")
 
-// netstring cuts the first netstring off buf: its payload and how many bytes
-// of buf it takes in all, 0 where more must be read first. A payload over limit
+// netstring cuts the first netstring off buf. It returns the payload and how many
+// bytes of buf the netstring takes, 0 if it is not complete. A payload over limit
 // is an error as soon as its length is known.
 func netstring[T string | []byte](buf T, limit int) (payload T, n int, err error) {
 	digits := 0
@@ -81,8 +81,7 @@ func appendRequest(dst []byte, name, key string) []byte {
 	return append(dst, ',')
 }
 
-// words of socketmap replies, each with the space that Postfix insists on even
-// where nothing follows.
+// words of socketmap replies. Postfix requires the space even if no data follows.
 var words = [...]string{OK: "OK ", NotFound: "NOTFOUND ", Temp: "TEMP ", Perm: "PERM "}
 
 func (netstrings) appendReply(dst []byte, reply Reply) []byte {

@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	// acceptRetry is the pause after a failure to accept.
+	// acceptRetry is the pause after a failed Accept.
 	acceptRetry = 50 * time.Millisecond
-	// closeWait is the pause after that where a connection was closed, until
-	// its descriptor is free.
+	// closeWait is the pause instead if a connection was closed: until its
+	// descriptor is free.
 	closeWait = time.Millisecond
-	// drainGrace is how long a connection is still read once Shutdown has
-	// begun, for requests that were under way.
+	// drainGrace is how long a connection is read after Shutdown has begun, for
+	// requests that were on their way.
 	drainGrace = 100 * time.Millisecond
 	// requestTimeout is how long a request may take to arrive.
 	requestTimeout = 30 * time.Second
 	// writeTimeout is how long a client may leave a reply unread once the
 	// system's buffers are full.
 	writeTimeout = 30 * time.Second
-	// sendBuffer is how many octets of replies wait for a client over TCP that does
-	// not read. Left to itself Linux has room for megabytes, and a client that
-	// floods has a processor fill them.
+	// sendBuffer is the number of bytes of replies that the system buffers for a
+	// client over TCP that does not read. Linux would buffer megabytes, and a
+	// client that floods would use much processor time to fill them.
 	sendBuffer = 64 << 10
-	// sweepInterval is how exact the limits on a connection's time are.
+	// sweepInterval is how exact the time limits of connections are.
 	sweepInterval = 5 * time.Second
 )
 
@@ -43,43 +43,45 @@ type Server struct {
 	ctx    context.Context // of the lookups that wait
 	cancel context.CancelFunc
 
-	mu        sync.Mutex
-	draining  bool
-	listeners map[net.Listener]bool
-	active    map[*conn]bool
-	serving   sync.WaitGroup // of connections
+	// accepting ends when Shutdown begins. That happens under conns.mu, so that
+	// serving is never increased from 0 afterwards.
+	accepting context.Context
+	stop      context.CancelFunc
+	serving   sync.WaitGroup // calls of Serve, and connections
 }
 
-// NewServer returns a Server for h; Shutdown ends it. Its connections count
-// among conns; one that has asked nothing for the time idle is closed, unless
-// that is 0.
+// NewServer returns a Server for h; Shutdown ends it. conns limits its
+// connections together with those of other servers. A connection that sends no
+// request for the time idle is closed; 0 means no limit.
 func NewServer(p Protocol, h Handler, conns *Connections, idle time.Duration, logger *slog.Logger) *Server {
-	s := &Server{protocol: p, handler: h, logger: logger, conns: conns, idle: idle,
-		listeners: map[net.Listener]bool{}, active: map[*conn]bool{}}
+	s := &Server{protocol: p, handler: h, logger: logger, conns: conns, idle: idle}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.accepting, s.stop = context.WithCancel(s.ctx)
 	go s.sweep()
 	return s
 }
 
 // Serve accepts connections from l until Shutdown, then returns nil. It closes
-// l. An error means that l was closed by somebody else.
+// l. An error means that something else has closed l.
 func (s *Server) Serve(l net.Listener) error {
-	if !s.add(l) {
+	if !s.begin() {
 		return l.Close()
 	}
+	defer s.serving.Done()
+	defer l.Close()
+	defer context.AfterFunc(s.accepting, func() { l.Close() })()
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
 			s.start(nc)
-		case s.isDraining():
+		case s.accepting.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("listener %v: %w", l.Addr(), err)
 		default:
 			s.logger.Debug("Connection not accepted", "listener", l.Addr(), "reason", err)
-			// Most often no descriptor is free: where they are fewer than the
-			// connections allowed, those idle must not keep lookups out either.
+			// Usually no file descriptor is free.
 			if s.conns.makeRoom() {
 				s.pause(closeWait)
 			} else {
@@ -90,17 +92,15 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Shutdown stops listening, answers the lookups that were asked and closes the
-// connections. When ctx ends first, it cuts off what is left and says so.
+// connections. If ctx ends first, it closes those that are left and returns an
+// error.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	for l := range s.listeners {
-		l.Close()
-	}
-	for c := range s.active {
+	s.conns.mu.Lock()
+	s.stop()
+	for c := range s.conns.of(s) {
 		c.drain()
 	}
-	s.mu.Unlock()
+	s.conns.mu.Unlock()
 
 	done := make(chan struct{})
 	go func() {
@@ -114,61 +114,46 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
-	s.cancel() // lookups that wait are given up and answered so
-	s.mu.Lock()
-	left := len(s.active)
-	for c := range s.active {
+	s.cancel() // lookups that wait end with an error and are answered so
+	s.conns.mu.Lock()
+	left := 0
+	for c := range s.conns.of(s) {
 		c.cut()
+		left++
 	}
-	s.mu.Unlock()
+	s.conns.mu.Unlock()
 	<-done
 	return fmt.Errorf("%d connections cut off: %w", left, context.Cause(ctx))
 }
 
-func (s *Server) add(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
+// begin counts a call of Serve, unless Shutdown has begun.
+func (s *Server) begin() bool {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	if s.accepting.Err() != nil {
 		return false
 	}
-	s.listeners[l] = true
+	s.serving.Add(1)
 	return true
-}
-
-func (s *Server) isDraining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
 }
 
 // start serves nc in a goroutine of its own.
 func (s *Server) start(nc net.Conn) {
 	if tcp, ok := nc.(*net.TCPConn); ok {
-		tcp.SetWriteBuffer(sendBuffer) // or it is served all the same
+		tcp.SetWriteBuffer(sendBuffer) // the connection works without
 	}
 	c := newConn(s, nc)
-	if !s.conns.add(s.ctx, c) {
+	if !s.conns.add(c) {
 		nc.Close()
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.active[c] = true
-	s.serving.Add(1)
-	if s.draining {
-		c.drain()
-	}
-	go func() {
+	s.serving.Go(func() {
 		c.serve()
 		s.conns.remove(c)
-		s.mu.Lock()
-		delete(s.active, c)
-		s.mu.Unlock()
-		s.serving.Done()
-	}()
+	})
 }
 
-// sweep looks after the connections until Shutdown.
+// sweep calls sweepAt until the server has ended.
 func (s *Server) sweep() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
@@ -182,34 +167,29 @@ func (s *Server) sweep() {
 	}
 }
 
-// sweepAt cuts the connections whose client has gone quiet, and has those
-// rechecked that may have missed its end.
+// sweepAt closes the connections that are past a time limit, and rechecks those
+// that may have missed the end of their client.
 func (s *Server) sweepAt(now int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.active {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	for c := range s.conns.of(s) {
 		switch {
 		case c.overdue(now):
 			c.cut()
-		case !s.draining:
+		case s.accepting.Err() == nil:
 			c.recheck(now)
 		}
 	}
 }
 
-// goOn reports whether c goes on after a deadline of its reading has passed. It
-// does if that was but for a recheck.
-func (s *Server) goOn(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return c.goOn()
-}
-
-func (s *Server) pause(d time.Duration) {
+// pause returns false if Shutdown began before d has passed.
+func (s *Server) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-s.ctx.Done():
+		return true
+	case <-s.accepting.Done():
+		return false
 	}
 }

@@ -45,11 +45,12 @@ func (h *handler) Wait(ctx context.Context, dst []byte, req *Request) Reply {
 	}
 }
 
-// bed is a server on loopback and what it logs.
+// bed is a server on loopback, or on pipes, and what it logs.
 type bed struct {
 	*handler
 	server *Server
 	addr   string
+	pipes  *pipes // nil: loopback
 	log    *lockedBuffer
 	served chan error
 }
@@ -89,8 +90,11 @@ type peer struct {
 
 func (b *bed) dial(t testing.TB) *peer {
 	t.Helper()
-	nc, err := net.Dial("tcp", b.addr)
-	if err != nil {
+	var nc net.Conn
+	var err error
+	if b.pipes != nil {
+		nc = b.pipes.dial()
+	} else if nc, err = net.Dial("tcp", b.addr); err != nil {
 		t.Fatal(err)
 	}
 	nc.SetDeadline(time.Now().Add(20 * time.Second)) // a hang becomes a failure
@@ -250,29 +254,6 @@ func TestServerAnswersAClientThatHasClosedItsSide(t *testing.T) {
 	close(b.release)
 	p.expect("OK a", "OK slow", "OK b")
 	p.expectEnd()
-}
-
-func TestServerMakesRoom(t *testing.T) {
-	t.Parallel()
-	b := newBed(t, 3, time.Minute)
-	busy := b.dial(t)
-	busy.ask("slow")
-	eventually(t, "the lookup waits", func() bool { return b.started.Load() == 1 })
-	idle := b.dial(t)
-	idle.ask("a")
-	idle.expect("OK a")
-	recent := b.dial(t)
-	recent.ask("b")
-	recent.expect("OK b")
-
-	late := b.dial(t) // one too many
-	late.ask("c")
-	late.expect("OK c")
-	idle.expectEnd()
-	recent.ask("d")
-	recent.expect("OK d")
-	close(b.release)
-	busy.expect("OK slow")
 }
 
 func TestShutdownAnswersWhatWasAsked(t *testing.T) {

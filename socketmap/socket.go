@@ -8,29 +8,42 @@ import (
 	"syscall"
 )
 
-// socket is a connection, for the goroutine that reads it: it takes fewer system
-// calls, and less around them, than a net.Conn.
+// socket is a net.Conn that makes fewer system calls for a client that sends its
+// next request only after it has the reply.
 //
-// A net.Conn asks the kernel before it waits: after each request once in vain,
-// because no client has its next request under way before it has the reply. A
-// socket takes a read that leaves room for the word that there is no more. It
-// trusts that word only of clients that were waited for before. Still, what came
-// together with a request and is no data, such as the client's end, wakes nobody
-// any more: see conn.recheck.
+// net.Conn.Read calls read(2) and waits in Go's poller only after EAGAIN. For
+// such a client every second read(2) fails with EAGAIN. socket saves that call:
+// a short read, one that fills less than the buffer, has emptied the receive
+// buffer, so socket waits in the poller at once.
+//
+// The poller uses edge-triggered epoll, so data that arrives after a short read
+// ends the wait. The end of the stream can be missed: if it arrives together with
+// the last data, its event has passed before the wait, and only another read(2)
+// would return 0. Two things limit that:
+//
+//   - A wait follows a short read only if the poller has already waited for this
+//     client after its first data. A client that sends one request and closes is
+//     always read until EAGAIN or the end.
+//   - Server.sweep makes connections that are idle in such a wait read again
+//     (conn.recheck).
 type socket struct {
 	net.Conn
-	fd       int  // while each runs; else none
-	received bool // anything
-	waitedOn bool // since then, and since the poller was told
-	// trusting is set where the goroutine waits, or will, without having asked.
-	trusting atomic.Bool
+	// fd is the descriptor during each's calls of step, else noDescriptor.
+	fd int
+	// received is set after the first data.
+	received bool
+	// ready is set when a short read may be followed by a wait: a read has
+	// returned EAGAIN since the first data and since RawConn.Read was called.
+	ready bool
+	// skipped is set while the goroutine waits after a short read, or is about to.
+	skipped atomic.Bool
 }
 
-// none is no descriptor.
-const none = -1
+const noDescriptor = -1
 
-// each has took handle the n octets that arrived in room, again and again, until
-// that fails or no more can arrive, and returns why.
+// each reads into the slice that room returns and calls took with the number of
+// bytes, again and again, until took fails or nothing more can arrive. It returns
+// why.
 func (s *socket) each(room func() []byte, took func(n int) error) error {
 	conn, ok := s.Conn.(syscall.Conn)
 	if !ok {
@@ -40,37 +53,38 @@ func (s *socket) each(room func() []byte, took func(n int) error) error {
 	if err != nil {
 		return err
 	}
-	// The poller is told that it is waited for before the first read, not before
-	// each wait: so what arrives between a read and the wait behind it ends that
-	// wait. Where there is more to read it is told anew, or whoever never stops
-	// sending could not be closed nor have a deadline.
+	// RawConn.Read discards old events and checks the deadline when it is called.
+	// Then it calls step and waits in the poller whenever step returns false. While
+	// there is more to read, step returns true and RawConn.Read is called again:
+	// otherwise a client that never stops sending could not be closed, and no
+	// deadline would apply to it.
 	var ended error
-	step := func(fd uintptr) (leave bool) {
+	step := func(fd uintptr) (done bool) {
 		s.fd = int(fd)
 		var wait bool
 		wait, ended = s.once(room(), took)
 		return !wait
 	}
 	for ended == nil && err == nil {
-		s.waitedOn = false // what came before ends no wait behind this
+		s.ready = false
 		err = raw.Read(step)
 	}
-	s.fd = none
+	s.fd = noDescriptor
 	if ended != nil {
 		return ended
 	}
 	return err
 }
 
-// once reads. wait is set where there is nothing more for now.
+// once calls read(2) once. wait is set if there is nothing more to read for now.
 func (s *socket) once(room []byte, took func(n int) error) (wait bool, err error) {
 	n, err := syscall.Read(s.fd, room)
 	switch {
 	case err == syscall.EINTR:
 		return false, nil
 	case err == syscall.EAGAIN:
-		s.waitedOn = s.received
-		s.trust(false)
+		s.ready = s.received
+		s.setSkipped(false)
 		return true, nil
 	case err != nil:
 		return false, os.NewSyscallError("read", err)
@@ -81,29 +95,29 @@ func (s *socket) once(room []byte, took func(n int) error) (wait bool, err error
 	if err := took(n); err != nil {
 		return false, err
 	}
-	return s.trust(s.waitedOn && n < len(room)), nil
+	wait = s.ready && n < len(room)
+	s.setSkipped(wait)
+	return wait, nil
 }
 
-// trust notes and returns whether it is trusted that there is no more.
-func (s *socket) trust(trusting bool) bool {
-	if s.trusting.Load() != trusting {
-		s.trusting.Store(trusting)
+func (s *socket) setSkipped(skipped bool) {
+	if s.skipped.Load() != skipped { // a Load costs less than a Store
+		s.skipped.Store(skipped)
 	}
-	return trusting
 }
 
-// writeNow writes what fits at once and returns how much that was. What is wrong
-// shows where the rest is written. It is for what each calls; elsewhere nothing
-// fits.
+// writeNow writes what fits without waiting and returns how much that was. Errors
+// come back when the rest is written. It works only in calls of took; otherwise it
+// returns 0.
 func (s *socket) writeNow(p []byte) int {
-	if s.fd == none {
+	if s.fd == noDescriptor {
 		return 0
 	}
 	n, _ := syscall.Write(s.fd, p)
 	return max(n, 0)
 }
 
-// eachRead is each for what is no socket.
+// eachRead is each for a Conn without a descriptor.
 func (s *socket) eachRead(room func() []byte, took func(n int) error) error {
 	for {
 		n, err := s.Read(room())

@@ -1,6 +1,6 @@
-// Package socketmap is the wire: how Postfix's lookups arrive and how replies
-// go back, each with its limits (socketmap_table(5), tcp_table(5)). It knows no
-// policy; what a lookup means is its Handler's business.
+// Package socketmap is the wire protocol between Postfix and the daemon: it reads
+// lookups and writes replies, over socketmap_table(5) and tcp_table(5), within the
+// limits of each. It knows no TLS policies: a Handler answers the lookups.
 package socketmap
 
 import (
@@ -12,72 +12,71 @@ import (
 // MaxRequest is the longest request that is read, in bytes.
 const MaxRequest = 10_000
 
-// Status is what a reply says of a lookup.
+// Status is the outcome of a lookup.
 type Status uint8
 
 const (
-	// OK: the reply's data is what the map holds under the key.
+	// OK: the map has the key, and the reply's data is its value.
 	OK Status = iota + 1
-	// NotFound: the map holds nothing under the key. Postfix goes on as if it
-	// had no such map.
+	// NotFound: the map does not have the key. Postfix continues as if there were
+	// no map.
 	NotFound
-	// Temp: the map cannot tell now. Postfix defers the mail and logs the data
+	// Temp: the map cannot answer now. Postfix defers the mail and logs the data
 	// as the reason.
 	Temp
-	// Perm: the request makes no sense. Postfix defers the mail all the same.
+	// Perm: the request is malformed. Postfix defers the mail, as for Temp.
 	Perm
 )
 
 // String returns the word that socketmap replies begin with.
 func (s Status) String() string { return strings.TrimSpace(words[s]) }
 
-// Request is one lookup. Its strings share the memory of all that was read with
-// them: what is kept past the Handler's return is to be cloned.
+// Request is one lookup. Its strings share memory with everything that was read
+// together with them: a Handler must clone a string to keep it.
 type Request struct {
-	// Map is the name of the map asked, empty where the protocol has none.
+	// Map is the name of the map, empty if the protocol has none.
 	Map string
 	Key string
 	// At is when the request was read.
 	At time.Time
-	// Fits reports whether a reply with this data and status OK is one that
-	// Postfix will read; a longer one is replaced by an error.
+	// Fits reports whether Postfix reads a reply with this data and status OK. A
+	// longer one is replaced by an error.
 	Fits func(data []byte) bool
 }
 
 // Reply is the outcome of one lookup.
 type Reply struct {
 	Status Status
-	// Data is one line of printable ASCII: the value found, or the reason why
-	// there is none, which may be empty for NotFound.
+	// Data is one line of printable ASCII: the value, or the reason for another
+	// status. It may be empty for NotFound.
 	Data []byte
 }
 
-// Handler answers lookups in two steps, so that the server can send what is
-// ready before it waits for what is not. Both append the data to dst, which
-// the Reply then holds.
+// Handler answers lookups in two steps, so that the server can send the replies
+// that are ready before it waits for others. Both methods append the data to dst;
+// the Reply holds the result.
 type Handler interface {
-	// Answer gives the reply that memory can give at once. ok is false where
-	// there is none: then Wait is called.
+	// Answer returns the reply if memory has it. If ok is false, the server calls
+	// Wait.
 	Answer(dst []byte, req *Request) (reply Reply, ok bool)
-	// Wait gives the reply in the end, at the latest when ctx is done.
+	// Wait returns the reply, at the latest when ctx is done.
 	Wait(ctx context.Context, dst []byte, req *Request) Reply
 }
 
-// Protocol is how requests and replies look on the wire: Netstrings or
-// TCPTable.
+// Protocol is the syntax of requests and replies: Netstrings or TCPTable.
 type Protocol interface {
-	// next cuts the first request off in: its text and how many bytes of in it
-	// takes, 0 where more must be read first. After an error, a *ProtocolError,
-	// nobody can tell where the next request begins.
+	// next cuts the first request off in. It returns its text and how many bytes
+	// of in it takes, 0 if the request is not complete. After an error, a
+	// *ProtocolError, it is unknown where the next request begins.
 	next(in string) (text string, n int, err error)
-	// parse reads a request's text into req, all but its time. An error is the
+	// parse reads a request's text into req, except its time. An error is the
 	// answer to that request.
 	parse(text string, req *Request) error
-	// appendReply appends reply; one that would be too long becomes Temp.
+	// appendReply appends reply. If that is too long, it appends a Temp reply.
 	appendReply(dst []byte, reply Reply) []byte
 }
 
-// ProtocolError says why a peer's bytes are not what the protocol wants.
+// ProtocolError says how a peer's bytes violate the protocol.
 type ProtocolError struct{ Reason string }
 
 func (e *ProtocolError) Error() string { return "malformed " + e.Reason }

@@ -3,11 +3,13 @@ package socketmap
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 )
 
-// maxLine is the longest tcp_table(5) reply that Postfix reads, in bytes with
-// its newline. It takes a longer one for a broken server and tries ten times.
+// maxLine is the size of the longest tcp_table(5) reply that Postfix reads, in
+// bytes with its newline. If a reply is longer, Postfix assumes that the server is
+// broken and tries ten times.
 const maxLine = 4096
 
 // TCPTable is the protocol of tcp_table(5). It has no map names: every request
@@ -16,6 +18,7 @@ func TCPTable(name string) Protocol { return &tcpTable{name} }
 
 type tcpTable struct{ name string }
 
+// next cuts off a line. It may end in CRLF.
 func (*tcpTable) next(in string) (string, int, error) {
 	end := strings.IndexByte(in, '\n')
 	if end > MaxRequest || end < 0 && len(in) > MaxRequest {
@@ -24,7 +27,7 @@ func (*tcpTable) next(in string) (string, int, error) {
 	if end < 0 {
 		return "", 0, nil
 	}
-	return in[:end], end + 1, nil
+	return strings.TrimSuffix(in[:end], "\r"), end + 1, nil
 }
 
 var (
@@ -38,8 +41,8 @@ func (p *tcpTable) parse(text string, req *Request) error {
 	if !ok {
 		return errNoGet
 	}
-	key, ok := unquote(encoded)
-	if !ok {
+	key, err := url.PathUnescape(encoded)
+	if err != nil {
 		return errHex
 	}
 	req.Map, req.Key, req.Fits = p.name, key, fitsLine
@@ -54,7 +57,7 @@ func (*tcpTable) appendReply(dst []byte, reply Reply) []byte {
 	case NotFound:
 		code = "500 "
 		if len(text) == 0 {
-			text = []byte("not found") // Postfix defers the mail where nothing follows
+			text = []byte("not found") // without a text Postfix defers the mail
 		}
 	}
 	if !fitsLine(text) {
@@ -63,11 +66,11 @@ func (*tcpTable) appendReply(dst []byte, reply Reply) []byte {
 	return append(appendQuoted(append(dst, code...), text), '\n')
 }
 
-// fitsLine counts as appendQuoted writes.
+// fitsLine counts the bytes that appendQuoted would write.
 func fitsLine(data []byte) bool {
 	n := len("200 \n") + len(data)
 	if n+len(data)*(len("%XX")-1) <= maxLine {
-		return true // however it is written
+		return true // even if every byte is coded
 	}
 	for _, c := range data {
 		if !plain(c) {
@@ -77,12 +80,12 @@ func fitsLine(data []byte) bool {
 	return n <= maxLine
 }
 
-// plain reports whether c stands for itself: printable, no space and no %.
+// plain reports whether c is written as it is: printable, no space and no %.
 func plain(c byte) bool { return ' ' < c && c <= '~' && c != '%' }
 
 func appendQuoted(dst, text []byte) []byte {
 	const digits = "0123456789ABCDEF"
-	start := 0 // of what stands for itself
+	start := 0 // of bytes that need no code
 	for i, c := range text {
 		if !plain(c) {
 			dst = append(dst, text[start:i]...)
@@ -91,41 +94,4 @@ func appendQuoted(dst, text []byte) []byte {
 		}
 	}
 	return append(dst, text[start:]...)
-}
-
-// unquote undoes %XX.
-func unquote(text string) (string, bool) {
-	if strings.IndexByte(text, '%') < 0 {
-		return text, true
-	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if c == '%' {
-			if i+2 >= len(text) {
-				return "", false
-			}
-			high, ok1 := hexDigit(text[i+1])
-			low, ok2 := hexDigit(text[i+2])
-			if !ok1 || !ok2 {
-				return "", false
-			}
-			c = high<<4 | low
-			i += 2
-		}
-		out = append(out, c)
-	}
-	return string(out), true
-}
-
-func hexDigit(c byte) (value byte, ok bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
-	}
-	return 0, false
 }

@@ -36,10 +36,17 @@ func TestTCPTableRequests(t *testing.T) {
 	good("get %2e%2E%0a%25\n", "..\n%", 17)
 	good("get b%C3%BCcher.example\n", "bücher.example", 24)
 	good("get \n", "", 5)
+	good("get example.com\r\n", "example.com", 17)
+	good("get example.com\r\nget b", "example.com", 17)
+	good("get a%0D\r\n", "a\r", 10)
+	good("get a\r\r\n", "a\r", 8) // one belongs to the line's end
+	good("get \r\n", "", 6)
 	good("get a b\n", "a b", 8)
 	good("get "+strings.Repeat("k", MaxRequest-4)+"\n", strings.Repeat("k", MaxRequest-4), MaxRequest+1)
 
 	bad("\n", errNoGet)
+	bad("\r\n", errNoGet)
+	bad("get\r\n", errNoGet)
 	bad("get\n", errNoGet)
 	bad("GET example.com\n", errNoGet)
 	bad("put example.com x\n", errNoGet)
@@ -48,7 +55,7 @@ func TestTCPTableRequests(t *testing.T) {
 	bad("get %zz\n", errHex)
 	bad("get %4g\n", errHex)
 
-	for _, incomplete := range []string{"", "g", "get example.com", "get " + strings.Repeat("k", MaxRequest-4)} {
+	for _, incomplete := range []string{"", "g", "get example.com", "get example.com\r", "get " + strings.Repeat("k", MaxRequest-4)} {
 		if _, n, err := p.next(incomplete); n != 0 || err != nil {
 			t.Errorf("next(%.40q) = %d, %v; want more", incomplete, n, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,7 @@ Postfix that does DANE. In mode monitor there are none.`,
 			}
 			if cfg.Mode != config.ModeMonitor {
 				for key, o := range cfg.Overrides {
-					if !o.NotFound {
+					if !o.NotFound && (o.Until.IsZero() || time.Now().Before(o.Until)) {
 						table[key.String()] = o.Policy
 					}
 				}

@@ -16,9 +16,10 @@ func newHealthcheck(load func() (config.Config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Say whether the running daemon answers lookups",
-		Long: `healthcheck has the running daemon look something up as for Postfix and exits
-with 0 where that comes to its end, with 1 where it does not, and with 2 where
-no daemon could be asked. It is for those who watch the daemon without systemd.`,
+		Long: `healthcheck makes the running daemon do a lookup as for Postfix, and look at the
+files of its unix sockets. It exits with 0 if lookups are answered and clients can
+reach every socket, with 1 if not, and with 2 if no daemon could be asked. It is
+for hosts that watch the daemon without systemd.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), healthPatience)

@@ -11,6 +11,7 @@ import (
 	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/printable"
 )
 
 func newQuery(load func() (config.Config, error)) *cobra.Command {
@@ -41,8 +42,8 @@ seconds.`,
 				cmd.PrintErrln("mta-sts-daemon:", err)
 				return exitStatus(2)
 			}
-			postfix, err := postconf.Command{}.Settings(cmd.Context())
-			noDANE := c.DoesDANE(cfg.DNS.DANE, postfix)
+			postfix, err := postconf.Command{}.Instances(cmd.Context())
+			noDANE := c.DoesDANE(cfg, postfix)
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
 				noDANE = err
 			}
@@ -52,7 +53,7 @@ seconds.`,
 				Daemon:  admin.NewClient(admin.Find(cfg.Admin)),
 			})
 			if !ok {
-				cmd.PrintErrf("mta-sts-daemon: %+q is not a domain that can have a policy\n", args[0])
+				cmd.PrintErrf("mta-sts-daemon: %s is not a domain that can have a policy\n", printable.Quote(args[0]))
 				return exitStatus(2)
 			}
 			if asJSON {

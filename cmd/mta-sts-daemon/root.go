@@ -42,6 +42,6 @@ smtp_tls_policy_maps lookups with them. Without a command it serves.`,
 	root.CompletionOptions.HiddenDefaultCmd = true // packages bring the completions
 	root.AddCommand(serve, newQuery(load),
 		newPolicies(load), newRefresh(load), newPurge(load), newReload(load), newExport(load), newWarm(load),
-		newCheckConfig(load), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
+		newOutcomes(load), newCheckConfig(load), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
 	return root
 }

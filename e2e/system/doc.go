@@ -33,6 +33,7 @@
 // What is outside the server is played by the tests, within that network:
 //
 //	127.0.0.1:8461   the daemon                 on the server
+//	127.0.0.1:9462   outcomes, metrics          on the server
 //	127.0.0.53:53    unbound                    on the server
 //	127.0.0.54:53    authority for the zone test
 //	127.0.0.1:443    all policy hosts

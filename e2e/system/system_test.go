@@ -34,6 +34,7 @@ func TestSystem(t *testing.T) {
 				{"watchdog", tripWatchdog},
 				{"journal", readJournal},
 				{"catalog", explainJournal},
+				{"outcomes", countOutcomes},
 				{"hardening", measureExposure},
 				{"reboot", rebootServer},
 				{"remove and purge", removeAndPurge},

@@ -2,9 +2,9 @@
 //
 // A wall clock may be wrong when a machine boots and may be set at any time. The
 // time since boot cannot be set, and goes on while the machine is suspended. So
-// within one boot every life is measured by it: a Moment. Only what was written
-// down in an earlier boot has to be judged by the wall clock, and is judged again
-// when that clock steps.
+// within one boot every life is measured by it: a Moment. Only times
+// written down in an earlier boot have to be judged by the wall clock, and are judged
+// again when that clock steps.
 //
 // Reading the time since boot is slow (some 500 ns on Linux, against 50 ns of
 // time.Now), so a Clock counts on with Go's monotonic clock, which stops during a
@@ -53,11 +53,11 @@ func (i *Instant) Claim(now, next Moment) bool {
 	return due <= now && i.v.CompareAndSwap(int64(due), int64(next))
 }
 
-// StepLimit is by how much the wall clock may differ from what was seen of it
-// before, until the difference counts as a step.
+// StepLimit is how far the wall clock may move from its last observation before that
+// counts as a step.
 const StepLimit = 5 * time.Minute
 
-// Source is where a Clock has its time from. All fields are required.
+// Source has the clocks that a Clock reads. All fields are required.
 type Source struct {
 	// Now reads the monotonic clock (time.Now). Its readings are comparable with
 	// those that Clock.At is given.
@@ -82,7 +82,7 @@ type Clock struct {
 	origin time.Time  // wall time of the boot, by the wall clock as it was last observed
 	judged time.Time  // origin at the last step, or when the Clock began
 	steps  int        // of the wall clock that Observe found
-	last   Moment     // of the last step; the Clock's beginning if there was none
+	last   Moment     // of the last step; the Clock's beginning without one
 }
 
 // New returns a Clock.
@@ -112,7 +112,7 @@ func (c *Clock) wallOfBoot() time.Time {
 }
 
 // Origin is the wall time of the boot, by the wall clock as it was last observed.
-// What is converted with one Origin fits together even if the clock is set
+// Times converted with one Origin fit together even if the clock is set
 // meanwhile.
 type Origin struct{ boot time.Time }
 

@@ -6,8 +6,8 @@ import (
 )
 
 // System returns the Clock of this machine. If the system tells no time since boot
-// or no name of the boot, this process counts as a boot of its own: what an earlier
-// process wrote down is then judged by the wall clock.
+// or no name of the boot, this process counts as a boot of its own: the times of
+// earlier processes are then judged by the wall clock.
 func System() *Clock {
 	source := Source{Now: time.Now, Wall: time.Now}
 	boot, since, ok := systemBoot()

@@ -31,7 +31,7 @@ type Cache struct {
 
 // cached is what memory has of a next hop. Except for renew it never changes.
 type cached struct {
-	kind  Kind // 0: there is no verdict
+	kind  Kind // 0 without a verdict
 	until clock.Moment
 	renew clock.Instant // when it is due to be looked up again
 
@@ -79,17 +79,8 @@ func (c *Cache) Current(hop NextHop, now clock.Moment) (kind Kind, renew, ok boo
 	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
 }
 
-// Peek returns the verdict if it has not ended, without any effect.
-func (c *Cache) Peek(hop NextHop, now clock.Moment) (kind Kind, ok bool) {
-	v, _ := c.verdicts.Peek(hop)
-	if !v.current(now) {
-		return 0, false
-	}
-	return v.kind, true
-}
-
-// Held returns the last verdict as long as it holds, from what was stored if memory lacks
-// it, without any effect; 0 if there is none.
+// Held returns the last verdict as long as it holds, from the stored ones if memory lacks
+// it, without any effect; 0 without one.
 func (c *Cache) Held(hop NextHop, stored []store.Verdict, now clock.Moment) Kind {
 	v, _ := c.verdicts.Peek(hop)
 	for _, s := range stored {
@@ -113,10 +104,12 @@ func (c *Cache) Last(hop NextHop, now clock.Moment) (kind Kind, renew, ok bool) 
 	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
 }
 
-// Put files the verdict of a check, and reports whether it was filed: if the check
-// says that some hosts cannot be known, a verdict that holds has precedence.
+// Put files the verdict of a check, and reports whether it was filed. If some mail hosts
+// cannot be known, a verdict that holds has precedence, unless the new one found more
+// DANE than that.
 func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
-	if last, _ := c.verdicts.Peek(hop); v.Kind == Unknown && last.holds(now) && last.kind != Unknown {
+	if last, _ := c.verdicts.Peek(hop); last.holds(now) && last.kind != Unknown &&
+		(v.Kind == Unknown || v.Incomplete && last.kind > v.Kind) {
 		return false
 	}
 	filed := &cached{kind: v.Kind, until: now.Add(v.TTL)}
@@ -150,14 +143,14 @@ func (c *Cache) Failure(hop NextHop, now clock.Moment) error {
 	return v.failure.err
 }
 
-// Forget forgets the domain's next hops.
+// Forget removes the verdicts on the domain's next hops.
 func (c *Cache) Forget(d mtasts.Domain) {
 	for _, hop := range c.hops(d) {
 		c.verdicts.Remove(hop)
 	}
 }
 
-// ForgetAll forgets all next hops.
+// ForgetAll removes all verdicts.
 func (c *Cache) ForgetAll() { c.verdicts.Purge() }
 
 // HopVerdict is the verdict on a next hop until then.
@@ -197,7 +190,7 @@ func storedHops(d mtasts.Domain) []NextHop {
 	}
 }
 
-// Stored returns what is written down of the domain's verdicts.
+// Stored returns those of the domain's verdicts that are written down.
 func (c *Cache) Stored(d mtasts.Domain) (stored []store.Verdict) {
 	for _, hop := range storedHops(d) {
 		if v, _ := c.verdicts.Peek(hop); v != nil && v.kind != 0 {
@@ -207,7 +200,7 @@ func (c *Cache) Stored(d mtasts.Domain) (stored []store.Verdict) {
 	return stored
 }
 
-// Restore takes back what was written down, unless something newer is known.
+// Restore takes back verdicts that were written down, unless newer ones are known.
 func (c *Cache) Restore(d mtasts.Domain, stored []store.Verdict) {
 	for _, s := range stored {
 		c.verdicts.ContainsOrAdd(NextHop{Domain: d, MX: s.MX, Port: s.Port}, c.restored(s))

@@ -32,7 +32,7 @@ func New(dns DNS) *Checker { return &Checker{dns} }
 // there can be no TLSA record.
 //
 // An error means that it cannot be known now: the MX records, or without mx the
-// host's own addresses, could not be had, or ctx ended before all was known.
+// host's own addresses, could not be looked up, or ctx ended before all was known.
 func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (Verdict, error) {
 	if mx {
 		return c.check(ctx, c.domain, host.String(), port)
@@ -64,7 +64,7 @@ func (c *Checker) check(ctx context.Context, find func(context.Context, string, 
 // MX records, it cannot vouch for where the mail goes (RFC 7672 section 2.2.1).
 func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict, error) {
 	answer, err := c.dns.MX(ctx, name)
-	if err != nil {
+	if err = vouched(answer, err); err != nil {
 		return Verdict{}, err
 	}
 	life := answer.TTL
@@ -76,7 +76,7 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 	findings := make([]finding, len(hosts))
 	if len(hosts) == 1 {
 		findings[0] = c.host(ctx, hosts[0], port)
-		return conclude(life, findings), nil
+		return conclude(life, findings)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
@@ -89,24 +89,28 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		})
 	}
 	group.Wait() // no finding is an error
-	return conclude(life, findings), nil
+	return conclude(life, findings)
 }
 
 // smartHost checks a next hop that is the mail host itself.
 func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verdict, error) {
 	h, err := c.dns.Host(ctx, name)
-	if err != nil {
+	if err = vouched(h.Answer, err); err != nil {
 		return Verdict{}, err
 	}
-	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)}), nil
+	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)})
 }
 
 // conclude makes a verdict of what was found at the mail hosts; life is the
-// least TTL before that.
-func conclude(life time.Duration, findings []finding) Verdict {
+// least TTL before that. An answer that is not vouched for says nothing, so there
+// is no verdict that could replace an older one.
+func conclude(life time.Duration, findings []finding) (Verdict, error) {
 	var hosts int
 	var count [lastState + 1]int
 	for _, f := range findings {
+		if f.unvouched {
+			return Verdict{}, errUnvouched
+		}
 		count[f.state]++
 		if f.state != noAddress {
 			hosts++
@@ -124,7 +128,9 @@ func conclude(life time.Duration, findings []finding) Verdict {
 	case count[unusable] > 0:
 		kind = Unusable
 	}
-	return verdict(kind, life)
+	v := verdict(kind, life)
+	v.Incomplete = count[unreachable] > 0
+	return v, nil
 }
 
 // verdict keeps life within its bounds; an absence of which the DNS does not say

@@ -105,7 +105,7 @@ func TestMXHosts(t *testing.T) {
 			server.Add(fmt.Sprintf("%s. 900 IN MX %d %s.test.", name, preference, host))
 		}
 		got, err := checker.Check(t.Context(), domain(t, name), true, 25)
-		if diff := cmp.Diff(dane.Verdict{Kind: tt.kind, TTL: tt.ttl}, got); err != nil || diff != "" {
+		if diff := cmp.Diff(dane.Verdict{Kind: tt.kind, TTL: tt.ttl, Incomplete: strings.Contains(tt.hosts, "down") || strings.Contains(tt.hosts, "hidden")}, got); err != nil || diff != "" {
 			t.Errorf("MX hosts %s: error %v, (-want +got)\n%s", tt.hosts, err, diff)
 		}
 	}
@@ -196,6 +196,86 @@ func TestErrors(t *testing.T) {
 		got, err := checker.Check(t.Context(), domain(t, "down.test"), mx, 25)
 		if err == nil || !strings.HasPrefix(err.Error(), want) || got != (dane.Verdict{}) {
 			t.Errorf("mx %v: got %v, error %v; want %q", mx, got, err, want)
+		}
+	}
+}
+
+// TestUnvouched: a server whose AD bit does not count gives one of the answers,
+// with or without AD. That says nothing of the domain, least of all that it has
+// no DANE.
+func TestUnvouched(t *testing.T) {
+	t.Parallel()
+	lines := []string{
+		"d.test. 900 IN MX 10 good.test.",
+		"two.test. 900 IN MX 10 good.test.", "two.test. 900 IN MX 20 good2.test.",
+		"alias.test. 900 IN MX 10 mx.test.",
+		"mx.test. 900 IN CNAME mx.u.test.",
+		"_25._tcp.mx.test. 900 IN " + good,
+	}
+	own := world(t, lines...)
+	foreign := resolvertest.StartDNSAt(t, "127.0.0.11:0") // a container engine's
+	foreign.Add(append(lines, "good.test. 900 IN A 192.0.2.1", "_25._tcp.good.test. 900 IN "+good)...)
+	for _, tt := range []struct {
+		asked string // of foreign
+		qtype uint16
+		from  string
+		mx    bool
+	}{
+		{"d.test", dns.TypeMX, "d.test", true},
+		{"good.test", dns.TypeA, "d.test", true},
+		{"good.test", dns.TypeA, "two.test", true}, // the other host's records are usable
+		{"good.test", dns.TypeA, "good.test", false},
+		{"_25._tcp.good.test", dns.TypeTLSA, "d.test", true},
+		{"_25._tcp.good.test", dns.TypeTLSA, "good.test", false},
+		{"mx.test", dns.TypeCNAME, "alias.test", true},
+	} {
+		for _, ad := range []bool{false, true} {
+			foreign.SetAuthenticated(ad)
+			own.Misbehave(tt.asked, func(x *resolvertest.DNSExchange) {
+				if x.Query.Question[0].Qtype == tt.qtype {
+					x.Reply.Rcode, x.Reply.Answer = dns.RcodeRefused, nil
+				}
+				x.Send()
+			})
+			got, err := newChecker(own, foreign).Check(t.Context(), domain(t, tt.from), tt.mx, 25)
+			if err == nil || got != (dane.Verdict{}) {
+				t.Errorf("%s from elsewhere, AD %v: %s is %v, error %v", tt.asked, ad, tt.from, got.Kind, err)
+			}
+			if foreign.Queries(tt.asked, tt.qtype) == 0 {
+				t.Errorf("%s was not asked of the other server", tt.asked)
+			}
+			own.Misbehave(tt.asked, nil)
+		}
+	}
+	for _, name := range []string{"d.test", "alias.test"} {
+		if got, err := newChecker(own, foreign).Check(t.Context(), domain(t, name), true, 25); err != nil || got.Kind != dane.Full {
+			t.Errorf("%s: %v, error %v", name, got.Kind, err)
+		}
+	}
+}
+
+// TestSpecialUse: a name that the DNS never has is asked for nowhere, also as the
+// MX host of another.
+func TestSpecialUse(t *testing.T) {
+	t.Parallel()
+	server := world(t, "d.test. 900 IN MX 10 a.onion.", "d.test. 900 IN MX 20 good.test.")
+	server.Misbehave("a.onion", resolvertest.DNSRcode(dns.RcodeRefused))
+	for _, tt := range []struct {
+		name string
+		mx   bool
+		want dane.Kind
+	}{
+		{"a.onion", true, dane.None},
+		{"a.onion", false, dane.None},
+		{"d.test", true, dane.Full},
+	} {
+		if got, err := newChecker(server).Check(t.Context(), domain(t, tt.name), tt.mx, 25); err != nil || got.Kind != tt.want {
+			t.Errorf("%s, MX %v: got %v, error %v; want %v", tt.name, tt.mx, got.Kind, err, tt.want)
+		}
+	}
+	for _, qtype := range []uint16{dns.TypeMX, dns.TypeA, dns.TypeAAAA} {
+		if n := server.Queries("a.onion", qtype); n != 0 {
+			t.Errorf("%d questions of type %s", n, dns.TypeToString[qtype])
 		}
 	}
 }

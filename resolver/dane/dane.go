@@ -2,8 +2,9 @@
 // 7672): whether its MX hosts have TLSA records that DNSSEC vouches for and a
 // mail server can use. Matching certificates against them is Postfix's work.
 //
-// It believes the AD bit of every answer. Whether the resolver and the way to
-// it deserve that is the caller's to decide.
+// Whether an answer is authenticated is what the DNS client says. If it cannot
+// know that, because the server's AD bit does not count, the question counts as
+// not answered.
 package dane
 
 import (
@@ -69,6 +70,8 @@ type Verdict struct {
 	// answered, and an absence of which the DNS does not say how long it holds,
 	// count as MinTTL.
 	TTL time.Duration
+	// Incomplete: of some mail hosts the DNS could not say.
+	Incomplete bool
 }
 
 // Bounds of Verdict.TTL.

@@ -2,6 +2,7 @@ package dane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,18 +25,34 @@ const (
 // finding is the state of one mail host and the least TTL of the answers that
 // say so.
 type finding struct {
-	state state
-	ttl   time.Duration
+	state     state
+	ttl       time.Duration
+	unvouched bool // an answer came from a server whose AD bit does not count
 }
 
-// failed is the finding where a question could not be answered.
-func failed() finding { return finding{unreachable, MinTTL} }
+// failed is the finding if a question could not be answered.
+func failed(err error) finding {
+	return finding{state: unreachable, ttl: MinTTL, unvouched: errors.Is(err, errUnvouched)}
+}
+
+// errUnvouched: an answer came from a server whose AD bit does not count.
+var errUnvouched = errors.New("a DNS server answered whose AD bit does not count")
+
+// vouched returns err or, if whether the answer is authenticated cannot be known,
+// errUnvouched. Such an answer counts as none: taken for one that is not
+// authenticated, it would say that there is no DANE.
+func vouched[T any](answer dnsclient.Answer[T], err error) error {
+	if err == nil && answer.Unvouched {
+		return errUnvouched
+	}
+	return err
+}
 
 // host looks at one MX host.
 func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
 	h, err := c.dns.Host(ctx, name)
-	if err != nil {
-		return failed()
+	if err = vouched(h.Answer, err); err != nil {
+		return failed(err)
 	}
 	return c.addressed(ctx, name, h, port)
 }
@@ -45,7 +62,7 @@ func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
 // where there are none under the one before, not where that cannot be known
 // (RFC 7672 section 2.2.3, RFC 7671 section 7).
 func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, port uint16) finding {
-	f := finding{noTLSA, h.TTL}
+	f := finding{state: noTLSA, ttl: h.TTL}
 	if len(h.Records) == 0 {
 		f.state = noAddress
 		return f
@@ -61,8 +78,8 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 		// still on it, the name itself may have TLSA records (section 2.1.3),
 		// as Postfix does it. Its TTL is part of h's.
 		alias, err := c.dns.CNAME(ctx, name)
-		if err != nil || len(alias.Records) == 0 { // it was there a moment ago
-			return failed()
+		if err = vouched(alias, err); err != nil || len(alias.Records) == 0 { // it was there a moment ago
+			return failed(err)
 		}
 		if !alias.Authenticated {
 			return f
@@ -71,8 +88,8 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 	}
 	for _, base := range bases {
 		answer, err := c.tlsa(ctx, base, port)
-		if err != nil {
-			return failed()
+		if err = vouched(answer, err); err != nil {
+			return failed(err)
 		}
 		f.ttl = min(f.ttl, answer.TTL)
 		switch {

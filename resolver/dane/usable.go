@@ -3,7 +3,8 @@ package dane
 import (
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/x509"
+	"encoding/asn1"
+	"slices"
 
 	"mta-sts-daemon/resolver/dnsclient"
 )
@@ -23,29 +24,47 @@ const (
 	matchingSHA512 = 2
 )
 
+// The elements of a certificate (RFC 5280 section 4.1) and of a
+// SubjectPublicKeyInfo (section 4.1.2.7), by their tags.
+var (
+	certElements = []int{asn1.TagSequence, asn1.TagSequence, asn1.TagBitString}
+	spkiElements = []int{asn1.TagSequence, asn1.TagBitString}
+)
+
 // canUse reports whether a mail server can use a TLSA record: its fields have
 // values that RFC 7672 section 3.1 lets it have and its data is of the form that
-// they say. A whole certificate or key must be one that can be read.
+// they say.
 func canUse(r dnsclient.TLSA) bool {
 	return (r.Usage == usageDANETA || r.Usage == usageDANEEE) &&
 		(r.Selector == selectorCert || r.Selector == selectorSPKI) &&
 		wellFormed(r)
 }
 
+// wellFormed reports whether the data has the length of the digest, or the outer
+// form of a whole certificate or key. What is inside is left to the mail server:
+// OpenSSL takes curves and serial numbers that Go's parsers refuse, and a record
+// that counts there has to count here.
 func wellFormed(r dnsclient.TLSA) bool {
 	switch r.MatchingType {
 	case matchingFull:
-		var err error
 		if r.Selector == selectorCert {
-			_, err = x509.ParseCertificate(r.Data)
-		} else {
-			_, err = x509.ParsePKIXPublicKey(r.Data)
+			return consistsOf(r.Data, certElements)
 		}
-		return err == nil
+		return consistsOf(r.Data, spkiElements)
 	case matchingSHA256:
 		return len(r.Data) == sha256.Size
 	case matchingSHA512:
 		return len(r.Data) == sha512.Size
 	}
 	return false
+}
+
+// consistsOf reports whether der is one SEQUENCE, and nothing after it, of
+// elements with these tags.
+func consistsOf(der []byte, tags []int) bool {
+	var elements []asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &elements)
+	return err == nil && len(rest) == 0 && slices.EqualFunc(elements, tags, func(e asn1.RawValue, tag int) bool {
+		return e.Class == asn1.ClassUniversal && e.Tag == tag && e.IsCompound == (tag == asn1.TagSequence)
+	})
 }

@@ -1,6 +1,7 @@
 package dnsclient_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -28,11 +29,11 @@ func TestAlias(t *testing.T) {
 	end := []string{"end"}
 	client := newClient(server)
 	for name, want := range map[string]dnsclient.Answer[string]{
-		"one.test":    {Records: end, TTL: 200 * time.Second, HasTTL: true},
-		"two.test":    {Records: end, TTL: 100 * time.Second, HasTTL: true},
-		"absent.test": {TTL: 400 * time.Second, HasTTL: true},
-		"brief.test":  {TTL: 40 * time.Second, HasTTL: true},
-		"nodata.test": {TTL: 400 * time.Second, HasTTL: true},
+		"one.test":    {Records: end, TTL: 200 * time.Second, HasTTL: true, Alias: "end.test"},
+		"two.test":    {Records: end, TTL: 100 * time.Second, HasTTL: true, Alias: "end.test"},
+		"absent.test": {TTL: 400 * time.Second, HasTTL: true, Alias: "none.test"},
+		"brief.test":  {TTL: 40 * time.Second, HasTTL: true, Alias: "none.test"},
+		"nodata.test": {TTL: 400 * time.Second, HasTTL: true, Alias: "address.test"},
 	} {
 		// The same comes out whether the server follows the chain, or leaves
 		// off after one record.
@@ -63,7 +64,7 @@ func TestAliasNXDomain(t *testing.T) {
 	server.Add(`alias.test. 300 IN CNAME none.test.`)
 	server.Misbehave("alias.test", resolvertest.DNSWithoutSOA)
 	got, err := newClient(server).TXT(t.Context(), "alias.test")
-	if diff := cmp.Diff(dnsclient.Answer[string]{}, got); err != nil || diff != "" {
+	if diff := cmp.Diff(dnsclient.Answer[string]{Alias: "none.test"}, got); err != nil || diff != "" {
 		t.Errorf("error %v, (-want +got)\n%s", err, diff)
 	}
 	if n := server.Queries("none.test", dns.TypeTXT); n != 0 {
@@ -91,9 +92,12 @@ func TestAliasLimits(t *testing.T) {
 		fault resolvertest.DNSFault
 		want  string
 	}{
-		{"loop in one reply", resolvertest.DNSAliasLoop, "lead back"},
-		{"loop over two replies", backAndForth, "lead back"},
-		{"endless", resolvertest.DNSAliasEndless, "more than 8 names"},
+		{"loop in one reply", resolvertest.DNSAliasLoop, "form a loop"},
+		{"loop over two replies", backAndForth, "form a loop"},
+		{"endless", resolvertest.DNSAliasEndless, "more than 16 names"},
+		{"loop, and the server gives up", givesUp(backAndForth), "form a loop"},
+		{"endless, and the server gives up", givesUp(resolvertest.DNSAliasEndless), "more than 16 names"},
+		{"no chain, and the server gives up", resolvertest.DNSRcode(dns.RcodeServerFailure), "SERVFAIL"},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()
@@ -107,20 +111,69 @@ func TestAliasLimits(t *testing.T) {
 	}
 }
 
+// TestAliasLongest: real chains have eight and nine names. The same comes out
+// whether the server follows the chain or leaves off after one record.
 func TestAliasLongest(t *testing.T) {
 	t.Parallel()
 	server := resolvertest.StartDNS(t)
-	server.Add(
-		`n1.test. 300 IN CNAME n2.test.`, `n2.test. 300 IN CNAME n3.test.`, `n3.test. 300 IN CNAME n4.test.`,
-		`n4.test. 300 IN CNAME n5.test.`, `n5.test. 300 IN CNAME n6.test.`, `n6.test. 300 IN CNAME n7.test.`,
-		`n7.test. 300 IN CNAME n8.test.`, `n8.test. 300 IN TXT "end"`, `n0.test. 300 IN CNAME n1.test.`,
-	)
-	client := newClient(server)
-	if got, err := client.TXT(t.Context(), "n1.test"); err != nil || len(got.Records) != 1 {
-		t.Errorf("8 names: got %v, error %v", got, err)
+	const longest = 16
+	for i := 1; i <= longest; i++ {
+		server.Add(fmt.Sprintf("n%d.test. 300 IN CNAME n%d.test.", i+1, i))
 	}
-	if got, err := client.TXT(t.Context(), "n0.test"); err == nil {
-		t.Errorf("9 names: got %v", got)
+	server.Add(`n1.test. 300 IN TXT "end"`, `n1.test. 300 IN A 192.0.2.1`)
+	client := newClient(server)
+	for title, fault := range map[string]resolvertest.DNSFault{"whole": nil, "alias only": resolvertest.DNSAliasOnly} {
+		server.Misbehave(resolvertest.EveryName, fault)
+		for names := 2; names <= longest+1; names++ {
+			got, err := client.TXT(t.Context(), fmt.Sprintf("n%d.test", names))
+			if good := err == nil && len(got.Records) == 1; good != (names <= longest) {
+				t.Errorf("%s, %d names: got %v, error %v", title, names, got, err)
+			}
+		}
+	}
+}
+
+// givesUp answers SERVFAIL, but for CNAME records: a resolver that does not go to
+// the end of a chain.
+func givesUp(link resolvertest.DNSFault) resolvertest.DNSFault {
+	return func(x *resolvertest.DNSExchange) {
+		if x.Query.Question[0].Qtype == dns.TypeCNAME {
+			link(x)
+			return
+		}
+		resolvertest.DNSRcode(dns.RcodeServerFailure)(x)
+	}
+}
+
+// TestAliasByLinks: a resolver follows fewer CNAME records than there are. The
+// answer is as authenticated as the links are.
+func TestAliasByLinks(t *testing.T) {
+	t.Parallel()
+	server := resolvertest.StartDNS(t)
+	server.SetAuthenticated(true)
+	server.Unsigned("unsigned.test")
+	server.Add(
+		`signed.test. 300 IN CNAME link.test.`,
+		`astray.test. 300 IN CNAME link.unsigned.test.`,
+		`link.test. 300 IN CNAME end.test.`,
+		`link.unsigned.test. 300 IN CNAME end.test.`,
+		`end.test. 300 IN TXT "end"`,
+		`bogus.test. 300 IN CNAME bogusend.test.`,
+	)
+	for _, name := range []string{"signed.test", "astray.test", "bogus.test"} {
+		server.Misbehave(name, givesUp(func(x *resolvertest.DNSExchange) { x.Send() }))
+	}
+	server.Misbehave("bogusend.test", resolvertest.DNSRcode(dns.RcodeServerFailure))
+	client := newClient(server)
+	for name, authenticated := range map[string]bool{"signed.test": true, "astray.test": false} {
+		got, err := client.TXT(t.Context(), name)
+		want := dnsclient.Answer[string]{Records: []string{"end"}, TTL: 300 * time.Second, HasTTL: true, Authenticated: authenticated, Alias: "end.test"}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: error %v, (-want +got)\n%s", name, err, diff)
+		}
+	}
+	if got, err := client.TXT(t.Context(), "bogus.test"); err == nil || !strings.Contains(err.Error(), "SERVFAIL") {
+		t.Errorf("bogus.test: got %v, error %v", got, err)
 	}
 }
 

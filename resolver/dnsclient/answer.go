@@ -3,6 +3,7 @@ package dnsclient
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -21,11 +22,21 @@ type Answer[T any] struct {
 	// HasTTL is false for an absence that came without an SOA record. The DNS
 	// does not say how long such an absence holds, and TTL is 0.
 	HasTTL bool
-	// Authenticated is the AD bit (RFC 4035 section 3.2.3) of every reply that
-	// the answer was made of: what the server says, which only someone who
-	// trusts it and the way to it should believe.
+	// Authenticated: every reply that the answer was made of had the AD bit (RFC
+	// 4035 section 3.2.3) and came from a server whose AD bit counts.
 	Authenticated bool
+	// Unvouched: whether the answer is authenticated cannot be known, because a
+	// reply came from a server whose AD bit does not count. Authenticated is
+	// false then.
+	Unvouched bool
+	// Alias is the name that a chain of CNAME records led to, in lower case
+	// without the last dot, or "" if the name asked for is no alias.
+	Alias string
 }
+
+// Dangles reports whether there are no records because the name is an alias of
+// one that has none: most often a CNAME record that was left behind.
+func (a Answer[T]) Dangles() bool { return a.Alias != "" && len(a.Records) == 0 }
 
 // MX is one mail exchanger of a domain.
 type MX struct {
@@ -51,34 +62,62 @@ func (c *Client) MX(ctx context.Context, name string) (Answer[MX], error) {
 	return a, err
 }
 
-// Addresses asks for the IPv4 and IPv6 addresses of name side by side; IPv4
-// comes first. Where only one of the two questions could be answered, but has
-// addresses, these are the answer. Errors are *Error.
+// otherFamily is how long Addresses goes on waiting for the addresses of one
+// family when it has those of the other. Some name servers never answer the
+// question for AAAA records.
+const otherFamily = 500 * time.Millisecond
+
+// Addresses asks for the IPv4 and IPv6 addresses of name in parallel; IPv4 comes
+// first. If only one of the two questions is answered, or is answered long before
+// the other, and there are addresses, these are the answer. Errors are *Error.
 func (c *Client) Addresses(ctx context.Context, name string) (Answer[netip.Addr], error) {
-	var v6 Answer[netip.Addr]
-	var err6 error
-	asked := make(chan struct{})
-	go func() {
-		defer close(asked)
-		v6, err6 = lookup(ctx, c, name, dns.TypeAAAA, ipv6)
-	}()
-	v4, err4 := lookup(ctx, c, name, dns.TypeA, ipv4)
-	<-asked
-	switch {
-	case err4 == nil && err6 == nil:
-		return both(v4, v6), nil
-	case err4 == nil && len(v4.Records) > 0:
-		return v4, nil
-	case err6 == nil && len(v6.Records) > 0:
-		return v6, nil
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		answer Answer[netip.Addr]
+		err    error
 	}
-	return Answer[netip.Addr]{}, cmp.Or(err4, err6)
+	v4, v6 := make(chan result, 1), make(chan result, 1)
+	go func() {
+		a, err := lookup(ctx, c, name, dns.TypeAAAA, ipv6)
+		v6 <- result{a, err}
+	}()
+	go func() {
+		a, err := lookup(ctx, c, name, dns.TypeA, ipv4)
+		v4 <- result{a, err}
+	}()
+	unanswered := result{err: errOtherFamily}
+	four, six := unanswered, unanswered
+	var late <-chan time.Time
+	for range 2 {
+		select {
+		case four = <-v4:
+		case six = <-v6:
+		case <-late:
+		}
+		if len(four.answer.Records)+len(six.answer.Records) > 0 {
+			late = time.After(otherFamily)
+		}
+	}
+	switch {
+	case four.err == nil && six.err == nil:
+		return both(four.answer, six.answer), nil
+	case four.err == nil && len(four.answer.Records) > 0:
+		return four.answer, nil
+	case six.err == nil && len(six.answer.Records) > 0:
+		return six.answer, nil
+	}
+	return Answer[netip.Addr]{}, cmp.Or(four.err, six.err)
 }
 
+// errOtherFamily stands for a question that was not waited for.
+var errOtherFamily = errors.New("not answered in time")
+
 // both makes one answer of two. An absence has no say in how long the records
-// beside it hold.
+// of the other family hold.
 func both[T any](a, b Answer[T]) Answer[T] {
-	ad := a.Authenticated && b.Authenticated
+	authenticated := a.Authenticated && b.Authenticated
+	unvouched := !authenticated && (a.Authenticated || a.Unvouched) && (b.Authenticated || b.Unvouched)
 	switch {
 	case len(b.Records) == 0 && len(a.Records) > 0:
 		b = a
@@ -91,28 +130,31 @@ func both[T any](a, b Answer[T]) Answer[T] {
 		Records:       a.Records,
 		TTL:           min(a.TTL, b.TTL),
 		HasTTL:        a.HasTTL && b.HasTTL,
-		Authenticated: ad,
+		Authenticated: authenticated,
+		Unvouched:     unvouched,
+		Alias:         a.Alias,
 	}
 }
 
 // lookup asks for records of qtype, which the DNS library reads into an R, and
 // makes a T of each.
 func lookup[R dns.RR, T any](ctx context.Context, c *Client, name string, qtype uint16, convert func(R) T) (Answer[T], error) {
-	a, _, err := lookupEnd(ctx, c, name, qtype, convert)
-	return a, err
-}
-
-// lookupEnd is lookup, with the name that the chain of CNAME records came to.
-func lookupEnd[R dns.RR, T any](ctx context.Context, c *Client, name string, qtype uint16, convert func(R) T) (Answer[T], string, error) {
 	f, err := c.find(ctx, name, qtype)
 	if err != nil {
-		return Answer[T]{}, "", err
+		return Answer[T]{}, err
 	}
-	a := Answer[T]{TTL: f.ttl, HasTTL: f.hasTTL, Authenticated: f.authenticated}
+	a := Answer[T]{
+		TTL: f.ttl, HasTTL: f.hasTTL,
+		Authenticated: f.trust.authenticated(),
+		Unvouched:     f.trust.unknown(),
+	}
+	if len(f.names) > 1 {
+		a.Alias = canonical(f.end())
+	}
 	for _, rr := range f.records {
 		a.Records = append(a.Records, convert(rr.(R)))
 	}
-	return a, canonical(f.end()), nil
+	return a, nil
 }
 
 func txtRecord(rr *dns.TXT) string { return joinStrings(rr.Txt) }

@@ -141,6 +141,13 @@ func TestAddressesHalf(t *testing.T) {
 			x.Send()
 		}
 	}
+	silent := func(qtype uint16) resolvertest.DNSFault {
+		return func(x *resolvertest.DNSExchange) {
+			if x.Query.Question[0].Qtype != qtype {
+				x.Send()
+			}
+		}
+	}
 	for _, tt := range []struct {
 		title   string
 		fault   resolvertest.DNSFault
@@ -152,13 +159,17 @@ func TestAddressesHalf(t *testing.T) {
 		{"A fails, no AAAA", failing(dns.TypeA), nil, "A x.test: "},
 		{"AAAA fails, no A", failing(dns.TypeAAAA), nil, "AAAA x.test: "},
 		{"both fail", failing(dns.TypeA, dns.TypeAAAA), nil, "A x.test: "},
+		{"A is silent", silent(dns.TypeA), []string{"x.test. 1 IN AAAA 2001:db8::1"}, "2001:db8::1"},
+		{"AAAA is silent", silent(dns.TypeAAAA), []string{"x.test. 1 IN A 192.0.2.1"}, "192.0.2.1"},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()
 			server := resolvertest.StartDNS(t)
 			server.Add(tt.records...)
 			server.Misbehave("x.test", tt.fault)
-			got, err := newClient(server).Addresses(t.Context(), "x.test")
+			// No answer waits for the time limit.
+			client := dnsclient.New(dnsclient.Options{Servers: []netip.AddrPort{server.Addr()}, Timeout: time.Hour})
+			got, err := client.Addresses(t.Context(), "x.test")
 			if len(tt.records) > 0 {
 				if err != nil || len(got.Records) != 1 || got.Records[0].String() != tt.want {
 					t.Errorf("got %v, error %v; want %s", got.Records, err, tt.want)
@@ -207,6 +218,60 @@ func TestAuthenticated(t *testing.T) {
 		}
 		if txt, err := client.TXT(t.Context(), "doubtful.test"); err != nil || txt.Authenticated {
 			t.Errorf("TXT doubtful.test: authenticated %v, error %v", txt.Authenticated, err)
+		}
+	}
+}
+
+// TestUnvouched: whether an answer is authenticated depends on the server that
+// gave it. Of an answer made of several replies it is known to be not
+// authenticated if one server whose AD bit counts says so.
+func TestUnvouched(t *testing.T) {
+	t.Parallel()
+	own, foreign := resolvertest.StartDNS(t), resolvertest.StartDNSAt(t, "127.0.0.11:0") // a container engine's
+	servers := []netip.AddrPort{own.Addr(), foreign.Addr()}
+	for _, s := range []*resolvertest.DNS{own, foreign} {
+		s.Add(`x.test. 300 IN TXT "x"`, `x.test. 300 IN A 192.0.2.1`, `alias.test. 300 IN CNAME x.test.`)
+	}
+	// own gives the chain's first link, foreign the rest.
+	own.Misbehave("alias.test", resolvertest.DNSAliasOnly)
+	type trust struct{ authenticated, unvouched bool }
+	for _, tt := range []struct {
+		title       string
+		ownAD       bool
+		ownSilent   bool
+		foreignAD   bool
+		trustAD     bool
+		x, alias    trust
+		trustsAllAD bool
+	}{
+		{"own", true, false, true, false, trust{true, false}, trust{true, false}, false},
+		{"own without AD", false, false, true, false, trust{}, trust{}, false},
+		{"foreign", true, true, true, false, trust{false, true}, trust{false, true}, false},
+		{"foreign without AD", true, true, false, false, trust{false, true}, trust{false, true}, false},
+		{"link not authenticated, then foreign", false, true, true, false, trust{false, true}, trust{}, false},
+		{"foreign, all trusted", true, true, true, true, trust{true, false}, trust{true, false}, true},
+		{"foreign without AD, all trusted", true, true, false, true, trust{}, trust{}, true},
+	} {
+		own.SetAuthenticated(tt.ownAD)
+		foreign.SetAuthenticated(tt.foreignAD)
+		own.Misbehave("x.test", nil)
+		if tt.ownSilent {
+			own.Misbehave("x.test", resolvertest.DNSRcode(dns.RcodeRefused))
+		}
+		client := dnsclient.New(dnsclient.Options{Servers: servers, TrustAD: tt.trustAD})
+		if got := client.TrustsAD(); got != tt.trustsAllAD {
+			t.Errorf("%s: trusts AD: %v", tt.title, got)
+		}
+		for name, want := range map[string]trust{"alias.test": tt.alias, "x.test": tt.x} {
+			client := dnsclient.New(dnsclient.Options{Servers: servers, TrustAD: tt.trustAD}) // prefers its first server
+			txt, err := client.TXT(t.Context(), name)
+			if got := (trust{txt.Authenticated, txt.Unvouched}); err != nil || got != want {
+				t.Errorf("%s: TXT %s: %+v, error %v; want %+v", tt.title, name, got, err, want)
+			}
+			addrs, err := client.Addresses(t.Context(), name)
+			if got := (trust{addrs.Authenticated, addrs.Unvouched}); err != nil || got.authenticated && !want.authenticated {
+				t.Errorf("%s: addresses of %s: %+v, error %v", tt.title, name, got, err)
+			}
 		}
 	}
 }

@@ -43,32 +43,37 @@ type Host struct {
 }
 
 // Host asks whether name has addresses and for the name that owns them. That is
-// the same for IPv4 and IPv6, so where there are IPv4 addresses the others are not
+// the same for IPv4 and IPv6, so if there are IPv4 addresses, the others are not
 // asked for. Errors are *Error.
 func (c *Client) Host(ctx context.Context, name string) (Host, error) {
-	v4, end, err4 := lookupEnd(ctx, c, name, dns.TypeA, ipv4)
+	v4, err4 := lookup(ctx, c, name, dns.TypeA, ipv4)
 	if len(v4.Records) > 0 {
-		return Host{v4, end}, nil
+		return newHost(name, v4), nil
 	}
-	v6, end, err6 := lookupEnd(ctx, c, name, dns.TypeAAAA, ipv6)
+	v6, err6 := lookup(ctx, c, name, dns.TypeAAAA, ipv6)
 	if len(v6.Records) > 0 {
-		return Host{v6, end}, nil
+		return newHost(name, v6), nil
 	}
 	if err := cmp.Or(err4, err6); err != nil {
 		return Host{}, err
 	}
-	return Host{both(v4, v6), end}, nil
+	return newHost(name, both(v4, v6)), nil
+}
+
+func newHost(name string, a Answer[netip.Addr]) Host {
+	return Host{a, cmp.Or(a.Alias, canonical(dns.CanonicalName(name)))}
 }
 
 // Validates asks for the SOA record of the root, which is signed, and reports
-// whether the answer is authenticated: whether the resolver validates at all.
+// whether the answer has the AD bit, which need not count: whether the resolver
+// validates at all.
 // Errors are *Error.
 func (c *Client) Validates(ctx context.Context) (bool, error) {
 	f, err := c.find(ctx, ".", dns.TypeSOA)
 	if err != nil {
 		return false, err
 	}
-	return f.authenticated, nil
+	return !f.trust.withoutAD, nil
 }
 
 // wantsDNSSEC tells for which questions the DO bit is set (RFC 3225): all but

@@ -11,38 +11,64 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxNames bounds a chain of CNAME records, the name asked for included. Real
-// ones rarely have four.
-const maxNames = 8
+// maxNames limits a chain of CNAME records, the name asked for included. Chains
+// of eight and nine names are in use, and resolvers follow more: unbound eleven
+// CNAME records.
+const maxNames = 16
 
 var (
 	errName      = errors.New("not a name that the DNS can carry")
-	errAliasLoop = errors.New("its CNAME records lead back to themselves")
+	errAliasLoop = errors.New("its CNAME records form a loop")
 	errAliases   = fmt.Errorf("more than %d names in its chain of CNAME records", maxNames)
 )
 
 // finding is what the replies so far say of one question.
 type finding struct {
-	names         []string // in lower case: the one asked for, then each CNAME record's target
-	records       []dns.RR // of the type asked for; their owner is the last of names
-	ttl           time.Duration
-	hasTTL        bool
-	authenticated bool
-	done          bool // there is nothing more to ask
+	names   []string // in lower case: the one asked for, then each CNAME record's target
+	records []dns.RR // of the type asked for; their owner is the last of names
+	ttl     time.Duration
+	hasTTL  bool
+	trust   trust
+	done    bool // there is nothing more to ask
 
 	least time.Duration // of the TTLs met so far
 }
 
 func newFinding(name string) *finding {
-	return &finding{names: []string{dns.CanonicalName(name)}, authenticated: true, least: math.MaxInt64}
+	return &finding{names: []string{dns.CanonicalName(name)}, least: math.MaxInt64}
 }
+
+// trust is what the AD bits (RFC 4035 section 3.2.3) of the replies to a
+// question amount to.
+type trust struct {
+	withoutAD bool // a reply came without AD
+	denied    bool // … from a server whose AD bit counts
+	uncounted bool // a reply came from a server whose AD bit does not count
+}
+
+func (t *trust) add(ad, counts bool) {
+	t.withoutAD = t.withoutAD || !ad
+	t.denied = t.denied || !ad && counts
+	t.uncounted = t.uncounted || !counts
+}
+
+func (t *trust) join(other trust) {
+	t.withoutAD = t.withoutAD || other.withoutAD
+	t.denied = t.denied || other.denied
+	t.uncounted = t.uncounted || other.uncounted
+}
+
+func (t trust) authenticated() bool { return !t.withoutAD && !t.uncounted }
+
+func (t trust) unknown() bool { return t.uncounted && !t.denied }
 
 // end is the name that the chain has come to.
 func (f *finding) end() string { return f.names[len(f.names)-1] }
 
-// add takes in a conclusive reply to the question for the chain's end.
-func (f *finding) add(reply *dns.Msg, qtype uint16) error {
-	f.authenticated = f.authenticated && reply.AuthenticatedData
+// add takes in a conclusive reply to the question for the chain's end. counts
+// says whether its AD bit counts.
+func (f *finding) add(reply *dns.Msg, qtype uint16, counts bool) error {
+	f.trust.add(reply.AuthenticatedData, counts)
 	asked := f.end()
 	for {
 		records, err := owned(reply.Answer, f.end(), qtype)
@@ -82,6 +108,12 @@ func (f *finding) follow(alias *dns.CNAME) error {
 	return nil
 }
 
+// link goes on along the CNAME record that is the finding of the chain's end.
+func (f *finding) link(found *finding) error {
+	f.trust.join(found.trust)
+	return f.follow(found.records[0].(*dns.CNAME))
+}
+
 // absent concludes that there are no records, unless the reply only led along
 // the chain and left off there, as forwarders do: then the target has to be
 // asked for. An SOA record or NXDOMAIN speaks of the chain's end (RFC 2308
@@ -101,6 +133,13 @@ func (f *finding) absent(reply *dns.Msg, asked string) error {
 	}
 	f.done = reply.Rcode == dns.RcodeNameError || f.end() == asked
 	return nil
+}
+
+// neverExists concludes that there are no records at a name that the DNS never
+// has. No server says so, and nothing authenticates it.
+func (f *finding) neverExists() {
+	f.trust.add(false, true)
+	f.ttl, f.hasTTL, f.done = min(f.least, specialUseTTL), true, true
 }
 
 // conclude ends the finding with records that say how long it holds.

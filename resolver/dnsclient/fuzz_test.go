@@ -87,7 +87,7 @@ func FuzzReply(f *testing.F) {
 				continue
 			}
 			found := newFinding(asked)
-			if err := found.add(reply, qtype); err != nil {
+			if err := found.add(reply, qtype, true); err != nil {
 				checkPrintable(t, err)
 				continue
 			}

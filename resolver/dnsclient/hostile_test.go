@@ -110,7 +110,7 @@ func read(t *testing.T, packed []byte, q query, id uint16) *finding {
 		t.Fatal(err)
 	}
 	found := newFinding(q.name)
-	if err := found.add(reply, q.qtype); err != nil {
+	if err := found.add(reply, q.qtype, true); err != nil {
 		t.Fatal(err)
 	}
 	for _, rr := range found.records {

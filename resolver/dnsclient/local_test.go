@@ -1,6 +1,8 @@
 package dnsclient
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,6 +25,8 @@ func TestTrustsADServers(t *testing.T) {
 		{[]string{"127.0.0.1:53", "192.0.2.1:53"}, false},
 		{[]string{"192.0.2.1:53", "127.0.0.1:53"}, false},
 		{[]string{"[2001:db8::1]:53"}, false},
+		{[]string{"127.0.0.11:53"}, false}, // a container engine's
+		{[]string{"[fe80::1]:53"}, false},  // on whichever link
 	} {
 		var servers []netip.AddrPort
 		for _, s := range tt.servers {
@@ -39,23 +43,41 @@ func TestTrustsADServers(t *testing.T) {
 	}
 }
 
-// TestTrustsADOwnAddresses: a resolver on any of this host's addresses is on
-// this host, whether or not it is named with its zone.
+// TestTrustsADOwnAddresses: a resolver on any of this host's addresses is on this
+// host, if it is on the link that the zone names.
 func TestTrustsADOwnAddresses(t *testing.T) {
 	t.Parallel()
-	own := ownAddresses()
-	if len(own) == 0 {
-		t.Fatal("no addresses, not even the loopback's")
+	links, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, addr := range own {
-		servers := []netip.AddrPort{netip.AddrPortFrom(addr, port)}
-		if addr.IsLinkLocalUnicast() && addr.Is6() {
-			servers = append(servers, netip.AddrPortFrom(addr.WithZone("eth0"), port))
+	if len(links) == 0 {
+		t.Fatal("no interfaces, not even the loopback's")
+	}
+	for _, link := range links {
+		nets, err := link.Addrs()
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !New(Options{Servers: servers}).TrustsAD() {
-			t.Errorf("%v: not believed", servers)
+		for _, n := range nets {
+			addr := netip.MustParsePrefix(n.String()).Addr()
+			if !addr.Is6() || !addr.IsLinkLocalUnicast() {
+				if !trusted(addr) {
+					t.Errorf("%v: AD does not count", addr)
+				}
+				continue
+			}
+			for zone, want := range map[string]bool{link.Name: true, fmt.Sprint(link.Index): true, "": false, "none0": false, "lo": false} {
+				if got := trusted(addr.WithZone(zone)); got != want {
+					t.Errorf("%v: AD counts: %v", addr.WithZone(zone), got)
+				}
+			}
 		}
 	}
+}
+
+func trusted(addr netip.Addr) bool {
+	return New(Options{Servers: []netip.AddrPort{netip.AddrPortFrom(addr, port)}}).TrustsAD()
 }
 
 // TestTrustsADResolvConf: the answer follows the file.

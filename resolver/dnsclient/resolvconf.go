@@ -6,8 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"mta-sts-daemon/resolver/event"
 )
@@ -15,44 +13,36 @@ import (
 const (
 	defaultResolvConf = "/etc/resolv.conf"
 	port              = 53
-	// checkEvery is how often a resolv.conf is looked at, at most.
-	checkEvery = 3 * time.Second
 )
 
-// resolvConf follows the servers of a resolv.conf(5).
+// resolvConf follows the servers of a resolv.conf(5). It is used under a lock.
 type resolvConf struct {
 	path   string
 	logger *slog.Logger
 
-	mu         sync.Mutex
-	checked    time.Time   // when the file was last looked at
-	version    os.FileInfo // of the file that current was read from; nil before
-	current    *serverSet
+	version    os.FileInfo // of the file that was read last; nil before
+	addrs      []netip.AddrPort
+	trustAD    bool // it says trust-ad
 	unreadable bool // and the log says so
 }
 
-// servers returns those in force. A file that cannot be read changes nothing:
-// it may be in the middle of being replaced.
-func (r *resolvConf) servers() *serverSet {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.current != nil && time.Since(r.checked) < checkEvery {
-		return r.current
-	}
-	r.checked = time.Now()
+// servers returns the servers and whether the file vouches for their AD bit. A
+// file that cannot be read changes nothing: it may be in the middle of being
+// replaced.
+func (r *resolvConf) servers() (addrs []netip.AddrPort, trustAD bool) {
 	err := r.read()
 	if err != nil && !r.unreadable {
 		event.ResolvConfUnreadable.Log(r.logger, event.Reason(err))
 	}
 	r.unreadable = err != nil
-	if r.current == nil {
-		r.current = newServerSet(parseResolvConf(""))
+	if r.addrs == nil {
+		r.addrs = parseResolvConf("")
 	}
-	return r.current
+	return r.addrs, r.trustAD
 }
 
-// read brings current up to date. The file is looked at before it is read, so
-// that a change in between is noticed the next time.
+// read reads the file if it has changed. Its version is read first, so that a
+// change in between is noticed the next time.
 func (r *resolvConf) read() error {
 	version, err := os.Stat(r.path)
 	if err != nil {
@@ -65,9 +55,7 @@ func (r *resolvConf) read() error {
 	if err != nil {
 		return err
 	}
-	r.version = version
-	r.current = newServerSet(parseResolvConf(string(text)))
-	r.current.trustAD = hasTrustAD(string(text))
+	r.version, r.addrs, r.trustAD = version, parseResolvConf(string(text)), hasTrustAD(string(text))
 	return nil
 }
 
@@ -75,9 +63,9 @@ func sameVersion(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// parseResolvConf returns the addresses of the nameserver lines; where there
-// are none, this host's own, as resolv.conf(5) has it. Like the C library, it
-// passes over what it does not understand.
+// parseResolvConf returns the addresses of the nameserver lines or, if there are
+// none, this host's own, as resolv.conf(5) says. Like the C library, it ignores
+// what it does not understand.
 func parseResolvConf(text string) []netip.AddrPort {
 	var servers []netip.AddrPort
 	for line := range strings.Lines(text) {

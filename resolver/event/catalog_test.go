@@ -37,6 +37,9 @@ var carried = map[Event][]string{
 	DiscoveryPutOff:    {"MTASTS_DOMAIN"},
 	PolicyMatchesAgain: append(slices.Clip(policyFields), "MTASTS_MX_HOSTS", "MTASTS_PATTERNS"),
 	PoliciesPurged:     {"MTASTS_POLICIES"},
+	OverrideEnded:      {"MTASTS_KEY"},
+	SocketLost:         {"MTASTS_SOCKET"},
+	SocketRestored:     {"MTASTS_SOCKET"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -52,7 +52,13 @@ const (
 	PoliciesPurged
 	PolicyHostsUnreachable
 	PolicyHostsReachable
-	lastEvent = PolicyHostsReachable
+	AuthoritiesMissing
+	AuthoritiesUnreadable
+	DNSServerNotFound
+	OverrideEnded
+	SocketLost
+	SocketRestored
+	lastEvent = SocketRestored
 )
 
 // Definition is what stands in the table for an event.
@@ -100,6 +106,12 @@ var definitions = [...]Definition{
 	PoliciesPurged:         {LevelNotice, "All policies purged, each domain is discovered again at its next lookup", "61ef6eb29468474eaffe7ba02672959f"},
 	PolicyHostsUnreachable: {slog.LevelWarn, "No policy host can be reached from this host, mail to domains without a cached policy is sent as without one", "4ed96d553e9c42559d3f49382574badd"},
 	PolicyHostsReachable:   {LevelNotice, "Policy hosts can be reached again", "757f665e0abd4dc5b339454ead73404b"},
+	AuthoritiesMissing:     {slog.LevelWarn, "No certificate authorities, so that no policy can be fetched and mail to domains whose policy is not known is unprotected", "088bf0b8624d4c269b05545e75d05a36"},
+	AuthoritiesUnreadable:  {slog.LevelWarn, "Certificate authorities could not be read, policies of hosts that need them cannot be fetched", "15f31f532b554b0b864932c770c741ae"},
+	DNSServerNotFound:      {slog.LevelWarn, "A server of dns.servers has no address, its name is looked up again", "2b9fdb14ac9b5616df9b74ec12f22fcb"},
+	OverrideEnded:          {LevelNotice, "Override ended and no longer applies", "b0a96ffeb8052bf9fba071be77716085"},
+	SocketLost:             {slog.LevelError, "Socket file is missing, Postfix defers the mail that needs it", "3993195c5134482b9f63011efbb663b0"},
+	SocketRestored:         {LevelNotice, "Socket file was missing and is there again", "a9aea35e35aa42f09ec4a05624cc04b6"},
 }
 
 // Define returns what the table says of e.

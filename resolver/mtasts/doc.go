@@ -26,14 +26,3 @@ func (e *SyntaxError) Error() string {
 	}
 	return fmt.Sprintf("%s invalid: %s", e.What, e.Reason)
 }
-
-// maxQuoted bounds what of a stranger's text a message repeats.
-const maxQuoted = 64
-
-// quote makes a stranger's text safe and short enough for a message.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return fmt.Sprintf("%+q...", s[:maxQuoted])
-	}
-	return fmt.Sprintf("%+q", s)
-}

@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 // Limits of host names, RFC 1035 section 2.3.4, in octets without the root dot.
@@ -89,7 +91,7 @@ func ParseDomain(s string) (Domain, error) {
 }
 
 func domainError(format, s string) *SyntaxError {
-	return &SyntaxError{What: "domain", Reason: strings.Replace(format, "%s", quote(s), 1)}
+	return &SyntaxError{What: "domain", Reason: strings.Replace(format, "%s", printable.Quote(s), 1)}
 }
 
 // canonicalHost lower-cases a host name of ASCII letters, digits and hyphens

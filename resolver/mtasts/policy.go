@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 const (
@@ -90,13 +92,13 @@ func ParsePolicy(text string) (Policy, error) {
 		switch {
 		case key == "version" && !version:
 			if value != policyVersion {
-				return Policy{}, policyError(n, "version is %s, not %s", quote(value), policyVersion)
+				return Policy{}, policyError(n, "version is %s, not %s", printable.Quote(value), policyVersion)
 			}
 			version = true
 		case key == "mode" && p.Mode == 0:
 			mode, ok := parseMode(value)
 			if !ok {
-				return Policy{}, policyError(n, "mode %s is none of enforce, testing and none", quote(value))
+				return Policy{}, policyError(n, "mode %s is none of enforce, testing and none", printable.Quote(value))
 			}
 			p.Mode = mode
 		case key == "max_age" && !maxAge:
@@ -158,7 +160,7 @@ func parseLine(n int, line string) (key, value string, err error) {
 	value = strings.TrimLeft(value, wsp)
 	switch {
 	case !ok || !isName(key):
-		return "", "", policyError(n, "%s is not \"key: value\"", quote(line))
+		return "", "", policyError(n, "%s is not \"key: value\"", printable.Quote(line))
 	case strings.ContainsFunc(value, isControl):
 		return "", "", policyError(n, "the value of %s has control characters", key)
 	case !utf8.ValidString(value):
@@ -173,11 +175,11 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 // parseMaxAge is sts-policy-max-age-value: 1 to 10 digits.
 func parseMaxAge(n int, value string) (time.Duration, error) {
 	if value == "" || len(value) > maxAgeDigits || strings.Trim(value, "0123456789") != "" {
-		return 0, policyError(n, "max_age %s is not 1 to %d digits", quote(value), maxAgeDigits)
+		return 0, policyError(n, "max_age %s is not 1 to %d digits", printable.Quote(value), maxAgeDigits)
 	}
 	seconds, err := strconv.ParseInt(value, 10, 64)
 	if err != nil {
-		return 0, policyError(n, "max_age %s: %v", quote(value), err)
+		return 0, policyError(n, "max_age %s: %v", printable.Quote(value), err)
 	}
 	// In seconds, because ten digits of them overflow a Duration.
 	return time.Duration(min(seconds, int64(MaxMaxAge/time.Second))) * time.Second, nil
@@ -193,7 +195,7 @@ func (p *Policy) addMX(n int, value string, seen map[string]bool) error {
 	case isIPv6(value):
 		return nil
 	case !ok:
-		return policyError(n, "mx %s is neither a host name nor \"*.\" and a host name", quote(value))
+		return policyError(n, "mx %s is neither a host name nor \"*.\" and a host name", printable.Quote(value))
 	case endsInNumber(host):
 		return nil
 	case !wildcard && strings.IndexByte(host, '.') < 0:

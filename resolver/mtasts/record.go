@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 const (
@@ -79,7 +81,7 @@ func parseRecord(txt string) (Record, error) {
 	case !seen:
 		return Record{}, recordError("it has no id")
 	case !isID(id):
-		return Record{}, recordError("id %s is not 1 to 32 letters and digits", quote(id))
+		return Record{}, recordError("id %s is not 1 to 32 letters and digits", printable.Quote(id))
 	}
 	return Record{ID: strings.Clone(id)}, nil // it is kept, and its owner chose how long txt is
 }
@@ -92,7 +94,7 @@ func parseField(field string) (name, value string, err error) {
 	}
 	name, value, ok := strings.Cut(field, "=")
 	if !ok || !isName(name) || !isFieldValue(value) {
-		return "", "", recordError("field %s is not name=value", quote(field))
+		return "", "", recordError("field %s is not name=value", printable.Quote(field))
 	}
 	return name, value, nil
 }

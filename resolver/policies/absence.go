@@ -6,7 +6,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// negative is what is known of a domain without a live policy.
+// negative is the state of a domain without a live policy.
 type negative struct {
 	until   clock.Moment
 	while   func() bool // nil, or it holds only as long as this returns true
@@ -25,7 +25,7 @@ type Absence struct {
 	Until clock.Moment
 	// Failure is nil if the domain announces no policy.
 	Failure *Failure
-	// Reason is why there is no policy, for the log.
+	// Reason, for the log, says why the domain has no policy.
 	Reason error
 }
 
@@ -53,9 +53,9 @@ func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
 	return nil
 }
 
-// Ignorance is that nothing could be learned of a domain, for a reason that is not its
-// publisher's. Lookups are answered from it all the same, as without a policy, so that
-// they do not wait again and again.
+// Ignorance says that nothing could be learned of a domain, for a reason that is not its
+// publisher's. Lookups are answered from it as without a policy, so that they do not wait
+// again and again.
 type Ignorance struct {
 	// Until is until when that is so. 0 stands for a time that grows with the number
 	// of attempts in a row, by dnsclient.Retry.
@@ -68,8 +68,8 @@ type Ignorance struct {
 }
 
 // PutIgnorance files that nothing could be learned, unless the domain has a live
-// policy: then it files nothing and returns that. What is known of a failure of the
-// domain's own stays.
+// policy: then it files nothing and returns that. An earlier failure of the domain's
+// own stays.
 func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
 	t.Observe()
 	defer t.lock(d)()

@@ -3,7 +3,7 @@
 // again. Its readers are lookups, the refresh scheduler, operators' commands and
 // metrics; each sees a domain in one of these states:
 //
-//	state       what is known                        mail               left by
+//	state       meaning                              mail               ends by
 //	unknown     nothing, or the DNS fails            as without policy  a discovery
 //	absent      no record, until a time              as without policy  time, a discovery
 //	broken      a record (also two, or a malformed   as without policy  time, a discovery
@@ -18,11 +18,11 @@
 //
 // The policy file (package store) has every policy and is the authority of each
 // decision; the LRU of policies is a window on it, so that eviction frees memory
-// and forgets nothing. Domains without a policy are in an LRU of their own, so that
+// and loses nothing. Domains without a policy are in an LRU of their own, so that
 // a flood of them evicts no policy, and are not written down.
 //
 // Each verb of Table that changes a domain runs under that domain's lock, reads
-// what is current from memory or, if memory lacks it, from the file, decides, and
+// the current entry from memory or, if memory lacks it, from the file, decides, and
 // writes memory and file. A caller may hold an Entry that has been replaced in the
 // meantime: verbs that change an entry's state take it by its fetch, and do nothing
 // if another policy is current.

@@ -12,8 +12,8 @@ func (t *Table) Due(failing bool, yield func(mtasts.Domain) bool) {
 	t.store.Due(t.clock.Now(), failing, func(e store.Entry) bool { return yield(e.Domain) })
 }
 
-// Attend does what is due for a domain, except for a refresh. It reports whether
-// that is due.
+// Attend does the work that is due for a domain, except for a refresh. It reports
+// whether a refresh is due.
 func (t *Table) Attend(d mtasts.Domain) (refresh bool) {
 	t.Observe()
 	defer t.lock(d)()

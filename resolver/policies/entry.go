@@ -15,7 +15,7 @@ const (
 	maxAhead = 5 * time.Minute
 
 	// keepExpired is how long an expired policy stays in the file, for operators
-	// who ask what was known and for a wall clock that is set later.
+	// and for a wall clock that is set later.
 	keepExpired = 30 * 24 * time.Hour
 
 	// steadyTime is how long this boot must have gone without a step of the wall
@@ -71,7 +71,7 @@ type Entry struct {
 	ended      bool         // its end without a successor has been reported
 	toMX       bool         // looked up for mail to the domain's MX hosts since it came to memory
 
-	// What the file has, to write only what is worth it.
+	// Times as the file has them, to write only differences that are worth it.
 	storedRecheck, storedUsed, storedNext clock.Moment
 }
 
@@ -188,7 +188,7 @@ func (e *Entry) plan(before *Entry, now clock.Moment, l *Limits, random float64)
 	e.refresh.Set(now.Add(after))
 }
 
-// toStore returns what is written down of the entry. The domain's lock is held.
+// toStore returns the entry as it is written down. The domain's lock is held.
 func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry {
 	s := store.Entry{
 		Domain:     d,

@@ -15,8 +15,8 @@ type Fetch struct {
 	ID string
 	// Recheck is when the record is due to be asked for again.
 	Recheck clock.Moment
-	// RecordLost: there was no record, and the fetch followed an older one (RFC
-	// 8461 section 10.2).
+	// RecordLost: the domain had no record, and the fetch followed an older one
+	// (RFC 8461 section 10.2).
 	RecordLost bool
 	// Purges is the number of the last purge known when the fetch began.
 	Purges uint64
@@ -35,7 +35,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	e := &Entry{
 		policy: f.Policy,
 		id:     f.ID,
-		// Whole seconds, as the file has them: what is read back is the same.
+		// Whole seconds, as the file has them.
 		fetched: store.Fetched{Wall: t.clock.Origin().Wall(now).UTC().Truncate(time.Second), At: now, ThisBoot: true},
 		purges:  f.Purges,
 		toMX:    f.ToMX,
@@ -44,7 +44,9 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	e.recheck.Set(f.Recheck)
 	e.used.Set(now)
 	if before != nil {
-		e.used.Set(before.used.Get())
+		if before.LiveAt(now) != nil { // else a lookup waits for it
+			e.used.Set(before.used.Get())
+		}
 		e.toMX = e.toMX || before.toMX
 		if f.RecordLost {
 			e.recordGone = before.recordGone
@@ -77,7 +79,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	e.judge(o, now, t.start)
 	e.recheck.Set(min(f.Recheck, now.Add(MaxRecheck)))
 	e.used.Set(now)
-	if before != nil {
+	if before.LiveAt(now) != nil {
 		e.used.Set(before.used.Get())
 	}
 	e.plan(nil, began(e.fetched, o, now, t.start), t.limits.Load(), rand.Float64())

@@ -8,7 +8,7 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// State is what is known of a domain, see the table in the package's comment.
+// State is a domain's state, see the table in the package's comment.
 type State string
 
 // The states. A live policy's is its mode.
@@ -22,7 +22,7 @@ const (
 	StateExpired State = "expired"
 )
 
-// Known is what is known of a domain, for an operator. Its times are by the wall
+// Known describes a domain for an operator. Its times are by the wall
 // clock; the zero Time stands for never.
 type Known struct {
 	Domain mtasts.Domain
@@ -46,7 +46,7 @@ type Known struct {
 	RecordGone, Mismatch time.Time
 	// Failure is why the policy could last not be fetched.
 	Failure *KnownFailure
-	// Verdicts are what the file has of DANE.
+	// Verdicts are the stored ones of DANE.
 	Verdicts []store.Verdict
 	// Reason is why nothing could be learned of the domain last, if that is so.
 	Reason string
@@ -60,7 +60,7 @@ type KnownFailure struct {
 	Lookups          int64 // that went without a policy
 }
 
-// All yields what is known of every domain with a policy, live or expired. Changes
+// All yields every domain with a policy, live or expired. Changes
 // made meanwhile may show or not.
 func (t *Table) All(yield func(Known) bool) {
 	t.store.All(func(s store.Entry) bool {
@@ -82,7 +82,7 @@ func (t *Table) Broken(yield func(Known) bool) {
 // Len returns how many domains have a policy, live or expired.
 func (t *Table) Len() int { return t.store.Len() }
 
-// Known returns what is known of a domain; false if that is nothing.
+// Known describes a domain; false if nothing is known of it.
 func (t *Table) Known(d mtasts.Domain) (Known, bool) {
 	absence, absent := t.absence(d)
 	if k, ok := t.policy(d, func() (store.Entry, bool) { return t.store.Get(d) }); ok {

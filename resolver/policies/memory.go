@@ -59,7 +59,7 @@ func (t *Table) Peek(d mtasts.Domain, now clock.Moment) (e *Entry, negative bool
 }
 
 // Get returns the domain's policy, live or expired, from the file if memory lacks
-// it; nil if there is none.
+// it; nil without one.
 func (t *Table) Get(d mtasts.Domain) *Entry {
 	if e, ok := t.policies.Get(d); ok {
 		return e
@@ -105,7 +105,7 @@ const bytesPerEntry = 2 << 10
 // remember makes e what memory has of the domain's policy. If policies are uncommonly
 // long, fewer of them fit. The domain's lock is held.
 func (t *Table) remember(d mtasts.Domain, e *Entry) {
-	t.removeEntry(d) // so that what the one before takes is subtracted
+	t.removeEntry(d) // so that the size of the one before is subtracted
 	t.bytes.Add(e.bytes())
 	t.policies.Add(d, e)
 	limit := int64(t.limits.Load().Entries) * bytesPerEntry
@@ -211,8 +211,7 @@ func (t *Table) writeOne(d mtasts.Domain, wanted func(*Entry, clock.Moment) bool
 	}
 }
 
-// Save writes down again what is known of the domain's policy, with the verdicts
-// of its next hops.
+// Save writes the domain's policy down again, with the verdicts on its next hops.
 func (t *Table) Save(d mtasts.Domain) {
 	defer t.lock(d)()
 	if e, ok := t.policies.Peek(d); ok {

@@ -2,7 +2,7 @@ package policies
 
 import "mta-sts-daemon/resolver/mtasts"
 
-// Forget forgets the domain's policy if it is void, and reports whether it was.
+// Forget removes the domain's policy if it is void, and reports whether it was.
 func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
 	defer t.lock(d)()
 	e := t.current(d)
@@ -14,11 +14,11 @@ func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
 	return true
 }
 
-// ForgetAbsence forgets that the domain has no policy, and reports whether that was
-// known.
+// ForgetAbsence removes the knowledge that the domain has no policy, and reports whether
+// there was any.
 func (t *Table) ForgetAbsence(d mtasts.Domain) bool { return t.negatives.Remove(d) }
 
-// ForgetAll forgets every policy whose fetch knew of fewer purges than number, and
+// ForgetAll removes every policy whose fetch knew of fewer purges than number, and
 // every absence. It returns how many policies there were.
 func (t *Table) ForgetAll(number uint64) (forgotten int) {
 	before := t.store.Len()
@@ -31,7 +31,9 @@ func (t *Table) ForgetAll(number uint64) (forgotten int) {
 	t.unwatchAll()
 	t.Recall(nil)
 	forgotten = before - t.store.Len()
-	t.reportPurgedAll(forgotten)
+	if forgotten > 0 { // the shared store repeats its last purge at each start
+		t.reportPurgedAll(forgotten)
+	}
 	return forgotten
 }
 

@@ -14,7 +14,7 @@ import (
 // except for the record's absence, as a change in the file's history. All these
 // functions are called with the domain's lock held.
 
-// reportFetched reports what a policy just fetched, here or by another node, changed.
+// reportFetched reports the changes by a policy just fetched, here or by another node.
 func (t *Table) reportFetched(d mtasts.Domain, before, now *Entry, at clock.Moment) {
 	switch {
 	case before == nil && now.policy.MaxAge == 0:
@@ -45,8 +45,8 @@ func (t *Table) reportFetched(d mtasts.Domain, before, now *Entry, at clock.Mome
 	t.record(store.ChangeChanged, d, before, now, "")
 }
 
-// reportBroken reports that a domain announces a policy that could not be had, which
-// was not known before.
+// reportBroken reports that a domain announces a policy that cannot be used, unless that
+// was known before.
 func (t *Table) reportBroken(d mtasts.Domain, before, now *Failure) {
 	if now.Word == "" || before != nil && before.Word != "" {
 		return

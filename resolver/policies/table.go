@@ -15,7 +15,7 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// Limits are what a reload may change.
+// Limits can be changed by a reload.
 type Limits struct {
 	// Entries and NegativeEntries bound how many domains memory holds: with a
 	// policy, and without one.
@@ -25,16 +25,16 @@ type Limits struct {
 	RefreshInterval, Idle time.Duration
 }
 
-// Verdicts is the owner of what DANE says of a domain's next hops, which is written
-// down next to the domain's policy.
+// Verdicts owns DANE's verdicts on a domain's next hops, which are written down next to
+// the domain's policy.
 type Verdicts interface {
-	// Stored returns what is written down.
+	// Stored returns the verdicts to write down.
 	Stored(mtasts.Domain) []store.Verdict
-	// Restore gives back what was written down. Newer knowledge has precedence.
+	// Restore gives back verdicts that were written down. Newer ones have precedence.
 	Restore(mtasts.Domain, []store.Verdict)
 }
 
-// Options are what a Table needs. All fields except Metrics are required.
+// Options configure a Table. All fields except Metrics are required.
 type Options struct {
 	Clock    *clock.Clock
 	Store    *store.Store
@@ -44,7 +44,7 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
-// Table is what is known of all domains. It is safe for concurrent use.
+// Table has the states of all domains. It is safe for concurrent use.
 type Table struct {
 	clock    *clock.Clock
 	store    *store.Store
@@ -73,7 +73,7 @@ type Table struct {
 
 const lockCount = 64
 
-// New returns a Table of what the store has. It panics if a limit of entries is not
+// New returns a Table of the store's policies. It panics if a limit of entries is not
 // positive; the configuration refuses that.
 func New(o Options) *Table {
 	t := &Table{clock: o.Clock, store: o.Store, verdicts: o.Verdicts, logger: o.Logger,

@@ -346,27 +346,43 @@ func TestChangesAreRecorded(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		a := domain(t, "a.example")
 		start := time.Now().Add(-time.Second)
+		next := func() { time.Sleep(2 * time.Millisecond) } // or their order is not defined
 		e := b.Put(a, fetch(t, "1", "enforce", 864000))
+		next()
 		for range 2 {
 			b.RefreshFailed(a, e, b.Fail(a, "w", "refused", "1"), 0)
 		}
+		next()
 		e = b.Put(a, fetch(t, "1", "enforce", 864000))
+		next()
 		for range 2 {
 			b.JudgeMX(a, []string{"other.example"})
 		}
+		next()
 		b.JudgeMX(a, []string{"mx.example"})
+		next()
 		for range 2 {
 			b.RecordGone(a, e, errTest)
 		}
 		b.RecordFound(a, e)
+		next()
 		b.Put(a, fetch(t, "2", "enforce", 86400))
+		next()
 		b.Put(a, fetch(t, "3", "testing", 86400))
+		next()
 		b.Put(a, fetch(t, "4", "enforce", 86400))
 		time.Sleep(25 * time.Hour)
+		broken := b.Fail(a, "w", "refused", "4")
+		b.PutIgnorance(a, Ignorance{Reason: errTest}) // the end
+		next()
 		for range 2 {
-			b.PutAbsence(a, Absence{Until: b.clock.Now(), Failure: b.Fail(a, "w", "refused", "4"), Reason: errTest})
+			b.PutAbsence(a, Absence{Until: b.clock.Now(), Failure: broken, Reason: errTest})
 		}
+		next()
 		b.Forget(a, func(*Entry) bool { return true })
+		next()
+		b.Put(a, fetch(t, "5", "enforce", 86400))
+		next()
 		b.ForgetAll(1)
 		var got []store.ChangeKind
 		changes, complete := b.st.Changes(start)
@@ -374,7 +390,7 @@ func TestChangesAreRecorded(t *testing.T) {
 			got = append(got, c.Kind)
 		}
 		want := []store.ChangeKind{ // the newest first
-			store.ChangePurged, store.ChangePurged, store.ChangeExpired, store.ChangeBroken, store.ChangeChanged, store.ChangeDowngraded, store.ChangeChanged,
+			store.ChangePurged, store.ChangeFound, store.ChangePurged, store.ChangeBroken, store.ChangeExpired, store.ChangeChanged, store.ChangeDowngraded, store.ChangeChanged,
 			store.ChangeRecovered, store.ChangeMismatchEnded, store.ChangeMismatch, store.ChangeRecovered, store.ChangeBroken, store.ChangeFound,
 		}
 		if !reflect.DeepEqual(got, want) {
@@ -383,7 +399,7 @@ func TestChangesAreRecorded(t *testing.T) {
 		if complete.After(start.Add(2 * time.Second)) {
 			t.Errorf("complete from %v, want %v", complete, start)
 		}
-		for message, times := range map[string]int{"Policy found": 1, "cannot be renewed": 1, "renewed again": 2, "matches none": 1,
+		for message, times := range map[string]int{"Policy found": 2, "cannot be renewed": 1, "renewed again": 2, "matches none": 1,
 			"matches an MX host again": 1, "Record gone": 1, "Policy changed": 2, "no longer enforced": 1, "none can be had": 1,
 			"Policy expired": 1, "All policies purged": 1} {
 			b.wantLogged(t, message, times)

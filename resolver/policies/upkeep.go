@@ -9,8 +9,7 @@ import (
 )
 
 // Recheck files that the policy e still holds and when the record is due to be asked
-// for again. gone is why there is no valid record; nil if there is one that names e,
-// or if the DNS failed.
+// for again.
 func (t *Table) Recheck(d mtasts.Domain, e *Entry, next clock.Moment) {
 	defer t.lock(d)()
 	if e = t.currentIf(d, e); e == nil {

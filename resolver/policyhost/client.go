@@ -19,7 +19,9 @@ import (
 	"strings"
 	"time"
 
+	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 )
 
 const (
@@ -40,9 +42,10 @@ type Options struct {
 	// Timeout limits a whole fetch, address lookup and all. 0 means 60 s.
 	Timeout time.Duration
 
-	// Roots are the authorities that policy hosts are verified against; nil
-	// means the system's.
-	Roots *x509.CertPool
+	// Roots returns the authorities that policy hosts are verified against. It is
+	// called for each fetch, so that they can change. If they are none, the fetch
+	// fails with FaultLocal. nil means the system's, as crypto/x509 reads them once.
+	Roots func() *x509.CertPool
 
 	// Proxy is an HTTP proxy that takes CONNECT, host:port; "" means none.
 	// Policy hosts are resolved and checked as without one.
@@ -60,7 +63,7 @@ type Options struct {
 type Client struct {
 	addresses func(ctx context.Context, host string) ([]netip.Addr, error)
 	timeout   time.Duration
-	roots     *x509.CertPool
+	roots     func() *x509.CertPool
 	proxy     string
 	guard     guard
 	limits    *limits
@@ -77,6 +80,9 @@ func New(o Options) *Client {
 		guard:     newGuard(o.AllowNetworks),
 		limits:    newLimits(),
 		port:      o.TestingOnlyPort,
+	}
+	if c.roots == nil {
+		c.roots = func() *x509.CertPool { return nil }
 	}
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout
@@ -95,7 +101,11 @@ func (c *Client) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("not done within %v", c.timeout))
 	defer cancel()
 
-	conn, err := c.dial(ctx, d)
+	roots := c.roots()
+	if roots != nil && roots.Equal(x509.NewCertPool()) {
+		return "", newFetchError(d.PolicyHost(), &faultError{FaultLocal, authorities.ErrNone})
+	}
+	conn, err := c.dial(ctx, d, roots)
 	if err != nil {
 		return "", newFetchError(d.PolicyHost(), err)
 	}
@@ -172,10 +182,10 @@ func checkHeader(response *http.Response) error {
 	}
 	essence, _, _ := strings.Cut(contentType, ";")
 	if !strings.EqualFold(strings.Trim(essence, " \t"), mediaType) {
-		return fmt.Errorf("Content-Type %s; RFC 8461 requires %s", quote(contentType), mediaType)
+		return fmt.Errorf("Content-Type %s; RFC 8461 requires %s", printable.Quote(contentType), mediaType)
 	}
 	if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return fmt.Errorf("Content-Encoding %s, which was not asked for", quote(coding))
+		return fmt.Errorf("Content-Encoding %s, which was not asked for", printable.Quote(coding))
 	}
 	return nil
 }

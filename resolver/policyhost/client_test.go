@@ -47,7 +47,7 @@ func addresses(addrs ...string) func(context.Context, string) ([]netip.Addr, err
 func options(ca *resolvertest.CA, hosts *resolvertest.PolicyHosts) Options {
 	return Options{
 		Addresses:       addresses(hosts.Addr().Addr().String()),
-		Roots:           ca.Pool(),
+		Roots:           ca.Pool,
 		AllowNetworks:   []netip.Prefix{loopback},
 		TestingOnlyPort: hosts.Addr().Port(),
 		Timeout:         20 * time.Second, // well over what any good fetch takes here

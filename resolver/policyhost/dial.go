@@ -3,6 +3,7 @@ package policyhost
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func (c *tcpConn) Read(p []byte) (int, error) {
 
 // dial connects to d's policy host at whichever of its addresses is the first to
 // complete a verified handshake.
-func (c *Client) dial(ctx context.Context, d mtasts.Domain) (*policyConn, error) {
+func (c *Client) dial(ctx context.Context, d mtasts.Domain, roots *x509.CertPool) (*policyConn, error) {
 	host := d.PolicyHost()
 	addrs, err := c.addresses(ctx, host)
 	switch {
@@ -91,7 +92,7 @@ func (c *Client) dial(ctx context.Context, d mtasts.Domain) (*policyConn, error)
 	seen := outcomes{states: make([]attemptState, len(targets))}
 	conn, err := race.First(ctx, len(targets), stagger, stagger,
 		func(ctx context.Context, i int) (*policyConn, error) {
-			conn, err := c.attempt(ctx, dial, d, targets[i], func(s attemptState) { seen.set(i, s) })
+			conn, err := c.attempt(ctx, dial, roots, d, targets[i], func(s attemptState) { seen.set(i, s) })
 			if err != nil && ctx.Err() != nil {
 				return nil, err // an attempt that was called off says nothing of the address
 			}
@@ -182,7 +183,7 @@ func dialTCP(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 
 // attempt makes a connection to d's policy host at target, as soon as there is a
 // place, and verifies its certificate. It reports how far it has come.
-func (c *Client) attempt(ctx context.Context, dial dialFunc, d mtasts.Domain, target netip.AddrPort, report func(attemptState)) (*policyConn, error) {
+func (c *Client) attempt(ctx context.Context, dial dialFunc, roots *x509.CertPool, d mtasts.Domain, target netip.AddrPort, report func(attemptState)) (*policyConn, error) {
 	report(waiting)
 	place, err := c.limits.enter(ctx, d, target.Addr())
 	if err != nil {
@@ -194,7 +195,7 @@ func (c *Client) attempt(ctx context.Context, dial dialFunc, d mtasts.Domain, ta
 		place.leave()
 		return nil, fmt.Errorf("%v: %w", target, err)
 	}
-	conn, err := c.secure(ctx, tcp, d.PolicyHost())
+	conn, err := secure(ctx, tcp, d.PolicyHost(), roots)
 	if err != nil {
 		tcp.Close()
 		place.leave()
@@ -235,10 +236,10 @@ var classicCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.
 
 // secure makes TLS of a TCP connection to host and verifies its certificate by
 // its DNS names (RFC 8461 section 3.3, RFC 9525 section 6.3).
-func (c *Client) secure(ctx context.Context, tcp *tcpConn, host string) (*tls.Conn, error) {
+func secure(ctx context.Context, tcp *tcpConn, host string, roots *x509.CertPool) (*tls.Conn, error) {
 	conn := tls.Client(tcp, &tls.Config{
 		ServerName:       host,
-		RootCAs:          c.roots,
+		RootCAs:          roots,
 		MinVersion:       tls.VersionTLS12,
 		CurvePreferences: classicCurves,
 		NextProtos:       []string{"http/1.1"},
@@ -264,7 +265,7 @@ func handshakeError(err error) error {
 		alert = op.Err.Error()
 	}
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("connection closed in the TLS handshake")
 	case alert == alertProtocolVersion.Error(), strings.HasPrefix(message, "tls: server selected unsupported protocol version"):
 		return fmt.Errorf("the host speaks no TLS 1.2 or newer: %s", message)

@@ -156,7 +156,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// The port that a fetch connects to is 443 but for tests.
+// A fetch connects to port 443, except in tests.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	c := New(Options{})

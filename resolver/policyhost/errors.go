@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // Result is how a fetch ended, in the words of RFC 8460 section 4.3.
@@ -20,10 +21,10 @@ const (
 	ResultOK            Result = "ok"                     // a valid policy
 	ResultFetchError    Result = "sts-policy-fetch-error" // the policy could not be fetched
 	ResultWebPKIInvalid Result = "sts-webpki-invalid"     // the host's certificate is not valid for it
-	ResultPolicyInvalid Result = "sts-policy-invalid"     // the text is no valid policy
+	ResultPolicyInvalid Result = "sts-policy-invalid"     // the text is not a valid policy
 )
 
-// Fault is whose fault a failed fetch is: who can repair it.
+// Fault names the side that has to repair what made a fetch fail.
 type Fault int
 
 const (
@@ -68,8 +69,11 @@ type FetchError struct {
 	Err    error // of several addresses: joined
 }
 
+// maxMessage limits the reason in the message of a FetchError, in bytes.
+const maxMessage = 1000
+
 func (e *FetchError) Error() string {
-	return fmt.Sprintf("policy host %s: %s", e.Host, printable(e.Err.Error()))
+	return fmt.Sprintf("policy host %s: %s", e.Host, printable.Line(strings.ReplaceAll(e.Err.Error(), "\n", "; "), maxMessage))
 }
 
 // Unwrap returns Err and, if the fetch was refused for load, ErrBusy.
@@ -80,8 +84,8 @@ func (e *FetchError) Unwrap() []error {
 	return []error{e.Err}
 }
 
-// Classify returns what an error of Fetch, or of mtasts.ParsePolicy for a fetched
-// text, means in RFC 8460's words and whose fault it is. ResultOK, for nil, has
+// Classify returns the result in RFC 8460's words, and the fault, of an error that
+// Fetch returned, or mtasts.ParsePolicy for a fetched text. ResultOK, for nil, has
 // no fault.
 func Classify(err error) (Result, Fault) {
 	if err == nil {
@@ -216,37 +220,4 @@ func (o *outcomes) join(cause error) error {
 		fault = FaultLocal
 	}
 	return &faultError{fault, errors.Join(errs...)}
-}
-
-// Limits of a stranger's text in a message, in bytes.
-const (
-	maxQuoted  = 64
-	maxMessage = 1000
-)
-
-// quote quotes the start of a stranger's text.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return fmt.Sprintf("%+q...", s[:maxQuoted])
-	}
-	return fmt.Sprintf("%+q", s)
-}
-
-// printable makes a message of printable ASCII of any, with "; " between
-// joined errors. Errors of the standard library hand on what a host sent.
-func printable(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		switch c := s[i]; {
-		case b.Len() >= maxMessage:
-			return b.String() + "..."
-		case c == '\n':
-			b.WriteString("; ")
-		case c < ' ' || c > '~':
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }

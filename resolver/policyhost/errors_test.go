@@ -4,6 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -53,7 +57,7 @@ func TestFault(t *testing.T) {
 			o := options(ca, resolvertest.StartPolicyHosts(t, ca)) // holds a port
 			o.Addresses = addresses(strings.Fields(c.addrs)...)
 			o.AllowNetworks = append(o.AllowNetworks, netip.MustParsePrefix("224.0.0.0/4"))
-			o.Timeout = 400 * time.Millisecond
+			o.Timeout = 2 * time.Second
 			start := func(addr string, b resolvertest.Behaviour) {
 				at := netip.AddrPortFrom(netip.MustParseAddr(addr), o.TestingOnlyPort)
 				resolvertest.StartPolicyHostsAt(t, ca, at.String()).Handle(testDomain, b)
@@ -101,6 +105,28 @@ func TestRefusedForLoad(t *testing.T) {
 				t.Errorf("after %v", took)
 			}
 		})
+	}
+}
+
+// The addresses of a dead host never crowd each other out, however close they are:
+// it is dead, not refused for load.
+func TestDeadHostWithManyAddresses(t *testing.T) {
+	t.Parallel()
+	silent := startProxy(t, func(conn net.Conn, _ *http.Request) { io.Copy(io.Discard, conn) })
+	var addrs []string
+	for n := range maxHandshakes + 4 {
+		addrs = append(addrs, fmt.Sprintf("2001:db8:1::%x", n+1))
+	}
+	client := New(Options{
+		Addresses:     addresses(addrs...),
+		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
+		Proxy:         silent,       // which stands for a network with IPv6
+		Timeout:       20 * stagger, // so long that more than maxHandshakes are tried at once
+	})
+	_, err := client.Fetch(t.Context(), domain(t, testDomain))
+	checkFetchError(t, err, ResultFetchError, "connect not answered")
+	if _, fault := Classify(err); fault != FaultPublisher || errors.Is(err, ErrBusy) {
+		t.Errorf("%v: fault %v", err, fault)
 	}
 }
 

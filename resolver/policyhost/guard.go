@@ -57,8 +57,7 @@ func withoutNAT64(addr netip.Addr) netip.Addr {
 	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
-// whyNotPublic returns why addr is no public unicast address, "" if it
-// is one.
+// whyNotPublic returns why addr is not a public unicast address, "" if it is.
 func whyNotPublic(addr netip.Addr) string {
 	// Written so that the zero Addr and one with a zone, in no prefix both, do
 	// not pass.

@@ -13,25 +13,25 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// Inspection is what a fetch met on its way, for a person who asks why.
+// Inspection describes the steps of a fetch, for diagnosis.
 type Inspection struct {
-	// Text is the policy's text, "" where the fetch failed.
+	// Text is the policy's text, "" if the fetch failed.
 	Text string
 	// Attempts are the addresses that were tried, in the order in which they
 	// failed or were found good. Addresses that were not needed are not among
 	// them.
 	Attempts []Attempt
-	// Response is what the policy host answered; nil where it did not.
+	// Response is the policy host's response; nil if none came.
 	Response *Response
 }
 
 // Attempt is one try to reach a policy host.
 type Attempt struct {
 	Addr netip.Addr
-	// Chain are the certificates that the host showed, its own first; none
-	// where it did not come to that.
+	// Chain are the certificates that the host sent, its own first; none if the
+	// attempt failed before that.
 	Chain []*x509.Certificate
-	// Err is why the address is of no use; nil where it is. It may hold
+	// Err is why the attempt failed; nil if it did not. It may hold
 	// bytes that the policy host sent.
 	Err error
 }
@@ -44,8 +44,8 @@ type Response struct {
 	Size        int // bytes of the body that were read
 }
 
-// Inspect is Fetch, and says what it met. The Inspection is filled as far as
-// the fetch came where there is an error.
+// Inspect is Fetch with a description of its steps. If there is an error, the
+// Inspection has the steps up to it.
 func (c *Client) Inspect(ctx context.Context, d mtasts.Domain) (Inspection, error) {
 	var w witness
 	text, err := c.Fetch(context.WithValue(ctx, witnessKey{}, &w), d)
@@ -54,11 +54,11 @@ func (c *Client) Inspect(ctx context.Context, d mtasts.Domain) (Inspection, erro
 	return Inspection{Text: text, Attempts: slices.Clone(w.attempts), Response: w.response}, err
 }
 
-// WhyNot returns why an address is never connected to, "" where it may be.
+// WhyNot returns why an address is never connected to, "" if it may be.
 func (c *Client) WhyNot(addr netip.Addr) string { return c.guard.whyNot(addr) }
 
-// witness takes down what a fetch meets, from several goroutines. A nil one
-// takes down nothing: the daemon's own fetches have none.
+// witness records the steps of a fetch, from several goroutines. A nil one records
+// nothing: the daemon's own fetches have none.
 type witness struct {
 	mu       sync.Mutex
 	attempts []Attempt

@@ -16,8 +16,8 @@ import (
 
 const (
 	// maxHandshakes is how many connections to one address are in the TCP or TLS
-	// handshake at once. A handshake is what costs the host most, and it is all
-	// that someone who names a stranger's server as a policy host can cause there.
+	// handshake at once. Handshakes cost a server most, and a domain that names a
+	// server of others as its policy host can cause nothing else there.
 	maxHandshakes = 8
 
 	// maxConnections is how many connections to one address there are in all. Each
@@ -47,14 +47,14 @@ const (
 	maxUnanswered = 4096
 
 	// An IPv6 network of networkBits, commonly given to one customer (RFC 6177),
-	// in which more than maxNetworkHandshakes are under way gets one attempt at a
-	// time of each domain. IPv4 has no such limit: addresses there are scarce.
+	// in which maxNetworkHandshakes are under way gets one at a time of each domain.
+	// IPv4 has no such limit: addresses there are scarce.
 	networkBits          = 48
 	maxNetworkHandshakes = 64
 )
 
-// errBusyHere is ErrBusy as said of one address: what it means for the fetch is
-// known when all addresses are.
+// errBusyHere is the error for one address. The fetch fails with ErrBusy only if
+// no other address makes it fail with another Fault.
 var errBusyHere = errors.New("too many fetches at this address at once")
 
 // ErrBusy means that the fetch was refused for load on this side: too many other
@@ -156,10 +156,10 @@ func (l *limits) enter(ctx context.Context, d mtasts.Domain, addr netip.Addr) (*
 	return p, err
 }
 
-// obstacle is what a fetch waits for.
+// obstacle keeps a fetch from entering, until it changes.
 type obstacle struct {
 	changed <-chan struct{}
-	until   time.Time // when the slowest connection is slow; zero if there is none
+	until   time.Time // when the slowest connection is slow; zero if none can become so
 }
 
 // wait returns when it is worth trying again, or when ctx ends.
@@ -185,6 +185,9 @@ func (l *limits) tryEnter(d mtasts.Domain, addr netip.Addr) (*place, obstacle, e
 	if known && silent.silent() && now.Before(silent.retry) {
 		return nil, obstacle{}, errSilent
 	}
+	if n := l.networks[networkOf(addr)]; n != nil && n.total >= maxNetworkHandshakes && n.handshakes[d] > 0 {
+		return nil, obstacle{changed: n.changed}, nil
+	}
 	if a := l.addresses[addr]; a != nil {
 		if a.places[d] != nil {
 			return nil, obstacle{changed: a.changed}, nil
@@ -201,9 +204,6 @@ func (l *limits) tryEnter(d mtasts.Domain, addr netip.Addr) (*place, obstacle, e
 			slowest.conn.Close()
 			l.remove(slowest)
 		}
-	}
-	if n := l.networks[networkOf(addr)]; n != nil && n.total >= maxNetworkHandshakes && n.handshakes[d] > 0 {
-		return nil, obstacle{changed: n.changed}, nil
 	}
 	if known {
 		silent.retry = now.Add(silentRetry) // this is the one try
@@ -224,7 +224,7 @@ func (a *address) full() (full, handshake bool) {
 }
 
 // slowest returns the connection whose TCP connect was answered first, among all
-// or among those in a handshake; nil if there is none.
+// or among those in a handshake; nil if no connect was answered.
 func (a *address) slowest(handshake bool) (slowest *place) {
 	for _, p := range a.places {
 		if p.conn == nil || handshake && !p.handshake {

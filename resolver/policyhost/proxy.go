@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"mta-sts-daemon/resolver/internal/race"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // proxyDialer finds the proxy and returns a dialFunc that goes through it. The
@@ -17,7 +18,7 @@ import (
 func (c *Client) proxyDialer(ctx context.Context) (dialFunc, error) {
 	proxies, err := c.proxyAddresses(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("proxy %s: %w", quote(c.proxy), err)
+		return nil, fmt.Errorf("proxy %s: %w", printable.Quote(c.proxy), err)
 	}
 	return func(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 		conn, err := race.First(ctx, len(proxies), stagger, stagger,
@@ -25,18 +26,18 @@ func (c *Client) proxyDialer(ctx context.Context) (dialFunc, error) {
 			func(late net.Conn) { late.Close() },
 		)
 		if err != nil {
-			return nil, &faultError{FaultLocal, fmt.Errorf("proxy %s: %w", quote(c.proxy), err)}
+			return nil, &faultError{FaultLocal, fmt.Errorf("proxy %s: %w", printable.Quote(c.proxy), err)}
 		}
 		if err := tunnel(ctx, conn, target); err != nil {
 			conn.Close()
-			return nil, fmt.Errorf("proxy %s: %w", quote(c.proxy), orCause(ctx, err))
+			return nil, fmt.Errorf("proxy %s: %w", printable.Quote(c.proxy), orCause(ctx, err))
 		}
 		return conn, nil
 	}, nil
 }
 
-// proxyAddresses looks the proxy up if it is given by name. localhost is no
-// name for the DNS (RFC 6761 section 6.3).
+// proxyAddresses looks the proxy up if it is given by name. localhost is not
+// looked up in the DNS (RFC 6761 section 6.3).
 func (c *Client) proxyAddresses(ctx context.Context) ([]netip.AddrPort, error) {
 	host, portText, err := net.SplitHostPort(c.proxy)
 	if err != nil {
@@ -44,7 +45,7 @@ func (c *Client) proxyAddresses(ctx context.Context) ([]netip.AddrPort, error) {
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("port %s: %w", quote(portText), err)
+		return nil, fmt.Errorf("port %s: %w", printable.Quote(portText), err)
 	}
 	var addrs []netip.Addr
 	if literal, err := netip.ParseAddr(host); err == nil {

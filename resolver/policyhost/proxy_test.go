@@ -159,19 +159,27 @@ func TestProxyBad(t *testing.T) {
 	hosts := resolvertest.StartPolicyHosts(t, ca)
 	hosts.Serve(testDomain, testPolicy)
 	silent := startProxy(t, func(conn net.Conn, _ *http.Request) { io.Copy(io.Discard, conn) })
-	for name, c := range map[string]struct{ proxy, message string }{
-		"forbids":        {startProxy(t, replies("HTTP/1.1 403 <\xff>\r\n\r\n")), "answers CONNECT by status 403 Forbidden"},
-		"redirects":      {startProxy(t, replies("HTTP/1.1 302 Go\r\nLocation: https://x/\r\n\r\n")), "answers CONNECT by status 302 Found"},
-		"closes":         {startProxy(t, replies("")), "closed before the end of the response header"},
-		"no HTTP":        {startProxy(t, replies("220 mx.example.com ESMTP\xff\r\n")), "malformed HTTP"},
-		"endless header": {startProxy(t, replies("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", maxHeaderLen))), "response header longer than 32768 bytes"},
-		"no TLS":         {startProxy(t, replies("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")), hosts.Addr().String() + ": "},
-		"silent":         {silent, "connect not answered within 150ms"},
-		"nobody there":   {"127.0.0.1:1", "connection refused"},
-		"no such name":   {"nowhere.example.com:1", "nowhere.example.com has no addresses"},
-		"no port":        {"127.0.0.1", "missing port"},
-		"named port":     {"127.0.0.1:http", `port "http"`},
-		"unknown host":   {startProxy(t, tunnels), "remote error: tls: "},
+	for name, c := range map[string]struct {
+		proxy   string
+		fault   Fault
+		message string
+	}{
+		"cannot connect":      {startProxy(t, replies("HTTP/1.1 503 No\r\n\r\n")), FaultPublisher, "answers CONNECT by status 503"},
+		"gets no answer":      {startProxy(t, replies("HTTP/1.1 504 No\r\n\r\n")), FaultPublisher, "answers CONNECT by status 504"},
+		"bad gateway":         {startProxy(t, replies("HTTP/1.1 502 No\r\n\r\n")), FaultPublisher, "answers CONNECT by status 502"},
+		"wants authorisation": {startProxy(t, replies("HTTP/1.1 407 No\r\n\r\n")), FaultLocal, "answers CONNECT by status 407"},
+		"forbids":             {startProxy(t, replies("HTTP/1.1 403 <\xff>\r\n\r\n")), FaultLocal, "answers CONNECT by status 403 Forbidden"},
+		"redirects":           {startProxy(t, replies("HTTP/1.1 302 Go\r\nLocation: https://x/\r\n\r\n")), FaultLocal, "answers CONNECT by status 302 Found"},
+		"closes":              {startProxy(t, replies("")), FaultLocal, "closed before the end of the response header"},
+		"no HTTP":             {startProxy(t, replies("220 mx.example.com ESMTP\xff\r\n")), FaultLocal, "malformed HTTP"},
+		"endless header":      {startProxy(t, replies("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", maxHeaderLen))), FaultLocal, "response header longer than 32768 bytes"},
+		"no TLS":              {startProxy(t, replies("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")), FaultPublisher, hosts.Addr().String() + ": "},
+		"silent":              {silent, FaultPublisher, "connect not answered within 1s"},
+		"nobody there":        {"127.0.0.1:1", FaultLocal, "connection refused"},
+		"no such name":        {"nowhere.example.com:1", FaultLocal, "nowhere.example.com has no addresses"},
+		"no port":             {"127.0.0.1", FaultLocal, "missing port"},
+		"named port":          {"127.0.0.1:http", FaultLocal, `port "http"`},
+		"unknown host":        {startProxy(t, tunnels), FaultPublisher, "remote error: tls: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +193,7 @@ func TestProxyBad(t *testing.T) {
 			}
 			o.Proxy = c.proxy
 			if c.proxy == silent {
-				o.Timeout = 300 * time.Millisecond
+				o.Timeout = 2 * time.Second
 			}
 			if name == "unknown host" {
 				other := resolvertest.StartPolicyHosts(t, ca)
@@ -194,6 +202,9 @@ func TestProxyBad(t *testing.T) {
 			_, err := New(o).Fetch(t.Context(), domain(t, testDomain))
 			checkFetchError(t, err, ResultFetchError, c.message)
 			checkPrintable(t, err)
+			if _, fault := Classify(err); fault != c.fault {
+				t.Errorf("%v: fault %v, want %v", err, fault, c.fault)
+			}
 		})
 	}
 }

@@ -17,6 +17,10 @@ import (
 // included, in bytes.
 const maxHeaderLen = 32 << 10
 
+// bufferSize is how much of a response is read at once, in bytes: about as long as
+// most policies with their header are.
+const bufferSize = 1 << 10
+
 // readResponse reads the next final response from conn. Interim responses (RFC
 // 9110 section 15.2) are skipped, except 101: no upgrade was asked for.
 //
@@ -24,14 +28,14 @@ const maxHeaderLen = 32 << 10
 // its end before it closes, however far off that is. Closing conn does all
 // that is needed.
 func readResponse(conn io.Reader, request *http.Request) (*http.Response, error) {
-	r := bufio.NewReader(conn)
+	r := bufio.NewReaderSize(conn, bufferSize)
 	for room := maxHeaderLen; ; {
 		header, err := readHeader(r, room)
 		if err != nil {
 			return nil, err
 		}
 		room -= len(header)
-		response, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(header), r)), request)
+		response, err := http.ReadResponse(bufio.NewReaderSize(io.MultiReader(bytes.NewReader(header), r), bufferSize), request)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +46,7 @@ func readResponse(conn io.Reader, request *http.Request) (*http.Response, error)
 }
 
 // readHeader reads a response's status line and header, and the empty line behind
-// them, in at most room bytes. If the first line is no status line, it ends there.
+// them, in at most room bytes. If the first line is not a status line, it ends there.
 func readHeader(r *bufio.Reader, room int) (header []byte, err error) {
 	for line := 0; ; line++ {
 		start := len(header)

@@ -32,8 +32,8 @@ func (s *stranger) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// maxRead is more than any fetch reads: header, body, and what chunks of one
-// octet put around it.
+// maxRead is more than any fetch reads: the header, and a body in chunks of one
+// byte.
 const maxRead = maxHeaderLen + 32*mtasts.MaxPolicyLen
 
 // However a body is framed, there is an end to what is read of it.
@@ -63,6 +63,7 @@ func TestEndlessFraming(t *testing.T) {
 func FuzzGet(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\ntext",
+		"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4, 4\r\n\r\ntext",
 		"HTTP/1.0 200 OK\nContent-Type: text/plain\n\ntext",
 		"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=\xff\r\nTransfer-Encoding: chunked\r\n\r\n4;x=y\r\ntext\r\n0\r\nX: y\r\n\r\n",
 		"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: TEXT/plain\r\nContent-Encoding: identity\r\n\r\n",

@@ -15,8 +15,8 @@ const (
 	// failingShare of the workers at most are used for domains whose last refresh
 	// failed, because each may take its worker until a time limit.
 	failingShare = 4
-	// minPause is how long a domain is left alone after its job. If what the job did
-	// could not be written down, the domain is due still.
+	// minPause is how long a domain is left alone after its job. If the job's outcome
+	// could not be written down, the domain is still due.
 	minPause = time.Minute
 )
 
@@ -42,7 +42,7 @@ type Scheduler struct {
 	underway map[mtasts.Domain]bool      // true: of the failing queue
 	failing  int                         // of these
 	resting  map[mtasts.Domain]time.Time // when the job was done, for minPause
-	finished chan struct{}               // told when a job has been done
+	finished chan struct{}               // notified when a job has been done
 }
 
 // NewScheduler returns a Scheduler that does as many jobs at once as workers
@@ -70,7 +70,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 }
 
-// wake forgets the domains that have rested long enough.
+// wake removes the domains that have rested long enough.
 func (s *Scheduler) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *Scheduler) wake() {
 	}
 }
 
-// dispatch starts what is due, as far as there are workers.
+// dispatch starts jobs that are due, as far as workers are free.
 func (s *Scheduler) dispatch(ctx context.Context, jobs *sync.WaitGroup) {
 	if !s.queue.Ready() {
 		return
@@ -138,6 +138,6 @@ func (s *Scheduler) done(d mtasts.Domain) {
 	s.mu.Unlock()
 	select {
 	case s.finished <- struct{}{}:
-	default: // it has been told already
+	default: // a notification waits already
 	}
 }

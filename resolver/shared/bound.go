@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxReply is the longest reply that is read, in octets. Values and messages
+	// maxReply is the longest reply that is read, in bytes. Values and messages
 	// are far shorter; the longest is a cluster's list of its commands.
 	maxReply = 1 << 20
 
@@ -41,20 +41,20 @@ func (c *boundedConn) Read(b []byte) (int, error) {
 }
 
 // replyBound follows a stream of replies (RESP2 and RESP3): lines, after some of
-// which come as many octets or elements as the line says.
+// which come as many bytes or elements as the line says.
 type replyBound struct {
-	line   []byte // the beginning of a line that has not ended
-	left   int    // elements of the reply still to begin
-	octets int    // still to come of a string, the end of its line too
-	seen   int    // octets of the reply so far
+	line []byte // the beginning of a line that has not ended
+	left int    // elements of the reply still to begin
+	text int    // bytes still to come of a string, the end of its line too
+	seen int    // bytes of the reply so far
 }
 
-// see follows the next octets of the stream. After an error it is to be closed.
+// see follows the next bytes of the stream. After an error the stream has to be closed.
 func (r *replyBound) see(b []byte) error {
 	for len(b) > 0 {
-		if r.octets > 0 {
-			n := min(r.octets, len(b))
-			r.octets -= n
+		if r.text > 0 {
+			n := min(r.text, len(b))
+			r.text -= n
 			r.seen += n
 			b = b[n:]
 			continue
@@ -72,7 +72,7 @@ func (r *replyBound) see(b []byte) error {
 			}
 			r.line = r.line[:0]
 		}
-		if r.seen+r.octets+minElement*r.left > maxReply {
+		if r.seen+r.text+minElement*r.left > maxReply {
 			return errReplyTooLong
 		}
 	}
@@ -104,7 +104,7 @@ func (r *replyBound) announced(line string) error {
 	}
 	switch kind {
 	case '$', '!', '=':
-		r.octets = n + len("\r\n")
+		r.text = n + len("\r\n")
 	case '*', '~', '>':
 		r.left += n
 	case '%':

@@ -46,7 +46,7 @@ func TestReplyBound(t *testing.T) {
 				rest = rest[n:]
 			}
 			if !errors.Is(err, tc.want) {
-				t.Errorf("%s, %d octets at a time: %v, want %v", name, step, err, tc.want)
+				t.Errorf("%s, %d bytes at a time: %v, want %v", name, step, err, tc.want)
 			}
 		}
 	}

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// warnAfter is how many failures in a row are worth a warning. One is a hiccup.
+// warnAfter is how many failures in a row cause a warning. A single one does not.
 const warnAfter = 2
 
-// pace is how soon things are done again.
+// pace is how soon something is retried.
 type pace struct {
 	// How long the store is left alone after a failure; it doubles with each
 	// further one.
 	minPause, maxPause time.Duration
-	// steady is how long the store must have worked before a failure counts as
-	// the first again, and how often it is read although nobody asks.
+	// steady is how long the store must have worked until a failure counts as the
+	// first again, and the interval at which watch reads it.
 	steady time.Duration
 }
 
@@ -22,31 +22,30 @@ func usualPace() pace {
 	return pace{minPause: time.Second, maxPause: 30 * time.Second, steady: 10 * time.Second}
 }
 
-// breaker decides whether the store is asked: after a failure by nobody for a
-// pause, and then by one, whose outcome decides for the others.
+// breaker decides whether a server is asked. After a failure nobody asks for a
+// pause; then one attempt is made, and its outcome decides for the others.
 type breaker struct {
-	// tell hears of the error that is worth a warning, and of nil when it is
-	// over.
-	tell func(error)
-	pace pace
+	// report is called with an error that needs a warning, and with nil when the
+	// failure is over.
+	report func(error)
+	pace   pace
 
-	mu       sync.Mutex
-	turn     turn
-	open     bool // nobody asks, but for one after retry
-	probing  bool // that one does
-	retry    time.Time
-	failures int // in a row
-	failed   time.Time
-	told     bool
+	mu         sync.Mutex
+	generation generation
+	open       bool // no attempts, except one after retry
+	probing    bool // that attempt is under way
+	retry      time.Time
+	failures   int // in a row
+	failed     time.Time
+	reported   bool
 }
 
-// turn is what an attempt belongs to: from one failure to the next. What becomes
-// of an attempt of an earlier one is no news.
-type turn int
+// generation is the time from one failure to the next. The outcome of an attempt
+// of an earlier generation is ignored.
+type generation int
 
-// begin reports whether the caller may ask. Then it must say by end or abandon
-// what became of it.
-func (b *breaker) begin() (turn, bool) {
+// begin reports whether the caller may ask. If so, it must call end or abandon.
+func (b *breaker) begin() (generation, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open {
@@ -55,30 +54,30 @@ func (b *breaker) begin() (turn, bool) {
 		}
 		b.probing = true
 	}
-	return b.turn, true
+	return b.generation, true
 }
 
-// abandon is for an attempt that says nothing of the store.
-func (b *breaker) abandon(t turn) {
+// abandon ends an attempt whose outcome says nothing about the server.
+func (b *breaker) abandon(g generation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t == b.turn {
+	if g == b.generation {
 		b.probing = false
 	}
 }
 
 // end files the outcome of an attempt.
-func (b *breaker) end(t turn, err error) {
-	if b.file(t, err) {
-		b.tell(err)
+func (b *breaker) end(g generation, err error) {
+	if b.file(g, err) {
+		b.report(err)
 	}
 }
 
-// file reports whether err is to be told.
-func (b *breaker) file(t turn, err error) bool {
+// file reports whether err has to be reported.
+func (b *breaker) file(g generation, err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t != b.turn {
+	if g != b.generation {
 		return false
 	}
 	b.probing = false
@@ -86,51 +85,52 @@ func (b *breaker) file(t turn, err error) bool {
 	if err == nil {
 		return b.recovered()
 	}
-	b.turn++
+	b.generation++
 	b.failures++
 	b.failed = time.Now()
 	b.retry = b.failed.Add(b.pace.pause(b.failures))
-	first := b.failures >= warnAfter && !b.told
-	b.told = b.told || first
+	first := b.failures >= warnAfter && !b.reported
+	b.reported = b.reported || first
 	return first
 }
 
-// settle notes that nothing has failed for a while, where nobody has asked since
-// the store worked again.
+// settle ends a row of failures if nothing has failed for a while. It is for a
+// server that nobody has asked since it worked again.
 func (b *breaker) settle() {
 	b.mu.Lock()
 	recovered := b.recovered()
 	b.mu.Unlock()
 	if recovered {
-		b.tell(nil)
+		b.report(nil)
 	}
 }
 
-// retire ends the breaker of a server that is not asked any more.
+// retire ends the breaker of a server that is not asked any more: its failure, if
+// it was reported, is over.
 func (b *breaker) retire() {
 	b.mu.Lock()
-	told := b.told
-	b.told = false
-	b.turn++ // what is under way says nothing any more
+	reported := b.reported
+	b.reported = false
+	b.generation++ // the outcome of what is under way is ignored
 	b.mu.Unlock()
-	if told {
-		b.tell(nil)
+	if reported {
+		b.report(nil)
 	}
 }
 
-// recovered ends a row of failures, once the store has been steady, and reports
-// whether that is to be told.
+// recovered ends a row of failures, once the server has been steady, and returns
+// whether that has to be reported.
 func (b *breaker) recovered() bool {
 	if b.open || b.failures == 0 || time.Since(b.failed) < b.pace.steady {
 		return false
 	}
 	b.failures = 0
-	told := b.told
-	b.told = false
-	return told
+	reported := b.reported
+	b.reported = false
+	return reported
 }
 
-// wait returns how long until the store may be asked.
+// wait returns how long until the server may be asked.
 func (b *breaker) wait() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +140,7 @@ func (b *breaker) wait() time.Duration {
 	return max(time.Until(b.retry), 0)
 }
 
-// pause returns how long the store is left alone after so many failures in a
+// pause returns how long a server is left alone after that many failures in a
 // row, 1 or more.
 func (p pace) pause(failures int) time.Duration {
 	pause := p.minPause

@@ -21,7 +21,7 @@ func (b *breaker) try(err error) bool {
 // toldBreaker returns a breaker and what it tells.
 func toldBreaker() (*breaker, *[]error) {
 	var told []error
-	return &breaker{tell: func(err error) { told = append(told, err) }, pace: usualPace()}, &told
+	return &breaker{report: func(err error) { told = append(told, err) }, pace: usualPace()}, &told
 }
 
 func TestBreakerOutage(t *testing.T) {

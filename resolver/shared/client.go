@@ -17,8 +17,8 @@ type Options struct {
 	// Roots are the authorities that servers are verified against; nil means
 	// the system's.
 	Roots *x509.CertPool
-	// Key authenticates what the nodes write; nil for none. All nodes have the
-	// same, or what one writes is nothing to the others.
+	// Key authenticates what the nodes write; nil for none. All nodes must have
+	// the same: values with another key count as absent.
 	Key []byte
 	// Prefix and a colon begin every key and the channel.
 	Prefix string
@@ -34,7 +34,7 @@ type Options struct {
 	testingOnlyPace pace
 }
 
-// Client reads and writes the shared store, and hears what other nodes write. It
+// Client reads and writes the shared store, and receives what other nodes write. It
 // is safe for concurrent use.
 type Client struct {
 	redis   redis.UniversalClient
@@ -56,8 +56,8 @@ type Client struct {
 	underway sync.WaitGroup
 }
 
-// New makes a Client, which connects by itself and needs Close. That the store
-// cannot be used is no error but a warning in the log.
+// New makes a Client, which connects by itself and needs Close. A store that cannot
+// be used is no error; it causes a warning in the log.
 func New(o Options) *Client {
 	c := &Client{
 		redis:   connect(o.Servers, o.Roots),

@@ -88,9 +88,9 @@ func (n *node) settle(t *testing.T) {
 // waiting returns how many messages are not written yet.
 func (n *node) waiting() (messages int) {
 	for _, s := range n.allShards() {
-		n.mu.Lock()
+		n.Client.mu.Lock()
 		messages += len(s.purges) + len(s.policies)
-		n.mu.Unlock()
+		n.Client.mu.Unlock()
 	}
 	return messages
 }

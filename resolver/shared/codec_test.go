@@ -31,7 +31,7 @@ func TestCodec(t *testing.T) {
 	filler := enforced + strings.Repeat("x-filler: 0123456789012345678901234567890123456789\n", 2000)
 	largest.Entry.Policy = policy(t, filler[:mtasts.MaxPolicyLen-len("\n")]+"\n")
 	for _, c := range []codec{{}, {key}} {
-		for _, v := range []Value{example(t), largest, {Purged: now}} {
+		for _, v := range []Value{example(t), largest, {Purged: now}, {Purged: now, Number: 8}} {
 			text := c.encode("example.com", v)
 			for _, reader := range []codec{{}, c} { // who has no key reads what has a MAC
 				got, err := reader.decode("example.com", text, now, 0)
@@ -46,7 +46,7 @@ func TestCodec(t *testing.T) {
 	}
 }
 
-// What is kept of a value takes no more memory than it has octets itself, however
+// What is kept of a value takes no more memory than its own length, however
 // long the fields are that are skipped.
 func TestDecodedIsKeptAlone(t *testing.T) {
 	t.Parallel()
@@ -64,21 +64,57 @@ func TestDecodedIsKeptAlone(t *testing.T) {
 	}
 }
 
-// What the values look like is a promise to nodes of other versions.
+// What the values look like is a promise to nodes of other versions. That of the
+// version before reads these as it reads its own: a policy has one more field, and
+// of a purge it reads only the first line.
 func TestSchema(t *testing.T) {
 	t.Parallel()
-	const want = "1782903600 1 policy -\npurges: 6\nid: 20260701\nrecheck: 1782907260\n\n" + enforced
-	if got := (codec{}).encode("example.com", example(t)); got != want {
-		t.Errorf("got %q\nwant %q", got, want)
-	}
-	if got, want := (codec{}).encode("*", Value{Purged: now}), "1782907200 1 purge -\npurges: 0\n"; got != want {
-		t.Errorf("got %q\nwant %q", got, want)
+	gone := example(t)
+	gone.Entry.Policy = policy(t, "version: STSv1\nmode: none\nmax_age: 0\n")
+	const policyText = "1782903600 1 policy -\npurges: 6\nid: 20260701\nrecheck: 1782907260\n\n" + enforced
+	for _, tc := range []struct {
+		codec codec
+		value Value
+		want  string
+	}{
+		{codec{}, example(t), policyText},
+		{codec{}, Value{Purged: now, Number: 8}, "1782907200 1 purge -\npurges: 8\n"},
+		{codec{}, gone, "1782903600 1 purge -\npurges: 6\nby: time\n"},
+		{codec{key}, example(t), strings.Replace(policyText, "-", "359328067b497404e53599136ed3798a2cad3c07a387c5db7d9479c523352647", 1)},
+		{codec{key}, Value{Purged: now, Number: 8}, "1782907200 1 purge 3eceadbf891346228c800f779514775be61376629ce784253428bd9dac344b3f\npurges: 8\n"},
+	} {
+		if got := tc.codec.encode("example.com", tc.value); got != tc.want {
+			t.Errorf("got %q\nwant %q", got, tc.want)
+		}
 	}
 	// A version to come may write more.
-	later := strings.Replace(want, "\n\n", "\nnew: thing\n\n", 1)
+	later := strings.Replace(policyText, "\n\n", "\nnew: thing\n\n", 1)
 	got, err := codec{}.decode("example.com", later, now, 0)
 	if err != nil || !cmp.Equal(got, example(t)) {
 		t.Errorf("a field that is not known: %+v, %v", got, err)
+	}
+}
+
+// Values as the version before, which numbered nothing, wrote them.
+func TestSchemaBefore(t *testing.T) {
+	t.Parallel()
+	unnumbered := example(t)
+	unnumbered.Entry.Purges = 0
+	const policyText = "1782903600 1 policy -\nid: 20260701\nrecheck: 1782907260\n\n" + enforced
+	for _, tc := range []struct {
+		codec codec
+		text  string
+		want  Value
+	}{
+		{codec{}, policyText, unnumbered},
+		{codec{}, "1782907200 1 purge -\n", Value{Purged: now}},
+		{codec{key}, strings.Replace(policyText, "-", "f17282f6c92346dc1802cbc50a91341bd6b8100ade468fb357a10c94f0ebf8b9", 1), unnumbered},
+		{codec{key}, "1782907200 1 purge 845efc4ddbbd46d7878a74ebbcdb35e2d431454e52da1d9c7e5d8cdbe7e813fe\n", Value{Purged: now}},
+	} {
+		got, err := tc.codec.decode("example.com", tc.text, now, 0)
+		if diff := cmp.Diff(tc.want, got); err != nil || diff != "" {
+			t.Errorf("%q: %v\n%s", tc.text, err, diff)
+		}
 	}
 }
 
@@ -114,6 +150,13 @@ func TestDecodeBad(t *testing.T) {
 		"an empty id":          {change("id: 20260701", "id: "), errID},
 		"an id that goes on":   {change("id: 20260701", "id: a; x=y"), errID},
 		"an id of controls":    {change("id: 20260701", "id: \x1b[2J"), errID},
+		"a number of words":    {change("purges: 6", "purges: six"), errFields},
+		"a number too high":    {change("purges: 6", "purges: 4294967297"), errNumber},
+		"a number beyond all":  {change("purges: 6", "purges: 99999999999999999999"), errFields},
+		"a purge of words":     {"1782903600 1 purge -\npurges: six\n", errFields},
+		"a purge too high":     {"1782903600 1 purge -\npurges: 4294967297\n", errNumber},
+		"a purge to come":      {"1782907501 1 purge -\n", errTime},
+		"one by time to come":  {"1782907501 1 purge -\npurges: 6\nby: time\n", errTime},
 		"a policy of controls": {change("mx.example", "mx.example\x01"), syntax},
 		"no policy":            {change("version: STSv1", ""), syntax},
 		"a cut policy":         {strings.TrimSuffix(good, "86400\r\n"), syntax},
@@ -128,6 +171,11 @@ func TestDecodeBad(t *testing.T) {
 	}
 	if _, err := (codec{}).decode("example.com", change("1782903600", "1782907500"), now, 0); err != nil {
 		t.Errorf("5 min in the future: %v", err)
+	}
+	// The clock of whoever purged does not matter if the purge has a number.
+	want := Value{Purged: time.Unix(1882907200, 0).UTC(), Number: 6}
+	if v, err := (codec{}).decode("*", "1882907200 1 purge -\npurges: 6\n", now, 0); err != nil || !cmp.Equal(v, want) {
+		t.Errorf("a numbered purge of the future: %+v, %v", v, err)
 	}
 }
 
@@ -151,7 +199,7 @@ func TestForged(t *testing.T) {
 	for i := range len(good) {
 		if b := []byte(good); b[i] != 'a' {
 			b[i] = 'a'
-			forged[fmt.Sprintf("octet %d", i)] = string(b)
+			forged[fmt.Sprintf("byte %d", i)] = string(b)
 		}
 	}
 	for name, text := range forged {
@@ -165,6 +213,8 @@ func TestForged(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(codec{}.encode("example.com", example(f)))
 	f.Add(codec{}.encode("example.com", Value{Purged: now}))
+	f.Add(codec{}.encode("example.com", Value{Purged: now, Number: 8}))
+	f.Add("1782903600 1 purge -\npurges: 6\nby: time\n")
 	f.Add(codec{key}.encode("example.com", example(f)))
 	f.Add("1782903600 1 policy -\nx: y\n\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -191,9 +241,9 @@ func FuzzReplyBound(f *testing.F) {
 			errSingle = single.see(stream[i : i+1])
 		}
 		if (err == nil) != (errSingle == nil) {
-			t.Errorf("at once: %v, octet by octet: %v", err, errSingle)
+			t.Errorf("at once: %v, byte by byte: %v", err, errSingle)
 		}
-		if err == nil && (whole.left < 0 || whole.octets < 0 || whole.octets > maxReply || whole.left > maxReply) {
+		if err == nil && (whole.left < 0 || whole.text < 0 || whole.text > maxReply || whole.left > maxReply) {
 			t.Errorf("%+v", whole)
 		}
 	})

@@ -15,12 +15,15 @@ const (
 	// question that it was dialled for and then serves the next.
 	dialTimeout = 3 * time.Second
 
-	// attemptTimeout bounds each wait for the server where nobody waits for us.
+	// attemptTimeout bounds each wait for the server when no lookup waits.
 	attemptTimeout = time.Second
 )
 
-// The Redis client has one log for the whole process, in which every connection
-// that fails writes lines. What it says there its errors say too.
+// The Redis client has one log for the whole process, a variable of its own, and
+// no option per client: every connection that fails writes lines to standard error.
+// Its errors say the same. No other package uses it, so init turns the log off; a
+// call in New would set the same variable, and would race with the clients that
+// there are already.
 func init() { redis.SetLogger(silence{}) }
 
 type silence struct{}

@@ -19,11 +19,11 @@ var (
 // printable ASCII, whatever a server sent, and has no password in it.
 type Error struct{ Err error }
 
-// wrongType is what servers begin their error replies with where a key is of
-// another type than a string.
+// wrongType is the beginning of a server's error reply if a key is of another type
+// than a string.
 const wrongType = "WRONGTYPE"
 
-const maxMessage = 300 // octets of a message of others
+const maxMessage = 300 // bytes of a server's message that are repeated
 
 func (e *Error) Error() string {
 	var timeout net.Error
@@ -38,7 +38,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// quote quotes the start of a stranger's text.
+// quote quotes the beginning of text that a server sent.
 func quote(s string) string {
 	if len(s) > maxMessage {
 		return fmt.Sprintf("%+q...", s[:maxMessage])
@@ -52,6 +52,6 @@ func isReply(err error) bool {
 	return ok
 }
 
-// isForeign reports whether err says that something else than a value is under
-// a key. That is no failure of the store.
+// isForeign reports whether err means that a key has something else than a value.
+// The store works then.
 func isForeign(err error) bool { return redis.HasErrorPrefix(err, wrongType) }

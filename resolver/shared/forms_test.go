@@ -26,6 +26,7 @@ func works(t *testing.T, a, b *node) {
 	if !a.Lease(t.Context(), d) || b.Lease(t.Context(), d) {
 		t.Error("a lease is not granted to one node")
 	}
+	a.purge(t, domain(t, "purged.example"))
 	if a.log.String()+b.log.String() != "" {
 		t.Errorf("logged:\n%s%s", a.log, b.log)
 	}
@@ -93,23 +94,8 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
 		t.Parallel()
-		const slots, masters = 16384, 3
-		var servers []*server
-		for i := range masters {
-			s := start(t, program, "--cluster-enabled", "yes")
-			s.do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
-			s.do(t, "CLUSTER", "ADDSLOTSRANGE", i*slots/masters, (i+1)*slots/masters-1)
-			servers = append(servers, s)
-			s.do(t, "CLUSTER", "MEET", "127.0.0.1", servers[0].port)
-		}
-		for _, s := range servers {
-			eventually(t, "the cluster is one", func() bool {
-				info := fmt.Sprint(s.do(t, "CLUSTER", "INFO"))
-				return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
-			})
-		}
-		url := "redis+cluster://" + servers[0].addr() + "?addr=" + servers[1].addr()
-		a, b := join(t, url), join(t, url)
+		masters := startCluster(t, program)
+		a, b := join(t, masters.url()), join(t, masters.url())
 		works(t, a, b)
 		for i := range 20 {
 			a.Put(domain(t, fmt.Sprintf("d%d.example", i)), fetched(t, "1", time.Minute))
@@ -120,7 +106,7 @@ func TestCluster(t *testing.T) {
 				t.Errorf("d%d.example is not known", i)
 			}
 		}
-		for _, s := range servers {
+		for _, s := range masters {
 			if n := s.do(t, "DBSIZE"); n == int64(0) {
 				t.Error("a master has no key")
 			}

@@ -7,19 +7,19 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-// health tells once that the store cannot be used, be it for reading or for
-// writing (it may be full), and once that it can again.
+// health logs once that the store cannot be used, for reading or for writing (it
+// may be full), and once that it can be used again.
 type health struct {
 	logger  *slog.Logger
 	servers Servers
 	metrics *Metrics
 
 	mu      sync.Mutex
-	failing int   // breakers that have told of a failure
+	failing int   // breakers that have reported a failure
 	fault   error // the last of those, while one of them lasts
 }
 
-func (h *health) tell(err error) {
+func (h *health) report(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
@@ -41,8 +41,8 @@ func (h *health) tell(err error) {
 
 func (h *health) where() slog.Attr { return slog.String("servers", h.servers.String()) }
 
-// Err returns why the store cannot be used, an *Error, since that was worth a
-// warning; nil while it can.
+// Err returns the reason why the store cannot be used, an *Error, from the warning
+// on; nil while it can be used. One master of a cluster that fails is enough.
 func (c *Client) Err() error {
 	c.health.mu.Lock()
 	defer c.health.mu.Unlock()

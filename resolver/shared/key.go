@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// minKeyLen is the least that a key has, in octets: as much as SHA-256 gives.
+// minKeyLen is the least length of a key in bytes, that of a SHA-256 sum.
 const minKeyLen = 32
 
-// ParseKey reads what a key file holds: a key of 32 octets or more, such as
-// "openssl rand -hex 32" prints. White space around it is no part of it.
+// ParseKey reads the contents of a key file: a key of 32 bytes or more, such as
+// "openssl rand -hex 32" prints. White space around it is ignored.
 func ParseKey(text []byte) ([]byte, error) {
 	key := bytes.TrimSpace(text)
 	if len(key) < minKeyLen {

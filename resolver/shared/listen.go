@@ -2,32 +2,103 @@ package shared
 
 import (
 	"context"
+	"errors"
+	"net"
+	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// listen hands on what the fleet tells. The Redis client subscribes again by
-// itself after every failure.
+const (
+	// pingAfter is how long nothing is received until the server is asked
+	// whether it is still there. It has as long to answer.
+	pingAfter = 3 * time.Second
+
+	// subscribeAgain is how long after its end a subscription is made again.
+	subscribeAgain = 100 * time.Millisecond
+)
+
+// listen hands on what the fleet publishes, until c is closed.
 func (c *Client) listen() {
-	subscription := c.redis.Subscribe(c.ctx, c.prefix+channel)
-	defer subscription.Close()
-	defer context.AfterFunc(c.ctx, func() { subscription.Close() })() // ends the channel
-	for m := range subscription.Channel() {
-		change, ok := c.parse(m.Payload)
-		if !ok {
-			c.metrics.messages.invalid.Inc()
-			continue
-		}
-		c.metrics.messages.valid.Inc()
-		if !c.tell(change) {
+	for attempt := 0; ; attempt++ {
+		c.receive(c.subscribe(attempt))
+		select {
+		case <-time.After(subscribeAgain):
+		case <-c.ctx.Done():
 			return
 		}
 	}
 }
 
-// parse reads a message: what it is of, a line feed and a value.
+// subscribe begins a subscription. Each node of a cluster has the messages of
+// all, but the Redis client asks only the one that a key of the channel's name
+// would be on. So other attempts than the first ask each master in turn.
+func (c *Client) subscribe(attempt int) *redis.PubSub {
+	cluster, ok := c.redis.(*redis.ClusterClient)
+	if ok && attempt > 0 {
+		if masters := mastersOf(c.ctx, cluster); len(masters) > 0 {
+			return masters[attempt%len(masters)].Subscribe(c.ctx, c.prefix+channel)
+		}
+	}
+	return c.redis.Subscribe(c.ctx, c.prefix+channel)
+}
+
+// mastersOf returns the masters of a cluster, in a fixed order.
+func mastersOf(ctx context.Context, cluster *redis.ClusterClient) (masters []*redis.Client) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		masters = append(masters, master)
+		return nil
+	})
+	slices.SortFunc(masters, func(a, b *redis.Client) int { return strings.Compare(a.Options().Addr, b.Options().Addr) })
+	return masters
+}
+
+// receive hands on what the subscription receives, until it fails or c is closed.
+func (c *Client) receive(subscription *redis.PubSub) {
+	defer subscription.Close()
+	defer context.AfterFunc(c.ctx, func() { subscription.Close() })()
+	for pinged := false; ; {
+		received, err := subscription.ReceiveTimeout(c.ctx, pingAfter)
+		var timeout net.Error
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout() && !pinged:
+			pinged = true
+			if subscription.Ping(c.ctx) != nil {
+				return
+			}
+			continue
+		case err != nil:
+			return
+		}
+		pinged = false
+		if m, ok := received.(*redis.Message); ok && !c.hear(m.Payload) {
+			return
+		}
+	}
+}
+
+// hear hands on a message; false if c is closed before anybody takes it.
+func (c *Client) hear(payload string) bool {
+	change, ok := c.parse(payload)
+	if !ok {
+		c.metrics.messages.invalid.Inc()
+		return true
+	}
+	c.metrics.messages.valid.Inc()
+	return c.tell(change)
+}
+
+// parse reads a message: the name of a value, a line feed and the value.
 func (c *Client) parse(payload string) (Change, bool) {
 	name, text, _ := strings.Cut(payload, "\n")
 	var change Change
@@ -48,7 +119,7 @@ func (c *Client) parse(payload string) (Change, bool) {
 	return change, true
 }
 
-// tell hands on a change; false where c is closed before anybody takes it.
+// tell hands on a change; false if c is closed before anybody takes it.
 func (c *Client) tell(change Change) bool {
 	select {
 	case c.changes <- change:

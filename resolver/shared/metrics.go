@@ -21,7 +21,7 @@ type (
 	messageCounters struct{ valid, invalid prometheus.Counter }
 )
 
-// NewMetrics returns Metrics that reg collects; where reg is nil, nobody does.
+// NewMetrics returns Metrics that reg collects. reg may be nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	factory := promauto.With(reg)
 	operations := factory.NewCounterVec(prometheus.CounterOpts{

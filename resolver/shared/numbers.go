@@ -67,6 +67,17 @@ func (c *Client) exchangeNumber(ctx context.Context) error {
 // number that this node or the store knows.
 func (c *Client) nextNumber(ctx context.Context) (uint64, error) { return c.count(ctx, 1) }
 
+// ownNumber returns the number that follows the highest that this node has seen.
+// It serves a purge if the counter's master in a cluster is down while the
+// domain's is not. Another node may give the same number to another purge then;
+// what it fetches between the two survives the second. That is better than a
+// purge that waits for a master on which neither of its values is.
+func (c *Client) ownNumber() uint64 {
+	number := min(c.purges.Purges()+1, maxNumber)
+	c.purges.RaisePurges(number)
+	return number
+}
+
 func (c *Client) count(ctx context.Context, add int) (uint64, error) {
 	seen := c.purges.Purges()
 	text, err := count.Run(ctx, c.redis, []string{c.prefix + counterName}, seen, highestBelieved(seen), add, maxNumber).Text()

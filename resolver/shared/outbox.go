@@ -27,10 +27,10 @@ const (
 
 // message is a value to be written.
 type message struct {
-	name   string // a domain, or everything
-	value  Value  // its Number is guarded by Client.mu
-	purge  bool   // by an operator
-	result chan error
+	name   string     // a domain, or everything
+	value  Value      // Client.mu guards its Number
+	purge  bool       // whether it is a purge by an operator
+	result chan error // of a purge; has room for one
 }
 
 // key returns the name of the key that has to be written next: a purge needs a
@@ -170,6 +170,11 @@ func (c *Client) deliver(s *shard) {
 			continue
 		case c.try(s, m):
 			continue
+		case key == counterName && c.route(m.name) != s.addr:
+			c.setNumber(m, c.ownNumber())
+			c.remove(s, m)
+			c.post(m)
+			continue
 		default:
 			wait = time.After(s.writes.wait())
 		}
@@ -184,20 +189,20 @@ func (c *Client) deliver(s *shard) {
 	c.clear(s)
 }
 
-// try writes a message unless the shard is left alone, and reports whether that
+// try advances a message unless the shard is left alone, and reports whether that
 // succeeded.
 func (c *Client) try(s *shard, m *message) bool {
 	t, ok := s.writes.begin()
 	if !ok {
 		return false
 	}
-	written, err := c.advance(m)
+	done, err := c.advance(m)
 	s.writes.end(t, err)
 	if err != nil {
 		return false
 	}
 	c.remove(s, m)
-	if written {
+	if done {
 		m.finish(nil)
 	} else {
 		c.post(m)
@@ -213,56 +218,77 @@ func (c *Client) clear(s *shard) {
 		if m == nil {
 			return
 		}
-		written, err := c.advance(m)
+		done, err := c.advance(m)
 		if err != nil {
 			return
 		}
-		if written {
+		if done {
 			c.remove(s, m)
 		}
 	}
 }
 
-// advance writes the message, or obtains a number if it needs one. It does not
-// end with c, so that what was begun is done.
-func (c *Client) advance(m *message) (written bool, err error) {
+// advance takes the next step of a message: a purge obtains a number, what has one
+// is written. It does not end with c, so that what was begun is done.
+func (c *Client) advance(m *message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
 	c.mu.Lock()
 	current := *m // its number may be set meanwhile, if its shard has ended
 	c.mu.Unlock()
-	if current.key() != counterName {
-		return true, c.write(ctx, &current)
-	}
-	number, err := c.nextNumber(ctx)
-	if err != nil {
-		c.metrics.writes.failed.Inc()
-		return false, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m.value.Number = number
-	return false, nil
-}
-
-// write writes the message, unless the store has a newer value.
-func (c *Client) write(ctx context.Context, m *message) error {
-	kept, err := c.keep(ctx, m, "")
-	if err == nil && !kept && c.codec.key != nil {
-		var forged string
-		if forged, err = c.forged(ctx, m.name); err == nil && forged != "" {
-			kept, err = c.keep(ctx, m, forged)
-		}
+	var number uint64
+	if current.key() == counterName {
+		number, err = c.nextNumber(ctx)
+	} else {
+		done, err = c.write(ctx, &current)
 	}
 	switch {
 	case err != nil:
 		c.metrics.writes.failed.Inc()
-	case kept:
+	case !done:
+		c.setNumber(m, number)
+	}
+	return done, err
+}
+
+func (c *Client) setNumber(m *message, number uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.value.Number = number
+}
+
+// write writes the message, unless the store has a newer value. It is not done if
+// the message is a purge that needs a higher number: this node had not seen the
+// number that is there.
+func (c *Client) write(ctx context.Context, m *message) (done bool, err error) {
+	kept, err := c.keep(ctx, m, "")
+	if err != nil {
+		return false, err
+	}
+	if !kept {
+		text, err := c.readOne(ctx, c.redis, m.name).Result()
+		if err != nil {
+			return false, err
+		}
+		there, invalid := c.codec.decode(m.name, text, time.Now(), c.purges.Purges())
+		switch {
+		case invalid == errForged: // which the script cannot know, for it has no key
+			if kept, err = c.keep(ctx, m, text[:min(len(text), oldLen)]); err != nil {
+				return false, err
+			}
+		case invalid == nil:
+			c.see(there)
+			if number := m.value.Number; m.purge && number <= there.highest() && number < maxNumber {
+				return false, nil
+			}
+		}
+	}
+	if kept {
 		c.metrics.writes.kept.Inc()
-	default:
+	} else {
 		c.metrics.writes.stale.Inc()
 	}
-	return err
+	return true, nil
 }
 
 // keep runs keepNewer. What is there does not count if it begins as forged does.
@@ -273,17 +299,4 @@ func (c *Client) keep(ctx context.Context, m *message, forged string) (kept bool
 		c.codec.encode(m.name, m.value), m.at().Unix(), m.value.highest(), policy,
 		now.Add(maxAhead).Unix(), highestBelieved(c.purges.Purges()),
 		m.ends().Add(keepEnded).Sub(now).Milliseconds(), c.prefix+channel, m.name, forged).Bool()
-}
-
-// forged returns the beginning of what is under name's key if no node of the
-// fleet has written it, and else "". The script cannot know: it has no key.
-func (c *Client) forged(ctx context.Context, name string) (beginning string, err error) {
-	text, err := c.readOne(ctx, c.redis, name).Result()
-	if err != nil {
-		return "", err
-	}
-	if _, err := c.codec.decode(name, text, time.Now(), c.purges.Purges()); err != errForged {
-		return "", nil
-	}
-	return text[:min(len(text), oldLen)], nil
 }

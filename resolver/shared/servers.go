@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Servers are where the shared store is, and how to log in there. Only ParseURL
-// makes them.
+// Servers has the addresses of the shared store and how to log in there. ParseURL
+// makes it.
 type Servers struct {
 	scheme   scheme
 	addrs    []string // host:port
@@ -24,7 +24,7 @@ type Servers struct {
 // scheme is what a URL begins with.
 type scheme struct {
 	name string
-	port string // where the URL has none
+	port string // if the URL has none
 	tls  bool
 	kind kind
 }
@@ -138,7 +138,7 @@ func (s Servers) withParams(host string, params url.Values) (Servers, error) {
 }
 
 // withPort returns host:port as an address that can be dialled, with the port
-// given where it has none.
+// given if it has none.
 func withPort(host, port string) (addr string, ok bool) {
 	u := url.URL{Host: host}
 	if p := u.Port(); p != "" {

@@ -45,6 +45,15 @@ func (c *Client) route(name string) string {
 	return master.Options().Addr
 }
 
+// readMasters has the Redis client read, in the background, which master of a
+// cluster has which keys: one that fails may have been replaced by its replica.
+// By itself the Redis client does so once a minute, unless a master redirects it.
+func (c *Client) readMasters() {
+	if masters, ok := c.redis.(*redis.ClusterClient); ok {
+		masters.ReloadState(c.ctx)
+	}
+}
+
 // shardOf returns the shard that has name's key.
 func (c *Client) shardOf(name string) *shard {
 	addr := c.route(name)
@@ -60,8 +69,8 @@ func (c *Client) shardAt(addr, name string) *shard {
 		s = &shard{
 			addr:   addr,
 			sample: name,
-			reads:  &breaker{tell: c.health.tell, pace: c.pace},
-			writes: &breaker{tell: c.health.tell, pace: c.pace},
+			reads:  &breaker{report: c.health.report, pace: c.pace},
+			writes: &breaker{report: c.health.report, pace: c.pace},
 			ended:  make(chan struct{}),
 			posted: make(chan struct{}, 1),
 		}

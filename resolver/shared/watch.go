@@ -34,8 +34,12 @@ func (c *Client) watchShards() time.Duration {
 		c.readFrom(c.ctx, s, s.sample) // only whether it answers matters
 		s.reads.settle()
 		s.writes.settle()
-		if pause := s.reads.wait(); pause > 0 {
+		pause := s.reads.wait()
+		if pause > 0 {
 			next = min(next, pause)
+		}
+		if pause > 0 || s.writes.wait() > 0 {
+			c.readMasters()
 		}
 	}
 	return next

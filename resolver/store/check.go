@@ -64,12 +64,15 @@ func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 			return errStopped
 		}
 		d, ok := parseKey(k)
-		if _, err := decode(d, v, t.now); !ok || err != nil {
+		h, err := readHeader(string(k), v)
+		if err == nil {
+			_, err = h.decode(d, v, t.now)
+		}
+		if !ok || err != nil {
 			found.corrupt = append(found.corrupt, bytes.Clone(k))
 			return nil
 		}
 		found.count++
-		h, _ := readHeader(string(k), v)
 		switch place, failing := h.place(string(k)); {
 		case place == nil:
 		case t.index(failing).Get(place) == nil:

@@ -86,6 +86,11 @@ func decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
+	return h.decode(d, value, now)
+}
+
+// decode reads the value whose header is h; see the function.
+func (h header) decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) {
 	at, sameBoot := now, h.boot == now.boot
 	if sameBoot {
 		at = h.stamp
@@ -130,6 +135,7 @@ func decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) {
 		}
 	}
 	e.Fetched = now.fetched(e.Fetched)
+	var err error
 	e.Policy, err = mtasts.ParsePolicy(text)
 	return e, err
 }

@@ -172,6 +172,8 @@ func TestRenewedAfterFullDisk(t *testing.T) {
 	s.Put(numbered(t, 1))
 	flush(t, s)
 	s.checks.Wait()
+	flush(t, s)
+	used := pages(t, s)
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk does not fill: %v", err)
@@ -181,8 +183,8 @@ func TestRenewedAfterFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	page := os.Getpagesize()
-	if _, err := f.WriteAt(bytes.Repeat([]byte{0xA5}, 4*page), int64(2*page)); err != nil {
+	metas := 2 * int64(os.Getpagesize())
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0xA5}, int(used-metas)), metas); err != nil {
 		t.Fatal(err)
 	}
 	s.Get(numbered(t, 1).Domain)

@@ -8,9 +8,9 @@ import (
 )
 
 // Entry is a policy and what must outlive the process to keep it current. Its
-// Moments are since this boot, and 0 means "not set". The file has them in whole
-// seconds: Recheck, Next and RetryAt are rounded up, so that nothing is done
-// before its time, the others down.
+// Moments are since this boot; 0, or clock.Never, means "not set", which is read as
+// 0. The file has them in whole seconds: Recheck, Next and RetryAt are rounded up, so
+// that nothing is done before its time, the others down.
 type Entry struct {
 	Domain mtasts.Domain
 	// ID is the policy id of the record seen before the fetch.

@@ -77,7 +77,7 @@ func (w *writer) step(f *file) error {
 			case h.purges < w.walk.purged:
 				void = append(void, bytes.Clone(k))
 			case h.boot == f.boot && (off > stampSlack || off < -stampSlack):
-				if e, err := decode(d, v, t.now); err == nil {
+				if e, err := h.decode(d, v, t.now); err == nil {
 					stale = append(stale, e)
 				}
 			}
@@ -90,9 +90,11 @@ func (w *writer) step(f *file) error {
 	if len(void)+len(stale) > 0 || next == nil {
 		err = f.update(func(tx *bolt.Tx) error { return w.rewrite(w.tables(f, tx), void, stale, next == nil) })
 	}
-	if err != nil || next != nil {
-		w.walk.from = next
-		return err
+	if err != nil {
+		return err // the piece is tried again
+	}
+	if w.walk.from = next; next != nil {
+		return nil
 	}
 	f.swept = w.walk.purged
 	w.walk.active = false
@@ -135,8 +137,8 @@ const (
 )
 
 // compactFile copies f without its free pages and puts the copy in its place. Until
-// the rename f is complete and in use, after it the copy is. If there can be no
-// copy, f stays.
+// the rename f is complete and in use, after it the copy is. If the copy fails, f
+// stays.
 func (w *writer) compactFile(f *file) {
 	path := w.path + compactSuffix
 	small, err := lockFile(path)
@@ -155,7 +157,14 @@ func (w *writer) compactFile(f *file) {
 	}
 	if err != nil || w.displaced(small) {
 		os.Remove(path)
-		go small.close() // not waited for: a fault may have left it locked
+		switch {
+		case small.db == nil:
+			small.f.Close()
+		case asCorruption(err) != nil:
+			go small.close() // not waited for: a fault may have left it locked
+		default:
+			small.close()
+		}
 		return
 	}
 	syncDir(filepath.Dir(w.path)) // if it fails, a power cut may leave f, which is complete too

@@ -87,6 +87,41 @@ func TestPurgeAll(t *testing.T) {
 	}
 }
 
+// A piece of the removal that could not be written is tried again.
+func TestRemovalFails(t *testing.T) {
+	t.Parallel()
+	const many = 3 * maxBatch
+	s := newStore(filename(t), machine().Clock(), (&journal{}).logger())
+	w := &writer{Store: s, first: true} // works only when told
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(w.open())
+	for n := range many {
+		s.Put(numbered(t, n))
+	}
+	must(w.sync())
+	s.PurgeAll(1)
+	f := s.current()
+	full := errors.New("the disk is full")
+	w.walkDue(f)
+	f.unwritable = full
+	if err := w.step(f); !errors.Is(err, full) {
+		t.Fatalf("a piece on a full disk: %v", err)
+	}
+	for f.unwritable = nil; w.walkDue(f); {
+		must(w.step(f))
+	}
+	if n := raw(s); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+	s.checks.Wait()
+	must(f.close())
+}
+
 func TestPurgeAllInMemory(t *testing.T) {
 	t.Parallel()
 	s := OpenMemory(machine().Clock())

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -117,6 +118,38 @@ func TestCompact(t *testing.T) {
 		closeStore(t, s)
 		s = openSmall(t, path)
 		s.checks.Wait()
+	}
+}
+
+// Without room for a smaller file the one in use stays.
+func TestCompactOnFullDisk(t *testing.T) {
+	t.Parallel()
+	source := filename(t)
+	wasteful(t, source)
+	dir := disk(t, fmt.Sprintf("size=%d", sizeOf(t, source)+64<<10))
+	path := filepath.Join(dir, "policies.db")
+	b, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	s := openSmall(t, path)
+	s.checks.Wait()
+	eventually(t, "an attempt", func() bool { return !s.compact.Load() })
+	flush(t, s) // after the attempt
+	for n := range stored {
+		want(t, s, numbered(t, n))
+	}
+	s.Delete(numbered(t, 0).Domain)
+	closeStore(t, s)
+	if names, _ := filepath.Glob(path + "*"); len(names) != 1 {
+		t.Errorf("files %q, want one", names)
+	}
+	s = openSmall(t, path)
+	if n := s.Len(); n != stored-1 {
+		t.Errorf("Len() = %d, want %d", n, stored-1)
 	}
 }
 

@@ -47,7 +47,7 @@ func (t tables) indexed(next int64, d mtasts.Domain, failing bool) (e Entry, ok 
 	if err != nil || !h.hasNext || h.next != next || h.failures > 0 != failing {
 		return Entry{}, false
 	}
-	e, err = decode(d, value, t.now)
+	e, err = h.decode(d, value, t.now)
 	return e, err == nil
 }
 

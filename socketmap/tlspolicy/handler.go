@@ -18,6 +18,19 @@ type Resolver interface {
 	Resolve(context.Context, resolver.NextHop) (resolver.Answer, error)
 }
 
+// Peeker is what a Handler asks for the map PeekMap: what memory knows, without
+// side effects. ok is false if memory knows nothing.
+type Peeker interface {
+	Peek(hop resolver.NextHop, at time.Time) (a resolver.Answer, ok bool)
+}
+
+// PeekMap is the map name for programs that want to know what Postfix would be
+// answered and must not change anything by asking: the answer comes from memory
+// alone, no discovery starts, the domain does not count as used, and the lookup
+// is not counted. It is plain, or TEMP if memory does not know the domain. It is
+// not meant for main.cf.
+const PeekMap = "peek"
+
 // Profile is how a Handler answers; a reload may change it.
 type Profile struct {
 	// Monitor answers NOTFOUND to everything; the metrics and, at debug, the
@@ -25,7 +38,7 @@ type Profile struct {
 	Monitor bool
 	// EnforceTesting takes policies of mode testing for enforce.
 	EnforceTesting bool
-	// Overrides go before what is found.
+	// Overrides take precedence over what is found.
 	Overrides Overrides
 	// Reporting says of map names whether they are answered with report
 	// attributes. Maps not named are answered without, but for
@@ -36,17 +49,20 @@ type Profile struct {
 // Handler answers socketmap requests with TLS policies.
 type Handler struct {
 	resolver Resolver
+	peeker   Peeker
 	profile  *atomic.Pointer[Profile]
 	logger   *slog.Logger
 	metrics  *metrics
 	lookups  *lookups
 }
 
-// NewHandler returns a Handler that answers from r as p says. reg, where it is
-// not nil, collects the metrics of all Handlers made of it by For; its own
-// lookups are not counted.
+// NewHandler returns a Handler that answers from r as p says. If r is a Peeker,
+// it answers the map PeekMap; else that is a name like any other. If reg is not
+// nil, it collects the metrics of all Handlers made of this one by For; lookups
+// of this one itself are not counted.
 func NewHandler(r Resolver, p Profile, reg prometheus.Registerer, logger *slog.Logger) *Handler {
 	h := &Handler{resolver: r, profile: new(atomic.Pointer[Profile]), logger: logger, metrics: newMetrics(reg)}
+	h.peeker, _ = r.(Peeker)
 	h.SetProfile(p)
 	return h
 }
@@ -59,7 +75,8 @@ func (h *Handler) For(protocol string) *Handler {
 	return &counting
 }
 
-// SetProfile puts p in force for the lookups that begin from now on.
+// SetProfile puts p in force for every reply from now on, also for lookups that
+// already wait.
 func (h *Handler) SetProfile(p Profile) { h.profile.Store(&p) }
 
 // Tell is Profile.Tell by the Profile in force.
@@ -69,13 +86,16 @@ func (h *Handler) Tell(hop resolver.NextHop, a resolver.Answer, err error) strin
 
 // Answer implements socketmap.Handler.
 func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, bool) {
+	if req.Map == PeekMap && h.peeker != nil {
+		return h.peek(dst, req), true
+	}
 	hop, ok := ParseKey(req.Key)
 	if !ok {
 		h.lookups.count(resultNotFound)
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}, true
 	}
 	p := h.profile.Load()
-	reply, ok := p.override(dst, hop.Domain)
+	reply, ok := p.settled(dst, hop, req.At)
 	if !ok {
 		answer, ok := h.resolver.Cached(hop, req.At)
 		if !ok {
@@ -90,6 +110,23 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 	return p.monitored(reply), true
 }
 
+// peek answers from memory alone.
+func (h *Handler) peek(dst []byte, req *socketmap.Request) socketmap.Reply {
+	hop, ok := ParseKey(req.Key)
+	if !ok {
+		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}
+	}
+	p := h.profile.Load()
+	if reply, ok := p.settled(dst, hop, req.At); ok {
+		return p.monitored(reply)
+	}
+	answer, ok := h.peeker.Peek(hop, req.At)
+	if !ok {
+		return temp(dst, notInMemory).Reply
+	}
+	return p.monitored(p.reply(dst, req, hop.Domain, answer))
+}
+
 // Wait implements socketmap.Handler.
 func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) socketmap.Reply {
 	hop, ok := ParseKey(req.Key)
@@ -97,9 +134,12 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) 
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}
 	}
 	start := time.Now()
-	p := h.profile.Load()
 	answer, err := h.resolver.Resolve(ctx, hop)
-	reply := p.replyOrError(dst, req, hop.Domain, answer, err)
+	p := h.profile.Load() // now: a reload may have added an override meanwhile
+	reply, ok := p.settled(dst, hop, time.Now())
+	if !ok {
+		reply = p.replyOrError(dst, req, hop.Domain, answer, err)
+	}
 	took := time.Since(start)
 	h.lookups.countAfter(took, reply.result)
 	h.log(hop, reply, took)

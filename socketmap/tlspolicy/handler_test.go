@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -100,6 +101,46 @@ func TestHandlerCannotKnow(t *testing.T) {
 	got := ask(h, "postfix", "slow.example")
 	if !strings.HasPrefix(got, "TEMP ") || strings.ContainsAny(got, "\r\n") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// waiter answers no lookup from memory and calls during while one waits.
+type waiter struct {
+	during func()
+	err    error
+}
+
+func (waiter) Cached(resolver.NextHop, time.Time) (resolver.Answer, bool) {
+	return resolver.Answer{}, false
+}
+
+func (w waiter) Resolve(context.Context, resolver.NextHop) (resolver.Answer, error) {
+	w.during()
+	return resolver.Answer{}, w.err
+}
+
+// A profile applies to lookups that already wait when a reload puts it in force.
+func TestSetProfileWhileALookupWaits(t *testing.T) {
+	domain, err := mtasts.ParseDomain("slow.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	override := Overrides{Exact: map[mtasts.Domain]Override{domain: {Reply: socketmap.Reply{Status: socketmap.OK, Data: []byte("encrypt")}}}}
+	for _, tc := range []struct {
+		title string
+		now   Profile
+		err   error
+		want  string
+	}{
+		{"an override is added", Profile{Overrides: override}, nil, "OK encrypt"},
+		{"the same, and the lookup fails", Profile{Overrides: override}, errors.New("gone"), "OK encrypt"},
+		{"monitor mode begins", Profile{Monitor: true}, errors.New("gone"), "NOTFOUND "},
+	} {
+		var h *Handler
+		h = NewHandler(waiter{func() { h.SetProfile(tc.now) }, tc.err}, Profile{}, nil, slog.New(slog.DiscardHandler))
+		if got := ask(h, "postfix", "slow.example"); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.title, got, tc.want)
+		}
 	}
 }
 

@@ -34,8 +34,12 @@ func TestParseKey(t *testing.T) {
 	good("example.com:smtps", "example.com", true, 465)
 	good("example.com:lmtp", "example.com", true, 24)
 	good("example.com:mailsrv", "example.com", true, 0) // services(5) of that host may say what it is
-	good("example.com:65536", "example.com", true, 0)
 	good("example.com:+25", "example.com", true, 0)
+	good("example.com:-", "example.com", true, 0)
+	good("example.com:25a", "example.com", true, 0)
+	good("example.com:1", "example.com", true, 1)
+	good("example.com:0025", "example.com", true, 25)
+	good("example.com:65535", "example.com", true, 65535)
 	good("[mx.example.com]", "mx.example.com", false, 25)
 	good("[mx.example.com]:587", "mx.example.com", false, 587)
 	good("[MX.example.com.]:submission", "mx.example.com", false, 587)
@@ -46,6 +50,13 @@ func TestParseKey(t *testing.T) {
 	good("xn--bcher-kva.example", "xn--bcher-kva.example", true, 25)
 	good(long, long, true, 25)
 
+	bad("example.com:0") // a number that is no port
+	bad("example.com:-25")
+	bad("example.com:65536")
+	bad("example.com:99999999999999999999")
+	bad("example.com:-99999999999999999999")
+	bad("[mx.example.com]:0")
+	bad("[mx.example.com]:65536")
 	bad("")
 	bad(".")
 	bad(".example.com") // Postfix's search for parents

@@ -11,7 +11,6 @@ import (
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/dane"
-	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -19,9 +18,6 @@ import (
 // waited is timed. Monitor mode counts what would have been answered.
 func TestMetrics(t *testing.T) {
 	policy := policy(t, enforce("mx.example"))
-	override := func(s socketmap.Status, data string) socketmap.Reply {
-		return socketmap.Reply{Status: s, Data: []byte(data)}
-	}
 	for _, monitor := range []bool{false, true} {
 		reg := prometheus.NewRegistry()
 		base := NewHandler(&fake{t: t,
@@ -33,10 +29,7 @@ func TestMetrics(t *testing.T) {
 				"unknown.example": {DANE: dane.Unknown, Policy: policy},
 			},
 			slow: map[string]resolver.Answer{"slow.example": {Policy: policy}, "slow-absent.example": {}},
-		}, Profile{Monitor: monitor, Overrides: Overrides{Exact: map[mtasts.Domain]socketmap.Reply{
-			hop(t, "partner.example").Domain: override(socketmap.OK, "encrypt"),
-			hop(t, "broken.example").Domain:  override(socketmap.NotFound, ""),
-		}}}, reg, slog.New(slog.DiscardHandler))
+		}, Profile{Monitor: monitor, Overrides: overrides(t, map[string]string{"partner.example": "encrypt", "broken.example": ""})}, reg, slog.New(slog.DiscardHandler))
 		socketmaps, tables := base.For(Socketmap), base.For(TCPTable)
 		for _, key := range []string{
 			"enforce.example", "slow.example", // secure
@@ -84,15 +77,6 @@ func TestMetricsOfTemp(t *testing.T) {
 	if n := testutil.ToFloat64(h.lookups.results[resultTemp]); n != 2 {
 		t.Errorf("%v lookups counted as temp, want 2", n)
 	}
-}
-
-func hop(t *testing.T, key string) resolver.NextHop {
-	t.Helper()
-	hop, ok := ParseKey(key)
-	if !ok {
-		t.Fatalf("%q is no next hop", key)
-	}
-	return hop
 }
 
 // timed returns how many lookups the histogram has.

@@ -1,26 +1,53 @@
 package tlspolicy
 
 import (
+	"time"
+
+	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap"
 )
 
-// Overrides are the replies that the operator gives, before anything else is
-// asked.
-type Overrides struct {
-	// Exact are for the domain itself, Below for every domain below it.
-	Exact, Below map[mtasts.Domain]socketmap.Reply
+// Override is a reply that the operator gives.
+type Override struct {
+	Reply socketmap.Reply
+	// Until is when the override ends; zero for never.
+	Until time.Time
 }
 
-// find prefers the domain itself to its parents, and near ones to far ones.
-func (o Overrides) find(d mtasts.Domain) (reply socketmap.Reply, ok bool) {
-	if reply, ok = o.Exact[d]; ok || len(o.Below) == 0 {
-		return reply, ok
+// Overrides are given before anything else is asked.
+type Overrides struct {
+	// Hops are for one next hop, Exact for all next hops of a domain, Below for
+	// those of every domain below it.
+	Hops         map[resolver.NextHop]Override
+	Exact, Below map[mtasts.Domain]Override
+}
+
+// find returns the reply for a next hop. The most exact key takes precedence: the
+// next hop, then the domain, then its parents, near ones before far ones.
+// Overrides that have ended do not count.
+func (o Overrides) find(hop resolver.NextHop, at time.Time) (reply socketmap.Reply, ok bool) {
+	if given, ok := lookUp(o.Hops, hop, at); ok {
+		return given, true
 	}
-	for parent, more := d.Parent(); more; parent, more = parent.Parent() {
-		if reply, ok := o.Below[parent]; ok {
-			return reply, true
+	if given, ok := lookUp(o.Exact, hop.Domain, at); ok {
+		return given, true
+	}
+	if len(o.Below) == 0 {
+		return reply, false
+	}
+	for parent, more := hop.Domain.Parent(); more; parent, more = parent.Parent() {
+		if given, ok := lookUp(o.Below, parent, at); ok {
+			return given, true
 		}
 	}
 	return reply, false
+}
+
+func lookUp[K comparable](overrides map[K]Override, key K, at time.Time) (reply socketmap.Reply, ok bool) {
+	o, ok := overrides[key]
+	if !ok || !o.Until.IsZero() && !at.Before(o.Until) {
+		return reply, false
+	}
+	return o.Reply, true
 }

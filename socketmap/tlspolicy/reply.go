@@ -3,9 +3,11 @@ package tlspolicy
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap"
 )
@@ -25,6 +27,7 @@ const (
 const (
 	givenUp     = "the lookup was given up, try again later"
 	daneUnknown = "what DANE says of the domain cannot be known now, try again later"
+	notInMemory = "memory does not know the domain"
 	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
 )
 
@@ -49,7 +52,7 @@ func temp(dst []byte, reason string) reply {
 // Tell returns, for a person, what Postfix is told of a plain lookup that the
 // resolver answers so: a word and what follows.
 func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
-	reply, ok := p.override(nil, hop.Domain)
+	reply, ok := p.settled(nil, hop, time.Now())
 	if !ok {
 		plain := &socketmap.Request{Fits: func([]byte) bool { return true }}
 		reply = p.replyOrError(nil, plain, hop.Domain, a, err)
@@ -58,14 +61,18 @@ func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) strin
 	return strings.TrimSpace(told.Status.String() + " " + string(told.Data))
 }
 
-// override is the reply that the operator gives; ok is false for none.
-func (p *Profile) override(dst []byte, d mtasts.Domain) (r reply, ok bool) {
-	given, ok := p.Overrides.find(d)
-	if !ok {
-		return reply{}, false
+// settled returns the reply to what needs no lookup: an override, and "not found"
+// for names that are never asked of the DNS. ok is false if a lookup is needed.
+func (p *Profile) settled(dst []byte, hop resolver.NextHop, at time.Time) (r reply, ok bool) {
+	given, ok := p.Overrides.find(hop, at)
+	if ok {
+		given.Data = append(dst, given.Data...)
+		return reply{given, resultOverride}, true
 	}
-	given.Data = append(dst, given.Data...)
-	return reply{given, resultOverride}, true
+	if dnsclient.SpecialUse(hop.Domain.String()) {
+		return notFound(dst), true
+	}
+	return reply{}, false
 }
 
 // replyOrError is reply, but for an answer that could not be had.

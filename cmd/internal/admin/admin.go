@@ -35,6 +35,15 @@ type Status struct {
 	DANE bool `json:"dane"`
 	// Listen are the addresses where lookups are answered.
 	Listen []string `json:"listen"`
+	// LostSockets are unix sockets among Listen that clients do not find.
+	LostSockets []LostSocket `json:"lost_sockets,omitempty"`
+}
+
+// LostSocket is a unix socket whose file is gone or is another program's.
+type LostSocket struct {
+	Path    string `json:"path"`
+	Reason  string `json:"reason"`
+	Systemd bool   `json:"systemd"` // systemd has made it, and can make it again
 }
 
 // Reloaded is what became of a reload.

@@ -1,5 +1,5 @@
-// Package clients makes, of a configuration, what the daemon and its commands
-// ask the world with, and how they answer.
+// Package clients is the wiring between a configuration and the packages that it
+// configures, for the daemon and its commands alike.
 package clients
 
 import (
@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/policyhost"
 )
@@ -16,17 +17,22 @@ import (
 type Clients struct {
 	DNS      *dnsclient.Client
 	Policies *policyhost.Client
+	// Authorities are those that policy hosts are verified against.
+	Authorities *authorities.Source
 }
 
 // New makes the clients that c describes. metrics count the questions to the
 // DNS; nil for none. The error names the CA file that cannot be used.
 func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clients, error) {
-	roots, err := loadRoots(fetchCAFile, c.Fetch.CAFile)
+	roots, err := openAuthorities(fetchCAFile, c.Fetch.CAFile)
 	if err != nil {
 		return Clients{}, err
 	}
+	servers, named := dnsServers(c.DNS.Servers)
 	dns := dnsclient.New(dnsclient.Options{
-		Servers: c.DNS.Servers,
+		Servers: servers,
+		Named:   named,
+		TrustAD: c.DNS.DANE == config.DANEAlways,
 		Timeout: c.DNS.Timeout,
 		Logger:  logger,
 		Metrics: metrics,
@@ -37,9 +43,22 @@ func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clie
 			return answer.Records, err
 		},
 		Timeout:       c.Fetch.Timeout,
-		Roots:         roots,
+		Roots:         roots.Pool,
 		Proxy:         c.Fetch.Proxy,
 		AllowNetworks: c.Fetch.AllowNetworks,
 	})
-	return Clients{DNS: dns, Policies: policies}, nil
+	return Clients{DNS: dns, Policies: policies, Authorities: roots}, nil
+}
+
+// dnsServers separates the servers that have an address from those that have a
+// name.
+func dnsServers(servers []config.Server) (addrs []netip.AddrPort, named []dnsclient.Named) {
+	for _, s := range servers {
+		if ip, err := netip.ParseAddr(s.Host); err == nil {
+			addrs = append(addrs, netip.AddrPortFrom(ip, s.Port))
+		} else {
+			named = append(named, dnsclient.Named(s))
+		}
+	}
+	return addrs, named
 }

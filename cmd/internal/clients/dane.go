@@ -2,6 +2,8 @@ package clients
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
@@ -12,23 +14,54 @@ var (
 	ErrDANEOff = errors.New("dns.dane is off")
 	// ErrNoDNSSEC: a dane-only answer would have Postfix defer the mail.
 	ErrNoDNSSEC = errors.New("this host's Postfix does not do DANE: smtp_dns_support_level is not dnssec, or ignore_mx_lookup_error is yes")
+	// ErrNoneAsks: of several instances of Postfix, none is answered by the daemon.
+	ErrNoneAsks = errors.New("no enabled instance of Postfix asks this daemon in smtp_tls_policy_maps")
 	// ErrADFromFar: Postfix does DANE here and the daemon cannot, so that its
 	// STS answers override DANE. The operator should know.
 	ErrADFromFar = errors.New("not every DNS server is on this host, and resolv.conf has no options trust-ad; run a validating resolver here or say dns.dane: always")
 )
 
-// DoesDANE says whether DANE is to be looked up where postfix is this host's
+// DoesDANE says whether DANE is to be looked up if instances are this host's
 // Postfix, and otherwise why not.
-func (c Clients) DoesDANE(mode config.DANE, postfix postconf.Settings) error {
+func (c Clients) DoesDANE(cfg config.Config, instances postconf.Instances) error {
+	asking := Asking(cfg, instances)
+	without := slices.DeleteFunc(slices.Clone(asking), postconf.Settings.DoesDANE)
 	switch {
-	case mode == config.DANEAlways:
+	case cfg.DNS.DANE == config.DANEAlways:
 		return nil
-	case mode == config.DANEOff:
+	case cfg.DNS.DANE == config.DANEOff:
 		return ErrDANEOff
-	case !postfix.DoesDANE():
+	case len(instances) > 1 && len(asking) == 0:
+		return ErrNoneAsks
+	case len(instances) > 1 && len(without) > 0:
+		return fmt.Errorf("%w (instance %v)", ErrNoDNSSEC, without)
+	case len(asking) == 0 || len(without) > 0:
 		return ErrNoDNSSEC
 	case !c.DNS.TrustsAD():
 		return ErrADFromFar
 	}
 	return nil
+}
+
+// Asking returns the instances of Postfix that the daemon answers: one alone is
+// always one, of several those that are enabled and ask it.
+func Asking(cfg config.Config, instances postconf.Instances) postconf.Instances {
+	if len(instances) < 2 {
+		return instances
+	}
+	socketmap := slices.Concat(cfg.Listen.Socketmap, ShippedSockets())
+	var tcpTable []config.Address
+	for _, l := range cfg.Listen.TCPTable {
+		tcpTable = append(tcpTable, l.Address)
+	}
+	return slices.DeleteFunc(instances.Enabled(), func(s postconf.Settings) bool { return !s.Asks(socketmap, tcpTable) })
+}
+
+// ShippedSockets are the sockets of the socket unit that comes with the daemon. If
+// the unit is in use, they replace those of the configuration.
+func ShippedSockets() []config.Address {
+	return []config.Address{
+		{Network: config.TCP, Address: "127.0.0.1:8461"},
+		{Network: config.Unix, Address: "/var/spool/postfix/mta-sts/sock"},
+	}
 }

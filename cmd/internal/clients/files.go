@@ -2,7 +2,6 @@ package clients
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/authorities"
 )
 
 // Keys of the configuration that name files.
@@ -34,27 +34,36 @@ const credentials = "/run/credentials/"
 var ErrCredential = errors.New("the unit needs LoadCredential= for it, and systemd makes it while the daemon runs")
 
 // CheckFiles reads the files that c names as the daemon does when it starts. There
-// is an error for each that it could not use, with the key that names it.
-func CheckFiles(c config.Config) []error {
-	_, badRoots := loadRoots(fetchCAFile, c.Fetch.CAFile)
-	_, badShared := sharedOptions(c.Cache.Shared)
-	return slices.DeleteFunc(append([]error{badRoots}, badShared...), func(err error) bool { return err == nil })
+// is an error for each that it could not use, with the key that names it. Warnings
+// do not keep the daemon from starting: no authorities, or one that cannot be read.
+func CheckFiles(c config.Config) (faults, warnings []error) {
+	roots, badRoots := openAuthorities(fetchCAFile, c.Fetch.CAFile)
+	_, badShared, incomplete := sharedOptions(c.Cache.Shared)
+	faults = append([]error{badRoots}, badShared...)
+	if badRoots == nil {
+		warnings = append(warnings, withKey(fetchCAFile, c.Fetch.CAFile, roots.Problem()))
+	}
+	warnings = append(warnings, incomplete)
+	isNil := func(err error) bool { return err == nil }
+	return slices.DeleteFunc(faults, isNil), slices.DeleteFunc(warnings, isNil)
 }
 
-// loadRoots reads a PEM file of authorities; nil stands for the system's.
-func loadRoots(key, path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
+// withKey names the key of a file that err is about, if there is one.
+func withKey(key, path string, err error) error {
+	if err == nil || path == "" {
+		return err
 	}
-	text, err := os.ReadFile(path)
+	return fmt.Errorf("%s: %w", key, err)
+}
+
+// openAuthorities reads a PEM file of authorities, or the system's if path is
+// empty.
+func openAuthorities(key, path string) (*authorities.Source, error) {
+	s, err := authorities.Open(path)
 	if err != nil {
 		return nil, fileError(key, path, err)
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fileError(key, path, fmt.Errorf("%s holds no certificate in PEM form", path))
-	}
-	return roots, nil
+	return s, nil
 }
 
 // loadSecret reads a file that is short and not empty; nil where there is none.

@@ -48,7 +48,7 @@ func TestCheckFiles(t *testing.T) {
 	} {
 		cfg := config.Default()
 		tc.change(&cfg)
-		faults := CheckFiles(cfg)
+		faults, _ := CheckFiles(cfg)
 		if len(faults) != len(tc.want) {
 			t.Errorf("%s: %v", tc.name, faults)
 			continue
@@ -58,6 +58,21 @@ func TestCheckFiles(t *testing.T) {
 				t.Errorf("%s: %q, want %q", tc.name, faults[i], want)
 			}
 		}
+	}
+}
+
+// A certificate that cannot be read is no fault, because the others can be used.
+func TestCheckFilesWarns(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, t.TempDir(), "ca.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")
+	cfg := config.Default()
+	cfg.Fetch.CAFile = path
+	cfg.Cache.Shared.URL, cfg.Cache.Shared.CAFile = "rediss://kv.example", path
+	faults, warnings := CheckFiles(cfg)
+	const what = ": certificate 2 cannot be read and is not used: malformed PEM"
+	want := []string{"fetch.ca_file: " + path + what, "cache.shared.ca_file: " + path + what}
+	if len(faults) != 0 || len(warnings) != 2 || warnings[0].Error() != want[0] || warnings[1].Error() != want[1] {
+		t.Errorf("faults %v, warnings %v, want %v", faults, warnings, want)
 	}
 }
 

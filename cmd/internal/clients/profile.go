@@ -2,6 +2,7 @@ package clients
 
 import (
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
@@ -14,22 +15,27 @@ func Profile(cfg config.Config) tlspolicy.Profile {
 		EnforceTesting: cfg.Testing == config.TestingEnforce,
 		Reporting:      make(map[string]bool, len(cfg.Maps)),
 		Overrides: tlspolicy.Overrides{
-			Exact: map[mtasts.Domain]socketmap.Reply{},
-			Below: map[mtasts.Domain]socketmap.Reply{},
+			Hops:  map[resolver.NextHop]tlspolicy.Override{},
+			Exact: map[mtasts.Domain]tlspolicy.Override{},
+			Below: map[mtasts.Domain]tlspolicy.Override{},
 		},
 	}
 	for name, m := range cfg.Maps {
 		p.Reporting[name] = m.TLSRPT
 	}
 	for key, override := range cfg.Overrides {
-		reply := socketmap.Reply{Status: socketmap.OK, Data: []byte(override.Policy)}
+		given := tlspolicy.Override{Until: override.Until}
+		given.Reply = socketmap.Reply{Status: socketmap.OK, Data: []byte(override.Policy)}
 		if override.NotFound {
-			reply.Status = socketmap.NotFound
+			given.Reply.Status = socketmap.NotFound
 		}
-		if key.Subdomains {
-			p.Overrides.Below[key.Domain] = reply
-		} else {
-			p.Overrides.Exact[key.Domain] = reply
+		switch {
+		case key.Port != 0:
+			p.Overrides.Hops[resolver.NextHop{Domain: key.Domain, MX: !key.Host, Port: key.Port}] = given
+		case key.Subdomains:
+			p.Overrides.Below[key.Domain] = given
+		default:
+			p.Overrides.Exact[key.Domain] = given
 		}
 	}
 	return p

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/shared"
 )
 
@@ -20,7 +22,7 @@ func NewShared(c config.Shared, purges shared.Purges, reg prometheus.Registerer,
 	if c.URL == "" {
 		return nil, nil
 	}
-	o, faults := sharedOptions(c)
+	o, faults, _ := sharedOptions(c)
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
@@ -28,11 +30,11 @@ func NewShared(c config.Shared, purges shared.Purges, reg prometheus.Registerer,
 	return shared.New(o), nil
 }
 
-// sharedOptions reads what c names, which is nothing without a URL. Faults may be
-// nil.
-func sharedOptions(c config.Shared) (o shared.Options, faults []error) {
+// sharedOptions reads the files that c names, none if it has no URL. Some of faults
+// may be nil. incomplete is a certificate of its authorities that cannot be read.
+func sharedOptions(c config.Shared) (o shared.Options, faults []error, incomplete error) {
 	if c.URL == "" {
-		return o, nil
+		return o, nil, nil
 	}
 	servers, badURL := shared.ParseURL(c.URL)
 	if badURL != nil {
@@ -42,10 +44,17 @@ func sharedOptions(c config.Shared) (o shared.Options, faults []error) {
 	if password != nil {
 		servers = servers.WithPassword(string(bytes.TrimRight(password, "\r\n")))
 	}
-	roots, badRoots := loadRoots(sharedCAFile, c.CAFile)
+	var roots *x509.CertPool // nil for the system's
+	var badRoots error
+	if c.CAFile != "" {
+		var source *authorities.Source
+		if source, badRoots = openAuthorities(sharedCAFile, c.CAFile); badRoots == nil {
+			roots, incomplete = source.Pool(), withKey(sharedCAFile, c.CAFile, source.Problem())
+		}
+	}
 	key, badKey := loadKey(c.KeyFile)
 	return shared.Options{Servers: servers, Roots: roots, Key: key, Prefix: c.Prefix, Timeout: c.Timeout},
-		[]error{badURL, badPassword, badRoots, badKey}
+		[]error{badURL, badPassword, badRoots, badKey}, incomplete
 }
 
 // loadKey reads the key of a fleet; nil stands for none.

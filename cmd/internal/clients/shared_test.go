@@ -42,7 +42,8 @@ func TestNewSharedBad(t *testing.T) {
 		if err == nil || err.Error() != tc.want {
 			t.Errorf("%s: %v, want %s", tc.name, err, tc.want)
 		}
-		if err := errors.Join(CheckFiles(c)...); err == nil || err.Error() != tc.want {
+		faults, _ := CheckFiles(c)
+		if err := errors.Join(faults...); err == nil || err.Error() != tc.want {
 			t.Errorf("%s: CheckFiles: %v, want %s", tc.name, err, tc.want)
 		}
 	}

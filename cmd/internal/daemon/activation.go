@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 // The names by which systemd's sockets say what they are for
@@ -31,15 +33,15 @@ func takePassed() (passed, error) {
 		name := file.Name()
 		if !slices.Contains([]string{socketmapName, tcpTableName, adminName, metricsName}, name) {
 			p.close()
-			return nil, fmt.Errorf("systemd passed a socket with the name %+q: in its unit, FileDescriptorName= must be one of %s",
-				name, strings.Join([]string{socketmapName, tcpTableName, adminName, metricsName}, ", "))
+			return nil, fmt.Errorf("systemd passed a socket with the name %s: in its unit, FileDescriptorName= must be one of %s",
+				printable.Quote(name), strings.Join([]string{socketmapName, tcpTableName, adminName, metricsName}, ", "))
 		}
 		l, err := net.FileListener(file)
 		if err != nil {
 			p.close()
 			return nil, fmt.Errorf("the socket %q that systemd passed takes no connections, its unit must say ListenStream=: %w", name, err)
 		}
-		p[name] = append(p[name], l)
+		p[name] = append(p[name], newPassedSocket(l))
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"mta-sts-daemon/cmd/internal/monitor"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
@@ -39,6 +41,10 @@ const shutdownGrace = time.Second
 // knows.
 const closeGrace = 30 * time.Second
 
+// watchInterval is how often the files of the sockets are checked. While one is
+// missing, Postfix defers mail.
+const watchInterval = time.Second
+
 // lookInterval is how often the daemon looks whether main.cf, the resolvers or
 // its own state have changed.
 const lookInterval = 10 * time.Second
@@ -52,11 +58,13 @@ type daemon struct {
 	dnsMetrics *dnsclient.Metrics // of every DNS client in turn
 	dane       daneSwitch
 	clock      *clock.Clock
+	ends       overrideEnds
 	store      *store.Store
 	shared     *shared.Client // nil without cache.shared
 	resolver   *resolver.Resolver
 	handler    *tlspolicy.Handler
 	servers    []*socketmap.Server
+	sockets    watch // for lookups
 	webs       []*web
 	notifier   notifier
 	state      state         // for others than the main loop
@@ -70,6 +78,8 @@ type daemon struct {
 	config   config.Config
 	clients  clients.Clients
 	settings resolver.Settings
+
+	authorityProblem string // as logged last; "" if all is well
 }
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
@@ -99,10 +109,15 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 		return err
 	}
 	defer d.close()
-	endpoints, err := listen(cfg.Listen, sockets)
+	endpoints, err := listen(ctx, cfg.Listen, sockets)
 	if err != nil {
 		return err
 	}
+	var listeners []net.Listener
+	for _, e := range endpoints {
+		listeners = append(listeners, e.Listener)
+	}
+	d.sockets.set(listeners)
 
 	conns := socketmap.NewConnections(cfg.Listen.MaxConnections)
 	group, ctx := errgroup.WithContext(ctx)
@@ -126,6 +141,8 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 	defer close(d.stopping)
 	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
+	watching := time.NewTicker(watchInterval)
+	defer watching.Stop()
 	for {
 		select {
 		case <-hangup:
@@ -134,7 +151,14 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 			reply <- d.reload(ctx)
 		case <-ticker.C:
 			d.followPostfix(ctx)
+			d.checkAuthorities()
+			d.ends.log(d.config.Overrides, time.Now())
 			d.notifier.tellStatus(d.statusLine())
+		case <-watching.C:
+			d.sockets.check()
+			for _, w := range d.webs {
+				w.sockets.check()
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -149,7 +173,9 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		logging:    logging,
 		clock:      clock.System(),
 		dane:       daneSwitch{logger: logger},
+		ends:       overrideEnds{logger: logger},
 		notifier:   notifier{logger: logger},
+		sockets:    watch{logger: logger, lost: event.SocketLost},
 		metrics:    metrics,
 		dnsMetrics: dnsclient.NewMetrics(metrics.Registry),
 		started:    cfg,
@@ -173,6 +199,8 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		Metrics: metrics.Registry, Logger: logger})
 	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
 	d.dane.tell(ctx, d.clients.DNS)
+	d.checkAuthorities()
+	d.ends.log(d.config.Overrides, time.Now())
 	return d, nil
 }
 
@@ -202,23 +230,47 @@ func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// checker looks DANE up, or is nil where that is not to be done.
+// checker looks DANE up, or is nil if that is not to be done.
 func (d *daemon) checker(ctx context.Context) resolver.DANEChecker {
-	if !d.dane.decide(ctx, d.config.DNS.DANE, d.clients) {
+	if !d.dane.decide(ctx, d.config, d.clients) {
 		return nil
 	}
-	return dane.New(d.clients.DNS)
+	return dane.New(mailDNS{d.clients.DNS, d.dane.looksUpNative()})
 }
 
-// followPostfix switches DANE on or off as this host's Postfix does.
+// followPostfix looks for mail hosts, and for DANE or not, as this host's Postfix
+// does.
 func (d *daemon) followPostfix(ctx context.Context) {
+	native := d.dane.looksUpNative()
 	checker := d.checker(ctx)
-	if (checker == nil) != (d.settings.DANE == nil) {
+	if (checker == nil) != (d.settings.DANE == nil) || d.dane.looksUpNative() != native {
 		d.settings.DANE = checker
 		d.resolver.Configure(d.settings)
 		d.state.doesDANE(checker != nil)
 	}
 	d.dane.tell(ctx, d.clients.DNS)
+}
+
+// checkAuthorities reads the certificate authorities again if they are due, and
+// logs a new problem with them.
+func (d *daemon) checkAuthorities() {
+	d.clients.Authorities.Pool()
+	problem := d.clients.Authorities.Problem()
+	reason := ""
+	if problem != nil {
+		reason = problem.Error()
+	}
+	if reason == d.authorityProblem {
+		return
+	}
+	d.authorityProblem = reason
+	switch {
+	case problem == nil:
+	case errors.Is(problem, authorities.ErrNone):
+		event.AuthoritiesMissing.Log(d.logger, event.Reason(problem))
+	default:
+		event.AuthoritiesUnreadable.Log(d.logger, event.Reason(problem))
+	}
 }
 
 // sharedStore is what the resolver shares policies with, if anything.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"mta-sts-daemon/cmd/internal/clients"
@@ -18,56 +19,76 @@ import (
 // the log waits for.
 const probeTimeout = 30 * time.Second
 
-// daneSwitch decides whether DANE goes before STS on this host, and tells when
-// that changes.
+// daneSwitch decides whether DANE takes precedence over STS on this host, and logs
+// when that changes.
 type daneSwitch struct {
 	logger   *slog.Logger
 	postconf postconf.Command
-	postfix  postconf.Settings // as last read
-	why      error             // as last decided, why DANE is not looked up; nil where it is
-	told     string            // the decision that the log has
+	postfix  postconf.Instances // as last read
+	asking   postconf.Instances // of these, those that the daemon answers
+	why      error              // as last decided, why DANE is not looked up; nil if it is
+	told     string             // the decision that the log has
 }
 
 // decide returns whether DANE is to be looked up; tell has it logged.
-func (s *daneSwitch) decide(ctx context.Context, mode config.DANE, c clients.Clients) bool {
-	if s.why = s.readPostfix(ctx, mode); s.why == nil {
-		s.why = c.DoesDANE(mode, s.postfix)
+func (s *daneSwitch) decide(ctx context.Context, cfg config.Config, c clients.Clients) bool {
+	s.why = s.readPostfix(ctx, cfg.DNS.DANE)
+	s.asking = clients.Asking(cfg, s.postfix)
+	if s.why == nil {
+		s.why = c.DoesDANE(cfg, s.postfix)
 	}
 	return s.why == nil
 }
 
-// readPostfix brings the settings of this host's Postfix up to date where they
+// looksUpNative reports whether an instance of Postfix that asks finds mail hosts
+// in this host's hosts file too.
+func (s *daneSwitch) looksUpNative() bool {
+	return slices.ContainsFunc(s.asking, postconf.Settings.LooksUpNative)
+}
+
+// readPostfix brings the settings of this host's Postfix up to date if they
 // matter. A Postfix that cannot be asked any more is as it was.
 func (s *daneSwitch) readPostfix(ctx context.Context, mode config.DANE) error {
-	if mode != config.DANEAuto || !s.postfix.Changed() {
+	if mode != config.DANEAuto {
+		s.postfix = nil
 		return nil
 	}
-	read, err := s.postconf.Settings(ctx)
+	if !s.postfix.Changed() {
+		return nil
+	}
+	read, err := s.postconf.Instances(ctx)
 	if err == nil {
 		s.postfix = read
 		return nil
 	}
-	if s.postfix.ConfigDirectory != "" && !errors.Is(err, postconf.ErrNotFound) {
+	if len(s.postfix) > 0 && !errors.Is(err, postconf.ErrNotFound) {
 		return nil
 	}
-	s.postfix = postconf.Settings{}
+	s.postfix = nil
 	return fmt.Errorf("this host's Postfix settings cannot be read: %w", err)
 }
 
-// tell logs what was decided, if that is news. It is for when that is in force.
+// tell logs what was decided, if that is news. It is called once the decision is
+// in force.
 func (s *daneSwitch) tell(ctx context.Context, dns *dnsclient.Client) {
-	what := event.DANEOff
+	var what event.Event
 	var attrs []slog.Attr
 	switch s.why {
 	case nil:
 		what = event.DANEOn
 	case clients.ErrADFromFar:
 		what = event.DANENotTrusted
+	default:
+		what = event.DANEOff
 	}
 	decision := what.Define().ID
 	if s.why != nil {
 		attrs = append(attrs, event.Reason(s.why))
 		decision += s.why.Error()
+	}
+	if len(s.postfix) > 1 {
+		attrs = append(attrs, slog.String("instances", s.asking.String()))
+		decision += s.asking.String()
 	}
 	if decision == s.told {
 		return

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// healthKey is looked up to see that lookups are answered. It never has a
-	// policy (RFC 6761 section 6.4), and nobody outside is asked.
+	// healthKey is looked up to check that lookups are answered. It never has a
+	// policy (RFC 6761 section 6.4): the handler answers it without memory, so
+	// memory and the policy file are checked on their own.
 	healthKey = "health.invalid"
 	// healthLimit is how long that may take; it takes microseconds.
 	healthLimit = 5 * time.Second
@@ -20,8 +21,8 @@ const (
 
 var errHanging = errors.New("a lookup is not answered: the daemon hangs")
 
-// health goes the way of a lookup, through the handler, memory and the policy
-// file. The error says that it does not come to its end.
+// health goes through the handler, memory and the policy file, as a lookup does.
+// The error means that this does not end.
 func (d *daemon) health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, healthLimit, errHanging)
 	defer cancel()
@@ -36,6 +37,15 @@ func (d *daemon) health(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// ready is health, and whether clients find the sockets. A restart by the watchdog
+// would not make a lost socket again, so it does not depend on that.
+func (d *daemon) ready(ctx context.Context) error {
+	if err := d.health(ctx); err != nil {
+		return err
+	}
+	return d.sockets.err()
 }
 
 func (d *daemon) lookUp(key string) {

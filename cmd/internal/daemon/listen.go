@@ -1,14 +1,15 @@
 package daemon
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
-	"syscall"
 	"time"
 
 	"mta-sts-daemon/config"
@@ -16,12 +17,16 @@ import (
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
-// endpoint is a listener and what is spoken there.
+// nameTimeout limits how long names in listen.tcp_table are looked up at the start,
+// to find the map names of passed sockets.
+const nameTimeout = 5 * time.Second
+
+// endpoint is a listener and its protocol.
 type endpoint struct {
 	net.Listener
 	protocol socketmap.Protocol
 	counted  string        // the protocol's name in the metrics
-	idle     time.Duration // 0: connections may be idle for ever
+	idle     time.Duration // limit of idle connections; 0: none
 }
 
 func netstrings(l net.Listener, cfg config.Listen) endpoint {
@@ -32,9 +37,9 @@ func tcpTable(l net.Listener, mapName string) endpoint {
 	return endpoint{l, socketmap.TCPTable(mapName), tlspolicy.TCPTable, 0}
 }
 
-// listen takes the listeners that systemd passed and opens those that cfg names
-// for the protocols of which it passed none; or none at all.
-func listen(cfg config.Listen, p passed) (endpoints []endpoint, err error) {
+// listen takes the listeners that systemd passed, and opens those that cfg names
+// for the protocols of which it passed none. If one fails, none stays open.
+func listen(ctx context.Context, cfg config.Listen, p passed) (endpoints []endpoint, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(endpoints)
@@ -45,7 +50,7 @@ func listen(cfg config.Listen, p passed) (endpoints []endpoint, err error) {
 		endpoints = append(endpoints, netstrings(l, cfg))
 	}
 	for _, l := range p[tcpTableName] {
-		endpoints = append(endpoints, tcpTable(l, mapNameAt(cfg, l.Addr())))
+		endpoints = append(endpoints, tcpTable(l, mapNameAt(ctx, cfg, l.Addr())))
 	}
 	if p[socketmapName] == nil {
 		for _, address := range cfg.Socketmap {
@@ -68,15 +73,47 @@ func listen(cfg config.Listen, p passed) (endpoints []endpoint, err error) {
 	return endpoints, nil
 }
 
-// mapNameAt returns the map name that cfg gives the tcp_table listener of an
-// address.
-func mapNameAt(cfg config.Listen, at net.Addr) string {
+// mapNameAt returns the map name that cfg gives to the tcp_table listener at an
+// address, however the address is written.
+func mapNameAt(ctx context.Context, cfg config.Listen, at net.Addr) string {
+	ctx, cancel := context.WithTimeout(ctx, nameTimeout)
+	defer cancel()
 	for _, table := range cfg.TCPTable {
-		if table.Address.Network == at.Network() && table.Address.Address == at.String() {
+		if isAt(ctx, table.Address, at) {
 			return table.Map
 		}
 	}
 	return ""
+}
+
+// isAt reports whether a listener at the address of the configuration would be
+// the one at the address that the system reports.
+func isAt(ctx context.Context, configured config.Address, at net.Addr) bool {
+	tcp, ok := at.(*net.TCPAddr)
+	if !ok || configured.Network != config.TCP {
+		return configured.Network == at.Network() && samePath(configured.Address, at.String())
+	}
+	host, port, err := net.SplitHostPort(configured.Address)
+	if err != nil || port != strconv.Itoa(tcp.Port) {
+		return false
+	}
+	ip := tcp.AddrPort().Addr().Unmap()
+	if host == "" {
+		return ip.IsUnspecified()
+	}
+	candidates, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return err == nil && slices.ContainsFunc(candidates, func(c netip.Addr) bool {
+		c = c.Unmap()
+		return c == ip || c.IsUnspecified() && ip.IsUnspecified()
+	})
+}
+
+// samePath reports whether two paths name the same file, also if one leads
+// through a symbolic link.
+func samePath(a, b string) bool {
+	infoA, errA := os.Lstat(a)
+	infoB, errB := os.Lstat(b)
+	return filepath.Clean(a) == filepath.Clean(b) || errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
 func closeAll(endpoints []endpoint) {
@@ -85,47 +122,11 @@ func closeAll(endpoints []endpoint) {
 	}
 }
 
-func listenAt(address config.Address, cfg config.Listen) (net.Listener, error) {
-	if address.Network != config.Unix {
-		return net.Listen(address.Network, address.Address)
+func listenAt(address config.Address, access config.Listen) (net.Listener, error) {
+	if address.Network == config.Unix {
+		return listenUnix(address.Address, access)
 	}
-	path := address.Address
-	l, err := net.Listen("unix", path)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		if err := removeStale(path); err != nil {
-			return nil, err
-		}
-		l, err = net.Listen("unix", path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := setAccess(path, cfg); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-// removeStale removes a socket that a daemon left behind when it was killed. A
-// socket that somebody answers, and a file that is none, stay.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s is there and is not a socket: remove it or name another path", path)
-	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		c.Close()
-		return fmt.Errorf("%s is in use by another program: stop that or name another path", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
+	return net.Listen(address.Network, address.Address)
 }
 
 // setAccess gives the socket at path its group and mode.
@@ -154,8 +155,7 @@ func groupID(group string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// names lists the addresses that were really taken: a port may have been left
-// to the system to choose.
+// names lists the addresses in use: the system may have chosen a port.
 func names(endpoints []endpoint) (names []string) {
 	for _, e := range endpoints {
 		names = append(names, e.Addr().String())

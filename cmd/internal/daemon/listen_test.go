@@ -28,7 +28,7 @@ func TestListen(t *testing.T) {
 	} else {
 		t.Log("this host has no IPv6: left out")
 	}
-	endpoints, err := listen(cfg, nil)
+	endpoints, err := listen(t.Context(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// Where one cannot be opened, none stays open.
+// If one cannot be opened, none stays open.
 func TestListenAllOrNone(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,7 +65,7 @@ func TestListenAllOrNone(t *testing.T) {
 		"socketmap": {Socketmap: []config.Address{unixAt(path), tcp(taken.Addr().String())}, SocketMode: 0o600},
 		"tcp_table": {Socketmap: []config.Address{unixAt(path)}, TCPTable: []config.TCPTable{{Address: tcp(taken.Addr().String())}}, SocketMode: 0o600},
 	} {
-		endpoints, err := listen(cfg, nil)
+		endpoints, err := listen(t.Context(), cfg, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), "listen."+name+": ") || endpoints != nil {
 			t.Errorf("%s: %v, %v", name, endpoints, err)
 		}

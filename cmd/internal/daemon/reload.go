@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
@@ -74,6 +75,8 @@ func (d *daemon) replace(ctx context.Context, cfg config.Config) error {
 	d.handler.SetProfile(clients.Profile(cfg))
 	d.state.doesDANE(d.settings.DANE != nil)
 	d.dane.tell(ctx, d.clients.DNS)
+	d.checkAuthorities()
+	d.ends.log(d.config.Overrides, time.Now())
 	return nil
 }
 

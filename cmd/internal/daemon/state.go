@@ -57,6 +57,7 @@ func (d *daemon) status() admin.Status {
 			s.SharedError = err.Error()
 		}
 	}
+	s.LostSockets = d.sockets.check()
 	return s
 }
 
@@ -70,6 +71,9 @@ func (d *daemon) statusLine() string {
 	parts := []string{"Answering lookups; " + policies}
 	if s.RefreshFailing > 0 {
 		parts = append(parts, fmt.Sprintf("%d cannot be renewed", s.RefreshFailing))
+	}
+	if len(s.LostSockets) > 0 {
+		parts = append(parts, "socket file missing")
 	}
 	if s.StoreError != "" {
 		parts = append(parts, "policy file cannot be written")

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/event"
 )
 
 const (
@@ -37,11 +38,13 @@ type web struct {
 
 	server    *http.Server // nil: nowhere
 	listeners []net.Listener
+	sockets   watch // the listeners
 }
 
 // newWeb serves h on what systemd passed, if anything.
 func newWeb(h http.Handler, passed []net.Listener, where func(config.Config) place, logger *slog.Logger) *web {
-	w := &web{handler: h, where: where, logger: logger, held: len(passed) > 0}
+	w := &web{handler: h, where: where, logger: logger, held: len(passed) > 0,
+		sockets: watch{logger: logger, lost: event.ListenerUnavailable}}
 	for _, l := range passed {
 		w.serve(l)
 	}
@@ -112,6 +115,7 @@ func (w *web) serve(l net.Listener) {
 		}
 	}
 	w.listeners = append(w.listeners, l)
+	w.sockets.set(w.listeners)
 	go w.server.Serve(netutil.LimitListener(l, webConnections)) // until close
 }
 
@@ -123,6 +127,7 @@ func (w *web) close() {
 	for _, l := range w.listeners {
 		l.Close()
 	}
+	w.sockets.set(nil)
 	server := w.server
 	w.server, w.listeners, w.at = nil, nil, config.Address{}
 	go func() {

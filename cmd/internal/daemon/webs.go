@@ -30,12 +30,12 @@ func (ms moves) abandon() {
 func (d *daemon) startWebs(cfg config.Config, p passed) {
 	control := admin.NewHandler(admin.Controls{
 		Status:   d.status,
-		Health:   d.health,
+		Health:   d.ready,
 		Reload:   d.askReload,
 		Resolver: d.resolver,
 		Tell:     d.handler.Tell,
 	})
-	monitoring := monitor.Handler(d.metrics.Registry, d.health, d.health)
+	monitoring := monitor.Handler(d.metrics.Registry, d.health, d.ready)
 	d.webs = []*web{
 		newWeb(control, p[adminName], d.adminAddress, d.logger),
 		newWeb(monitoring, p[metricsName], metricsAddress, d.logger),

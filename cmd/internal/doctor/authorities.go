@@ -8,10 +8,10 @@ import (
 	"regexp"
 )
 
-// authorities looks at whom Postfix trusts: without authorities no certificate
+// postfixAuthorities looks at whom Postfix trusts: without authorities no certificate
 // is good, and every answer `secure` defers mail. tls_append_default_CA only
 // adds to what the two parameters name.
-func authorities(c client) []Finding {
+func postfixAuthorities(c client) []Finding {
 	const remedy = "postconf -e smtp_tls_CAfile=/etc/ssl/certs/ca-certificates.crt; postfix reload"
 	file, dir := c.get(caFile), c.get(caPath)
 	switch {

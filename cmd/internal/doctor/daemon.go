@@ -13,10 +13,18 @@ import (
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/authorities"
 )
 
 // remedyOfConfiguration is for what the daemon does not start with.
 const remedyOfConfiguration = "mend that; `mta-sts-daemon check-config` tells when it is well"
+
+// Remedies for unix sockets that Postfix does not find. systemd refuses to restart
+// a socket whose service runs.
+const (
+	remedyOfPassedSocket = "systemctl stop mta-sts-daemon.service mta-sts-daemon.socket; systemctl start mta-sts-daemon.socket mta-sts-daemon.service"
+	remedyOfOwnSocket    = "create its directory again, or stop the program that has taken the path; the daemon tries again every second"
+)
 
 // configuration looks at the daemon's file, and at the files that it names.
 func (h Host) configuration() []Finding {
@@ -35,10 +43,20 @@ func (h Host) configuration() []Finding {
 	return []Finding{well(checkConfiguration, "The configuration is valid")}
 }
 
-// files tells of each file that the configuration names and the daemon could not
+// files reports each file that the configuration names and the daemon could not
 // use.
 func (h Host) files() (findings []Finding) {
-	for _, fault := range clients.CheckFiles(h.Config) {
+	faults, warnings := clients.CheckFiles(h.Config)
+	for _, warning := range warnings {
+		if errors.Is(warning, authorities.ErrNone) {
+			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates, or what has them in this system; then `mta-sts-daemon reload`",
+				"No policy can be fetched, so that mail to domains whose policy is not known goes unprotected: %v", warning))
+		} else {
+			findings = append(findings, problem(checkAuthorities, "repair the file; then `mta-sts-daemon reload`",
+				"Policies of hosts that need this authority cannot be fetched: %v", warning))
+		}
+	}
+	for _, fault := range faults {
 		switch {
 		case errors.Is(fault, fs.ErrPermission):
 			findings = append(findings, unknown(checkConfiguration, remedyOfPermissions, "What the configuration names cannot be read: %v", fault))
@@ -79,6 +97,13 @@ func (h Host) daemon(ctx context.Context) []Finding {
 	if s.ConfigError != "" {
 		findings = append(findings, hint(checkConfiguration, "mend the file; `mta-sts-daemon reload` puts it in force",
 			"The last reload was refused and the daemon goes on as before: %s", s.ConfigError))
+	}
+	for _, lost := range s.LostSockets {
+		remedy := remedyOfOwnSocket
+		if lost.Systemd {
+			remedy = remedyOfPassedSocket
+		}
+		findings = append(findings, problem(checkDaemon, remedy, "Postfix cannot reach the daemon at %s, so that mail is deferred: %s", lost.Path, lost.Reason))
 	}
 	if s.StoreError != "" {
 		findings = append(findings, problem(checkState, "free space, mend permissions; it is tried again by itself",

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +40,10 @@ func TestDaemon(t *testing.T) {
 			checkConfiguration, Unknown, "permission denied", nil},
 		{"no authorities of the daemon's", func(_ *testing.T, b *bed) { b.Config.Fetch.CAFile = "/nowhere/ca.pem" },
 			checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
+		{"unreadable authority", func(t *testing.T, b *bed) {
+			b.write(t, "fetch.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")
+			b.Config.Fetch.CAFile = filepath.Join(b.dir, "fetch.pem")
+		}, checkAuthorities, Problem, "fetch.pem: certificate 2 cannot be read", nil},
 		{"no key of the fleet's", func(_ *testing.T, b *bed) {
 			b.Config.Fetch.CAFile = "/nowhere/ca.pem"
 			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/nowhere/key"
@@ -92,7 +96,7 @@ func TestDNS(t *testing.T) {
 		{"off", dane(config.DANEOff, true), checkDANE, Hint, "policies override it here: dns.dane is off", nil},
 		{"from far", func(_ *testing.T, b *bed) {
 			b.main["smtp_dns_support_level"] = "dnssec"
-			b.Config.DNS.Servers = append(b.Config.DNS.Servers, netip.MustParseAddrPort("192.0.2.53:53"))
+			b.Config.DNS.Servers = append(b.Config.DNS.Servers, config.Server{Host: "192.0.2.53", Port: 53})
 		}, checkDANE, Hint, "trust-ad", nil},
 		{"always without Postfix's", func(_ *testing.T, b *bed) { b.Config.DNS.DANE = config.DANEAlways }, checkDANE, Problem, "defers mail to every domain that has it", nil},
 	})
@@ -112,12 +116,13 @@ func TestPrint(t *testing.T) {
 	t.Parallel()
 	report := Report{Verdict: Suffers, Findings: []Finding{
 		well(checkPostfix, "Postfix 3.7.11"),
-		{checkAuthorities, Problem, []string{"relay", "smtp"}, "No \x1b[31m\xff authorities.", "Name some, in a file that Postfix reads."},
+		{Check: checkAuthorities, Severity: Problem, Instance: "postfix-out", Services: []string{"relay", "smtp"}, Remedy: "Name some, in a file that Postfix reads."},
 	}}
 	report.Findings[1].Text = line("No %s authorities", []any{"\x1b\xff"})
 	const want = `ok       Postfix 3.7.11
-problem  No \x1b\xff authorities
-         (service relay, smtp)
+problem  postfix-out: No \x1b\xff
+         authorities (service relay,
+         smtp)
          Remedy: Name some, in a file
          that Postfix reads.
 
@@ -129,7 +134,7 @@ Mail suffers: problems: 1, hints: 0.
 	}
 	text, err := json.Marshal(report)
 	const wantJSON = `{"verdict":"mail suffers","findings":[{"check":"postfix","severity":"ok","text":"Postfix 3.7.11"},` +
-		`{"check":"authorities","severity":"problem","services":["relay","smtp"],"text":"No \\x1b\\xff authorities","remedy":"Name some, in a file that Postfix reads."}]}`
+		`{"check":"authorities","severity":"problem","instance":"postfix-out","services":["relay","smtp"],"text":"No \\x1b\\xff authorities","remedy":"Name some, in a file that Postfix reads."}]}`
 	if err != nil || string(text) != wantJSON {
 		t.Errorf("error %v, JSON\n%s", err, text)
 	}

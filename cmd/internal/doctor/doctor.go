@@ -33,14 +33,11 @@ type Host struct {
 // Examine looks at all of h. It takes seconds where something does not answer.
 func Examine(ctx context.Context, h Host) Report {
 	findings := h.configuration()
-	p, cannot := h.readPostfix(ctx)
-	if cannot != nil {
-		findings = append(findings, *cannot)
-	} else {
-		findings = append(findings, h.postfix(ctx, p)...)
-	}
+	findings = append(findings, overrides(h.Config, time.Now())...)
+	instances, found := h.instances(ctx)
+	findings = append(findings, found...)
 	findings = append(findings, h.daemon(ctx)...)
-	findings = append(findings, h.dns(ctx, p)...)
+	findings = append(findings, h.dns(ctx, instances)...)
 	findings = append(findings, clock(time.Now())...)
 	return Report{Verdict: verdict(findings), Findings: findings}
 }

@@ -3,7 +3,8 @@ package doctor
 import (
 	"fmt"
 	"slices"
-	"strings"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 // Severity is how much mail suffers by a finding.
@@ -23,6 +24,7 @@ type Check string
 // The checks.
 const (
 	checkConfiguration Check = "configuration"
+	checkOverrides     Check = "overrides"
 	checkPostfix       Check = "postfix"
 	checkPolicyMaps    Check = "policy-maps"
 	checkAnswers       Check = "answers"
@@ -42,8 +44,10 @@ const (
 type Finding struct {
 	Check    Check    `json:"check"`
 	Severity Severity `json:"severity"`
-	// Services are the services of master.cf that it is true of; none where
-	// that is all of them, or where it is not about Postfix.
+	// Instance is the instance of Postfix that it is about, if there are several.
+	Instance string `json:"instance,omitempty"`
+	// Services are the services of master.cf that it is true of; none if that is
+	// all of them, or if it is not about Postfix.
 	Services []string `json:"services,omitempty"`
 	Text     string   `json:"text"`
 	// Remedy is what to do; empty where nothing is wrong.
@@ -74,12 +78,7 @@ const maxText = 600
 
 // line is printable and short, whatever main.cf has in it.
 func line(format string, args []any) string {
-	quoted := fmt.Sprintf("%+q", fmt.Sprintf(format, args...))
-	text := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
-	if len(text) > maxText {
-		return text[:maxText] + "..."
-	}
-	return text
+	return printable.Line(fmt.Sprintf(format, args...), maxText)
 }
 
 // Verdict is what all findings come to.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -72,7 +71,7 @@ func newBed(t *testing.T) *bed {
 	b.dns = resolvertest.StartDNS(t)
 	b.dns.Add(". 300 IN SOA ns. hostmaster. 1 3600 600 86400 60")
 	b.Config = config.Default()
-	b.Config.DNS.Servers = []netip.AddrPort{b.dns.Addr()}
+	b.Config.DNS.Servers = []config.Server{{Host: b.dns.Addr().Addr().String(), Port: b.dns.Addr().Port()}}
 	b.Config.DNS.Timeout = 300 * time.Millisecond
 	b.Config.Listen.Socketmap = []config.Address{b.asked()}
 	b.Daemon = status(func() (admin.Status, error) { return admin.Status{Version: "1", Policies: 3}, nil })
@@ -80,7 +79,7 @@ func newBed(t *testing.T) *bed {
 }
 
 // asked is the server of the first table.
-func (b *bed) asked() config.Address { return parseTables(b.main[policyMaps])[0].server }
+func (b *bed) asked() config.Address { return postconf.ParseTables(b.main[policyMaps])[0].Server }
 
 // write puts a file below the bed's directory.
 func (b *bed) write(t *testing.T, name, text string) {

@@ -3,10 +3,12 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/postconf"
 )
 
@@ -43,32 +45,76 @@ const (
 	byVersion = "-"
 )
 
-// postfix is this host's Postfix.
+// postfix is one instance of this host's Postfix.
 type postfix struct {
 	dns      postconf.Settings
 	main     map[string]string // main.cf
 	services []postconf.Service
 }
 
-// readPostfix asks postconf, or returns the finding that says why it cannot.
-func (h Host) readPostfix(ctx context.Context) (p postfix, cannot *Finding) {
-	settings, err := h.Postfix.Settings(ctx)
-	if err == nil {
-		p.main, err = h.Postfix.Get(ctx, mailVersion, compatibilityLevel, queueDirectory, mailOwner, relayhost, policyMaps,
-			securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns)
+// instances looks at each instance of Postfix that asks the daemon, or at the
+// primary one if none does. It returns no instances if Postfix cannot be asked.
+func (h Host) instances(ctx context.Context) (instances postconf.Instances, findings []Finding) {
+	instances, err := h.Postfix.Instances(ctx)
+	if err != nil {
+		return nil, []Finding{cannotAsk(err)}
 	}
-	if err == nil {
-		p.services, err = h.Postfix.Services(ctx)
+	asking := clients.Asking(h.Config, instances)
+	for _, s := range instances.Enabled() {
+		if len(asking) > 0 && !slices.ContainsFunc(asking, func(a postconf.Settings) bool { return a.ConfigDirectory == s.ConfigDirectory }) {
+			f := hint(checkPostfix, fmt.Sprintf("none is needed if it sends no mail to other hosts; otherwise postconf -c %s -e %s=...; postfix -c %[1]s reload", s.ConfigDirectory, policyMaps),
+				"This instance of Postfix does not ask the daemon for policies, settings in %s", s.ConfigDirectory)
+			f.Instance = s.Instance()
+			findings = append(findings, f)
+		}
 	}
-	if err == nil {
-		p.dns = settings
-		return p, nil
+	if len(asking) == 0 {
+		asking = instances[:1]
 	}
-	f := unknown(checkPostfix, "run `postconf -n` and mend what it complains of", "Postfix's settings cannot be read: %v", err)
+	for _, s := range asking {
+		command := h.Postfix
+		primary := s.ConfigDirectory == instances[0].ConfigDirectory
+		if !primary {
+			command.ConfigDirectory = s.ConfigDirectory
+		}
+		found, err := h.instance(ctx, command, s)
+		if err != nil {
+			return nil, []Finding{cannotAsk(err)}
+		}
+		for _, f := range found {
+			if len(instances) > 1 {
+				f.Instance = s.Instance()
+			}
+			if !primary {
+				f.Remedy = strings.NewReplacer("postconf -e", "postconf -c "+s.ConfigDirectory+" -e",
+					"postfix reload", "postfix -c "+s.ConfigDirectory+" reload").Replace(f.Remedy)
+			}
+			findings = append(findings, f)
+		}
+	}
+	return instances, findings
+}
+
+// instance looks at the instance of Postfix that command asks, with settings s.
+func (h Host) instance(ctx context.Context, command postconf.Command, s postconf.Settings) (findings []Finding, err error) {
+	p := postfix{dns: s}
+	p.main, err = command.Get(ctx, mailVersion, compatibilityLevel, queueDirectory, mailOwner, relayhost, policyMaps,
+		securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns)
+	if err != nil {
+		return nil, err
+	}
+	if p.services, err = command.Services(ctx); err != nil {
+		return nil, err
+	}
+	return h.postfix(ctx, p), nil
+}
+
+// cannotAsk is the finding if Postfix's settings cannot be read.
+func cannotAsk(err error) Finding {
 	if errors.Is(err, postconf.ErrNotFound) {
-		f = unknown(checkPostfix, "run doctor where Postfix is: in its container, say", "There is %v: nothing was found out about Postfix", err)
+		return unknown(checkPostfix, "run doctor where Postfix is: in its container, say", "There is %v: nothing was found out about Postfix", err)
 	}
-	return postfix{}, &f
+	return unknown(checkPostfix, "run `postconf -n` and fix what it complains of", "Postfix's settings cannot be read: %v", err)
 }
 
 // clients are the services that send mail by SMTP, those that go by the same
@@ -142,14 +188,14 @@ func (c client) seen(path string, jailed bool) string {
 // postfix looks at each client, and says once what is true of several.
 func (h Host) postfix(ctx context.Context, p postfix) []Finding {
 	findings := []Finding{well(checkPostfix, "Postfix %s, settings in %s", p.main[mailVersion], p.dns.ConfigDirectory)}
-	clients := p.clients()
-	if len(clients) == 0 {
+	senders := p.clients()
+	if len(senders) == 0 {
 		return append(findings, hint(checkPostfix, "if this host should send mail, restore the smtp service in master.cf",
 			"No service of master.cf sends mail by SMTP"))
 	}
 	var all []Finding
-	for _, c := range clients {
-		for _, f := range slices.Concat(h.policyMaps(ctx, c), authorities(c), c.settings()) {
+	for _, c := range senders {
+		for _, f := range slices.Concat(h.policyMaps(ctx, c), postfixAuthorities(c), c.settings()) {
 			same := func(other Finding) bool {
 				return other.Check == f.Check && other.Severity == f.Severity && other.Text == f.Text && other.Remedy == f.Remedy
 			}
@@ -162,7 +208,7 @@ func (h Host) postfix(ctx context.Context, p postfix) []Finding {
 		}
 	}
 	total := 0
-	for _, c := range clients {
+	for _, c := range senders {
 		total += len(c.services)
 	}
 	for i := range all {

@@ -14,6 +14,9 @@ func (r Report) Print(p layout.Page) error {
 	for _, f := range r.Findings {
 		count[f.Severity]++
 		text := f.Text
+		if f.Instance != "" {
+			text = f.Instance + ": " + text
+		}
 		if len(f.Services) > 0 {
 			text = fmt.Sprintf("%s (service %s)", text, strings.Join(f.Services, ", "))
 		}

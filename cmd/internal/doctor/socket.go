@@ -11,26 +11,28 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"mta-sts-daemon/cmd/internal/postconf"
 )
 
 // socket says why the client cannot open t's socket at path, or nothing.
-func (c client) socket(t table, path string) *Finding {
+func (c client) socket(t postconf.Table, path string) *Finding {
 	inJail, top := c.jailedFor(t), c.main[queueDirectory]
-	if filepath.IsAbs(t.server.Address) && !inJail {
+	if filepath.IsAbs(t.Server.Address) && !inJail {
 		top = "/"
 	}
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		f := unknown(checkAnswers, remedyOfPermissions, "%s cannot be looked at: %v", t.text, err)
+		f := unknown(checkAnswers, remedyOfPermissions, "%s cannot be looked at: %v", t.Text, err)
 		return &f
 	case err != nil && inJail && c.outside(t):
 		f := problem(checkAnswers, c.jailRemedy(t),
-			"%s: the smtp client is in a jail and sees %s as the whole file system, where that socket is not"+deferred, t.text, top)
+			"%s: the smtp client is in a jail and sees %s as the whole file system, where that socket is not"+deferred, t.Text, top)
 		return &f
 	case err != nil:
 		f := problem(checkAnswers, "start the daemon: systemctl start mta-sts-daemon. If it runs, compare listen in its configuration: "+
-			fmt.Sprintf("socketmap: [\"unix:%s\"]", path), "There is no %s, where %s leads"+deferred, path, t.text)
+			fmt.Sprintf("socketmap: [\"unix:%s\"]", path), "There is no %s, where %s leads"+deferred, path, t.Text)
 		return &f
 	case info.Mode().Type() != fs.ModeSocket:
 		f := problem(checkAnswers, "remove it and restart the daemon", "%s is no socket"+deferred, path)
@@ -51,19 +53,19 @@ func (c client) socket(t table, path string) *Finding {
 
 // outside reports whether t names a socket that is there, but not for those in
 // the jail.
-func (c client) outside(t table) bool {
-	_, err := os.Lstat(c.seen(t.server.Address, false))
-	return err == nil && filepath.IsAbs(t.server.Address)
+func (c client) outside(t postconf.Table) bool {
+	_, err := os.Lstat(c.seen(t.Server.Address, false))
+	return err == nil && filepath.IsAbs(t.Server.Address)
 }
 
 // jailRemedy says how main.cf can name the socket so that it is found from
 // within the jail.
-func (c client) jailRemedy(t table) string {
+func (c client) jailRemedy(t postconf.Table) string {
 	queue := c.main[queueDirectory] + "/"
-	if within, ok := strings.CutPrefix(t.server.Address, queue); ok {
-		return fmt.Sprintf("write socketmap:unix:%s:%s in smtp_tls_policy_maps; postfix reload", within, t.name)
+	if within, ok := strings.CutPrefix(t.Server.Address, queue); ok {
+		return fmt.Sprintf("write socketmap:unix:%s:%s in smtp_tls_policy_maps; postfix reload", within, t.Name)
 	}
-	return fmt.Sprintf("have the daemon listen on unix:%smta-sts/sock and write socketmap:unix:mta-sts/sock:%s; postfix reload", queue, t.name)
+	return fmt.Sprintf("have the daemon listen on unix:%smta-sts/sock and write socketmap:unix:mta-sts/sock:%s; postfix reload", queue, t.Name)
 }
 
 // account is a user as the kernel sees one.

@@ -46,7 +46,7 @@ func (l *look) askDaemon(ctx context.Context) {
 	case ctx.Err() != nil:
 		d.Problem = fmt.Sprintf("no answer within %v", daemonLimit)
 	case err != nil:
-		d.Problem = printable(err.Error())
+		d.Problem = printed(err.Error())
 	}
 }
 
@@ -84,7 +84,7 @@ func (l *look) sayMemory() {
 	case p == nil:
 		l.say("The daemon applies the policy that it fetched on %s, to its end on %s, though none can be had now.", date(old.Fetched), date(old.Expires))
 	case id != old.ID:
-		l.say("The daemon knew the policy of id %s; id %s takes its place when the record's time to live has passed.", printable(old.ID), id)
+		l.say("The daemon knew the policy of id %s; id %s takes its place when the record's time to live has passed.", printed(old.ID), id)
 	case p.Mode.String() != old.Mode || !slices.Equal(p.MX, old.MX):
 		l.say("The policy changed and its id did not: the daemon sees that when it next fetches the policy.")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"mta-sts-daemon/cmd/internal/lint"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // discover goes from the record to the policy.
@@ -38,6 +40,9 @@ func (l *look) discoverPolicy(ctx context.Context) error {
 	record, err := mtasts.ParseRecord(txt.Records)
 	if err != nil {
 		r.Verdict = NoPolicy
+		if txt.Dangles() {
+			return fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", err, d.RecordName(), printable.Quote(txt.Alias))
+		}
 		return err
 	}
 	r.Record.ID = record.ID
@@ -99,7 +104,7 @@ func (l *look) address(addr netip.Addr, attempts []policyhost.Attempt) Address {
 		case len(attempt.Chain) > 0:
 			a.State, a.Problem = AddressFailed, "its certificate is not valid"
 		default:
-			a.State, a.Problem = AddressFailed, printable(withoutAddress(attempt.Err.Error(), attempt.Addr))
+			a.State, a.Problem = AddressFailed, printed(withoutAddress(attempt.Err.Error(), attempt.Addr))
 		}
 	}
 	return a
@@ -124,7 +129,7 @@ func (l *look) certificate(a policyhost.Attempt) *Certificate {
 	}
 	var invalid *tls.CertificateVerificationError
 	if errors.As(a.Err, &invalid) {
-		c.Problem = printable(invalid.Err.Error())
+		c.Problem = printed(invalid.Err.Error())
 	}
 	return c
 }

@@ -23,7 +23,7 @@ func TestLook(t *testing.T) {
 	behaves := func(b resolvertest.Behaviour) func(*world) {
 		return func(w *world) { w.publish(d, b) }
 	}
-	override := map[mtasts.Domain]socketmap.Reply{domain(t, d): {Status: socketmap.OK, Data: []byte("encrypt")}}
+	override := map[mtasts.Domain]tlspolicy.Override{domain(t, d): {Reply: socketmap.Reply{Status: socketmap.OK, Data: []byte("encrypt")}}}
 	for _, tt := range []struct {
 		title   string
 		key     string // a.test where empty
@@ -50,6 +50,9 @@ func TestLook(t *testing.T) {
 		}},
 		{title: "broken", world: served("\ufeffversion: STSv1\nmode: enforce\nmax-age: 86400\nmx: mx.a.test\n"), status: 1},
 		{title: "norecord", world: func(w *world) { w.dns.Add("a.test. 300 IN A 192.0.2.25") }, status: 1},
+		{title: "danglingrecord", world: func(w *world) {
+			w.dns.Add("_mta-sts.a.test. 300 IN CNAME _mta-sts.provider.test.", "a.test. 300 IN A 192.0.2.25")
+		}, status: 1},
 		{title: "nearlyrecord", world: func(w *world) { w.dns.Add(`_mta-sts.a.test. 300 IN TXT "v=STSv1 id=1"`) }, status: 1},
 		{title: "tworecords", world: func(w *world) {
 			served(enforce(d))(w)

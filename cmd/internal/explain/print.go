@@ -20,7 +20,7 @@ func (r *rows) paint(c layout.Colour, label, format string, args ...any) {
 
 func (r *rows) problem(text string) {
 	if text != "" {
-		r.paint(layout.Red, "Problem", "%s", printable(text))
+		r.paint(layout.Red, "Problem", "%s", printed(text))
 	}
 }
 

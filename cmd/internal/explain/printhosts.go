@@ -25,7 +25,7 @@ func (m MX) printTable(p layout.Page) error {
 	var table [][]layout.Cell
 	for _, h := range m.Hosts {
 		table = append(table, []layout.Cell{
-			layout.Text(printable(h.Name)),
+			layout.Text(printed(h.Name)),
 			h.preference(),
 			h.match(m.Patterns),
 			layout.Text(cmp.Or(string(h.DANE), "-")),
@@ -54,7 +54,7 @@ func (h Host) match(patterns []string) layout.Cell {
 
 func (h Host) where() layout.Cell {
 	if len(h.Addresses) == 0 {
-		return layout.Cell{Text: cmp.Or(printable(h.Problem), "none"), Colour: layout.Red}
+		return layout.Cell{Text: cmp.Or(printed(h.Problem), "none"), Colour: layout.Red}
 	}
 	return layout.Text(some(h.Addresses, maxAddresses))
 }
@@ -63,7 +63,7 @@ func (h Host) where() layout.Cell {
 func (m MX) print(out *rows) {
 	switch {
 	case m.Problem != "":
-		out.paint(layout.Red, "MX", "%s", printable(m.Problem))
+		out.paint(layout.Red, "MX", "%s", printed(m.Problem))
 	case m.Null:
 		out.add("MX", "null: the domain accepts no mail")
 	case m.Left > 0:
@@ -74,7 +74,7 @@ func (m MX) print(out *rows) {
 			if len(record) > maxTLSAText {
 				record = record[:maxTLSAText] + "..."
 			}
-			out.add("TLSA", "%s: %s", printable(h.Name), record)
+			out.add("TLSA", "%s: %s", printed(h.Name), record)
 		}
 	}
 }

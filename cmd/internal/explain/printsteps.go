@@ -17,7 +17,7 @@ const (
 
 func (r Record) print(out *rows) {
 	for _, txt := range r.TXT[:min(len(r.TXT), maxTXT)] {
-		out.add("TXT", "%s", printable(txt))
+		out.add("TXT", "%s", printed(txt))
 	}
 	if more := len(r.TXT) - maxTXT; more > 0 {
 		out.add("", "and %d more", more)
@@ -49,7 +49,7 @@ func (h *PolicyHost) print(out *rows) {
 	out.problem(h.AddressProblem)
 	h.Certificate.print(out)
 	if r := h.Response; r != nil {
-		out.add("Response", "status %d, Content-Type %s", r.Status, cmp.Or(printable(r.ContentType), "not given"))
+		out.add("Response", "status %d, Content-Type %s", r.Status, cmp.Or(printed(r.ContentType), "not given"))
 	}
 }
 
@@ -58,7 +58,7 @@ func (c *Certificate) print(out *rows) {
 		return
 	}
 	out.add("Certificate", "for %s", cmp.Or(some(c.Names, maxNames), "no DNS name"))
-	out.add("", "by %s", cmp.Or(printable(c.Issuer), "nobody"))
+	out.add("", "by %s", cmp.Or(printed(c.Issuer), "nobody"))
 	if c.DaysLeft < 0 {
 		out.paint(layout.Red, "", "to %s, ended", date(c.NotAfter))
 	} else {
@@ -83,7 +83,7 @@ func (p *Policy) print(out *rows) {
 	} else {
 		lines := strings.Split(strings.TrimRight(p.Text, "\r\n"), "\n")
 		for _, line := range lines[:min(len(lines), maxLines)] {
-			out.add("", "%s", printable(strings.TrimRight(line, "\r")))
+			out.add("", "%s", printed(strings.TrimRight(line, "\r")))
 		}
 		if more := len(lines) - maxLines; more > 0 {
 			out.add("", "and %d more lines", more)
@@ -96,13 +96,13 @@ func (d DANE) print(out *rows) {
 	if d.Verdict != "" {
 		out.add("DANE", "%s", d.Verdict)
 	} else {
-		out.add("DANE", "%s", printable(d.Problem))
+		out.add("DANE", "%s", printed(d.Problem))
 	}
 }
 
 func (t TLSRPT) print(out *rows) {
 	if t.Problem != "" {
-		out.add("TLSRPT", "%s", printable(t.Problem))
+		out.add("TLSRPT", "%s", printed(t.Problem))
 	} else {
 		out.add("TLSRPT", "reports go to %s", some(t.RUA, maxNames))
 	}
@@ -121,7 +121,7 @@ func (d *Daemon) print(out *rows) {
 		return
 	}
 	if p := d.Known.Policy; p != nil {
-		out.add("Daemon", "has the policy of id %s, mode %s, fetched %s, to %s", printable(p.ID), p.Mode, date(p.Fetched), date(p.Expires))
+		out.add("Daemon", "has the policy of id %s, mode %s, fetched %s, to %s", printed(p.ID), p.Mode, date(p.Fetched), date(p.Expires))
 		if d.Expired {
 			out.paint(layout.Yellow, "", "which has passed")
 		}

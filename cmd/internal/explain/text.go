@@ -2,39 +2,23 @@ package explain
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
-// maxText bounds what is printed of one stranger's text, in octets.
+// maxText is the most bytes that are printed of one text of others.
 const maxText = 500
 
-// printable makes one line of printable ASCII of s, so that strangers' octets
-// cannot steer the terminal.
-func printable(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case b.Len() >= maxText:
-			return b.String() + "..."
-		case ' ' <= r && r <= '~':
-			b.WriteRune(r)
-		default:
-			_, size := utf8.DecodeRuneInString(s[i:])
-			quoted := strconv.QuoteToASCII(s[i : i+size])
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
-	}
-	return b.String()
-}
+// printed returns a text of others as one line that cannot steer the terminal.
+func printed(s string) string { return printable.Line(s, maxText) }
 
 // some writes the first few of a stranger's strings.
 func some(all []string, limit int) string {
 	var shown []string
 	for _, s := range all[:min(len(all), limit)] {
-		shown = append(shown, printable(s))
+		shown = append(shown, printed(s))
 	}
 	text := strings.Join(shown, ", ")
 	if more := len(all) - len(shown); more > 0 {

@@ -42,7 +42,7 @@ func newWorld(t *testing.T) *world {
 			answer, err := w.DNS.Addresses(ctx, host)
 			return answer.Records, err
 		},
-		Roots:           ca.Pool(),
+		Roots:           ca.Pool,
 		AllowNetworks:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		TestingOnlyPort: w.hosts.Addr().Port(),
 	})

@@ -2,14 +2,13 @@ package journal
 
 import (
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	systemd "github.com/coreos/go-systemd/v22/journal"
 
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/printable"
 )
 
 const (
@@ -53,7 +52,7 @@ func newEntry(r slog.Record, attrs []slog.Attr, fallback slog.Handler) entry {
 			continue
 		}
 		// Without invalid UTF-8, which journalctl would show as numbers.
-		e.fields[fieldName(a.Key)] = strings.ToValidUTF8(cut(text(a.Value), maxField), "\uFFFD")
+		e.fields[fieldName(a.Key)] = strings.ToValidUTF8(printable.Cut(text(a.Value), maxField), "\uFFFD")
 	}
 	return e
 }
@@ -69,7 +68,7 @@ func message(words string, attrs []slog.Attr) string {
 		if _, ok := eventIn(a); ok {
 			continue
 		}
-		value := cut(text(a.Value), maxMessageValue)
+		value := printable.Cut(text(a.Value), maxMessageValue)
 		switch {
 		case value == "":
 		case a.Key == domainKey:
@@ -80,11 +79,11 @@ func message(words string, attrs []slog.Attr) string {
 			others = append(others, strings.ReplaceAll(a.Key, "_", " ")+" "+value)
 		}
 	}
-	line := cut(words, maxMessageValue) + domain
+	line := printable.Cut(words, maxMessageValue) + domain
 	if len(others) > 0 {
 		line += " (" + strings.Join(others, ", ") + ")"
 	}
-	return printable(line + reason)
+	return printable.Text(line+reason, maxField)
 }
 
 // priority is syslog's for a level of slog's.
@@ -154,28 +153,4 @@ func text(v slog.Value) string {
 		return v.Time().UTC().Format(time.RFC3339)
 	}
 	return v.String()
-}
-
-// cut shortens s to about limit bytes.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit] + "..."
-}
-
-// printable escapes what would break or disguise a line.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // MatchedBy returns the first of a policy's patterns that allows an MX host, ""
@@ -27,12 +28,12 @@ func Coverage(p mtasts.Policy, hosts []string) []Finding {
 	for i, pattern := range p.MX {
 		matches := func(host string) bool { return MatchedBy(p.MX[i:i+1], host) != "" }
 		if !slices.ContainsFunc(hosts, matches) {
-			f.add(Note, 0, "mx %s matches no MX host", quote(pattern))
+			f.add(Note, 0, "mx %s matches no MX host", printable.Quote(pattern))
 		}
 	}
 	for _, host := range hosts {
 		if MatchedBy(p.MX, host) == "" {
-			f.add(Warning, 0, "MX host %s matches no mx of the policy", quote(host))
+			f.add(Warning, 0, "MX host %s matches no mx of the policy", printable.Quote(host))
 		}
 	}
 	return f

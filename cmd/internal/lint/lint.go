@@ -42,13 +42,3 @@ func (f *findings) add(s Severity, line int, format string, args ...any) {
 		*f = append(*f, Finding{s, line, fmt.Sprintf(format, args...)})
 	}
 }
-
-// maxQuoted bounds what a finding repeats of a stranger's text, in octets.
-const maxQuoted = 64
-
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return fmt.Sprintf("%+q...", s[:maxQuoted])
-	}
-	return fmt.Sprintf("%+q", s)
-}

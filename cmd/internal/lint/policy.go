@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 )
 
 const (
@@ -103,10 +104,10 @@ func (f *findings) lines(text string, policy mtasts.Policy, valid bool) {
 
 func (f *findings) unknownKey(n int, key string) {
 	if meant := resembles(key); meant != "" {
-		f.add(Warning, n, "key %s is unknown and ignored; is %s meant?", quote(key), meant)
+		f.add(Warning, n, "key %s is unknown and ignored; is %s meant?", printable.Quote(key), meant)
 		return
 	}
-	f.add(Note, n, "key %s is unknown and ignored", quote(key))
+	f.add(Note, n, "key %s is unknown and ignored", printable.Quote(key))
 }
 
 // pattern looks at one mx; seen has those before it.
@@ -114,11 +115,11 @@ func (f *findings) pattern(n int, value string, policy mtasts.Policy, valid bool
 	pattern := strings.ToLower(strings.TrimSuffix(value, "."))
 	switch {
 	case seen[pattern]:
-		f.add(Note, n, "mx %s stands there a second time", quote(value))
+		f.add(Note, n, "mx %s stands there a second time", printable.Quote(value))
 	case valid && !slices.Contains(policy.MX, pattern):
-		f.add(Warning, n, "mx %s is left out: %s", quote(value), whyLeftOut(pattern))
+		f.add(Warning, n, "mx %s is left out: %s", printable.Quote(value), whyLeftOut(pattern))
 	case strings.HasPrefix(pattern, "*.") && strings.Count(pattern, ".") == 1:
-		f.add(Warning, n, "mx %s is every domain of a top-level domain", quote(value))
+		f.add(Warning, n, "mx %s is every domain of a top-level domain", printable.Quote(value))
 	}
 	seen[pattern] = true
 }

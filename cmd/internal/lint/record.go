@@ -1,6 +1,10 @@
 package lint
 
-import "strings"
+import (
+	"strings"
+
+	"mta-sts-daemon/resolver/printable"
+)
 
 const (
 	recordVersion = "v=STSv1"
@@ -18,15 +22,15 @@ func Record(txts []string) []Finding {
 		case ok && strings.HasPrefix(strings.TrimLeft(rest, wsp), ";"):
 			f.fields(rest)
 		case ok:
-			f.add(Warning, 0, "%s is passed over: no semicolon behind %s", quote(txt), recordVersion)
+			f.add(Warning, 0, "%s is passed over: no semicolon behind %s", printable.Quote(txt), recordVersion)
 		case strings.HasPrefix(strings.TrimLeft(txt, wsp+`"'`), recordVersion):
-			f.add(Warning, 0, "%s is passed over: nothing may stand before %s", quote(txt), recordVersion)
+			f.add(Warning, 0, "%s is passed over: nothing may stand before %s", printable.Quote(txt), recordVersion)
 		case strings.HasPrefix(folded, strings.ToLower(recordVersion)):
-			f.add(Warning, 0, "%s is passed over: %s is case-sensitive", quote(txt), recordVersion)
+			f.add(Warning, 0, "%s is passed over: %s is case-sensitive", printable.Quote(txt), recordVersion)
 		case strings.HasPrefix(folded, strings.ToLower(tlsrptVersion)):
-			f.add(Warning, 0, "%s is passed over: a TLSRPT record belongs at _smtp._tls", quote(txt))
+			f.add(Warning, 0, "%s is passed over: a TLSRPT record belongs at _smtp._tls", printable.Quote(txt))
 		case strings.Contains(folded, "stsv1"):
-			f.add(Warning, 0, "%s is passed over: it does not begin with %s;", quote(txt), recordVersion)
+			f.add(Warning, 0, "%s is passed over: it does not begin with %s;", printable.Quote(txt), recordVersion)
 		}
 	}
 	return f
@@ -40,7 +44,7 @@ func (f *findings) fields(rest string) {
 		switch {
 		case !ok:
 		case name != "id":
-			f.add(Note, 0, "field %s is ignored; a record has v and id", quote(name))
+			f.add(Note, 0, "field %s is ignored; a record has v and id", printable.Quote(name))
 		case ids > 0:
 			f.add(Warning, 0, "it has more than one id, only the first counts")
 		}

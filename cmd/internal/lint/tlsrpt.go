@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 // ErrNoTLSRPT means that no TXT record begins with "v=TLSRPTv1;": nobody is
@@ -37,7 +39,7 @@ func TLSRPT(txts []string) (rua []string, err error) {
 		name, value, ok := strings.Cut(field, "=")
 		switch {
 		case !ok || name == "" || value == "":
-			return nil, fmt.Errorf("field %s is not name=value", quote(field))
+			return nil, fmt.Errorf("field %s is not name=value", printable.Quote(field))
 		case name != "rua":
 		default:
 			uris, err := parseRUA(value)
@@ -62,11 +64,11 @@ func parseRUA(value string) ([]string, error) {
 		uri, err := url.Parse(text)
 		switch {
 		case err != nil || strings.ContainsFunc(text, notURI):
-			return nil, fmt.Errorf("rua %s is not a URI", quote(text))
+			return nil, fmt.Errorf("rua %s is not a URI", printable.Quote(text))
 		case uri.Scheme == "mailto" && strings.Contains(uri.Opaque, "@"):
 		case uri.Scheme == "https" && uri.Host != "":
 		default:
-			return nil, fmt.Errorf("rua %s is neither mailto:ADDRESS nor https://HOST/", quote(text))
+			return nil, fmt.Errorf("rua %s is neither mailto:ADDRESS nor https://HOST/", printable.Quote(text))
 		}
 		rua = append(rua, text)
 	}

@@ -30,12 +30,13 @@ For Postfix 3.10.5 and later, which then checks the names of MX hosts and report
 	p.item("1", "Failed, with the reason on standard error. Commands that know more statuses name them above.")
 
 	p.heading("ENVIRONMENT")
-	p.item("STATE_DIRECTORY", "Where policies.db is kept. systemd sets it; without it that is in XDG_STATE_HOME, ~/.local/state.")
+	p.item("STATE_DIRECTORY", "Where policies.db is kept, and by outcomes its position in the log. systemd sets it; without it policies.db is in XDG_STATE_HOME, ~/.local/state.")
 	p.item("RUNTIME_DIRECTORY", "Where admin.sock is made. systemd sets it; without it that is in XDG_RUNTIME_DIR.")
 
 	p.heading("FILES")
 	p.item(configFile, "The configuration, see "+configPage+"(5). It may be missing.")
 	p.item("/var/lib/mta-sts-daemon/policies.db", "The policies, under systemd. They are security state: who forgets one can be talked out of TLS.")
+	p.item("/var/lib/mta-sts-outcomes/outcomes.json", "The position of mta-sts-outcomes.service in the journal.")
 	p.item("/var/spool/postfix/mta-sts/sock", "The socket of mta-sts-daemon.socket within Postfix's jail.")
 	p.item("/usr/share/doc/mta-sts-daemon/examples/", "An example configuration, and what main.cf needs.")
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"mta-sts-daemon/resolver/printable"
 )
 
 var (
@@ -37,14 +39,8 @@ func (e *ExitError) Error() string {
 // maxQuoted bounds what a message repeats of postconf's words.
 const maxQuoted = 200
 
-// quote makes a line printable ASCII.
-func quote(line string) string {
-	line = strings.TrimSpace(line)
-	if len(line) > maxQuoted {
-		return fmt.Sprintf("%+q...", line[:maxQuoted])
-	}
-	return fmt.Sprintf("%+q", line)
-}
+// quote quotes a line that postconf printed.
+func quote(line string) string { return printable.QuoteUpTo(strings.TrimSpace(line), maxQuoted) }
 
 func lastLine(text string) string {
 	text = strings.TrimSpace(text)

@@ -22,8 +22,11 @@ const (
 type Command struct {
 	// Path is the program; "" looks in PATH and where packages put it.
 	Path string
-	// Timeout bounds one run; 0 is 5 seconds.
+	// Timeout limits one run; 0 is 5 seconds.
 	Timeout time.Duration
+	// ConfigDirectory is the directory of the main.cf to read, which tells
+	// instances of Postfix apart; "" is the primary instance's.
+	ConfigDirectory string
 
 	testingOnlyDirs []string // in place of PATH and where packages put it
 }
@@ -93,6 +96,9 @@ func (c Command) run(ctx context.Context, path string, args []string) (string, e
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout
+	}
+	if c.ConfigDirectory != "" {
+		args = append([]string{"-c", c.ConfigDirectory}, args...)
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: %s did not end within %v", ErrTimeout, path, timeout))
 	defer cancel()

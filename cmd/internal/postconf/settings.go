@@ -1,11 +1,15 @@
 package postconf
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"mta-sts-daemon/config"
 )
 
 // Names of the parameters that Settings holds, see postconf(5).
@@ -15,12 +19,27 @@ const (
 	ignoreMXLookupError  = "ignore_mx_lookup_error"
 	tlsSecurityLevel     = "smtp_tls_security_level"
 	daneInsecureMXPolicy = "smtp_tls_dane_insecure_mx_policy"
+	hostLookup           = "smtp_host_lookup"
+	policyMaps           = "smtp_tls_policy_maps"
+	queueDirectory       = "queue_directory"
+	instanceName         = "multi_instance_name"
+	instanceEnable       = "multi_instance_enable"
+	instanceDirectories  = "multi_instance_directories"
 )
 
-// Settings are what Postfix's SMTP client goes by, but for what master.cf says
-// of one service.
+// Settings are what the SMTP client of one instance of Postfix goes by, without
+// what master.cf says of one service.
 type Settings struct {
 	ConfigDirectory string
+	// Name is multi_instance_name; "" for most primary instances.
+	Name string
+	// Enabled is multi_instance_enable: Postfix starts this instance if there are
+	// several.
+	Enabled bool
+	// PolicyMaps is smtp_tls_policy_maps, QueueDirectory is queue_directory.
+	PolicyMaps, QueueDirectory string
+	// HostLookup is smtp_host_lookup: dns, native or both.
+	HostLookup string
 	// DNSSupportLevel is smtp_dns_support_level: disabled, enabled or dnssec;
 	// "" lets disable_dns_lookups choose between the first two.
 	DNSSupportLevel string
@@ -36,8 +55,8 @@ type Settings struct {
 	mainCF os.FileInfo // before the settings were read
 }
 
-// Settings reads the Settings. Errors are those of Get, and the system's where
-// main.cf is not to be seen.
+// Settings reads the Settings. Errors are those of Get, and the system's if main.cf
+// cannot be read.
 func (c Command) Settings(ctx context.Context) (Settings, error) {
 	// main.cf is looked at before it is read, so that a change in between is
 	// noticed the next time.
@@ -52,7 +71,8 @@ func (c Command) Settings(ctx context.Context) (Settings, error) {
 	if s.mainCF, err = os.Stat(s.MainCF()); err != nil {
 		return Settings{}, err
 	}
-	values, err = c.Get(ctx, dnsSupportLevel, ignoreMXLookupError, tlsSecurityLevel, daneInsecureMXPolicy)
+	values, err = c.Get(ctx, dnsSupportLevel, ignoreMXLookupError, tlsSecurityLevel, daneInsecureMXPolicy,
+		hostLookup, policyMaps, queueDirectory, instanceName, instanceEnable)
 	if err != nil {
 		return Settings{}, err
 	}
@@ -60,6 +80,10 @@ func (c Command) Settings(ctx context.Context) (Settings, error) {
 	s.IgnoreMXLookupError = strings.EqualFold(values[ignoreMXLookupError], "yes")
 	s.TLSSecurityLevel = values[tlsSecurityLevel]
 	s.DANEInsecureMXPolicy = values[daneInsecureMXPolicy]
+	s.HostLookup = values[hostLookup]
+	s.PolicyMaps, s.QueueDirectory = values[policyMaps], values[queueDirectory]
+	s.Name = values[instanceName]
+	s.Enabled = strings.EqualFold(values[instanceEnable], "yes")
 	return s, nil
 }
 
@@ -83,4 +107,84 @@ func (s Settings) Changed() bool {
 func (s Settings) DoesDANE() bool {
 	const dnssec = "dnssec"
 	return strings.EqualFold(s.DNSSupportLevel, dnssec) && !s.IgnoreMXLookupError
+}
+
+// Asks reports whether smtp_tls_policy_maps names a listener at one of these
+// addresses.
+func (s Settings) Asks(socketmap, tcpTable []config.Address) bool {
+	for _, t := range ParseTables(s.PolicyMaps) {
+		if t.Kind == TypeSocketmap && t.leadsTo(socketmap, s.QueueDirectory) || t.Kind == TypeTCP && t.leadsTo(tcpTable, s.QueueDirectory) {
+			return true
+		}
+	}
+	return false
+}
+
+// LooksUpNative reports whether Postfix finds mail hosts through this host's own
+// means too, /etc/hosts for example.
+func (s Settings) LooksUpNative() bool {
+	const native = "native"
+	return slices.ContainsFunc(words(s.HostLookup), func(word string) bool {
+		return strings.EqualFold(word, native)
+	})
+}
+
+// Instance is how messages name the instance: by its name or, if it has none, its
+// directory.
+func (s Settings) Instance() string { return cmp.Or(s.Name, s.ConfigDirectory) }
+
+// Instances are the settings of all instances of Postfix (postmulti(1)), the
+// primary one first.
+type Instances []Settings
+
+// Instances reads the settings of the instance that c names and of those that its
+// multi_instance_directories lists. Errors are those of Settings.
+func (c Command) Instances(ctx context.Context) (Instances, error) {
+	primary, err := c.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	values, err := c.Get(ctx, instanceDirectories)
+	if err != nil {
+		return nil, err
+	}
+	instances := Instances{primary}
+	for _, dir := range words(values[instanceDirectories]) {
+		other := c
+		other.ConfigDirectory = dir
+		s, err := other.Settings(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("instance %s: %w", quote(dir), err)
+		}
+		instances = append(instances, s)
+	}
+	return instances, nil
+}
+
+// Changed reports whether the main.cf of an instance has changed, see
+// Settings.Changed. No Instances have always changed.
+func (is Instances) Changed() bool {
+	return len(is) == 0 || slices.ContainsFunc(is, Settings.Changed)
+}
+
+// Enabled returns the instances that Postfix starts. One alone is always one.
+func (is Instances) Enabled() Instances {
+	if len(is) < 2 {
+		return is
+	}
+	return slices.DeleteFunc(slices.Clone(is), func(s Settings) bool { return !s.Enabled })
+}
+
+// String names the instances.
+func (is Instances) String() string {
+	var names []string
+	for _, s := range is {
+		names = append(names, s.Instance())
+	}
+	return strings.Join(names, ", ")
+}
+
+// words are the items of a list, which blanks and commas separate.
+func words(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 }

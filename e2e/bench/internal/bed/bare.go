@@ -82,7 +82,8 @@ func (b Bare) fetch(domain string, addr netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	conn := tls.Client(tcp, &tls.Config{ServerName: host, RootCAs: b.Roots})
+	// Classic key exchange, as the daemon does.
+	conn := tls.Client(tcp, &tls.Config{ServerName: host, RootCAs: b.Roots, CurvePreferences: []tls.CurveID{tls.X25519}})
 	defer conn.Close()
 	if _, err := fmt.Fprintf(conn, "GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host); err != nil {
 		return err

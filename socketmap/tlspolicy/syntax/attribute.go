@@ -1,4 +1,4 @@
-package config
+package syntax
 
 import (
 	"fmt"
@@ -44,7 +44,7 @@ func validProtocols(value string) string {
 }
 
 func validServerName(value string) string {
-	if !isHostName(value) {
+	if !IsHostName(value) {
 		return quote(value) + " is not a host name"
 	}
 	return ""
@@ -70,7 +70,7 @@ func validMatch(level, value string) string {
 		if strings.HasPrefix(pattern, "*.") {
 			return fmt.Sprintf("%s; Postfix writes it without the star, %s", quote(pattern), quote(pattern[1:]))
 		}
-		if !isHostName(strings.TrimPrefix(pattern, ".")) {
+		if !IsHostName(strings.TrimPrefix(pattern, ".")) {
 			return quote(pattern) + " is not a host name, .domain, hostname, nexthop or dot-nexthop"
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"mta-sts-daemon/internal/stack"
+	"mta-sts-daemon/resolver/internal/stack"
 )
 
 // The stack moves when it grows, and not again further down.

@@ -1,0 +1,100 @@
+package outcomes
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+// savedState is what is kept over a restart of a process that follows a log: where it
+// was, and what the lines to come may refer to. The counts begin again at 0, as
+// counters of Prometheus do.
+type savedState struct {
+	// Cursor is that of the journal entry that was read last.
+	Cursor string `json:"cursor,omitempty"`
+	// File is where the reading of a file ended; nil for none.
+	File *filePosition `json:"file,omitempty"`
+
+	TLSLines bool           `json:"tls_lines"`
+	Features bool           `json:"features"`
+	Sessions []savedSession `json:"sessions"`
+}
+
+// savedSession is a session, with the process that it is of.
+type savedSession struct {
+	Host    string `json:"host"`
+	PID     string `json:"pid"`
+	Relay   string `json:"relay"`
+	TLS     uint8  `json:"tls"`
+	QueueID string `json:"queue_id,omitempty"`
+	Outside bool   `json:"outside,omitempty"`
+}
+
+// loadState reads a savedState; of a file that is missing, the zero savedState.
+func loadState(name string) (s savedState, err error) {
+	text, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return savedState{}, nil
+	case err != nil:
+		return savedState{}, err
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return savedState{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return s, nil
+}
+
+// save saves s and logs an error.
+func save(logger *slog.Logger, name string, s savedState) {
+	if err := s.write(name); err != nil {
+		logger.Warn("The position in Postfix's log could not be saved: the next start misses lines, or counts some twice", "reason", err)
+	}
+}
+
+// write replaces the file in one step.
+func (s savedState) write(name string) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // after an error
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// remember adds to s what lines to come may refer to.
+func (t *Tally) remember(s savedState) savedState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.TLSLines, s.Features = t.tlsLines, t.features
+	for _, p := range t.sessions.Keys() {
+		if x, ok := t.sessions.Peek(p); ok && (x.relay != "" || x.outside) {
+			s.Sessions = append(s.Sessions, savedSession{p.host, p.pid, x.relay, uint8(x.tls), x.queueID, x.outside})
+		}
+	}
+	return s
+}
+
+// recall takes back what remember kept.
+func (t *Tally) recall(s savedState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tlsLines, t.features = s.TLSLines, s.Features
+	for _, x := range s.Sessions {
+		if security(x.TLS) < numTLS {
+			t.sessions.Add(process{x.Host, x.PID}, &session{relay: x.Relay, tls: security(x.TLS), queueID: x.QueueID, outside: x.Outside})
+		}
+	}
+}

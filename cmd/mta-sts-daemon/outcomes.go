@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"mta-sts-daemon/cmd/internal/layout"
+	"mta-sts-daemon/cmd/internal/monitor"
+	"mta-sts-daemon/cmd/internal/outcomes"
+	"mta-sts-daemon/cmd/internal/postconf"
+	"mta-sts-daemon/config"
+)
+
+// outcomesFlags are those of the command.
+type outcomesFlags struct {
+	journal, follow, json            bool
+	since, metrics, state, relayHost string
+	files                            []string
+}
+
+// Parameters of Postfix's that the command reads, see postconf(5).
+const (
+	maillogFile = "maillog_file"
+	relayHost   = "relayhost"
+)
+
+// logFiles are where syslog writes Postfix's log: on Debian, on others.
+var logFiles = []string{"/var/log/mail.log", "/var/log/maillog"}
+
+// stateName is the name of the position's file in the state directory that systemd
+// gives.
+const stateName = "outcomes.json"
+
+func newOutcomes(load func() (config.Config, error)) *cobra.Command {
+	var flags outcomesFlags
+	cmd := &cobra.Command{
+		Use:   "outcomes [FILE...]",
+		Short: "Show from Postfix's log what became of mail: encrypted, verified, failed because of TLS",
+		Long: `outcomes reads Postfix's log and counts each attempt to deliver mail over SMTP, for
+each recipient: under which policy (sts, dane, none), how the connection was secured
+(verified, trusted, untrusted, anonymous, none), and whether the mail was sent,
+deferred or bounced; if TLS was the cause, with the reason. Address probes, LMTP and
+content filters on this host are left out. docs/outcomes.md says what each figure
+means.
+
+FILEs are logs as syslog or Postfix writes them, compressed by gzip or not, in any
+order of rotation; "-" is the standard input. Without a FILE it reads the log of
+this host's Postfix and the files rotated from it, or with --journal the system's
+journal.
+
+The policy is what the running daemon has in its memory today, and unknown without
+a daemon; asking for it changes nothing. How connections were secured is unknown if
+Postfix is older than 3.11 and smtp_tls_loglevel is 0.
+
+With --follow it does not end: it counts what is written from now on, and serves
+the counts as metrics for Prometheus. mta-sts-outcomes.service does so.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			flags.files = args
+			if err := flags.check(); err != nil {
+				return err
+			}
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			if !cmd.Flags().Changed(relayHost) {
+				flags.relayHost = parameter(ctx, relayHost)
+			}
+			daemon := outcomes.NewDaemon(socketmapAddress(cfg))
+			defer daemon.Close()
+			tally := outcomes.NewTally(outcomes.Options{Policies: daemon, RelayHost: flags.relayHost})
+			if flags.follow {
+				return flags.run(ctx, tally, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+			}
+			if err := flags.read(ctx, tally); err != nil {
+				return err
+			}
+			summary := tally.Summary()
+			if flags.json {
+				return printJSON(cmd, summary)
+			}
+			return summary.Print(layout.On(cmd.OutOrStdout()))
+		},
+	}
+	cmd.Flags().BoolVar(&flags.journal, "journal", false, "read the system's journal")
+	cmd.Flags().StringVar(&flags.since, "since", "", "with --journal, from that `time` on: 24h, or what journalctl takes")
+	cmd.Flags().BoolVar(&flags.follow, "follow", false, "count what is written from now on")
+	cmd.Flags().StringVar(&flags.metrics, "metrics", "", "with --follow, serve metrics at `host:port`")
+	cmd.Flags().StringVar(&flags.state, "state", "", "with --follow, keep the position in the log over a restart in this `file` (default outcomes.json in $STATE_DIRECTORY)")
+	cmd.Flags().StringVar(&flags.relayHost, relayHost, "", "the relayhost of the Postfix that wrote the log (default what postconf says)")
+	jsonFlag(cmd, &flags.json)
+	return cmd
+}
+
+// check refuses flags that make no sense together.
+func (f *outcomesFlags) check() error {
+	switch {
+	case f.journal && len(f.files) > 0:
+		return errors.New("--journal and a FILE exclude each other")
+	case f.since != "" && !f.journal:
+		return errors.New("--since needs --journal")
+	case f.follow && f.since != "":
+		return errors.New("--since and --follow exclude each other: what is followed begins now")
+	case f.follow && f.json:
+		return errors.New("--json and --follow exclude each other")
+	case f.follow != (f.metrics != ""):
+		return errors.New("--follow and --metrics need each other")
+	case f.state != "" && !f.follow:
+		return errors.New("--state needs --follow")
+	case f.follow && (len(f.files) > 1 || len(f.files) == 1 && f.files[0] == outcomes.Stdin):
+		return errors.New("--follow takes one FILE")
+	}
+	return nil
+}
+
+// read counts what there is.
+func (f *outcomesFlags) read(ctx context.Context, tally *outcomes.Tally) error {
+	if f.journal {
+		return (&outcomes.Journal{Tally: tally, Since: f.since}).Read(ctx)
+	}
+	files := f.files
+	if len(files) == 0 {
+		file, err := findLog(ctx)
+		if err != nil {
+			return err
+		}
+		files = outcomes.Rotated(file)
+	}
+	return outcomes.ReadFiles(ctx, tally, files)
+}
+
+// run follows the log and serves the metrics until ctx is done.
+func (f *outcomesFlags) run(ctx context.Context, tally *outcomes.Tally, logger *slog.Logger) error {
+	if dir := os.Getenv("STATE_DIRECTORY"); f.state == "" && dir != "" {
+		f.state = filepath.Join(dir, stateName)
+	}
+	listener, err := net.Listen("tcp", f.metrics)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(tally, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	well := func(context.Context) error { return nil }
+	ready := func() {
+		go outcomes.Serve(ctx, listener, monitor.Handler(registry, well, well), logger)
+		sd.SdNotify(false, sd.SdNotifyReady)
+	}
+	if f.journal {
+		return (&outcomes.Journal{Tally: tally, Logger: logger, StateFile: f.state, Ready: ready}).Follow(ctx)
+	}
+	file := ""
+	if len(f.files) > 0 {
+		file = f.files[0]
+	} else if file, err = findLog(ctx); err != nil {
+		return err
+	}
+	return (&outcomes.Follower{Tally: tally, Path: file, StateFile: f.state, Logger: logger, Ready: ready}).Run(ctx)
+}
+
+// findLog returns the log of this host's Postfix.
+func findLog(ctx context.Context) (string, error) {
+	for _, name := range append([]string{parameter(ctx, maillogFile)}, logFiles...) {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("no log of Postfix is at %v: name a FILE, or use --journal", logFiles)
+}
+
+// parameter returns a parameter of this host's Postfix, "" if there is none.
+func parameter(ctx context.Context, name string) string {
+	values, err := postconf.Command{}.Get(ctx, name)
+	if err != nil {
+		return ""
+	}
+	return values[name]
+}
+
+// socketmapAddress is where the daemon answers socketmap lookups: preferably over
+// TCP, for which a process needs no permission.
+func socketmapAddress(cfg config.Config) (at config.Address) {
+	for _, address := range cfg.Listen.Socketmap {
+		if at.IsZero() || address.Network == config.TCP && at.Network != config.TCP {
+			at = address
+		}
+	}
+	return at
+}

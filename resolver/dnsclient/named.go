@@ -1,0 +1,153 @@
+package dnsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"mta-sts-daemon/resolver/event"
+)
+
+// Named is a recursive resolver that is known by a host name. The name is
+// absolute; no search domains are tried.
+type Named struct {
+	Host string
+	Port uint16
+}
+
+// lookUpEvery is how often the names are looked up at most.
+const lookUpEvery = time.Second
+
+// named looks the servers up that are known by their names. The nil named has
+// none.
+type named struct {
+	servers []Named
+	dns     *Client // follows resolv.conf(5)
+	logger  *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	known   []netip.AddrPort
+	fresh   bool          // known has changed since addrs was called
+	err     error         // why a name has no address; nil if all have one
+	began   time.Time     // when the last lookup began
+	looking chan struct{} // closed when the lookup under way ends; nil if there is none
+}
+
+var errLookingUp = errors.New("no DNS server: the names of the configured ones are still being looked up")
+
+// lookUpNamed begins to look the names up.
+func lookUpNamed(o Options) *named {
+	n := &named{
+		servers: o.Named,
+		dns:     New(Options{ResolvConf: o.ResolvConf, Timeout: o.Timeout}),
+		logger:  o.Logger,
+	}
+	n.lookUpAgain()
+	return n
+}
+
+// lookUpAgain begins to look the names up, unless that is under way or began a
+// moment ago. Until it has found addresses, those found last stay in use.
+func (n *named) lookUpAgain() {
+	if n == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.looking != nil || time.Since(n.began) < lookUpEvery {
+		return
+	}
+	n.began = time.Now()
+	n.looking = make(chan struct{})
+	go n.lookUp()
+}
+
+// retry looks the names up again if one of them has no address.
+func (n *named) retry() {
+	if n == nil {
+		return
+	}
+	n.mu.Lock()
+	missing := n.err != nil
+	n.mu.Unlock()
+	if missing {
+		n.lookUpAgain()
+	}
+}
+
+func (n *named) lookUp() {
+	var found []netip.AddrPort
+	var errs []error
+	for _, s := range n.servers {
+		// The client's own limit applies to each name.
+		answer, err := n.dns.Addresses(context.Background(), s.Host)
+		if err == nil && len(answer.Records) == 0 {
+			err = fmt.Errorf("%s has no address", printable(s.Host))
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for _, addr := range answer.Records {
+			found = append(found, netip.AddrPortFrom(addr, s.Port))
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.looking)
+	n.looking = nil
+	if len(errs) > 0 && n.err == nil {
+		event.DNSServerNotFound.Log(n.logger, event.Reason(errors.Join(errs...)))
+	}
+	n.err = errors.Join(errs...)
+	if len(found) > 0 && !slices.Equal(found, n.known) {
+		n.known, n.fresh = found, true
+	}
+}
+
+// changed reports whether there are addresses that addrs has not returned yet.
+func (n *named) changed() bool {
+	if n == nil {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fresh
+}
+
+// addrs returns the addresses found last.
+func (n *named) addrs() []netip.AddrPort {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fresh = false
+	return n.known
+}
+
+// await returns when an address is known. The error says why there is none.
+func (n *named) await(ctx context.Context) error {
+	n.lookUpAgain()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if looking := n.looking; looking != nil {
+		n.mu.Unlock()
+		select {
+		case <-looking:
+		case <-ctx.Done():
+		}
+		n.mu.Lock()
+	}
+	switch {
+	case len(n.known) > 0:
+		return nil
+	case n.err != nil:
+		return fmt.Errorf("no DNS server: %w", n.err)
+	}
+	return context.Cause(ctx)
+}
