@@ -20,7 +20,7 @@ func (n *node) audit() {
 	now, unreachable := w.nowLocked(), n.r.Unreachable() != nil
 	for _, p := range w.publishers {
 		known, _ := n.r.Known(p.domain)
-		w.locked(func(instant) { n.auditDomain(n.about(p.domain), known, listed[p.domain], now, unreachable) })
+		w.locked(func(instant) { n.auditDomain(p, n.about(p.domain), known, listed[p.domain], now, unreachable) })
 	}
 	metrics := n.gather()
 	history := n.history()
@@ -61,7 +61,7 @@ func (n *node) expect(name string, got, want int) {
 
 // auditDomain compares what is known of a domain with the model: known alone, listed by
 // "policies".
-func (n *node) auditDomain(k *knowledge, known, listed resolver.Known, now instant, unreachable bool) {
+func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Known, now instant, unreachable bool) {
 	l := lookup{domain: k.domain, start: now, end: now}
 	if known.Policy != nil && known.State != policies.StateExpired {
 		l.policy = known.Policy
@@ -73,6 +73,10 @@ func (n *node) auditDomain(k *knowledge, known, listed resolver.Known, now insta
 	live := n.current(k, now)
 	if live == nil {
 		return
+	}
+	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
+		mismatch != (p.mx == mxMoved) { // a null MX is none
+		n.w.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
 	}
 	switch {
 	case listed.Policy == nil || listed.Policy.Text != live.policy.Text:

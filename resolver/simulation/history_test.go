@@ -417,6 +417,13 @@ func boot(w *world, args []int64) {
 }
 
 func configure(w *world, args []int64) {
+	w.locked(func(now instant) {
+		for _, k := range w.node.known { // what was out of use may be in use by the new limit
+			if now-k.lastLookup > w.node.settings.Idle/2 {
+				k.inUseSince = now
+			}
+		}
+	})
 	w.node.configure(settings{
 		Limits:      policies.Limits{Entries: entries[args[0]], NegativeEntries: room[args[1]], RefreshInterval: every[args[2]], Idle: idles[args[3]]},
 		Concurrency: workers[args[4]], dane: args[5] == 1, AnswerTimeout: answers[args[6]], RecheckWait: waits[args[7]],

@@ -19,6 +19,7 @@ type knowledge struct {
 	seenID           string  // of the last valid record; empty if the last one was not valid
 	recheckDue       instant // the record of a live policy is due again
 	askedAt          instant // when the record was last asked for
+	judgedMX         instant // when a lookup's discovery last got a record: MX hosts are judged with it
 	forced           int     // an operator's refreshes under way
 	lastFetch        instant // end of the last fetch, whatever its result
 	failed           failure // the publisher's last failed fetch; zero after a success
@@ -378,7 +379,7 @@ func (n *node) judgeRefreshes(now instant) {
 			continue // failing domains may wait for one another
 		}
 		after := min(max(f.interval, n.settings.RefreshInterval), f.policy.MaxAge/2) * 11 / 10
-		due := max(f.at+after, n.started, n.w.dnsSince, n.disturbed, k.inUseSince)
+		due := max(f.at+after, n.started, n.configured, n.w.dnsSince, n.disturbed, k.inUseSince)
 		if f.boot != n.w.boots || n.disturbed > f.at {
 			due = max(due, max(n.started, n.disturbed, k.loaded)+after)
 		}

@@ -345,6 +345,9 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 	if n.trouble < now {
 		n.answered = now
 	}
+	if k.looking > 0 {
+		k.judgedMX = now
+	}
 	k.dnsErr, k.dnsErrCount = 0, 0
 	k.recheckDue = now + recordLife(a.TTL)
 	record, invalid := mtasts.ParseRecord(a.Records)

@@ -19,6 +19,7 @@ var (
 	first  = flag.Uint64("first", 1, "the first seed")
 	seed   = flag.Uint64("seed", 0, "replay this seed 20 times and print every event")
 	length = flag.Duration("length", 72*time.Hour, "how much time a history takes")
+	stop   = flag.Bool("stop", false, "end with the first history that fails")
 	shrink = flag.Bool("shrink", true, "make a history that fails shorter")
 )
 
@@ -35,7 +36,7 @@ func TestSimulation(t *testing.T) {
 		wg.Go(func() {
 			for {
 				s := next.Add(1)
-				if s >= *first+uint64(*seeds) {
+				if s >= *first+uint64(*seeds) || *stop && t.Failed() {
 					return
 				}
 				history := draw(s, *length)
@@ -53,8 +54,8 @@ func TestSimulation(t *testing.T) {
 // TestFindings replays the histories of what the simulation found.
 func TestFindings(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.history")
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(files) == 0 {
+		t.Fatal("no histories: ", err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
