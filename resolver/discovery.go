@@ -13,6 +13,7 @@ import (
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/printable"
+	"mta-sts-daemon/resolver/refresh"
 )
 
 // reason is why a discovery is made.
@@ -54,6 +55,7 @@ type outcome struct {
 	policy mtasts.Policy     // if it was fetched
 	fault  *policies.Failure // if the publisher's fault
 	while  func() bool       // if nothing was learned: as long as that is so
+	pause  time.Duration     // if nothing was learned: no other attempt before; 0 by the number of failures
 }
 
 type outcomeKind int
@@ -217,7 +219,7 @@ func (d *discovery) judgeRecord() *outcome {
 func (d *discovery) fetch() *outcome {
 	until := d.clock.Now().Add(refusedFor)
 	for queued := false; ; queued = true {
-		policy, took, err, o := d.fetchOnce()
+		policy, took, o, err := d.fetchOnce()
 		switch {
 		case o != nil:
 			return o
@@ -237,21 +239,21 @@ func (d *discovery) fetch() *outcome {
 // busyPause is how long a policy host that is busy is left alone.
 const busyPause = time.Second
 
-func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, err error, o *outcome) {
+func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *outcome, err error) {
 	leave, o := d.enter(d.limits.fetches)
 	if o != nil {
-		return policy, 0, nil, o
+		return policy, 0, o, nil
 	}
 	defer leave()
 	start := d.clock.Now()
 	text, err := d.settings.Policies.Fetch(d.ctx, d.domain())
 	if d.ctx.Err() != nil {
-		return policy, 0, nil, &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
+		return policy, 0, &outcome{kind: settled, err: errClosed}, nil // what failed says nothing of the domain
 	}
 	if err == nil {
 		policy, err = mtasts.ParsePolicy(text)
 	}
-	return policy, d.clock.Now().Sub(start), err, nil
+	return policy, d.clock.Now().Sub(start), nil, err
 }
 
 // judgeFetch tells the publisher's faults from those of this host.
@@ -261,13 +263,16 @@ func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err err
 		d.metrics.refreshes.refreshed(d.known, policy, err)
 	}
 	blame := d.reach.fetched(d.domain(), err)
+	_, fault := policyhost.Classify(err)
 	switch {
 	case err == nil:
 		return &outcome{kind: fetched, policy: policy}
 	case blame:
 		return &outcome{kind: failed, err: err, fault: d.failure(err, d.record.ID)}
+	case fault == policyhost.FaultPublisher: // the attempt may have reached the host
+		return &outcome{kind: ignorant, err: err, pause: refresh.FirstRetry}
 	}
-	return &outcome{kind: ignorant, err: err}
+	return &outcome{kind: ignorant, err: err, pause: policies.ShortPause}
 }
 
 // failure is the domain's failure after this one.
@@ -295,7 +300,7 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 		}
 		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: until, Failure: o.fault, Reason: o.err})
 	case ignorant:
-		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{While: o.while, Reason: o.err})
+		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: o.pause, While: o.while, Reason: o.err})
 	case refused:
 		d.putOff(o.err, o.while)
 		live = d.policies.Live(d.domain(), d.clock.Now())
@@ -321,9 +326,9 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.policies.RefreshFailed(d.domain(), d.known, o.fault, d.recheckAt)
 	case refused:
 		d.metrics.discoveries.busy.Inc()
-		d.policies.Postpone(d.domain(), d.known, o.err)
+		d.policies.Postpone(d.domain(), d.known, policies.ShortPause, o.err)
 	case ignorant:
-		d.policies.Postpone(d.domain(), d.known, o.err)
+		d.policies.Postpone(d.domain(), d.known, max(o.pause, policies.ShortPause), o.err)
 	}
 	return answer(d.known), o.err
 }
@@ -369,7 +374,7 @@ func (d *discovery) putOff(why error, while func() bool) {
 	}
 	d.metrics.discoveries.busy.Inc()
 	event.DiscoveryPutOff.Log(d.logger, event.Domain(d.domain().String()))
-	d.policies.PutIgnorance(d.domain(), policies.Ignorance{Until: d.clock.Now().Add(refusedFor), While: while, Reason: why})
+	d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: refusedFor, While: while, Reason: why})
 }
 
 // sleep waits, and returns false if ctx ends before.

@@ -574,3 +574,50 @@ func fill(t *testing.T, w *world, st *store.Store) {
 		st.Put(small)
 	}
 }
+
+// While every policy host refuses, none is tried more often than once in five minutes.
+func TestUnreachableHostsAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var names []string
+		for i := range 12 {
+			d := fmt.Sprintf("d%d.example", i)
+			names = append(names, d)
+			w.publish(d, "1", policyText("enforce", "864000"))
+		}
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.Entries, s.NegativeEntries = 100, 100
+		r.Configure(s)
+		for _, d := range names[:6] {
+			expect(t, r, d, "enforce/1")
+		}
+		for _, d := range names {
+			w.setHost(d, hostAnswer{err: &policyhost.FetchError{Host: d, Result: policyhost.ResultFetchError, Err: errRefused}})
+		}
+		time.Sleep(28 * time.Hour) // all were due
+		if r.Unreachable() == nil {
+			t.Error("policy hosts count as reachable")
+		}
+		before := w.fetched()
+		for range 60 {
+			for _, d := range names {
+				lookUp(t, r, d)
+			}
+			time.Sleep(time.Minute)
+		}
+		if n := w.fetched() - before; n > 12*len(names) || n < len(names) {
+			t.Errorf("%d fetches for %d domains in an hour", n, len(names))
+		}
+	})
+}
+
+// fetched returns how many fetches there were.
+func (w *world) fetched() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, fetches := range w.fetches {
+		n += fetches
+	}
+	return n
+}

@@ -207,6 +207,12 @@ func (c *Cache) Restore(d mtasts.Domain, stored []store.Verdict) {
 	}
 }
 
+// restored returns a stored verdict. One that would last longer than any, which a clock
+// that was ahead has written, has just ended.
 func (c *Cache) restored(s store.Verdict) *cached {
-	return &cached{kind: Kind(s.Kind), until: min(s.Until, c.clock.Now().Add(MaxTTL))}
+	until, now := s.Until, c.clock.Now()
+	if until > now.Add(MaxTTL) {
+		until = now
+	}
+	return &cached{kind: Kind(s.Kind), until: until}
 }

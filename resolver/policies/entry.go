@@ -29,9 +29,9 @@ const (
 	usedStep  = time.Minute
 	usedWorth = time.Hour
 
-	// postponed is how much later a refresh comes that was refused for load, for
-	// which another node has the lease, or that failed for a reason of this host's.
-	postponed = time.Minute
+	// ShortPause is how much later a refresh comes that was refused for load, for which
+	// another node has the lease, or that failed for a reason of this host's.
+	ShortPause = time.Minute
 
 	// minRefreshed is the shortest max_age of policies that are refreshed ahead.
 	minRefreshed = 10 * time.Minute
@@ -240,6 +240,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 			Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
 	}
 	e.noteStored(s.Next)
+	e.storedRecheck = s.Recheck // not the one that was cut
 	return e
 }
 

@@ -121,7 +121,7 @@ func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
 			"failure": func() *Entry {
 				return b.PutAbsence(a, Absence{Until: until, Failure: b.Fail(a, "w", "r", "2"), Reason: errTest})
 			},
-			"ignorance": func() *Entry { return b.PutIgnorance(a, Ignorance{Until: until, Reason: errTest}) },
+			"ignorance": func() *Entry { return b.PutIgnorance(a, Ignorance{Pause: time.Hour, Reason: errTest}) },
 		} {
 			if live := put(); live == nil || live.ID() != "1" {
 				t.Errorf("%s: returned %+v", name, live)
@@ -139,7 +139,7 @@ func TestVerbsOnAStaleEntry(t *testing.T) {
 		"Recheck":       func(b *bench, d mtasts.Domain, e *Entry) { b.Recheck(d, e, b.clock.Now().Add(time.Hour)) },
 		"RecordGone":    func(b *bench, d mtasts.Domain, e *Entry) { b.RecordGone(d, e, errTest) },
 		"RefreshFailed": func(b *bench, d mtasts.Domain, e *Entry) { b.RefreshFailed(d, e, b.Fail(d, "w", "r", "1"), 0) },
-		"Postpone":      func(b *bench, d mtasts.Domain, e *Entry) { b.Postpone(d, e, errTest) },
+		"Postpone":      func(b *bench, d mtasts.Domain, e *Entry) { b.Postpone(d, e, time.Minute, errTest) },
 		"MayRefresh": func(b *bench, d mtasts.Domain, e *Entry) {
 			b.MayRefresh(d, e, func() bool { return false }, time.Minute)
 		},

@@ -95,11 +95,11 @@ func (t *Table) failRefresh(d mtasts.Domain, e *Entry, f *Failure) {
 	}
 }
 
-// Postpone makes the refresh of a live policy come a little later, because it was
+// Postpone makes the refresh of a live policy come later by a pause, because it was
 // refused for load or because this host cannot reach any policy host. Refreshes
 // refused for longer than a quarter of the time between two of them count as
 // failing: nothing else would tell the operator before the policy ends.
-func (t *Table) Postpone(d mtasts.Domain, e *Entry, reason error) {
+func (t *Table) Postpone(d mtasts.Domain, e *Entry, pause time.Duration, reason error) {
 	defer t.lock(d)()
 	if e = t.currentIf(d, e); e == nil {
 		return
@@ -113,11 +113,11 @@ func (t *Table) Postpone(d mtasts.Domain, e *Entry, reason error) {
 	}
 	limit := min(t.limits.Load().RefreshInterval, e.policy.MaxAge) / 4
 	if e.failure == nil && now.Sub(e.refused) > limit {
-		f := &Failure{Reason: reason.Error(), ID: e.id, Count: 1, Since: e.refused, Retry: now.Add(postponed)}
+		f := &Failure{Reason: reason.Error(), ID: e.id, Count: 1, Since: e.refused, Retry: now.Add(pause)}
 		t.failRefresh(d, e, f)
 		return
 	}
-	e.refresh.Set(now.Add(postponed))
+	e.refresh.Set(now.Add(pause))
 	t.save(d, e, now)
 }
 
@@ -138,7 +138,7 @@ func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patienc
 	case e.lease == 0:
 		e.lease = now.Add(patience)
 	}
-	e.refresh.Set(now.Add(postponed))
+	e.refresh.Set(now.Add(ShortPause))
 	t.save(d, e, now)
 	return false
 }
