@@ -171,7 +171,7 @@ func gap(random *rand.Rand) time.Duration {
 
 // play runs a history to its end or to the first violation, which it returns with the
 // log. It is called in a bubble of testing/synctest.
-func play(history []happening, dir string, verbose bool) (violations, log []string) {
+func play(history []happening, dir string, verbose bool) (violations, log []string, took time.Duration) {
 	w := newWorld(time.Now, dir)
 	w.verbose = verbose
 	for _, h := range history {
@@ -198,7 +198,7 @@ func play(history []happening, dir string, verbose bool) (violations, log []stri
 	if w.node != nil && w.node.inMemory {
 		w.node.st.Close()
 	}
-	return w.violations, w.log
+	return w.violations, w.log, w.now()
 }
 
 func (w *world) failed() bool {

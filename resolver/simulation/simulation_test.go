@@ -30,6 +30,7 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	var next atomic.Uint64
+	var simulated atomic.Int64
 	next.Store(*first - 1)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -40,7 +41,8 @@ func TestSimulation(t *testing.T) {
 					return
 				}
 				history := draw(s, *length)
-				violations, _ := run(t, history, false)
+				violations, _, took := run(t, history, false)
+				simulated.Add(int64(took))
 				if len(violations) == 0 {
 					continue
 				}
@@ -49,6 +51,7 @@ func TestSimulation(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	t.Logf("%d histories of %.0f days", next.Load()-*first, time.Duration(simulated.Load()).Hours()/24)
 }
 
 // TestFindings replays the histories of what the simulation found.
@@ -61,7 +64,7 @@ func TestFindings(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			history := read(t, file)
 			for range 5 { // the runtime schedules otherwise each time
-				if violations, _ := run(t, history, false); len(violations) > 0 {
+				if violations, _, _ := run(t, history, false); len(violations) > 0 {
 					t.Fatal(violations[0])
 				}
 			}
@@ -92,7 +95,7 @@ func read(t *testing.T, file string) (history []happening) {
 func replay(t *testing.T) {
 	history := draw(*seed, *length)
 	for i := range 20 {
-		violations, log := run(t, history, true)
+		violations, log, _ := run(t, history, true)
 		if len(violations) > 0 || i == 19 {
 			fmt.Println(strings.Join(log, "\n"))
 		}
@@ -103,14 +106,14 @@ func replay(t *testing.T) {
 }
 
 // run plays a history in fake time.
-func run(t *testing.T, history []happening, verbose bool) (violations, log []string) {
+func run(t *testing.T, history []happening, verbose bool) (violations, log []string, took time.Duration) {
 	dir, err := os.MkdirTemp("", "simulation")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	synctest.Test(t, func(*testing.T) { violations, log = play(history, dir, verbose) })
-	return violations, log
+	synctest.Test(t, func(*testing.T) { violations, log, took = play(history, dir, verbose) })
+	return violations, log, took
 }
 
 // shorter leaves out events as long as the history fails, and prints what is left.
@@ -120,7 +123,7 @@ func shorter(t *testing.T, history []happening, found string) string {
 	}
 	fails := func(h []happening) bool {
 		for range 3 {
-			if violations, _ := run(t, h, false); len(violations) > 0 && rule(violations[0]) == rule(found) {
+			if violations, _, _ := run(t, h, false); len(violations) > 0 && rule(violations[0]) == rule(found) {
 				return true
 			}
 		}
@@ -142,7 +145,7 @@ func shorter(t *testing.T, history []happening, found string) string {
 	}
 	lines = append(lines, "what happened:")
 	for range 20 {
-		if violations, log := run(t, history, true); len(violations) > 0 && rule(violations[0]) == rule(found) {
+		if violations, log, _ := run(t, history, true); len(violations) > 0 && rule(violations[0]) == rule(found) {
 			return strings.Join(append(lines, log[max(0, len(log)-80):]...), "\n")
 		}
 	}
