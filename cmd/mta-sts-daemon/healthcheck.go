@@ -1,16 +1,10 @@
 package main
 
 import (
-	"context"
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"mta-sts-daemon/config"
 )
-
-// healthPatience is how long a daemon may take to say that it is well.
-const healthPatience = 10 * time.Second
 
 func newHealthcheck(load func() (config.Config, error)) *cobra.Command {
 	return &cobra.Command{
@@ -22,9 +16,7 @@ reach every socket, with 1 if not, and with 2 if no daemon could be asked. It is
 for hosts that watch the daemon without systemd.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), healthPatience)
-			defer cancel()
-			if err := connect(load).Health(ctx); err != nil {
+			if err := connect(load).Health(cmd.Context()); err != nil {
 				return failure(cmd, err)
 			}
 			cmd.Println("The daemon answers lookups.")

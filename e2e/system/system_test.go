@@ -24,6 +24,8 @@ func TestSystem(t *testing.T) {
 				{"status", showStatus},
 				{"before Postfix", precedePostfix},
 				{"without sockets", serveWithoutSockets},
+				{"restart of the units", restartUnits},
+				{"other sockets", moveSocket},
 				{"delivery", deliver},
 				{"reload", reload},
 				{"DANE", decideDANE},
@@ -36,6 +38,7 @@ func TestSystem(t *testing.T) {
 				{"catalog", explainJournal},
 				{"hardening", measureExposure},
 				{"reboot", rebootServer},
+				{"port conflict", installBesideOther},
 				{"remove and purge", removeAndPurge},
 			} {
 				t.Run(step.name, func(t *testing.T) { step.show(t, v) })
