@@ -15,7 +15,7 @@ import (
 const root = 0
 
 const (
-	socketName = "admin.sock"
+	socketName  = "admin.sock"
 	programName = "mta-sts-daemon"
 	// unitsDirectory is what the unit's RuntimeDirectory= makes, and root's
 	// without systemd.
