@@ -49,7 +49,7 @@ func restartUnits(t *testing.T, v *server) {
 	v.run(t, "systemctl", "restart", serviceUnit)
 	v.run(t, "mta-sts-daemon", "healthcheck")
 	v.runFailing(t, "systemctl", "enable", "--now", socketUnit)
-	if out := v.runFailing(t, "mta-sts-daemon", "healthcheck"); !strings.Contains(out, socketUnit+" is enabled and failed") {
+	if out := v.runFailing(t, "mta-sts-daemon", "healthcheck"); !strings.Contains(out, socketUnit+" is enabled and inactive") {
 		t.Errorf("healthcheck does not name %s: %s", socketUnit, out)
 	}
 	v.checkKnown(t)

@@ -124,7 +124,9 @@ func TestWebMovesOnItsPort(t *testing.T) {
 	}
 }
 
-func tcpAt(address string) config.Address { return config.Address{Network: config.TCP, Address: address} }
+func tcpAt(address string) config.Address {
+	return config.Address{Network: config.TCP, Address: address}
+}
 
 // Clients that fill a web and do not go on keep nobody out.
 func TestWebMakesRoom(t *testing.T) {
