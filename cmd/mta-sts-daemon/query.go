@@ -50,7 +50,7 @@ seconds.`,
 			report, ok := explain.Look(cmd.Context(), c, args[0], explain.Options{
 				Profile: clients.Profile(cfg),
 				NoDANE:  noDANE,
-				Daemon:  admin.NewClient(admin.Find(cfg.Admin)),
+				Daemon:  admin.NewClient(admin.Find(cfg.Admin), nil),
 			})
 			if !ok {
 				cmd.PrintErrf("mta-sts-daemon: %s is not a domain that can have a policy\n", printable.Quote(args[0]))

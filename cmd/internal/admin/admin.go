@@ -2,15 +2,22 @@
 // of its own. Nothing of it is on the sockets that Postfix uses; who may open
 // the socket may ask everything.
 //
+// The daemon acknowledges each request at once with 102 (RFC 2518 section 10.1) and
+// then takes as long as it needs. So a client can tell one that works from one that
+// hangs. A request whose client has gone by then is not carried out.
+//
 //	GET    /status             Status
-//	GET    /health             200, or 503 and an Error
-//	POST   /reload             Reloaded, or 422 and an Error
+//	GET    /health             whether lookups can be answered
+//	POST   /reload             Reloaded
 //	GET    /policies           one Policy a line
-//	GET    /policies/DOMAIN    Domain, or 404
-//	DELETE /policies/DOMAIN    forgets one; 502 and an Error where the fleet could not be told
-//	POST   /policies/DOMAIN/refresh   Domain, or 502 and an Error
-//	POST   /purge-all          forgets all, likewise
+//	GET    /policies/DOMAIN    Domain
+//	DELETE /policies/DOMAIN    forgets one: Purged
+//	POST   /policies/DOMAIN/refresh   Domain
+//	POST   /purge-all          forgets all: Purged
 //	POST   /lookups/KEY        Lookup
+//
+// A request that fails gets an Error, with 400 for a name that can have no policy,
+// 404 for a domain of which nothing is known, and 500 if the daemon could not do it.
 package admin
 
 import "time"
