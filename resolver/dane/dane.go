@@ -70,6 +70,8 @@ type Verdict struct {
 	// answered, and an absence of which the DNS does not say how long it holds,
 	// count as MinTTL.
 	TTL time.Duration
+	// Failed is the first question that could not be answered, if Kind is Unknown.
+	Failed error
 }
 
 // Bounds of Verdict.TTL.

@@ -16,6 +16,9 @@ import (
 type Resolver interface {
 	Cached(hop resolver.NextHop, at time.Time) (resolver.Answer, bool)
 	Resolve(context.Context, resolver.NextHop) (resolver.Answer, error)
+	// Deferred notes that a lookup was answered with TEMP because DANE could not be
+	// looked up; withheld says that monitor mode replaced the reply.
+	Deferred(hop resolver.NextHop, reason string, withheld bool)
 }
 
 // Profile is how a Handler answers; a reload may change it.
@@ -85,6 +88,7 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 		reply = p.reply(dst, req, hop.Domain, answer)
 	}
 	h.lookups.count(reply.result)
+	h.noteDeferral(hop, p, reply)
 	if h.logger.Enabled(context.Background(), slog.LevelDebug) {
 		h.log(hop, reply, 0)
 	}
@@ -106,8 +110,15 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) 
 	}
 	took := time.Since(start)
 	h.lookups.countAfter(took, reply.result)
+	h.noteDeferral(hop, p, reply)
 	h.log(hop, reply, took)
 	return p.monitored(reply)
+}
+
+func (h *Handler) noteDeferral(hop resolver.NextHop, p *Profile, r reply) {
+	if r.daneUnknown {
+		h.resolver.Deferred(hop, string(r.Data), p.Monitor)
+	}
 }
 
 // log tells of one lookup, at debug: a busy server has thousands a second.

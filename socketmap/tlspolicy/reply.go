@@ -9,6 +9,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -26,7 +27,7 @@ const (
 // Reasons why there is no answer.
 const (
 	givenUp     = "the lookup was given up, try again later"
-	daneUnknown = "what DANE says of the domain cannot be known now, try again later"
+	daneUnknown = "DANE cannot be looked up now, try again later" // if no question is known
 	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
 )
 
@@ -34,18 +35,33 @@ const (
 type reply struct {
 	socketmap.Reply
 	result
+	daneUnknown bool // TEMP, because DANE could not be looked up
 }
 
 func found(data []byte, r result) reply {
-	return reply{socketmap.Reply{Status: socketmap.OK, Data: data}, r}
+	return reply{Reply: socketmap.Reply{Status: socketmap.OK, Data: data}, result: r}
 }
 
 func notFound(dst []byte) reply {
-	return reply{socketmap.Reply{Status: socketmap.NotFound, Data: dst}, resultNotFound}
+	return reply{Reply: socketmap.Reply{Status: socketmap.NotFound, Data: dst}, result: resultNotFound}
 }
 
 func temp(dst []byte, reason string) reply {
-	return reply{socketmap.Reply{Status: socketmap.Temp, Data: append(dst, reason...)}, resultTemp}
+	return reply{Reply: socketmap.Reply{Status: socketmap.Temp, Data: append(dst, reason...)}, result: resultTemp}
+}
+
+// maxReason limits the reason of a TEMP, in bytes.
+const maxReason = 300
+
+// daneTemp names the question that failed, if err says one.
+func daneTemp(dst []byte, err error) reply {
+	reason := daneUnknown
+	if err != nil {
+		reason = strings.TrimPrefix(err.Error(), resolver.ErrDANEUnknown.Error()+": ")
+	}
+	r := temp(dst, printable.Line(reason, maxReason))
+	r.daneUnknown = true
+	return r
 }
 
 // Tell returns, for a person, what Postfix is told of a plain lookup that the
@@ -66,7 +82,7 @@ func (p *Profile) settled(dst []byte, hop resolver.NextHop, at time.Time) (r rep
 	given, ok := p.Overrides.find(hop, at)
 	if ok {
 		given.Data = append(dst, given.Data...)
-		return reply{given, resultOverride}, true
+		return reply{Reply: given, result: resultOverride}, true
 	}
 	if dnsclient.SpecialUse(hop.Domain.String()) {
 		return notFound(dst), true
@@ -80,7 +96,7 @@ func (p *Profile) replyOrError(dst []byte, req *socketmap.Request, d mtasts.Doma
 	case err == nil:
 		return p.reply(dst, req, d, a)
 	case errors.Is(err, resolver.ErrDANEUnknown):
-		return temp(dst, daneUnknown)
+		return daneTemp(dst, err)
 	default:
 		return temp(dst, givenUp)
 	}
@@ -100,7 +116,7 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 		return found(append(dst, levelDANE...), resultDANE)
 	case dane.Unknown:
 		if enforced {
-			return temp(dst, daneUnknown)
+			return daneTemp(dst, a.Failed)
 		}
 		return found(append(dst, levelDANE...), resultDANE)
 	case dane.Unusable:
