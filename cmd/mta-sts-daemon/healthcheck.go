@@ -20,7 +20,7 @@ func newHealthcheck(load func() (config.Config, error)) *cobra.Command {
 files of its unix sockets. It exits with 0 if lookups are answered and clients can
 reach every socket, with 1 if not, and with 2 if no daemon could be asked. It is
 for hosts that watch the daemon without systemd.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), healthPatience)
 			defer cancel()

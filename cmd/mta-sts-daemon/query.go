@@ -30,7 +30,8 @@ hosts. DOMAIN may be written as in Postfix's transport table,
 It exits with 0 where the domain publishes a policy, 1 where it has none, 2 where
 that cannot be told. --json has the same for scripts, times in UTC, durations in
 seconds.`,
-		Args: cobra.ExactArgs(1),
+		Args:              oneArg("DOMAIN"),
+		ValidArgsFunction: completeDomains(load),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := load()
 			if err != nil {

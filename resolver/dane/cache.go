@@ -227,6 +227,12 @@ func (c *Cache) Restore(d mtasts.Domain, stored []store.Verdict) {
 	}
 }
 
+// restored holds, but is not current if it is Unknown: only a check can name the question
+// that fails.
 func (c *Cache) restored(s store.Verdict) *cached {
-	return &cached{kind: Kind(s.Kind), until: min(s.Until, c.clock.Now().Add(MaxTTL))}
+	latest := c.clock.Now()
+	if Kind(s.Kind) != Unknown {
+		latest = latest.Add(MaxTTL)
+	}
+	return &cached{kind: Kind(s.Kind), until: min(s.Until, latest)}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -171,4 +172,25 @@ func ipv4(rr *dns.A) netip.Addr {
 func ipv6(rr *dns.AAAA) netip.Addr {
 	addr, _ := netip.AddrFromSlice(rr.AAAA)
 	return addr
+}
+
+// Mailbox asks for the SOA record of a zone and returns the mail address of those who
+// run it (RFC 1035 sections 3.3.13 and 8); "" if there is none at that name.
+// Errors are *Error.
+func (c *Client) Mailbox(ctx context.Context, zone string) (string, error) {
+	f, err := c.find(ctx, zone, dns.TypeSOA)
+	if err != nil || len(f.records) == 0 {
+		return "", err
+	}
+	return mailbox(f.records[0].(*dns.SOA).Mbox), nil
+}
+
+// mailbox makes an address of a name whose first label is the local part; "" if it has
+// no second one.
+func mailbox(name string) string {
+	labels := dns.SplitDomainName(name)
+	if len(labels) < 2 {
+		return ""
+	}
+	return strings.ReplaceAll(labels[0], `\.`, ".") + "@" + canonical(strings.Join(labels[1:], "."))
 }

@@ -67,8 +67,8 @@ func (h *Handler) For(protocol string) *Handler {
 func (h *Handler) SetProfile(p Profile) { h.profile.Store(&p) }
 
 // Tell is Profile.Tell by the Profile in force.
-func (h *Handler) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
-	return h.profile.Load().Tell(hop, a, err)
+func (h *Handler) Tell(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string) {
+	return h.profile.Load().Tell(name, hop, a, err)
 }
 
 // Answer implements socketmap.Handler.

@@ -64,16 +64,24 @@ func daneTemp(dst []byte, err error) reply {
 	return r
 }
 
-// Tell returns, for a person, what Postfix is told of a plain lookup that the
-// resolver answers so: a word and what follows.
-func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
+// Tell returns, for a person, the reply to a socketmap lookup by a map name that the
+// resolver answers so: a word and what follows. withheld is the reply that monitor mode
+// replaced; "" if it replaced none.
+func (p *Profile) Tell(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string) {
 	reply, ok := p.settled(nil, hop, time.Now())
 	if !ok {
-		plain := &socketmap.Request{Fits: func([]byte) bool { return true }}
-		reply = p.replyOrError(nil, plain, hop.Domain, a, err)
+		req := &socketmap.Request{Map: name, Fits: func([]byte) bool { return true }}
+		reply = p.replyOrError(nil, req, hop.Domain, a, err)
 	}
-	told := p.monitored(reply)
-	return strings.TrimSpace(told.Status.String() + " " + string(told.Data))
+	found := text(reply.Reply)
+	if told = text(p.monitored(reply)); told != found {
+		withheld = found
+	}
+	return told, withheld
+}
+
+func text(r socketmap.Reply) string {
+	return strings.TrimSpace(r.Status.String() + " " + string(r.Data))
 }
 
 // settled returns the reply to what needs no lookup: an override, and "not found"

@@ -20,8 +20,9 @@ type Controls struct {
 	// Reload puts the configuration file in force, or says why not.
 	Reload   func(context.Context) (Reloaded, error)
 	Resolver *resolver.Resolver
-	// Tell is what Postfix is told of a plain lookup that is answered so.
-	Tell func(resolver.NextHop, resolver.Answer, error) string
+	// Tell is what Postfix is told of a lookup by a map name that is answered so, and
+	// what monitor mode withholds.
+	Tell func(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string)
 }
 
 // NewHandler returns the handler for the control socket.
@@ -31,6 +32,7 @@ func NewHandler(c Controls) http.Handler {
 	mux.HandleFunc("GET /health", c.health)
 	mux.HandleFunc("POST /reload", c.reload)
 	mux.HandleFunc("GET /policies", c.policies)
+	mux.HandleFunc("GET /changes", c.changes)
 	mux.HandleFunc("GET /policies/{domain}", onDomain(c.domain))
 	mux.HandleFunc("DELETE /policies/{domain}", onDomain(c.purge))
 	mux.HandleFunc("POST /policies/{domain}/refresh", onDomain(c.refresh))
@@ -60,13 +62,28 @@ func (c Controls) reload(w http.ResponseWriter, req *http.Request) {
 }
 
 func (c Controls) policies(w http.ResponseWriter, req *http.Request) {
-	writeLines(w, func(yield func(Policy) bool) {
-		for k := range c.Resolver.Policies {
-			if req.Context().Err() != nil || !yield(c.policy(k)) {
+	writeLines(w, func(yield func(Listed) bool) {
+		for listed := range c.list {
+			if req.Context().Err() != nil || !yield(listed) {
 				return
 			}
 		}
 	})
+}
+
+func (c Controls) changes(w http.ResponseWriter, req *http.Request) {
+	since, err := time.Parse(time.RFC3339, req.FormValue("since"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
+		return
+	}
+	changes, complete := c.Resolver.Changes(since)
+	history := History{Complete: complete, Changes: make([]Change, 0, len(changes))}
+	for _, ch := range changes {
+		history.Changes = append(history.Changes, Change{At: ch.At, Kind: ch.Kind.String(), Domain: ch.Domain.String(), OldMode: ch.OldMode,
+			NewMode: ch.NewMode, Added: ch.Added, Removed: ch.Removed, ID: ch.ID, Reason: ch.Detail, Count: ch.Count})
+	}
+	reply(w, history)
 }
 
 func (c Controls) purgeAll(w http.ResponseWriter, req *http.Request) {
@@ -92,7 +109,7 @@ func (c Controls) domain(w http.ResponseWriter, _ *http.Request, d mtasts.Domain
 		fail(w, http.StatusNotFound, fmt.Errorf("nothing is known of %v", d))
 		return
 	}
-	reply(w, c.describe(k))
+	reply(w, c.describe(k, c.Resolver.Deferrals()[d]))
 }
 
 func (c Controls) refresh(w http.ResponseWriter, req *http.Request, d mtasts.Domain) {
@@ -102,7 +119,7 @@ func (c Controls) refresh(w http.ResponseWriter, req *http.Request, d mtasts.Dom
 	}
 	k, _ := c.Resolver.Known(d) // nothing, where its max_age is 0
 	k.Domain = d
-	reply(w, c.describe(k))
+	reply(w, c.describe(k, c.Resolver.Deferrals()[d]))
 }
 
 // lookup is what Postfix would be told, found out as for Postfix.
@@ -116,7 +133,8 @@ func (c Controls) lookup(w http.ResponseWriter, req *http.Request) {
 	if !ok {
 		answer, err = c.Resolver.Resolve(req.Context(), hop)
 	}
-	reply(w, Lookup{Answer: c.Tell(hop, answer, err)})
+	told, withheld := c.Tell(req.FormValue("map"), hop, answer, err)
+	reply(w, Lookup{Answer: told, Withheld: withheld})
 }
 
 // onDomain hands on the domain in the request's path.
@@ -143,7 +161,7 @@ func fail(w http.ResponseWriter, status int, err error) {
 }
 
 // writeLines writes a value a line, until one cannot be written.
-func writeLines(w http.ResponseWriter, values iter.Seq[Policy]) {
+func writeLines(w http.ResponseWriter, values iter.Seq[Listed]) {
 	w.Header().Set("Content-Type", "application/jsonl")
 	out := json.NewEncoder(w)
 	for value := range values {

@@ -19,7 +19,7 @@ type Asker interface {
 	// Domain returns what is known of a domain, admin.ErrUnknown for nothing.
 	Domain(ctx context.Context, domain string) (admin.Domain, error)
 	// Lookup looks a next hop up as Postfix does.
-	Lookup(ctx context.Context, key string) (admin.Lookup, error)
+	Lookup(ctx context.Context, name, key string) (admin.Lookup, error)
 }
 
 // askDaemon finds out what the running daemon remembers, and then what it
@@ -39,7 +39,7 @@ func (l *look) askDaemon(ctx context.Context) {
 	}
 	if err == nil || errors.Is(err, admin.ErrUnknown) {
 		var lookup admin.Lookup
-		lookup, err = l.Daemon.Lookup(ctx, l.key)
+		lookup, err = l.Daemon.Lookup(ctx, "", l.key)
 		d.Answer = lookup.Answer
 	}
 	switch {

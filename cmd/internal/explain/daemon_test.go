@@ -27,7 +27,7 @@ func (d daemon) Domain(_ context.Context, domain string) (admin.Domain, error) {
 	return *d.known, nil
 }
 
-func (d daemon) Lookup(context.Context, string) (admin.Lookup, error) {
+func (d daemon) Lookup(context.Context, string, string) (admin.Lookup, error) {
 	return admin.Lookup{Answer: d.answer}, d.err
 }
 

@@ -89,7 +89,8 @@ func (l *look) tell() {
 
 // answer is what p makes of what was found.
 func (l *look) answer(p tlspolicy.Profile) string {
-	return p.Tell(l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane}, l.noDANE)
+	told, _ := p.Tell("", l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane}, l.noDANE)
+	return told
 }
 
 // overridden reports whether the configuration answers in place of what was
