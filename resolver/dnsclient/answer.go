@@ -13,7 +13,7 @@ import (
 )
 
 // Answer is what the DNS says. No Records means that there are none, which is
-// an answer like any other: whether the name exists at all is not told apart.
+// an answer like any other.
 type Answer[T any] struct {
 	Records []T
 	// TTL is how long the answer holds: the least TTL of the records and of
@@ -33,6 +33,8 @@ type Answer[T any] struct {
 	// Alias is the name that a chain of CNAME records led to, in lower case
 	// without the last dot, or "" if the name asked for is no alias.
 	Alias string
+	// NoName: the name does not exist (NXDOMAIN) or, with an Alias, that one does not.
+	NoName bool
 }
 
 // Dangles reports whether there are no records because the name is an alias of
@@ -148,6 +150,7 @@ func lookup[R dns.RR, T any](ctx context.Context, c *Client, name string, qtype 
 		TTL: f.ttl, HasTTL: f.hasTTL,
 		Authenticated: f.trust.authenticated(),
 		Unvouched:     f.trust.unknown(),
+		NoName:        f.noName,
 	}
 	if len(f.names) > 1 {
 		a.Alias = canonical(f.end())
