@@ -231,7 +231,7 @@ func TestPolicyHostBusy(t *testing.T) {
 			t.Errorf("%d fetches once the host is free, want 1", fetches-before)
 		}
 		w.expectLogged("cannot be renewed", 1) // after six hours
-		w.expectLogged("none can be had", 0)
+		w.expectLogged("could not be fetched", 0)
 	})
 }
 

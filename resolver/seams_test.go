@@ -463,7 +463,7 @@ func TestPolicyHostsUnreachable(t *testing.T) {
 		w.setHost("known.example", hostAnswer{err: local("known.example")})
 		keepInUse(t, r, "known.example", "enforce/1", 28*time.Hour)
 		w.expectLogged("No policy host can be reached", 1)
-		w.expectLogged("none can be had", 0)
+		w.expectLogged("could not be fetched", 0)
 		w.expectLogged("cannot be renewed", 0)
 		w.expectMetric("mta_sts_policy_hosts_unreachable", count(1))
 		if r.Unreachable() == nil {
@@ -645,6 +645,6 @@ func TestBrokenPublishersAreBlamed(t *testing.T) {
 		if err := r.Unreachable(); err != nil {
 			t.Error(err)
 		}
-		w.expectLogged("none can be had", broken)
+		w.expectLogged("Policy could not be fetched", broken)
 	})
 }

@@ -16,7 +16,7 @@ files of its unix sockets; it asks systemd for the socket unit. It exits with 0 
 lookups are answered, clients can reach every socket and the socket unit, if it is
 enabled, is active; with 1 if not; and with 2 if the daemon could not be asked or does
 not answer within 5 seconds.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := connect(load).Health(cmd.Context()); err != nil {
 				return failure(cmd, err)

@@ -40,6 +40,8 @@ var carried = map[Event][]string{
 	OverrideEnded:      {"MTASTS_KEY"},
 	SocketLost:         {"MTASTS_SOCKET"},
 	SocketRestored:     {"MTASTS_SOCKET"},
+	DANEUnknown:        {"MTASTS_DOMAIN"},
+	DANEKnown:          {"MTASTS_DOMAIN"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -27,7 +27,7 @@ func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
 	w := watched{
 		expires:  e.expires.Get(),
 		enforced: e.policy.Mode == mtasts.ModeEnforce,
-		failing:  e.failure != nil && e.policy.Mode != mtasts.ModeNone && e.inUse(now, t.limits.Load()),
+		failing:  t.failing(e, now),
 		mismatch: e.mismatch != 0,
 	}
 	if !w.failing && !w.mismatch {
@@ -39,6 +39,12 @@ func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
 	if _, there := t.watched[d]; there || len(t.watched) < maxWatched {
 		t.watched[d] = w
 	}
+}
+
+// failing reports whether the operator needs to know that the entry's last refresh
+// failed. The domain's lock is held.
+func (t *Table) failing(e *Entry, now clock.Moment) bool {
+	return e.failure != nil && e.policy.Mode != mtasts.ModeNone && e.inUse(now, t.limits.Load())
 }
 
 func (t *Table) unwatch(d mtasts.Domain) {

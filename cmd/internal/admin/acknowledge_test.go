@@ -36,7 +36,7 @@ func TestSilentDaemon(t *testing.T) {
 		"status":   func(ctx context.Context) error { _, err := c.Status(ctx); return err },
 		"health":   c.Health,
 		"reload":   func(ctx context.Context) error { _, err := c.Reload(ctx); return err },
-		"policies": func(ctx context.Context) error { return c.Policies(ctx, func(Policy) error { return nil }) },
+		"policies": func(ctx context.Context) error { return c.Policies(ctx, func(Listed) error { return nil }) },
 		"purge":    func(ctx context.Context) error { return c.Purge(ctx, "a.example") },
 	}
 	type result struct {

@@ -105,7 +105,7 @@ func TestStrangeAnswers(t *testing.T) {
 	} {
 		c := serve(t, h)
 		got := 0
-		err := c.Policies(t.Context(), func(Policy) error { got++; return nil })
+		err := c.Policies(t.Context(), func(Listed) error { got++; return nil })
 		if err == nil || errors.Is(err, ErrUnknown) || Unreachable(err) {
 			t.Errorf("%s: %d policies, %v", name, got, err)
 		}

@@ -110,14 +110,19 @@ func (c *Client) PurgeAll(ctx context.Context) (p Purged, err error) {
 	return p, c.ask(ctx, http.MethodPost, "/purge-all", &p)
 }
 
-// Lookup looks a next hop up as Postfix does.
-func (c *Client) Lookup(ctx context.Context, key string) (l Lookup, err error) {
-	return l, c.askOf(ctx, http.MethodPost, "/lookups/", key, "", &l)
+// Lookup looks a next hop up by a map name, as Postfix does.
+func (c *Client) Lookup(ctx context.Context, name, key string) (l Lookup, err error) {
+	return l, c.askOf(ctx, http.MethodPost, "/lookups/", key, "?map="+url.QueryEscape(name), &l)
 }
 
-// Policies calls each with every policy that the daemon keeps, in no order,
+// Changes returns what changed since then.
+func (c *Client) Changes(ctx context.Context, since time.Time) (h History, err error) {
+	return h, c.ask(ctx, http.MethodGet, "/changes?since="+url.QueryEscape(since.UTC().Format(time.RFC3339)), &h)
+}
+
+// Policies calls each with every domain that has a policy or trouble, in no order,
 // until that fails.
-func (c *Client) Policies(ctx context.Context, each func(Policy) error) error {
+func (c *Client) Policies(ctx context.Context, each func(Listed) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	body, err := c.do(ctx, cancel, http.MethodGet, "/policies")
@@ -126,7 +131,7 @@ func (c *Client) Policies(ctx context.Context, each func(Policy) error) error {
 	}
 	defer body.Close()
 	for in := json.NewDecoder(body); ; {
-		var p Policy
+		var p Listed
 		if err := in.Decode(&p); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {

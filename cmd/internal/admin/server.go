@@ -21,8 +21,9 @@ type Controls struct {
 	// Reload puts the configuration file in force, or says why not.
 	Reload   func(context.Context) (Reloaded, error)
 	Resolver *resolver.Resolver
-	// Tell is what Postfix is told of a plain lookup that is answered so.
-	Tell func(resolver.NextHop, resolver.Answer, error) string
+	// Tell is what Postfix is told of a lookup by a map name that is answered so, and
+	// what monitor mode withholds.
+	Tell func(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string)
 }
 
 // NewHandler returns the handler for the control socket.
@@ -32,6 +33,7 @@ func NewHandler(c Controls) http.Handler {
 	mux.Handle("GET /health", answer(c.health))
 	mux.Handle("POST /reload", answer(c.reload))
 	mux.HandleFunc("GET /policies", c.policies)
+	mux.Handle("GET /changes", answer(c.changes))
 	mux.Handle("GET /policies/{domain}", onDomain(c.domain))
 	mux.Handle("DELETE /policies/{domain}", onDomain(c.purge))
 	mux.Handle("POST /policies/{domain}/refresh", onDomain(c.refresh))
@@ -58,13 +60,15 @@ func acknowledge(next http.Handler) http.Handler {
 // statusOf is the only place where errors become HTTP statuses.
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, ErrNotDomain):
+	case errors.Is(err, ErrNotDomain), errors.Is(err, errNoTime):
 		return http.StatusBadRequest
 	case errors.Is(err, errNothing):
 		return http.StatusNotFound
 	}
 	return http.StatusInternalServerError
 }
+
+var errNoTime = errors.New("since is not a time of RFC 3339")
 
 // errNothing says that nothing is known of a domain. A Client makes it ErrUnknown.
 var errNothing = errors.New("nothing is known")
@@ -78,13 +82,27 @@ func (c Controls) health(req *http.Request) (any, error) {
 func (c Controls) reload(req *http.Request) (any, error) { return c.Reload(req.Context()) }
 
 func (c Controls) policies(w http.ResponseWriter, req *http.Request) {
-	writeLines(w, func(yield func(Policy) bool) {
-		for k := range c.Resolver.Policies {
-			if req.Context().Err() != nil || !yield(c.policy(k)) {
+	writeLines(w, func(yield func(Listed) bool) {
+		for listed := range c.list {
+			if req.Context().Err() != nil || !yield(listed) {
 				return
 			}
 		}
 	})
+}
+
+func (c Controls) changes(req *http.Request) (any, error) {
+	since, err := time.Parse(time.RFC3339, req.FormValue("since"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoTime, err)
+	}
+	changes, complete := c.Resolver.Changes(since)
+	history := History{Complete: complete, Changes: make([]Change, 0, len(changes))}
+	for _, ch := range changes {
+		history.Changes = append(history.Changes, Change{At: ch.At, Kind: ch.Kind.String(), Domain: ch.Domain.String(), OldMode: ch.OldMode,
+			NewMode: ch.NewMode, Added: ch.Added, Removed: ch.Removed, ID: ch.ID, Reason: ch.Detail, Count: ch.Count})
+	}
+	return history, nil
 }
 
 func (c Controls) purgeAll(req *http.Request) (any, error) {
@@ -101,7 +119,7 @@ func (c Controls) domain(_ *http.Request, d mtasts.Domain) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w of %v", errNothing, d)
 	}
-	return c.describe(k), nil
+	return c.describe(k, c.Resolver.Deferrals()[d]), nil
 }
 
 func (c Controls) refresh(req *http.Request, d mtasts.Domain) (any, error) {
@@ -110,7 +128,7 @@ func (c Controls) refresh(req *http.Request, d mtasts.Domain) (any, error) {
 	}
 	k, _ := c.Resolver.Known(d) // nothing if its max_age is 0
 	k.Domain = d
-	return c.describe(k), nil
+	return c.describe(k, c.Resolver.Deferrals()[d]), nil
 }
 
 // lookup is what Postfix would be told, found out as for Postfix.
@@ -123,7 +141,8 @@ func (c Controls) lookup(req *http.Request) (any, error) {
 	if !ok {
 		answer, err = c.Resolver.Resolve(req.Context(), hop)
 	}
-	return Lookup{Answer: c.Tell(hop, answer, err)}, nil
+	told, withheld := c.Tell(req.FormValue("map"), hop, answer, err)
+	return Lookup{Answer: told, Withheld: withheld}, nil
 }
 
 // onDomain hands on the domain in the request's path.
@@ -151,7 +170,7 @@ func answer(handle func(*http.Request) (any, error)) http.Handler {
 }
 
 // writeLines writes a value a line, until one cannot be written.
-func writeLines(w http.ResponseWriter, values iter.Seq[Policy]) {
+func writeLines(w http.ResponseWriter, values iter.Seq[Listed]) {
 	w.Header().Set("Content-Type", "application/jsonl")
 	out := json.NewEncoder(w)
 	for value := range values {
