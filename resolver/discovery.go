@@ -52,7 +52,7 @@ type outcome struct {
 	kind   outcomeKind
 	err    error             // why nothing newer was learned
 	policy mtasts.Policy     // if it was fetched
-	fault  *policies.Failure // if the publisher's fault
+	fault  *policies.Failure // if the publisher's fault, also if that was known before
 	while  func() bool       // if nothing was learned: as long as that is so
 }
 
@@ -109,8 +109,8 @@ func (d *discovery) recall() *outcome {
 			d.known = e
 			return &outcome{kind: settled}
 		}
-		if d.policies.Negative(d.domain(), now) {
-			return &outcome{kind: settled}
+		if f, ok := d.policies.Negative(d.domain(), now); ok {
+			return &outcome{kind: settled, fault: f}
 		}
 	}
 	d.known = d.policies.Get(d.domain()).LiveAt(now)
@@ -266,7 +266,9 @@ func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err err
 // failure is the domain's failure after this one.
 func (d *discovery) failure(err error, id string) *policies.Failure {
 	word, _ := policyhost.Classify(err)
-	return d.policies.Fail(d.domain(), string(word), err.Error(), id)
+	f := d.policies.Fail(d.domain(), string(word), err.Error(), id)
+	f.ByClock = policyhost.DependsOnClock(err)
+	return f
 }
 
 // file stores an outcome and returns the answer for the lookups that wait.
@@ -295,6 +297,9 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 	}
 	if o.err != nil {
 		d.logger.Debug("No policy", event.Domain(d.domain().String()), event.Reason(o.err))
+	}
+	if live == nil {
+		return d.without(o.fault), o.err
 	}
 	return answer(live), o.err
 }

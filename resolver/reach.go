@@ -9,6 +9,7 @@ import (
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
 )
 
@@ -30,7 +31,9 @@ const (
 //	              route, proxy, authorities), or all fetches for ten minutes; the next
 //	              success ends it
 //
-// While policy hosts are unreachable, no failure counts against a publisher.
+// While policy hosts are unreachable, no failure counts against a publisher. Whether a
+// failure is reported to its publisher (TLSRPT) is decided more strictly, by when a
+// policy host's certificate was last accepted.
 type reach struct {
 	clock  *clock.Clock
 	logger *slog.Logger
@@ -39,6 +42,9 @@ type reach struct {
 	since clock.Moment           // of the first failure since the last success; 0 without one
 	seen  map[mtasts.Domain]bool // that failed since then; true: for a reason of this host's own
 	fault error                  // why policy hosts are unreachable; nil while they are reachable
+
+	accepted clock.Moment // when a certificate was last accepted; 0 if none was
+	failing  clock.Moment // of the first failure since then; 0 without one
 }
 
 func newReach(c *clock.Clock, logger *slog.Logger) *reach {
@@ -51,14 +57,22 @@ func (r *reach) fetched(d mtasts.Domain, err error) (blame bool) {
 	result, fault := policyhost.Classify(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if result != policyhost.ResultFetchError { // the host answered, whatever it said
+	now := r.clock.Now()
+	if policyhost.Answered(err) {
+		r.accepted, r.failing = now, 0
 		r.recovered()
-		return err != nil
+		return err != nil && fault == policyhost.FaultPublisher
 	}
 	if fault == policyhost.FaultDNS || fault == policyhost.FaultLoad {
 		return false
 	}
-	now := r.clock.Now()
+	if r.failing == 0 {
+		r.failing = now
+	}
+	if result != policyhost.ResultFetchError { // the host answered with another certificate
+		r.recovered()
+		return true
+	}
 	if r.since == 0 {
 		r.since = now
 	}
@@ -81,6 +95,24 @@ func (r *reach) unreachable(now clock.Moment) bool {
 		}
 	}
 	return local >= localDomains || len(r.seen) >= unreachableDomains && now.Sub(r.since) >= unreachableAfter
+}
+
+// blames reports whether f, which counts against its publisher, is certain enough to be
+// reported to it. It is not if no policy host's certificate was accepted for ten minutes in
+// which fetches failed: then the fault may be here. What depends on the wall clock is
+// certain only if a certificate was accepted by that clock, since it was last set.
+func (r *reach) blames(f *policies.Failure) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.fault != nil:
+		return false
+	case r.failing != 0 && r.clock.Now().Sub(r.failing) >= unreachableAfter:
+		return false
+	case f.ByClock:
+		return r.accepted != 0 && r.accepted >= r.clock.LastStep()
+	}
+	return true
 }
 
 // recovered ends a time without success. mu is held.

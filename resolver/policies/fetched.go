@@ -52,7 +52,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 			e.recordGone = before.recordGone
 		}
 		if before.policy.Mode == e.policy.Mode {
-			e.mismatch = before.mismatch // until the MX hosts are judged again
+			e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
 		}
 	}
 	e.plan(before, now, t.limits.Load(), rand.Float64())

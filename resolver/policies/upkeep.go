@@ -153,12 +153,12 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string) {
 		return
 	}
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
-	if mismatch == (e.mismatch != 0) {
+	if mismatch == e.MatchesNoMX() {
 		return
 	}
-	e.mismatch = 0
+	e.mismatch.Set(0)
 	if mismatch {
-		e.mismatch = now
+		e.mismatch.Set(now)
 	}
 	t.save(d, e, now)
 	t.reportMismatch(d, e, mismatch, hosts)
