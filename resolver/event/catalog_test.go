@@ -40,6 +40,8 @@ var carried = map[Event][]string{
 	OverrideEnded:      {"MTASTS_KEY"},
 	SocketLost:         {"MTASTS_SOCKET"},
 	SocketRestored:     {"MTASTS_SOCKET"},
+	ReportsLost:        {"MTASTS_SOCKET"},
+	ReportsSent:        {"MTASTS_SOCKET"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -58,7 +58,9 @@ const (
 	OverrideEnded
 	SocketLost
 	SocketRestored
-	lastEvent = SocketRestored
+	ReportsLost
+	ReportsSent
+	lastEvent = ReportsSent
 )
 
 // Definition is what stands in the table for an event.
@@ -112,6 +114,8 @@ var definitions = [...]Definition{
 	OverrideEnded:          {LevelNotice, "Override ended and no longer applies", "b0a96ffeb8052bf9fba071be77716085"},
 	SocketLost:             {slog.LevelError, "Socket file is missing, Postfix defers the mail that needs it", "3993195c5134482b9f63011efbb663b0"},
 	SocketRestored:         {LevelNotice, "Socket file was missing and is there again", "a9aea35e35aa42f09ec4a05624cc04b6"},
+	ReportsLost:            {slog.LevelWarn, "Reports of failed discoveries are lost, the TLSRPT collector cannot take them", "80fb41376e524f8ba7fb600630441df9"},
+	ReportsSent:            {LevelNotice, "Reports of failed discoveries reach the TLSRPT collector again", "8ffc52160469484b8d9033cd429990f5"},
 }
 
 // Define returns what the table says of e.
