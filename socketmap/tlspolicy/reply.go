@@ -35,18 +35,19 @@ const (
 type reply struct {
 	socketmap.Reply
 	result
+	reporting bool // it has report attributes
 }
 
 func found(data []byte, r result) reply {
-	return reply{socketmap.Reply{Status: socketmap.OK, Data: data}, r}
+	return reply{Reply: socketmap.Reply{Status: socketmap.OK, Data: data}, result: r}
 }
 
 func notFound(dst []byte) reply {
-	return reply{socketmap.Reply{Status: socketmap.NotFound, Data: dst}, resultNotFound}
+	return reply{Reply: socketmap.Reply{Status: socketmap.NotFound, Data: dst}, result: resultNotFound}
 }
 
 func temp(dst []byte, reason string) reply {
-	return reply{socketmap.Reply{Status: socketmap.Temp, Data: append(dst, reason...)}, resultTemp}
+	return reply{Reply: socketmap.Reply{Status: socketmap.Temp, Data: append(dst, reason...)}, result: resultTemp}
 }
 
 // Tell returns, for a person, what Postfix is told of a plain lookup that the
@@ -67,7 +68,7 @@ func (p *Profile) settled(dst []byte, hop resolver.NextHop, at time.Time) (r rep
 	given, ok := p.Overrides.find(hop, at)
 	if ok {
 		given.Data = append(dst, given.Data...)
-		return reply{given, resultOverride}, true
+		return reply{Reply: given, result: resultOverride}, true
 	}
 	if dnsclient.SpecialUse(hop.Domain.String()) {
 		return notFound(dst), true
@@ -116,10 +117,12 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 	if !req.Fits(dst) { // said here, so that the log has what Postfix hears
 		return temp(dst[:0], tooLong)
 	}
+	r := found(dst, resultSecure)
 	if p.Reports(req.Map) {
-		dst = AppendReport(dst, d, a.Policy, req.Fits)
+		r.Data = AppendReport(dst, d, a.Policy, req.Fits)
+		r.reporting = len(r.Data) > len(dst) // if they fit
 	}
-	return found(dst, resultSecure)
+	return r
 }
 
 func (p *Profile) enforced(policy *mtasts.Policy) bool {
