@@ -22,8 +22,8 @@ var (
 	errOutdated  = &policyhost.FetchError{Host: "h", Result: policyhost.ResultWebPKIInvalid, Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}}
 )
 
-// failure looks a domain up, and returns the failure to report: its word, "" if there
-// is none.
+// failure looks a domain up and returns the word of the failure to report, "" without
+// one.
 func failure(t *testing.T, r *Resolver, domain string) string {
 	t.Helper()
 	h := hop(t, domain)
@@ -49,7 +49,7 @@ func expectFailure(t *testing.T, r *Resolver, domain, want string) {
 	}
 }
 
-// What a publisher announces and cannot be used is reported to it, and nothing else.
+// Policies that are announced and cannot be used are reported, other failures are not.
 func TestReportedFailures(t *testing.T) {
 	announced := []string{"v=STSv1; id=1;"}
 	for name, tc := range map[string]struct {

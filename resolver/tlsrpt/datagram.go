@@ -47,7 +47,7 @@ const (
 	finalFailure    = 1
 )
 
-// datagram is what the collector reads. libtlsrpt writes the same.
+// datagram is one message to the collector, in the format of libtlsrpt.
 type datagram struct {
 	Version  string   `json:"dpv"`
 	Domain   string   `json:"d"`

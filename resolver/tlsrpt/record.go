@@ -30,8 +30,8 @@ const (
 // maxCached is for how many domains records are kept.
 const maxCached = 1000
 
-// An answer of the DNS is kept for its TTL, but at least minLife and at most maxLife;
-// that there was none, for minLife.
+// An answer of the DNS is kept for its TTL, but at least minLife and at most maxLife; a
+// failure for minLife.
 const (
 	minLife = time.Minute
 	maxLife = time.Hour
@@ -43,7 +43,7 @@ type records struct {
 	cache *lru.Cache[mtasts.Domain, cached]
 }
 
-// cached is what the DNS said of a domain's record.
+// cached is the answer of the DNS about a domain's record.
 type cached struct {
 	record string // "" if the domain has no valid one
 	err    error  // why that is not known; nil if it is
@@ -78,8 +78,8 @@ func (rs records) get(ctx context.Context, dns TXTSource, d mtasts.Domain) (stri
 }
 
 // find returns the one TLSRPT record among a name's TXT records (RFC 8460 section 3),
-// in Postfix's form: the collector makes reports of their own for other forms. If there
-// are none or several, the domain wants no reports, and it returns "".
+// in the form that Postfix gives it: for another form the collector would make a second
+// report. Without exactly one record the domain wants no reports, and find returns "".
 func find(txts []string) (found string) {
 	for _, txt := range txts {
 		if !isRecord(txt) {
