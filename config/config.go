@@ -71,6 +71,10 @@ type Config struct {
 	// Metrics is the HTTP listener for monitoring.
 	Metrics Metrics
 
+	// TLSRPT says where failed discoveries are reported. A reload applies it to the
+	// lookups that follow.
+	TLSRPT TLSRPT
+
 	// Log says what is logged and how. A reload applies it at once.
 	Log Log
 }
@@ -242,6 +246,14 @@ type Admin struct {
 type Metrics struct {
 	// Listen is its address. Default: zero, no listener. A reload moves it.
 	Listen Address
+}
+
+// TLSRPT says where failed discoveries are reported, for TLS reports (RFC 8460).
+type TLSRPT struct {
+	// Socket is the path of the datagram socket of this host's collector, as in
+	// Postfix's smtp_tlsrpt_socket_name: absolute, or relative to Postfix's
+	// queue_directory. Default: empty, nothing is reported.
+	Socket string
 }
 
 // Log says what is logged and how.

@@ -182,6 +182,24 @@ func path(maxLen int) kind[string] {
 	}
 }
 
+// collectorSocket is the path of a unix socket, absolute or relative to Postfix's queue
+// directory.
+var collectorSocket = kind[string]{
+	values: "/path or path",
+	parse:  asIs,
+	valid: func(path string) error {
+		switch {
+		case strings.HasPrefix(path, unixPrefix):
+			return fmt.Errorf("%s is not a path; write it without %s", quote(path), unixPrefix)
+		case strings.ContainsRune(path, 0):
+			return fmt.Errorf("%s is not a path", quote(path))
+		case len(path) > maxSocketPath:
+			return fmt.Errorf("%s is longer than %d bytes", quote(path), maxSocketPath)
+		}
+		return nil
+	},
+}
+
 // cacheFile is a path or a word.
 var cacheFile = kind[string]{
 	values: "/path or " + MemoryOnly,

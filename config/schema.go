@@ -59,6 +59,13 @@ func schema(c *Config) section {
 				nowhere.`,
 				optional(address).at(&c.Metrics.Listen)},
 		}},
+		{"tlsrpt", "", section{
+			{"socket", `The datagram socket of this host's TLSRPT collector, as in Postfix's
+				smtp_tlsrpt_socket_name: an absolute path, or one relative to Postfix's queue_directory.
+				Lookups that go without a policy because the domain's announced one cannot be fetched are
+				reported there. Empty: nowhere.`,
+				optional(collectorSocket).at(&c.TLSRPT.Socket)},
+		}},
 		{"log", "", section{
 			{"level", `The least level that is logged. At debug there is a line for each lookup.`,
 				wordOf(levelWords()).at(&c.Log.Level)},

@@ -109,6 +109,7 @@ func (d deb) testFiles(t *testing.T) {
 0644 usr/share/doc/mta-sts-daemon/outcomes.md
 0644 usr/share/doc/mta-sts-daemon/rfc8461.md
 0644 usr/share/doc/mta-sts-daemon/sbom.cdx.json
+0644 usr/share/doc/mta-sts-daemon/tlsrpt.md
 0644 usr/share/fish/vendor_completions.d/mta-sts-daemon.fish
 0644 usr/share/lintian/overrides/mta-sts-daemon
 0644 usr/share/man/man5/mta-sts-daemon.yaml.5.gz

@@ -3,6 +3,7 @@ package resolver
 import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 )
 
 // NextHop is where Postfix is about to send mail.
@@ -18,4 +19,15 @@ type Answer struct {
 	// Failed is the question that could not be answered, if DANE is dane.Unknown; nil if
 	// that is not known.
 	Failed error
+
+	// What follows is for reports to the domain (TLSRPT).
+
+	// Failure is why the policy that the domain announces cannot be used, if that is its
+	// publisher's fault beyond doubt; else nil.
+	Failure *policies.Failure
+	// MatchesNoMX: Policy is enforced, and no MX host of the domain matches it.
+	MatchesNoMX bool
+	// Later is not nil if the lookup is answered before its discovery has ended. It waits
+	// for that and returns what Failure would have been.
+	Later func() *policies.Failure
 }

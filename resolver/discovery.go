@@ -53,7 +53,7 @@ type outcome struct {
 	kind   outcomeKind
 	err    error             // why nothing newer was learned
 	policy mtasts.Policy     // if it was fetched
-	fault  *policies.Failure // if the publisher's fault
+	fault  *policies.Failure // if the publisher's fault, also if that was known before
 	while  func() bool       // if nothing was learned: as long as that is so
 	pause  time.Duration     // if nothing was learned: no other attempt before; 0 by the number of failures
 }
@@ -111,8 +111,8 @@ func (d *discovery) recall() *outcome {
 			d.known = e
 			return &outcome{kind: settled}
 		}
-		if d.policies.Negative(d.domain(), now) {
-			return &outcome{kind: settled}
+		if f, ok := d.policies.Negative(d.domain(), now); ok {
+			return &outcome{kind: settled, fault: f}
 		}
 	}
 	d.known = d.policies.Get(d.domain()).LiveAt(now)
@@ -278,7 +278,9 @@ func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err err
 // failure is the domain's failure after this one.
 func (d *discovery) failure(err error, id string) *policies.Failure {
 	word, _ := policyhost.Classify(err)
-	return d.policies.Fail(d.domain(), string(word), err.Error(), id)
+	f := d.policies.Fail(d.domain(), string(word), err.Error(), id)
+	f.ByClock = policyhost.DependsOnClock(err)
+	return f
 }
 
 // file stores an outcome and returns the answer for the lookups that wait.
@@ -307,6 +309,9 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 	}
 	if o.err != nil {
 		d.logger.Debug("No policy", event.Domain(d.domain().String()), event.Reason(o.err))
+	}
+	if live == nil {
+		return d.without(o.fault), o.err
 	}
 	return answer(live), o.err
 }

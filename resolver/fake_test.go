@@ -183,6 +183,12 @@ func (w *world) setHost(domain string, a hostAnswer) {
 	w.hosts[domain] = a
 }
 
+func (w *world) setMX(domain, host string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mx[domain] = host
+}
+
 // asked returns how often the DNS and the policy host were asked so far.
 func (w *world) asked(domain string) (queries, fetches int) {
 	w.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
 )
 
@@ -37,7 +38,9 @@ const (
 //	              route, proxy, authorities), or all fetches for ten minutes; the next
 //	              success ends it
 //
-// While policy hosts are unreachable, no failure counts against a publisher.
+// While policy hosts are unreachable, no failure counts against a publisher. Whether a
+// failure is reported to its publisher (TLSRPT) is decided more strictly, by when a
+// policy host's certificate was last accepted.
 type reach struct {
 	clock  *clock.Clock
 	logger *slog.Logger
@@ -46,6 +49,8 @@ type reach struct {
 	since clock.Moment                  // of the first failure since the last success; 0 without one
 	seen  map[mtasts.Domain]failedFetch // since then
 	fault error                         // why policy hosts are unreachable; nil while they are reachable
+
+	accepted clock.Moment // when a certificate was last accepted; 0 if none was
 }
 
 // failedFetch is how a domain failed.
@@ -61,17 +66,18 @@ func newReach(c *clock.Clock, logger *slog.Logger) *reach {
 // fetched notes how a fetch for d ended, and reports whether a failure counts against the
 // publisher. good tells that d has a policy from an earlier fetch.
 func (r *reach) fetched(d mtasts.Domain, good bool, err error) (blame bool) {
-	result, fault := policyhost.Classify(err)
+	_, fault := policyhost.Classify(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := r.clock.Now()
 	switch {
-	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid: // the host served a text
+	case policyhost.Answered(err):
+		r.accepted = now
 		r.recovered()
-		return err != nil
+		return err != nil && fault == policyhost.FaultPublisher
 	case fault == policyhost.FaultDNS, fault == policyhost.FaultLoad:
 		return false
 	}
-	now := r.clock.Now()
 	if r.since == 0 {
 		r.since = now
 	}
@@ -98,6 +104,24 @@ func (r *reach) unreachable(now clock.Moment) bool {
 	}
 	return local >= localDomains ||
 		len(r.seen) >= unreachableDomains && good >= goodDomains && now.Sub(r.since) >= unreachableAfter
+}
+
+// blames reports whether f, which counts against its publisher, is certain enough to be
+// reported to it. It is not if no policy host's certificate was accepted for ten minutes in
+// which fetches failed: then the fault may be here. What depends on the wall clock is
+// certain only if a certificate was accepted by that clock, since it was last set.
+func (r *reach) blames(f *policies.Failure) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.fault != nil:
+		return false
+	case r.since != 0 && r.clock.Now().Sub(r.since) >= unreachableAfter:
+		return false
+	case f.ByClock:
+		return r.accepted != 0 && r.accepted >= r.clock.LastStep()
+	}
+	return true
 }
 
 // recovered ends a time without success. mu is held.

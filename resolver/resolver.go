@@ -215,7 +215,8 @@ func (r *Resolver) Cached(hop NextHop, at time.Time) (a Answer, ok bool) {
 func (r *Resolver) cachedSTS(hop NextHop, now clock.Moment) (a Answer, ok bool) {
 	e := r.policies.Live(hop.Domain, now)
 	if e == nil {
-		return Answer{}, r.policies.Negative(hop.Domain, now)
+		f, ok := r.policies.Negative(hop.Domain, now)
+		return r.without(f), ok
 	}
 	if e.RecheckDue(now) {
 		return Answer{}, false
@@ -244,7 +245,16 @@ func answer(e *policies.Entry) Answer {
 	if e == nil {
 		return Answer{}
 	}
-	return Answer{Policy: e.Policy()}
+	return Answer{Policy: e.Policy(), MatchesNoMX: e.MatchesNoMX()}
+}
+
+// without returns the answer for a domain without a usable policy. f is why the one that
+// it announces is not usable; nil if it announces none.
+func (r *Resolver) without(f *policies.Failure) Answer {
+	if f == nil || f.Word == "" || !r.reach.blames(f) {
+		return Answer{}
+	}
+	return Answer{Failure: f}
 }
 
 // Resolve answers a lookup that Cached could not. If the domain's policy cannot be
@@ -311,8 +321,9 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, limit tim
 	began := r.clock.Now()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
+	landed := r.fly(hop, why, meanwhile)
 	select {
-	case res := <-r.fly(hop, why, meanwhile):
+	case res := <-landed:
 		return res.Val.(Answer), nil
 	case <-timer.C:
 		if why == recheck {
@@ -320,6 +331,9 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, limit tim
 		}
 		if e := r.policies.Live(hop.Domain, r.clock.Now()); e != nil {
 			return answer(e), nil // the shared store had it
+		}
+		if why == firstDiscovery {
+			meanwhile.Later = func() *policies.Failure { return (<-landed).Val.(Answer).Failure }
 		}
 		return meanwhile, nil
 	case <-ctx.Done():

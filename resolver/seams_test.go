@@ -461,7 +461,7 @@ func TestPolicyHostsUnreachable(t *testing.T) {
 			}
 		}
 		w.setHost("known.example", hostAnswer{err: local("known.example")})
-		keepInUse(t, r, "known.example", "enforce/1", 28*time.Hour)
+		keepInUse(t, r, "known.example", "enforce/1", 27*time.Hour)
 		w.expectLogged("No policy host can be reached", 1)
 		w.expectLogged("could not be fetched", 0)
 		w.expectLogged("cannot be renewed", 0)

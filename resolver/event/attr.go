@@ -25,3 +25,6 @@ func Reason(err error) slog.Attr { return slog.String("reason", err.Error()) }
 
 // Expires is when the policy ends.
 func Expires(t time.Time) slog.Attr { return slog.Time("expires", t.UTC().Truncate(time.Second)) }
+
+// Socket is the path of the unix socket that the event is about.
+func Socket(path string) slog.Attr { return slog.String("socket", path) }

@@ -37,16 +37,21 @@ func (t *Table) Use(d mtasts.Domain, e *Entry, now clock.Moment) {
 	}
 }
 
-// Negative reports whether memory knows that the domain has no usable policy.
-func (t *Table) Negative(d mtasts.Domain, now clock.Moment) bool {
+// Negative reports whether memory knows that the domain has no usable policy. f is why
+// the one that it announces is not usable, as far as the last attempt has shown; nil if
+// it announces none or the attempt learned nothing.
+func (t *Table) Negative(d mtasts.Domain, now clock.Moment) (f *Failure, ok bool) {
 	n, ok := t.negatives.Get(d)
 	if !ok || !n.holds(now) {
-		return false
+		return nil, false
 	}
 	if n.failure != nil {
 		n.failure.lookups.Add(1)
 	}
-	return true
+	if n.unknown > 0 {
+		return nil, true
+	}
+	return n.failure, true
 }
 
 // Peek returns what Live does and what Negative does, without noting a lookup.

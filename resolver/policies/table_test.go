@@ -126,7 +126,7 @@ func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
 			if live := put(); live == nil || live.ID() != "1" {
 				t.Errorf("%s: returned %+v", name, live)
 			}
-			if b.Negative(a, b.clock.Now()) {
+			if _, ok := b.Negative(a, b.clock.Now()); ok {
 				t.Errorf("%s was filed", name)
 			}
 		}
@@ -319,7 +319,7 @@ func TestManyCallers(t *testing.T) {
 		if !k.Mismatch.IsZero() {
 			mismatched++
 		}
-		if b.Negative(k.Domain, b.clock.Now()) {
+		if _, ok := b.Negative(k.Domain, b.clock.Now()); ok {
 			t.Errorf("%v has a live policy and an absence", k.Domain)
 		}
 		return true
@@ -331,7 +331,8 @@ func TestManyCallers(t *testing.T) {
 
 func TestWatchedIsBounded(t *testing.T) {
 	b := newBench(t, limits())
-	e := &Entry{trouble: &trouble{mismatch: 1}}
+	e := &Entry{trouble: &noTrouble}
+	e.mismatch.Set(1)
 	e.expires.Set(clock.Never)
 	for i := range maxWatched + 10 {
 		b.watch(domain(t, fmt.Sprintf("d%d.example", i)), e, 0)

@@ -112,7 +112,9 @@ func (c *Client) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
 	defer conn.Close()
 	text, err := get(ctx, conn, d.PolicyHost())
 	if err != nil {
-		return "", newFetchError(d.PolicyHost(), fmt.Errorf("%v: %w", conn.addr, conn.place.orTooSlow(err)))
+		failed := newFetchError(d.PolicyHost(), fmt.Errorf("%v: %w", conn.addr, conn.place.orTooSlow(err)))
+		failed.Answered = true
+		return "", failed
 	}
 	return text, nil
 }

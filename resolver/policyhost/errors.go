@@ -3,6 +3,7 @@ package policyhost
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,7 +67,10 @@ type FetchError struct {
 	Host   string // the policy host
 	Result Result // ResultFetchError or ResultWebPKIInvalid
 	Fault  Fault
-	Err    error // of several addresses: joined
+	// Answered: a connection to the host was made and its certificate is valid, so
+	// that only what the host sent, or did not send, can be at fault.
+	Answered bool
+	Err      error // of several addresses: joined
 }
 
 // maxMessage limits the reason in the message of a FetchError, in bytes.
@@ -98,6 +102,23 @@ func Classify(err error) (Result, Fault) {
 		return ResultPolicyInvalid, FaultPublisher
 	}
 	return ResultFetchError, FaultPublisher
+}
+
+// Answered reports whether a fetch, or the parsing of what it returned, ended with err
+// after the policy host's certificate was accepted.
+func Answered(err error) bool {
+	if fetch, ok := errors.AsType[*FetchError](err); ok {
+		return fetch.Answered
+	}
+	result, _ := Classify(err)
+	return result == ResultOK || result == ResultPolicyInvalid
+}
+
+// DependsOnClock reports whether a fetch failed because, by this host's clock, the policy
+// host's certificate has expired or is not valid yet.
+func DependsOnClock(err error) bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && invalid.Reason == x509.Expired
 }
 
 // faultError is an error whose fault is known. An error without one is the

@@ -47,12 +47,16 @@ type Profile struct {
 	// attributes. Maps not named are answered without, but for
 	// QUERYwithTLSRPT.
 	Reporting map[string]bool
+	// Reporter has the lookups that went without protection, or are deferred, by the fault
+	// of a policy's publisher. If it is nil, nothing is reported.
+	Reporter Reporter
 }
 
 // Handler answers socketmap requests with TLS policies.
 type Handler struct {
 	resolver Resolver
 	peeker   Peeker
+	late     chan struct{} // has an element for each lookup whose discovery is awaited
 	profile  *atomic.Pointer[Profile]
 	logger   *slog.Logger
 	metrics  *metrics
@@ -64,7 +68,7 @@ type Handler struct {
 // nil, it collects the metrics of all Handlers made of this one by For; lookups
 // of this one itself are not counted.
 func NewHandler(r Resolver, p Profile, reg prometheus.Registerer, logger *slog.Logger) *Handler {
-	h := &Handler{resolver: r, profile: new(atomic.Pointer[Profile]), logger: logger, metrics: newMetrics(reg)}
+	h := &Handler{resolver: r, late: make(chan struct{}, maxLate), profile: new(atomic.Pointer[Profile]), logger: logger, metrics: newMetrics(reg)}
 	h.peeker, _ = r.(Peeker)
 	h.SetProfile(p)
 	return h
@@ -105,6 +109,7 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 			return socketmap.Reply{Data: dst}, false
 		}
 		reply = p.reply(dst, req, hop.Domain, answer)
+		h.report(p, hop, answer, reply)
 	}
 	h.lookups.count(reply.result)
 	h.noteDeferral(hop, p, reply)
@@ -143,6 +148,7 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) 
 	reply, ok := p.settled(dst, hop, time.Now())
 	if !ok {
 		reply = p.replyOrError(dst, req, hop.Domain, answer, err)
+		h.report(p, hop, answer, reply)
 	}
 	took := time.Since(start)
 	h.lookups.countAfter(took, reply.result)

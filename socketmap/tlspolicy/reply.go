@@ -37,6 +37,7 @@ type reply struct {
 	socketmap.Reply
 	result
 	daneUnknown bool // TEMP, because DANE could not be looked up
+	reporting   bool // it has report attributes
 }
 
 func found(data []byte, r result) reply {
@@ -140,10 +141,12 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 	if !req.Fits(dst) { // said here, so that the log has what Postfix hears
 		return temp(dst[:0], tooLong)
 	}
+	r := found(dst, resultSecure)
 	if p.Reports(req.Map) {
-		dst = AppendReport(dst, d, a.Policy, req.Fits)
+		r.Data = AppendReport(dst, d, a.Policy, req.Fits)
+		r.reporting = len(r.Data) > len(dst) // if they fit
 	}
-	return found(dst, resultSecure)
+	return r
 }
 
 func (p *Profile) enforced(policy *mtasts.Policy) bool {

@@ -29,6 +29,7 @@ import (
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/store"
+	"mta-sts-daemon/resolver/tlsrpt"
 	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
@@ -62,6 +63,7 @@ type daemon struct {
 	store      *store.Store
 	shared     *shared.Client // nil without cache.shared
 	resolver   *resolver.Resolver
+	reporter   *tlsrpt.Reporter
 	handler    *tlspolicy.Handler
 	servers    []*socketmap.Server
 	sockets    watch // for lookups
@@ -199,7 +201,8 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 	}
 	d.resolver = resolver.New(resolver.Options{Settings: d.settings, Clock: d.clock, Store: d.store, Shared: d.sharedStore(),
 		Metrics: metrics.Registry, Logger: logger})
-	d.handler = tlspolicy.NewHandler(d.resolver, clients.Profile(cfg), metrics.Registry, logger)
+	d.reporter = tlsrpt.New(d.reporting(ctx), metrics.Registry, logger)
+	d.handler = tlspolicy.NewHandler(d.resolver, d.profile(), metrics.Registry, logger)
 	d.dane.tell(ctx, d.clients.DNS)
 	d.checkAuthorities()
 	d.ends.log(d.config.Overrides, time.Now())
@@ -297,6 +300,7 @@ func openStore(cfg config.Cache, clk *clock.Clock, logger *slog.Logger) (*store.
 // close writes down what is known.
 func (d *daemon) close() {
 	d.resolver.Close()
+	d.reporter.Close()
 	if d.shared != nil {
 		d.shared.Close()
 	}

@@ -70,6 +70,7 @@ func TestMetricNames(t *testing.T) {
 		"mta_sts_shared_failing{}",
 		"mta_sts_shared_operations_total{operation,result}",
 		"mta_sts_store_errors_total{}",
+		"mta_sts_tlsrpt_datagrams_total{result}",
 	}
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {

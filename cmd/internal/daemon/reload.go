@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
-	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/event"
 )
@@ -83,7 +82,8 @@ func (d *daemon) replace(ctx context.Context, cfg config.Config) error {
 	moves.commit()
 	d.logging.configure(cfg.Log)
 	d.resolver.Configure(d.settings)
-	d.handler.SetProfile(clients.Profile(cfg))
+	d.reporter.Configure(d.reporting(ctx))
+	d.handler.SetProfile(d.profile())
 	d.state.doesDANE(d.settings.DANE != nil)
 	d.dane.tell(ctx, d.clients.DNS)
 	d.checkAuthorities()

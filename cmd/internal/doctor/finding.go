@@ -33,6 +33,7 @@ const (
 	checkSecurityLevel Check = "security-level"
 	checkReuse         Check = "connection-reuse"
 	checkRelayhost     Check = "relayhost"
+	checkTLSRPT        Check = "tlsrpt"
 	checkDaemon        Check = "daemon"
 	checkState         Check = "state"
 	checkResolver      Check = "resolver"

@@ -27,6 +27,8 @@ const (
 	caPath             = "smtp_tls_CApath"
 	connectionReuse    = "smtp_tls_connection_reuse"
 	enforceSTSPatterns = "smtp_tls_enforce_sts_mx_patterns"
+	tlsrptEnable       = "smtp_tlsrpt_enable"
+	tlsrptSocket       = "smtp_tlsrpt_socket_name"
 	yes                = "yes"
 )
 
@@ -99,7 +101,7 @@ func (h Host) instances(ctx context.Context) (instances postconf.Instances, find
 func (h Host) instance(ctx context.Context, command postconf.Command, s postconf.Settings) (findings []Finding, err error) {
 	p := postfix{dns: s}
 	p.main, err = command.Get(ctx, mailVersion, compatibilityLevel, queueDirectory, mailOwner, relayhost, policyMaps,
-		securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns)
+		securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns, tlsrptEnable, tlsrptSocket)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +197,7 @@ func (h Host) postfix(ctx context.Context, p postfix) []Finding {
 	}
 	var all []Finding
 	for _, c := range senders {
-		for _, f := range slices.Concat(h.policyMaps(ctx, c), postfixAuthorities(c), c.settings()) {
+		for _, f := range slices.Concat(h.policyMaps(ctx, c), postfixAuthorities(c), c.settings(), h.tlsrpt(c)) {
 			same := func(other Finding) bool {
 				return other.Check == f.Check && other.Severity == f.Severity && other.Text == f.Text && other.Remedy == f.Remedy
 			}
