@@ -238,7 +238,7 @@ func (n *node) lookUp(d mtasts.Domain) {
 func (n *node) lookUpIn(life int, d mtasts.Domain) {
 	hop := resolver.NextHop{Domain: d, MX: true, Port: dane.SMTPPort}
 	l := lookup{domain: d}
-	var joined, alone bool
+	var joined, alone, first bool
 	var begun int
 	n.w.locked(func(now instant) {
 		k := n.about(d)
@@ -246,6 +246,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		n.noteRoom(now)
 		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
 		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
+		first = alone && k.lastLookup < n.w.dnsSince && k.dnsErr == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
 		if now-k.lastLookup > n.settings.Idle/2 {
 			k.inUseSince = now
 		}
@@ -277,6 +278,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		if l.unknown == nil {
 			n.judgePolicy(k, l)
 			n.judgeDiscovery(k, p, l, joined)
+			n.judgePatience(k, l, first && alone)
 			n.judgeNews(k, p, l, alone)
 		} else if !errors.Is(l.unknown, resolver.ErrDANEUnknown) {
 			n.w.violation("%v: lookup failed: %v", d, l.unknown)
