@@ -407,15 +407,15 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	}
 	k.failed, k.blocked = failure{}, 0
 	before := k.versions[len(k.versions)-1]
-	_, mayHave := false, false
+	wasLive := false
 	if before.fact != nil {
-		_, mayHave = n.lives(before.fact, now)
+		wasLive, _ = n.lives(before.fact, now)
 	}
 	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval}
 	if before.fact != nil && before.fact.policy.Text == policy.Text {
 		fetched.sameTextNew = before.fact.id != f.id || before.fact.sameTextNew
 	}
-	if before.fact != nil && !before.maybe && mayHave && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
+	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
 	// One whose discovery began before a purge of everything serves who waits and is not
