@@ -47,6 +47,7 @@ func TestBadSyntax(t *testing.T) {
 		{"mod: enforce\n", "f:1: mod: unknown key; did you mean mode?"},
 		{"answerTimeout: 8s\n", "f:1: answerTimeout: unknown key; did you mean answer_timeout?"},
 		{"dns:\n  timeouts: 5s\n", "f:2: dns.timeouts: unknown key; did you mean dns.timeout?"},
+		{"log: {levle: info}\n", "f:1: log.levle: unknown key; did you mean log.level?"},
 		{"dns: {nameservers: []}\n", "f:1: dns.nameservers: unknown key"},
 		{"timeout: 5s\n", "f:1: timeout: unknown key"},
 		{"bücher: 1\n", `f:1: "b\u00fccher": unknown key`},
@@ -58,7 +59,7 @@ func TestBadSyntax(t *testing.T) {
 		{"dns:\n", "f:1: dns: no value; leave the key out to have its default"},
 		{"mode: ~\n", "f:1: mode: no value; leave the key out to have its default"},
 		{"dns: {servers: [null]}\n", "f:1: dns.servers: no value; leave the key out to have its default"},
-		{"mode: monitr\nlog: {level: loud}\ndns: {timeout: 5}\n", "f:1: mode: \"monitr\" is not one of enforce, monitor\nf:2: log.level: \"loud\" is not one of debug, info, notice, warning, error\nf:3: dns.timeout: \"5\" is not a duration such as 5s or 500ms"},
+		{"mode: monitr\nlog: {level: loud}\ndns: {timeout: 5}\n", "f:1: mode: \"monitr\" is not one of enforce, monitor\nf:2: log.level: \"loud\" is not one of debug, info, notice, warning, error\nf:3: dns.timeout: \"5\" has no unit; write 5s, 5m or 5h"},
 		{"? mode\n: enforced\n", `f:2: mode: "enforced" is not one of enforce, monitor`},
 	})
 }

@@ -237,8 +237,8 @@ type Refresh struct {
 // Admin is the private control socket.
 type Admin struct {
 	// Socket is its absolute path. Default: empty, which means admin.sock in
-	// systemd's runtime directory, else in the user's. A reload moves the
-	// socket.
+	// systemd's runtime directory, else in the user's, else in the user's state
+	// directory. A reload moves the socket.
 	Socket string
 }
 

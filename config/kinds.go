@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,11 +20,14 @@ func duration(least, most time.Duration) kind[time.Duration] {
 		format: inUnits,
 		parse: func(text string) (time.Duration, error) {
 			d, err := time.ParseDuration(text)
-			// It takes "0" without unit; the range would refuse it less clearly.
-			if err != nil || strings.Trim(text, "+-0") == "" {
-				return 0, fmt.Errorf("%s is not a duration such as 5s or 500ms", quote(text))
+			switch {
+			case err == nil:
+				return d, nil
+			case tooLong.MatchString(text):
+				return 0, fmt.Errorf("%s is not between %s and %s", quote(text), inUnits(least), inUnits(most))
+			default:
+				return 0, notDuration(text)
 			}
-			return d, nil
 		},
 		valid: func(d time.Duration) error {
 			if d < least || d > most {
@@ -32,6 +36,25 @@ func duration(least, most time.Duration) kind[time.Duration] {
 			return nil
 		},
 	}
+}
+
+// tooLong is a duration that time.ParseDuration refuses only because it does not fit.
+var tooLong = regexp.MustCompile(`^[-+]?([0-9]+(\.[0-9]*)?(ns|us|\x{b5}s|ms|s|m|h))+$`)
+
+// notDuration returns the error for text that is no duration, with what to write instead
+// if that is clear.
+func notDuration(text string) error {
+	const day = 24 * time.Hour
+	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
+		number, ok := strings.CutSuffix(text, suffix)
+		if n, err := strconv.ParseUint(number, 10, 16); ok && err == nil {
+			return fmt.Errorf("%s has a unit that is not known here; write %s", quote(text), inUnits(time.Duration(n)*unit))
+		}
+	}
+	if _, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return fmt.Errorf("%s has no unit; write %ss, %sm or %sh", quote(text), text, text, text)
+	}
+	return fmt.Errorf("%s is not a duration such as 5s or 500ms", quote(text))
 }
 
 // inUnits writes d as an operator would: 336h, not 336h0m0s.

@@ -35,7 +35,7 @@ func TestLoadNamesTheFile(t *testing.T) {
 	t.Parallel()
 	path := writeFile(t, "\nanswer_timeout: 3\n")
 	_, err := Load(path)
-	want := path + `:2: answer_timeout: "3" is not a duration such as 5s or 500ms`
+	want := path + `:2: answer_timeout: "3" has no unit; write 3s, 3m or 3h`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -51,7 +51,7 @@ func schema(c *Config) section {
 			duration(time.Millisecond, 10*time.Second).at(&c.RecheckWait)},
 		{"admin", "", section{
 			{"socket", `The control socket, which the commands use to talk to the daemon. Empty: admin.sock in
-				systemd's runtime directory, else in the user's.`,
+				systemd's runtime directory, else in the user's, else in the user's state directory.`,
 				optional(path(maxSocketPath)).at(&c.Admin.Socket)},
 		}},
 		{"metrics", "", section{

@@ -80,29 +80,32 @@ func (s section) suggest(parent, unknown string) string {
 	return "; did you mean " + join(parent, best) + "?"
 }
 
-// editDistance is Levenshtein's, in octets, of a key in the file from a known
-// one. It gives up on keys that are far too long.
+// editDistance counts the bytes of a key in the file that were added, left out, replaced
+// or swapped with the next one (optimal string alignment). It gives up on keys that are
+// far too long.
 func editDistance(unknown, known string) int {
 	if len(unknown) > 2*len(known) {
 		return len(unknown)
 	}
-	row := make([]int, len(known)+1)
-	for j := range row {
-		row[j] = j
+	// The rows of the table of distances between beginnings of the two keys.
+	before, last, row := make([]int, len(known)+1), make([]int, len(known)+1), make([]int, len(known)+1)
+	for j := range last {
+		last[j] = j
 	}
 	for i := range len(unknown) {
-		diagonal := row[0]
 		row[0] = i + 1
 		for j := range len(known) {
-			substitute := diagonal
-			if unknown[i] != known[j] {
-				substitute++
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+1)
+			if unknown[i] == known[j] {
+				row[j+1] = last[j]
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
+			if i > 0 && j > 0 && unknown[i] == known[j-1] && unknown[i-1] == known[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
+		before, last, row = last, row, before
 	}
-	return row[len(known)]
+	return last[len(known)]
 }
 
 // mapping yields the keys of n and their values, and reports a node that is no

@@ -2,24 +2,30 @@ package main
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"mta-sts-daemon/cmd/internal/clients"
+	"mta-sts-daemon/cmd/internal/daemon"
 	"mta-sts-daemon/config"
 )
 
-func newCheckConfig(load func() (config.Config, error)) *cobra.Command {
+// newCheckConfig returns check-config. file is the configuration's; it may be missing if
+// the default one is meant.
+func newCheckConfig(load func() (config.Config, error), file func() string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check-config",
 		Short: "Say whether the configuration is valid",
 		Long: `check-config reads the configuration as serve would, and the files that it names:
-authorities, password, key. It exits with 0 if all is valid, else with 1 after
+authorities, password, key. It also finds listeners that collide and a socket_group
+that this host does not have. It exits with 0 if all is valid, else with 1 after
 naming each fault: file, line and key, or the key whose file cannot be used. It warns
-of what the daemon starts with although no policy can be fetched: no authorities, or
-a CA file with a certificate that cannot be read. The
+of what the daemon starts with although it is probably not meant: no authorities, a CA
+file with a certificate that cannot be read, metrics for every network. The
 daemon's user must be able to read what check-config could read as another. Files
-that systemd makes only while the daemon runs (LoadCredential=) are not missed.`,
+that systemd makes only while the daemon runs (LoadCredential=) may be missing.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load()
@@ -27,7 +33,8 @@ that systemd makes only while the daemon runs (LoadCredential=) are not missed.`
 				return err
 			}
 			found, warnings := clients.CheckFiles(cfg)
-			var faults []error
+			faults, more := daemon.CheckListeners(cfg)
+			warnings = append(warnings, more...)
 			for _, fault := range found {
 				if errors.Is(fault, clients.ErrCredential) {
 					cmd.Println("Not checked:", fault)
@@ -41,7 +48,11 @@ that systemd makes only while the daemon runs (LoadCredential=) are not missed.`
 			if err := errors.Join(faults...); err != nil {
 				return err
 			}
-			cmd.Println("The configuration is valid.")
+			if _, err := os.Stat(file()); errors.Is(err, fs.ErrNotExist) {
+				cmd.Printf("There is no %s. The defaults apply and are valid.\n", file())
+				return nil
+			}
+			cmd.Printf("The configuration in %s is valid.\n", file())
 			return nil
 		},
 	}

@@ -101,9 +101,12 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // sendSignal NAME reaches the daemon in the background.
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(signals[args[0]]))
+		if args[0] == "STOP" { // or a script that fails would wait for it without end
+			time.AfterFunc(2*patience, func() { cmd.Process.Signal(syscall.SIGCONT) })
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func restartUnits(t *testing.T, v *server) {
 		}
 	}
 
-	// A service that listens by itself beside a socket unit that is enabled is not well.
+	// healthcheck fails if the service listens by itself although the socket unit is enabled.
 	v.run(t, "systemctl", "disable", "--now", socketUnit)
 	v.run(t, "systemctl", "restart", serviceUnit)
 	v.run(t, "mta-sts-daemon", "healthcheck")

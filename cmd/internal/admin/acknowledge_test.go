@@ -95,8 +95,8 @@ func (l *oneConn) Accept() (c net.Conn, err error) {
 func (l *oneConn) Close() error   { close(l.done); return nil }
 func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{} }
 
-// What was asked while the daemon was stopped is carried out only for those who still
-// wait.
+// A request sent to a stopped daemon is carried out only if its caller still
+// waits.
 func TestCallerGone(t *testing.T) {
 	t.Parallel()
 	path, l := stopped(t)

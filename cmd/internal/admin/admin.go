@@ -1,6 +1,6 @@
 // Package admin is the daemon's control socket: HTTP with JSON on a unix socket
-// of its own. Nothing of it is on the sockets that Postfix uses; who may open
-// the socket may ask everything.
+// of its own, never on the sockets that Postfix uses. A user with access to
+// the socket may make every request.
 //
 // The daemon acknowledges each request at once with 102 (RFC 2518 section 10.1) and
 // then takes as long as it needs. So a client can tell one that works from one that
@@ -12,9 +12,9 @@
 //	GET    /policies           one Listed a line
 //	GET    /changes?since=T    History; T is a time of RFC 3339
 //	GET    /policies/DOMAIN    Domain
-//	DELETE /policies/DOMAIN    forgets one: Purged
+//	DELETE /policies/DOMAIN    removes one: Purged
 //	POST   /policies/DOMAIN/refresh   Domain
-//	POST   /purge-all          forgets all: Purged
+//	POST   /purge-all          removes all: Purged
 //	POST   /lookups/KEY?map=M  Lookup by a map name
 //
 // A request that fails gets an Error, with 400 for a name that can have no policy or a time that is none,

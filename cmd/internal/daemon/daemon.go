@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -105,7 +106,8 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	}
 	logging := newLogging(cfg.Log, stderr)
 	defer logging.Close()
-	defer paceHeap(heapRoom)()
+	ballast := newBallast(heapRoom)
+	defer runtime.KeepAlive(ballast)
 	d, err := newDaemon(ctx, cfg, monitor.NewMetrics(version), load, logging)
 	if err != nil {
 		return err
