@@ -18,7 +18,7 @@ STAGE = $(PACKAGES)/stage-$(ARCH)
 # When the commit was made; without git, when the changelog was written.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run test lint fuzz vuln packages nfpm generate soak bench bench-go bench-storage clean
+.PHONY: build run test lint fuzz vuln packages nfpm generate simulate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -81,6 +81,14 @@ nfpm:
 generate: ## packaging/config.yaml, from the schema in config/
 	$(GO) run ./cmd/mta-sts-daemon manual build/manual
 	cp build/manual/config.yaml packaging/config.yaml
+
+# How many histories, how long each is, and the seed of one to be replayed.
+SEEDS = 200
+LENGTH = 72h
+SEED = 0
+
+simulate: ## random histories against a model. SEEDS=5000 LENGTH=240h, or SEED=42 to replay one
+	$(GO) test -count=1 -timeout 0 ./resolver/simulation -seeds $(SEEDS) -length $(LENGTH) -seed $(SEED)
 
 soak: ## hours of mixed load on the built program, as root. SOAK=1h
 	SOAK=$(or $(SOAK),1h) $(GO) test -run '^TestSoak$$' -v -timeout 0 ./e2e

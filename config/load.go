@@ -15,34 +15,33 @@ const maxFileLen = 1 << 20
 
 // Load reads and parses the file at path, which must exist: whether a missing
 // one means Default is for the caller to say, by errors.Is(err,
-// fs.ErrNotExist).
+// fs.ErrNotExist). With an error it returns what Parse does.
 func Load(path string) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Config{}, err
+		return Default(), err
 	}
 	defer f.Close()
 	// One octet too many lets Parse see that it is too long.
 	text, err := io.ReadAll(io.LimitReader(f, maxFileLen+1))
 	if err != nil {
-		return Config{}, err
+		return Default(), err
 	}
 	return Parse(path, text)
 }
 
 // Parse makes a checked Config of a file's text; what the text leaves out is as
 // in Default. The name of the file is for messages alone. The error joins an
-// *Error for each fault found, in the order of their lines.
+// *Error for each fault found, in the order of their lines. The Config that comes
+// with an error has what is valid in the file, else the defaults. It is not for
+// serving, but says where a daemon that runs may have its control socket.
 func Parse(file string, text []byte) (Config, error) {
 	r := &report{file: file}
 	c := Default()
 	if root := readYAML(r, text); root != nil {
 		schema(&c).decode(r, "", root)
 	}
-	if err := r.err(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
+	return c, r.err()
 }
 
 // Validate checks a Config that was made in code, as Parse checks a file. Its

@@ -16,6 +16,9 @@ type Answer struct {
 	// DANE is what DANE says of the next hop; it takes precedence over Policy (RFC 8461
 	// section 2).
 	DANE dane.Kind
+	// Failed is the question that could not be answered, if DANE is dane.Unknown; nil if
+	// that is not known.
+	Failed error
 
 	// What follows is for reports to the domain (TLSRPT).
 

@@ -300,3 +300,41 @@ func TestRefreshAfterAStep(t *testing.T) {
 		}
 	}
 }
+
+// A policy that was fetched while the clock was ahead, in an earlier boot, is refreshed
+// although nobody looks it up.
+func TestFetchedByAClockAhead(t *testing.T) {
+	onMachine(t, func(t *testing.T, m *machineRun) {
+		m.machine.SetWall(100 * day)
+		m.start()
+		m.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, m.r, "a.example", "enforce/1")
+		time.Sleep(time.Minute)
+		m.reboot("boot 2", 0)
+		time.Sleep(3 * day)
+		if _, fetches := m.asked("a.example"); fetches < 3 {
+			t.Errorf("%d fetches", fetches)
+		}
+	})
+}
+
+// What a clock ahead has written about a record's next check is asked for again, however
+// often the policy is evicted.
+func TestRecheckOfAClockAhead(t *testing.T) {
+	onMachine(t, func(t *testing.T, m *machineRun) {
+		m.machine.SetWall(100 * day)
+		m.start()
+		m.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, m.r, "a.example", "enforce/1")
+		m.reboot("boot 2", 0)
+		before, _ := m.asked("a.example")
+		for range 10 {
+			expect(t, m.r, "a.example", "enforce/1")
+			m.evict()
+			time.Sleep(30 * time.Minute)
+		}
+		if queries, _ := m.asked("a.example"); queries < before+3 {
+			t.Errorf("the record was asked for %d times in five hours of use", queries-before)
+		}
+	})
+}

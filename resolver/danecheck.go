@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,8 @@ func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error)
 				r.dns.unanswered(now)
 			}
 			return last, nil
+		case errors.Is(err, errNotInTime):
+			err = fmt.Errorf("MX and TLSA lookups of %v: no answer within %v", hop.Domain, limit)
 		}
 		return dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err)
 	}
@@ -151,6 +154,11 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
 	if err == nil {
 		if r.verdicts.Put(hop, verdict, now) {
 			r.policies.Save(hop.Domain)
+			if verdict.Kind == dane.Unknown {
+				r.logUnknown(hop, cmp.Or(verdict.Failed, errSomeHosts))
+			} else {
+				r.endDeferral(hop)
+			}
 			if hop.MX {
 				r.background(func() { r.judgeMX(hop.Domain) })
 			}
@@ -160,8 +168,12 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
 	} else if r.ctx.Err() == nil {
 		r.verdicts.Fail(hop, err, while, now)
 	}
-	r.logger.Debug("DANE not known", event.Domain(hop.Domain.String()), event.Reason(err))
+	r.logUnknown(hop, err)
 	return dane.None, err
+}
+
+func (r *Resolver) logUnknown(hop NextHop, err error) {
+	r.logger.Debug("DANE could not be looked up", event.Domain(hop.Domain.String()), event.Reason(err))
 }
 
 // askChecker asks for a verdict. During an outage of the DNS it waits for the end of that,

@@ -13,6 +13,7 @@ import (
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/printable"
+	"mta-sts-daemon/resolver/refresh"
 )
 
 // reason is why a discovery is made.
@@ -54,6 +55,7 @@ type outcome struct {
 	policy mtasts.Policy     // if it was fetched
 	fault  *policies.Failure // if the publisher's fault, also if that was known before
 	while  func() bool       // if nothing was learned: as long as that is so
+	pause  time.Duration     // if nothing was learned: no other attempt before; 0 by the number of failures
 }
 
 type outcomeKind int
@@ -117,14 +119,9 @@ func (d *discovery) recall() *outcome {
 	return nil
 }
 
-// askRecord asks for the domain's record. While the DNS is out for everybody it waits for
-// its return, for as long as a lookup waits, and then asks once more.
+// askRecord asks for the domain's record. During an outage of the DNS, the discovery of an
+// unknown domain waits for the end, for as long as a lookup waits, and then asks.
 func (d *discovery) askRecord() *outcome {
-	leave, o := d.enter(d.limits.records)
-	if o != nil {
-		return o
-	}
-	defer leave()
 	deadline := d.clock.Now().Add(d.settings.AnswerTimeout)
 	for {
 		if out := d.dns.outage(); out != nil {
@@ -137,27 +134,39 @@ func (d *discovery) askRecord() *outcome {
 				return &outcome{kind: ignorant, err: d.recordErr, while: out.lasts}
 			}
 		}
-		began := d.clock.Now()
-		txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
-		switch {
-		case err == nil:
-			d.dns.answered()
-			if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
-				d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
-			}
-			d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
-			return nil
-		case d.ctx.Err() != nil:
-			return &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
-		}
-		d.noAnswer(err)
-		switch outage := d.dns.failed(d.domain(), began); {
-		case d.known != nil:
-			return nil
-		case !outage:
-			return &outcome{kind: ignorant, err: d.recordErr}
+		if o, again := d.askRecordOnce(); !again {
+			return o
 		}
 	}
+}
+
+// askRecordOnce asks for the record. again is true if the answer failed to come because of
+// an outage.
+func (d *discovery) askRecordOnce() (o *outcome, again bool) {
+	leave, o := d.enter(d.limits.records)
+	if o != nil {
+		return o, false
+	}
+	defer leave()
+	began := d.clock.Now()
+	txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
+	switch {
+	case d.ctx.Err() != nil:
+		return &outcome{kind: settled, err: errClosed}, false // what failed says nothing of the domain
+	case err != nil:
+		d.noAnswer(err)
+		outage := d.dns.failed(d.domain(), began)
+		if d.known != nil {
+			return nil, false
+		}
+		return &outcome{kind: ignorant, err: d.recordErr}, outage
+	}
+	d.dns.answered()
+	d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
+	if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
+		d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
+	}
+	return nil, false
 }
 
 // errOutage is why no question is asked at present.
@@ -210,7 +219,7 @@ func (d *discovery) judgeRecord() *outcome {
 func (d *discovery) fetch() *outcome {
 	until := d.clock.Now().Add(refusedFor)
 	for queued := false; ; queued = true {
-		policy, took, err, o := d.fetchOnce()
+		policy, took, o, err := d.fetchOnce()
 		switch {
 		case o != nil:
 			return o
@@ -230,21 +239,21 @@ func (d *discovery) fetch() *outcome {
 // busyPause is how long a policy host that is busy is left alone.
 const busyPause = time.Second
 
-func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, err error, o *outcome) {
+func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *outcome, err error) {
 	leave, o := d.enter(d.limits.fetches)
 	if o != nil {
-		return policy, 0, nil, o
+		return policy, 0, o, nil
 	}
 	defer leave()
 	start := d.clock.Now()
 	text, err := d.settings.Policies.Fetch(d.ctx, d.domain())
 	if d.ctx.Err() != nil {
-		return policy, 0, nil, &outcome{kind: settled, err: errClosed} // what failed says nothing of the domain
+		return policy, 0, &outcome{kind: settled, err: errClosed}, nil // what failed says nothing of the domain
 	}
 	if err == nil {
 		policy, err = mtasts.ParsePolicy(text)
 	}
-	return policy, d.clock.Now().Sub(start), err, nil
+	return policy, d.clock.Now().Sub(start), nil, err
 }
 
 // judgeFetch tells the publisher's faults from those of this host.
@@ -253,14 +262,17 @@ func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err err
 	if d.known != nil {
 		d.metrics.refreshes.refreshed(d.known, policy, err)
 	}
-	blame := d.reach.fetched(d.domain(), err)
+	blame := d.reach.fetched(d.domain(), d.known != nil, err)
+	_, fault := policyhost.Classify(err)
 	switch {
 	case err == nil:
 		return &outcome{kind: fetched, policy: policy}
 	case blame:
 		return &outcome{kind: failed, err: err, fault: d.failure(err, d.record.ID)}
+	case fault == policyhost.FaultPublisher: // the attempt may have reached the host
+		return &outcome{kind: ignorant, err: err, pause: refresh.FirstRetry}
 	}
-	return &outcome{kind: ignorant, err: err}
+	return &outcome{kind: ignorant, err: err, pause: policies.ShortPause}
 }
 
 // failure is the domain's failure after this one.
@@ -290,7 +302,7 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 		}
 		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: until, Failure: o.fault, Reason: o.err})
 	case ignorant:
-		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{While: o.while, Reason: o.err})
+		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: o.pause, While: o.while, Reason: o.err})
 	case refused:
 		d.putOff(o.err, o.while)
 		live = d.policies.Live(d.domain(), d.clock.Now())
@@ -319,9 +331,9 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.policies.RefreshFailed(d.domain(), d.known, o.fault, d.recheckAt)
 	case refused:
 		d.metrics.discoveries.busy.Inc()
-		d.policies.Postpone(d.domain(), d.known, o.err)
+		d.policies.Postpone(d.domain(), d.known, policies.ShortPause, o.err)
 	case ignorant:
-		d.policies.Postpone(d.domain(), d.known, o.err)
+		d.policies.Postpone(d.domain(), d.known, max(o.pause, policies.ShortPause), o.err)
 	}
 	return answer(d.known), o.err
 }
@@ -367,7 +379,7 @@ func (d *discovery) putOff(why error, while func() bool) {
 	}
 	d.metrics.discoveries.busy.Inc()
 	event.DiscoveryPutOff.Log(d.logger, event.Domain(d.domain().String()))
-	d.policies.PutIgnorance(d.domain(), policies.Ignorance{Until: d.clock.Now().Add(refusedFor), While: while, Reason: why})
+	d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: refusedFor, While: while, Reason: why})
 }
 
 // sleep waits, and returns false if ctx ends before.

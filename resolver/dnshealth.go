@@ -143,9 +143,12 @@ func (o *outage) watch() {
 		case <-o.health.ctx.Done():
 			return
 		}
-		if o.health.probe(o.health.ctx, o.health.pick(general)) == nil {
-			o.health.answered()
-		}
+		d := o.health.pick(general)
+		go func() { // a name whose servers are silent delays no other probe
+			if o.health.probe(o.health.ctx, d) == nil {
+				o.health.answered()
+			}
+		}()
 	}
 }
 

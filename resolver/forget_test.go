@@ -1,6 +1,8 @@
 package resolver
 
 import (
+	"errors"
+	"mta-sts-daemon/resolver/dane"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,4 +43,32 @@ func TestPurgeDuringARenewal(t *testing.T) {
 func purgeAll(t *testing.T, r *Resolver) error {
 	_, err := r.PurgeAll(t.Context())
 	return err
+}
+
+// A purge removes the verdicts of DANE too, also of a domain that is in the file alone.
+func TestPurgeRemovesVerdicts(t *testing.T) {
+	for name, purge := range map[string]func(t *testing.T, r *Resolver) error{
+		"one": func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) },
+		"all": purgeAll,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				st := w.memory()
+				c := &checker{verdict: dane.Verdict{Kind: dane.None, TTL: time.Hour}}
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				r := w.resolverWithDANE(st, c)
+				expectDANE(t, r, "a.example", dane.None, 0)
+				r.Close()
+				r = w.resolverWithDANE(st, c)
+				if err := purge(t, r); err != nil {
+					t.Error(err)
+				}
+				c.err = errServfail
+				if kind, _, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) {
+					t.Errorf("%v, %v, want what nobody can know", kind, err)
+				}
+			})
+		})
+	}
 }

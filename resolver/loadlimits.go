@@ -3,6 +3,9 @@ package resolver
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,12 +58,17 @@ func (l loadLimits) of(why reason) limits {
 	return limits{}
 }
 
-// limit is a semaphore with a bounded queue.
-type limit struct{ active, queue chan struct{} }
+// limit is a semaphore with a bounded queue. The newest in the queue comes first: under load
+// its lookup still waits, while those of older ones have been answered without it.
+type limit struct {
+	queued atomic.Int64 // len(queue)
 
-func newLimit(size int) *limit {
-	return &limit{make(chan struct{}, size), make(chan struct{}, maxQueued)}
+	mu    sync.Mutex // guards what follows
+	free  int
+	queue []chan struct{} // closed to let its owner pass
 }
+
+func newLimit(size int) *limit { return &limit{free: size} }
 
 // enter waits for its turn. After patience it calls stay and goes on waiting if that
 // returns true. If enter returns nil, leave must be called; otherwise the error is errBusy
@@ -69,41 +77,79 @@ func (l *limit) enter(ctx context.Context, patience time.Duration, stay func() b
 	if l == nil {
 		return nil
 	}
-	select {
-	case l.active <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case l.queue <- struct{}{}:
-		defer func() { <-l.queue }()
-	default:
-		return errBusy
+	turn, err := l.join()
+	if turn == nil {
+		return err
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
 		select {
-		case l.active <- struct{}{}:
+		case <-turn:
 			return nil
 		case <-timer.C:
-			if !stay() {
-				return errBusy
+			if stay() {
+				continue
 			}
+			err = errBusy
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			err = context.Cause(ctx)
 		}
+		if l.quit(turn) {
+			return err
+		}
+		return nil // its turn had just come
 	}
+}
+
+// join passes, with a nil channel and a nil error, or queues.
+func (l *limit) join() (turn chan struct{}, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.free > 0:
+		l.free--
+		return nil, nil
+	case len(l.queue) == maxQueued:
+		return nil, errBusy
+	}
+	turn = make(chan struct{})
+	l.queue = append(l.queue, turn)
+	l.queued.Store(int64(len(l.queue)))
+	return turn, nil
+}
+
+// quit leaves the queue, and reports false if its turn has come already.
+func (l *limit) quit(turn chan struct{}) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.queue, turn)
+	if i < 0 {
+		return false
+	}
+	l.queue = slices.Delete(l.queue, i, i+1)
+	l.queued.Store(int64(len(l.queue)))
+	return true
 }
 
 func (l *limit) leave() {
-	if l != nil {
-		<-l.active
+	if l == nil {
+		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := len(l.queue) - 1
+	if last < 0 {
+		l.free++
+		return
+	}
+	close(l.queue[last])
+	l.queue = slices.Delete(l.queue, last, last+1)
+	l.queued.Store(int64(last))
 }
 
 // congested reports whether somebody waits.
-func (l *limit) congested() bool { return l != nil && len(l.queue) > 0 }
+func (l *limit) congested() bool { return l != nil && l.queued.Load() > 0 }
 
 // enter passes a limit. If it returns an outcome, the discovery was refused or the Resolver
 // is closed; else leave must be called.

@@ -112,9 +112,9 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 // next lookup discovers it again, without protection if that fails. The error says that the
 // shared store could not be purged yet.
 func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
-	r.verdicts.Forget(d)
 	r.policies.Forget(d, func(*policies.Entry) bool { return true })
 	r.policies.ForgetAbsence(d)
+	r.verdicts.Forget(d) // last: a policy that was in the file alone brought its verdicts with it
 	if r.shared == nil {
 		return nil
 	}
@@ -124,10 +124,10 @@ func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
 // PurgeAll purges every domain, as Purge does one. It returns how many policies there
 // were.
 func (r *Resolver) PurgeAll(ctx context.Context) (forgotten int, err error) {
-	r.verdicts.ForgetAll()
 	number := r.store.Purges() + 1
 	r.store.RaisePurges(number)
 	forgotten = r.policies.ForgetAll(number)
+	r.verdicts.ForgetAll()
 	if r.shared == nil {
 		return forgotten, nil
 	}
@@ -143,7 +143,7 @@ func (r *Resolver) forget(d mtasts.Domain, voids func(fetched time.Time, purges 
 
 // forgetAll carries out a purge of all domains by some node.
 func (r *Resolver) forgetAll(v shared.Value) {
-	r.verdicts.ForgetAll()
+	defer r.verdicts.ForgetAll()
 	if v.Number > 0 {
 		r.policies.ForgetAll(v.Number)
 		return

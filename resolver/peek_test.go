@@ -23,7 +23,9 @@ func TestPeek(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return [4]int{w.queries["a.example"], w.queries["unheard.example"], int(k.Used.Unix()), count}
+			known, _ := w.asked("a.example")
+			unheard, _ := w.asked("unheard.example")
+			return [4]int{known, unheard, int(k.Used.Unix()), count}
 		}
 		before := traces()
 		for _, c := range []struct {

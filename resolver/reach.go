@@ -18,10 +18,17 @@ const (
 	// here and not with the publishers.
 	unreachableAfter = 10 * time.Minute
 
-	// unreachableDomains is how many domains must have failed, and localDomains for a
-	// reason of this host's own: one domain may be the only one that has no IPv4.
+	// unreachableDomains is how many domains must have failed, goodDomains how many of
+	// them with a policy from an earlier fetch: broken publishers never had one.
 	unreachableDomains = 5
-	localDomains       = 2
+	goodDomains        = 3
+
+	// localDomains is how many must have failed for a reason of this host's own. One may
+	// be the only one that has no IPv4.
+	localDomains = 2
+
+	// maxSeen bounds the domains that are remembered; more than enough to judge.
+	maxSeen = 1000
 )
 
 // reach knows whether policy hosts can be reached from this host. Its states:
@@ -38,47 +45,49 @@ type reach struct {
 	clock  *clock.Clock
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	since clock.Moment           // of the first failure since the last success; 0 without one
-	seen  map[mtasts.Domain]bool // that failed since then; true: for a reason of this host's own
-	fault error                  // why policy hosts are unreachable; nil while they are reachable
+	mu    sync.Mutex                    // guards what follows
+	since clock.Moment                  // of the first failure since the last success; 0 without one
+	seen  map[mtasts.Domain]failedFetch // since then
+	fault error                         // why policy hosts are unreachable; nil while they are reachable
 
 	accepted clock.Moment // when a certificate was last accepted; 0 if none was
 	failing  clock.Moment // of the first failure since then; 0 without one
 }
 
+// failedFetch is how a domain failed.
+type failedFetch struct {
+	local bool // for a reason of this host's own
+	good  bool // although an earlier fetch succeeded
+}
+
 func newReach(c *clock.Clock, logger *slog.Logger) *reach {
-	return &reach{clock: c, logger: logger, seen: map[mtasts.Domain]bool{}}
+	return &reach{clock: c, logger: logger, seen: map[mtasts.Domain]failedFetch{}}
 }
 
 // fetched notes how a fetch for d ended, and reports whether a failure counts against the
-// publisher.
-func (r *reach) fetched(d mtasts.Domain, err error) (blame bool) {
-	result, fault := policyhost.Classify(err)
+// publisher. good tells that d has a policy from an earlier fetch.
+func (r *reach) fetched(d mtasts.Domain, good bool, err error) (blame bool) {
+	_, fault := policyhost.Classify(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.clock.Now()
-	if policyhost.Answered(err) {
+	switch {
+	case policyhost.Answered(err):
 		r.accepted, r.failing = now, 0
 		r.recovered()
 		return err != nil && fault == policyhost.FaultPublisher
-	}
-	if fault == policyhost.FaultDNS || fault == policyhost.FaultLoad {
+	case fault == policyhost.FaultDNS, fault == policyhost.FaultLoad:
 		return false
 	}
 	if r.failing == 0 {
 		r.failing = now
 	}
-	if result != policyhost.ResultFetchError { // the host answered with another certificate
-		r.recovered()
-		return true
-	}
 	if r.since == 0 {
 		r.since = now
 	}
 	local := fault == policyhost.FaultLocal
-	if r.fault == nil {
-		r.seen[d] = local // few enough: enough of them are a fault
+	if r.fault == nil && len(r.seen) < maxSeen {
+		r.seen[d] = failedFetch{local, good}
 	}
 	if r.fault == nil && r.unreachable(now) {
 		r.fault = fmt.Errorf("every fetch since %v has failed, the last one: %w", r.clock.Origin().Wall(r.since).UTC().Truncate(time.Second), err)
@@ -88,13 +97,17 @@ func (r *reach) fetched(d mtasts.Domain, err error) (blame bool) {
 }
 
 func (r *reach) unreachable(now clock.Moment) bool {
-	local := 0
-	for _, ours := range r.seen {
-		if ours {
+	local, good := 0, 0
+	for _, f := range r.seen {
+		if f.local {
 			local++
 		}
+		if f.good {
+			good++
+		}
 	}
-	return local >= localDomains || len(r.seen) >= unreachableDomains && now.Sub(r.since) >= unreachableAfter
+	return local >= localDomains ||
+		len(r.seen) >= unreachableDomains && good >= goodDomains && now.Sub(r.since) >= unreachableAfter
 }
 
 // blames reports whether f, which counts against its publisher, is certain enough to be

@@ -101,6 +101,8 @@ type Resolver struct {
 	reach *reach
 	load  loadLimits
 
+	deferrals deferrals
+
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
 	ctx     context.Context    // of the discoveries, which outlive lookups
@@ -203,6 +205,9 @@ func (r *Resolver) Cached(hop NextHop, at time.Time) (a Answer, ok bool) {
 		r.metrics.lookups.fromMemory(a)
 	}
 	a.DANE = kind
+	if kind == dane.Unknown {
+		a.Failed = r.verdicts.Failed(hop)
+	}
 	return a, ok
 }
 
@@ -267,6 +272,9 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	}
 	if a.DANE, err = verdict(ctx); err != nil {
 		return Answer{}, err
+	}
+	if a.DANE == dane.Unknown {
+		a.Failed = r.verdicts.Failed(hop)
 	}
 	return a, nil
 }

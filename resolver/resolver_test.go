@@ -196,11 +196,11 @@ func TestFailedFetchIsNotRepeatedForItsID(t *testing.T) {
 			time.Sleep(time.Second - time.Millisecond*4)
 		}
 		w.expectAsked("a.example", 5, 1)
-		w.expectLogged("none can be had", 1)
+		w.expectLogged("could not be fetched", 1)
 		time.Sleep(2 * time.Second)
 		expect(t, r, "a.example", "-")
 		w.expectAsked("a.example", 6, 2)
-		w.expectLogged("none can be had", 1)
+		w.expectLogged("could not be fetched", 1)
 
 		w.publish("a.example", "2", policyText("enforce", "86400"))
 		time.Sleep(time.Minute)

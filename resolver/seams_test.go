@@ -463,7 +463,7 @@ func TestPolicyHostsUnreachable(t *testing.T) {
 		w.setHost("known.example", hostAnswer{err: local("known.example")})
 		keepInUse(t, r, "known.example", "enforce/1", 27*time.Hour)
 		w.expectLogged("No policy host can be reached", 1)
-		w.expectLogged("none can be had", 0)
+		w.expectLogged("could not be fetched", 0)
 		w.expectLogged("cannot be renewed", 0)
 		w.expectMetric("mta_sts_policy_hosts_unreachable", count(1))
 		if r.Unreachable() == nil {
@@ -573,4 +573,78 @@ func fill(t *testing.T, w *world, st *store.Store) {
 		small.Domain = hop(t, fmt.Sprintf("small%d.example", i)).Domain
 		st.Put(small)
 	}
+}
+
+// While every policy host refuses, none is tried more often than once in five minutes.
+func TestUnreachableHostsAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var names []string
+		for i := range 12 {
+			d := fmt.Sprintf("d%d.example", i)
+			names = append(names, d)
+			w.publish(d, "1", policyText("enforce", "864000"))
+		}
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.Entries, s.NegativeEntries = 100, 100
+		r.Configure(s)
+		for _, d := range names[:6] {
+			expect(t, r, d, "enforce/1")
+		}
+		for _, d := range names {
+			w.setHost(d, hostAnswer{err: &policyhost.FetchError{Host: d, Result: policyhost.ResultFetchError, Err: errRefused}})
+		}
+		time.Sleep(28 * time.Hour) // all were due
+		if r.Unreachable() == nil {
+			t.Error("policy hosts count as reachable")
+		}
+		before := w.fetched()
+		for range 60 {
+			for _, d := range names {
+				lookUp(t, r, d)
+			}
+			time.Sleep(time.Minute)
+		}
+		if n := w.fetched() - before; n > 12*len(names) || n < len(names) {
+			t.Errorf("%d fetches for %d domains in an hour", n, len(names))
+		}
+	})
+}
+
+// fetched returns how many fetches there were.
+func (w *world) fetched() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, fetches := range w.fetches {
+		n += fetches
+	}
+	return n
+}
+
+// Broken publishers alone are not taken for a fault of this host.
+func TestBrokenPublishersAreBlamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 100
+		r.Configure(s)
+		const broken = 20
+		for i := range broken {
+			d := fmt.Sprintf("d%d.example", i)
+			w.publish(d, "1", "")
+			w.setHost(d, hostAnswer{err: &policyhost.FetchError{Host: d, Result: policyhost.ResultFetchError, Err: errRefused}})
+		}
+		for range 20 {
+			for i := range broken {
+				expect(t, r, fmt.Sprintf("d%d.example", i), "-")
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		if err := r.Unreachable(); err != nil {
+			t.Error(err)
+		}
+		w.expectLogged("Policy could not be fetched", broken)
+	})
 }

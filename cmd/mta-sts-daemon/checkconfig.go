@@ -20,7 +20,7 @@ of what the daemon starts with although no policy can be fetched: no authorities
 a CA file with a certificate that cannot be read. The
 daemon's user must be able to read what check-config could read as another. Files
 that systemd makes only while the daemon runs (LoadCredential=) are not missed.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load()
 			if err != nil {

@@ -11,15 +11,12 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// connect returns a client of the running daemon. Where the configuration is
-// refused, the daemon runs on the one before, so its control socket is looked
-// for where it is by default.
+// connect returns a client of the running daemon. If the configuration has faults,
+// the daemon runs on the one before: its control socket is where the rest of the
+// configuration says.
 func connect(load func() (config.Config, error)) *admin.Client {
 	cfg, err := load()
-	if err != nil {
-		cfg = config.Default()
-	}
-	return admin.NewClient(admin.Find(cfg.Admin))
+	return admin.NewClient(admin.Find(cfg.Admin), err)
 }
 
 // exitFailed is the status of a command that did not do what it was asked, and
@@ -59,6 +56,17 @@ func when(t, now time.Time) string {
 		return fmt.Sprintf("%s (%s ago)", text, span(now.Sub(t)))
 	}
 	return fmt.Sprintf("%s (in %s)", text, span(t.Sub(now)))
+}
+
+// date writes a time for a person.
+func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// counted writes a number of things.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // span writes a duration to its two largest units.

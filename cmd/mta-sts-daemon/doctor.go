@@ -21,7 +21,7 @@ at everything.
 It exits with 0 where nothing hurts mail, with 1 where mail is deferred or sent
 without the protection there is, and with 2 where it found nothing of that kind
 but could not look at everything.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load()
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,19 +11,25 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/config"
 )
 
 func newExport(load func() (config.Config, error)) *cobra.Command {
-	return &cobra.Command{
+	var asEnforce bool
+	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Print the policies that the running daemon keeps as a Postfix table",
 		Long: `export prints what Postfix is told of every domain whose policy the running
 daemon keeps, and the configuration's overrides, as a table that Postfix reads
 (texthash): for another host, or to do without the daemon for a while. Nobody
-renews its lines. Where DANE goes before a policy the line says so, which is for a
-Postfix that does DANE. In mode monitor there are none.`,
-		Args: cobra.NoArgs,
+refreshes its lines. If DANE takes precedence over a policy the line says so, which is
+for a Postfix that does DANE.
+
+In mode monitor Postfix is told nothing, so the table is empty. --as-enforce prints
+what mode enforce would answer, and counts on standard error what would become of
+mail to the domains.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load()
 			if err != nil {
@@ -33,12 +40,21 @@ Postfix that does DANE. In mode monitor there are none.`,
 				return failure(cmd, err)
 			}
 			table := map[string]string{}
+			var sum summary
 			for _, p := range all {
-				if policy, ok := strings.CutPrefix(p.Answer, "OK "); ok {
+				answer := p.Answer
+				if asEnforce {
+					answer = cmp.Or(p.Withheld, answer)
+				}
+				sum.add(p, answer)
+				if policy, ok := strings.CutPrefix(answer, "OK "); ok && p.Mode != "" {
 					table[p.Domain] = policy
 				}
 			}
-			if cfg.Mode != config.ModeMonitor {
+			if asEnforce {
+				cmd.PrintErrln(sum)
+			}
+			if cfg.Mode != config.ModeMonitor || asEnforce {
 				for key, o := range cfg.Overrides {
 					if !o.NotFound && (o.Until.IsZero() || time.Now().Before(o.Until)) {
 						table[key.String()] = o.Policy
@@ -52,4 +68,29 @@ Postfix that does DANE. In mode monitor there are none.`,
 			return out.Flush()
 		},
 	}
+	cmd.Flags().BoolVar(&asEnforce, "as-enforce", false, "in mode monitor, print what mode enforce would answer")
+	return cmd
+}
+
+// summary counts what becomes of mail to the domains that the daemon lists, if Postfix
+// gets the answers that were added.
+type summary struct{ protected, mismatched, deferred, rest int }
+
+func (s *summary) add(l admin.Listed, answer string) {
+	status, policy, _ := strings.Cut(answer, " ")
+	switch {
+	case status == "TEMP":
+		s.deferred++
+	case status != "OK":
+		s.rest++
+	case strings.HasPrefix(policy, "secure") && slices.Contains(l.State, admin.StateMismatch):
+		s.mismatched++
+	default:
+		s.protected++
+	}
+}
+
+func (s summary) String() string {
+	return fmt.Sprintf("%s would be protected, %d deferred because no MX host matches the policy, %d deferred by TEMP, %d sent without protection.",
+		counted(s.protected, "domain"), s.mismatched, s.deferred, s.rest)
 }

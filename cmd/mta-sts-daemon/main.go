@@ -33,8 +33,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &status):
 		return int(status)
-	default:
-		fmt.Fprintf(stderr, "mta-sts-daemon: %v\n", err)
-		return 1
 	}
+	fmt.Fprintf(stderr, "mta-sts-daemon: %v\n", err)
+	if _, ok := errors.AsType[errUsage](err); ok {
+		return exitUsage
+	}
+	return 1
 }

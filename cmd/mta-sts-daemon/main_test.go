@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		"waitfor":        waitFor,
 		"systemd":        systemd,
 		"terminal":       terminal,
+		"typing":         typing,
 	})
 }
 
@@ -52,10 +53,20 @@ func TestScripts(t *testing.T) {
 				`_mta-sts.broken.test. 300 IN TXT "v=STSv1; id=a-b;"`,
 				`_mta-sts.unreachable.test. 300 IN TXT "v=STSv1; id=1;"`,
 				`mta-sts.unreachable.test. 300 IN A 127.0.0.1`,
+				`_smtp._tls.broken.test. 300 IN TXT "v=TLSRPTv1; rua=mailto:tls@broken.test"`,
+				`nothing.test. 300 IN MX 10 mx.nothing.test.`,
+				`mx.nothing.test. 300 IN A 192.0.2.1`,
+				`broken.test. 300 IN MX 10 mx.nothing.test.`,
+				`unreachable.test. 300 IN MX 10 mx.unreachable.test.`,
+				`mx.unreachable.test. 300 IN A 192.0.2.1`,
+				`servfail.test. 300 IN A 192.0.2.1`,
+				`deferred.test. 300 IN MX 10 mx.deferred.test.`,
+				`mx.deferred.test. 300 IN A 192.0.2.1`,
 				`dane.test. 300 IN MX 10 mx.dane.test.`,
 				`mx.dane.test. 300 IN A 192.0.2.1`,
 				`_25._tcp.mx.dane.test. 300 IN TLSA 3 1 1 `+strings.Repeat("a5", 32),
 			)
+			dns.Misbehave("_25._tcp.mx.deferred.test", resolvertest.DNSRcode(2))
 			dns.SetAuthenticated(true)
 			env.Setenv("DNS", dns.Addr().String())
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second

@@ -15,7 +15,7 @@ func newManual() *cobra.Command {
 		Use:    "manual DIR",
 		Short:  "Write manual pages, completions and the example configuration into a directory",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args:   oneArg("DIRECTORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			edition := manual.Edition{Version: version}
 			if date != "" {

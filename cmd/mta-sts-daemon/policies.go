@@ -4,27 +4,61 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/clients"
+	"mta-sts-daemon/cmd/internal/explain"
 	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/config"
 )
 
 func newPolicies(load func() (config.Config, error)) *cobra.Command {
 	var asJSON bool
+	var state string
 	cmd := &cobra.Command{
 		Use:   "policies [DOMAIN]",
-		Short: "Show the policies that the running daemon keeps",
-		Long: `policies lists the policies that the running daemon keeps or, of one domain, all
-that it knows. It exits with 1 where it knows nothing of the domain, and with 2
-where no daemon could be asked.`,
-		Args: cobra.MaximumNArgs(1),
+		Short: "Show the policies that the running daemon keeps, and domains with trouble",
+		Long: `policies lists the domains whose policy the running daemon keeps, and those that
+announce a policy which cannot be used. Domains that need the operator come first, totals
+last. If the output is not a terminal, each domain is one line. Of one DOMAIN it
+shows all that the daemon knows.
+
+The words in the column STATE, which --state selects by:
+
+temp: Postfix is answered TEMP, because DANE could not be looked up; mail is deferred.
+
+mismatch: no MX host matches the enforced policy; mail is deferred.
+
+failing: the last refresh failed; the policy is applied until it expires. expiring:
+the same, and it is enforced and expires within 48 hours.
+
+broken: the domain announces a policy that cannot be used; mail is sent without
+protection. --state broken also asks the DNS whom to write to.
+
+expired: an enforced policy ended without a successor.
+
+record-gone: the domain has no valid record any more; the policy is applied until it
+expires.
+
+enforce, testing, none: the mode of a live policy.
+
+It exits with 1 if the daemon knows nothing of DOMAIN, and with 2 if no daemon could
+be asked.`,
+		Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && state != "" {
+				return usageError("--state selects from the list: leave the domain out")
+			}
+			if state != "" && !slices.Contains(admin.States(), state) {
+				return usageError("--state %q is not a state; the states are %s", state, strings.Join(admin.States(), ", "))
+			}
 			client := connect(load)
 			if len(args) == 1 {
 				d, err := client.Domain(cmd.Context(), args[0])
@@ -37,52 +71,179 @@ where no daemon could be asked.`,
 			if err != nil {
 				return failure(cmd, err)
 			}
+			selected := slices.DeleteFunc(slices.Clone(all), func(l admin.Listed) bool {
+				return state != "" && !slices.Contains(l.State, state)
+			})
+			slices.SortStableFunc(selected, func(a, b admin.Listed) int { return cmp.Compare(urgency(a), urgency(b)) })
 			if asJSON {
-				return printJSON(cmd, all)
+				return printJSON(cmd, selected)
 			}
-			return printPolicies(cmd, all)
+			contacts := map[string]string{}
+			if state == admin.StateBroken {
+				contacts = findContacts(cmd.Context(), load, selected)
+			}
+			return printPolicies(cmd, selected, len(all), contacts)
 		},
+		ValidArgsFunction: completeDomains(load),
 	}
+	cmd.Flags().StringVar(&state, "state", "", "only domains in the `state`")
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(admin.States(), cobra.ShellCompDirectiveNoFileComp))
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// allPolicies returns the daemon's policies by domain.
-func allPolicies(ctx context.Context, client *admin.Client) ([]admin.Policy, error) {
-	all := []admin.Policy{}
-	err := client.Policies(ctx, func(p admin.Policy) error {
-		all = append(all, p)
+// allPolicies returns the domains that the daemon lists, by name.
+func allPolicies(ctx context.Context, client *admin.Client) ([]admin.Listed, error) {
+	all := []admin.Listed{}
+	err := client.Policies(ctx, func(l admin.Listed) error {
+		all = append(all, l)
 		return nil
 	})
-	slices.SortFunc(all, func(a, b admin.Policy) int { return cmp.Compare(a.Domain, b.Domain) })
+	slices.SortFunc(all, func(a, b admin.Listed) int { return cmp.Compare(a.Domain, b.Domain) })
 	return all, err
 }
 
-func printPolicies(cmd *cobra.Command, all []admin.Policy) error {
-	if len(all) == 0 {
+// urgency is less the more a domain needs the operator; healthy ones are equal.
+func urgency(l admin.Listed) int {
+	healthy := slices.Index(admin.States(), admin.StateEnforce)
+	if len(l.State) == 0 {
+		return healthy
+	}
+	return min(slices.Index(admin.States(), l.State[0]), healthy)
+}
+
+func printPolicies(cmd *cobra.Command, selected []admin.Listed, all int, contacts map[string]string) error {
+	switch {
+	case all == 0:
 		cmd.Println("No policies are known yet.")
+		return nil
+	case len(selected) == 0:
+		cmd.Println("No domain is in that state.")
 		return nil
 	}
 	now := time.Now()
-	var rows [][]layout.Cell
-	for _, p := range all {
-		rows = append(rows, []layout.Cell{
-			layout.Text(p.Domain), layout.Text(p.Mode), life(p, now), layout.Text(strings.Join(p.MX, " ")),
-		})
+	header := []string{"DOMAIN", "STATE", "EXPIRES", "MX", "PROBLEM"}
+	if len(contacts) > 0 {
+		header = append(header, "WRITE TO")
 	}
-	return layout.On(cmd.OutOrStdout()).Table([]string{"DOMAIN", "MODE", "EXPIRES", "MX"}, rows)
+	var rows [][]layout.Cell
+	for _, l := range selected {
+		row := []layout.Cell{
+			layout.Text(l.Domain), {Text: strings.Join(l.State, ","), Colour: stateColour(l)}, layout.Text(expiry(l, now)),
+			layout.Text(cmp.Or(strings.Join(l.MX, " "), "-")), layout.Text(cmp.Or(strings.Join(problems(l.Condition), "; "), "-")),
+		}
+		if len(contacts) > 0 {
+			row = append(row, layout.Text(contacts[l.Domain]))
+		}
+		rows = append(rows, row)
+	}
+	if err := layout.OnLines(cmd.OutOrStdout()).Table(header, rows); err != nil {
+		return err
+	}
+	cmd.Println(totals(selected))
+	return nil
 }
 
-// life says how long a policy holds, and what is wrong with it.
-func life(p admin.Policy, now time.Time) layout.Cell {
-	switch {
-	case !p.Expires.After(now):
-		return layout.Cell{Text: "expired", Colour: layout.Yellow}
-	case p.Failures > 0:
-		return layout.Cell{Text: "in " + span(p.Expires.Sub(now)) + ", cannot be renewed", Colour: layout.Yellow}
-	default:
-		return layout.Text("in " + span(p.Expires.Sub(now)))
+// Bounds of findContacts.
+const (
+	contactsAtOnce = 16
+	contactsLimit  = 20 * time.Second
+)
+
+// findContacts asks the DNS whom to write to about each domain, as far as there is time.
+func findContacts(ctx context.Context, load func() (config.Config, error), all []admin.Listed) map[string]string {
+	cfg, err := load()
+	if err != nil {
+		return nil
 	}
+	c, err := clients.New(cfg, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, contactsLimit)
+	defer cancel()
+	contacts := make([]string, len(all))
+	var group errgroup.Group
+	group.SetLimit(contactsAtOnce)
+	for i, l := range all {
+		group.Go(func() error {
+			contacts[i] = explain.Contact(ctx, c.DNS, l.Domain)
+			return nil
+		})
+	}
+	group.Wait() // no contact is an error
+	found := map[string]string{}
+	for i, l := range all {
+		found[l.Domain] = contacts[i]
+	}
+	return found
+}
+
+func stateColour(l admin.Listed) layout.Colour {
+	switch {
+	case slices.Contains(l.State, admin.StateTemp), slices.Contains(l.State, admin.StateMismatch):
+		return layout.Red
+	case urgency(l) < slices.Index(admin.States(), admin.StateEnforce):
+		return layout.Yellow
+	}
+	return ""
+}
+
+func expiry(l admin.Listed, now time.Time) string {
+	switch {
+	case l.Expires.IsZero():
+		return "-"
+	case l.Expires.After(now):
+		return "in " + span(l.Expires.Sub(now))
+	}
+	return span(now.Sub(l.Expires)) + " ago"
+}
+
+// problems says what is wrong with a domain.
+func problems(c admin.Condition) (all []string) {
+	for _, d := range c.Deferred {
+		all = append(all, fmt.Sprintf("TEMP for %s since %s: %s", d.NextHop, date(d.Since), d.Reason))
+	}
+	if !c.Mismatch.IsZero() {
+		all = append(all, "no MX host matches since "+date(c.Mismatch))
+	}
+	if f := c.Failure; f != nil {
+		text := cmp.Or(f.Result, "could not be fetched")
+		if !f.Since.IsZero() {
+			text += " since " + date(f.Since)
+		}
+		if f.Lookups > 0 {
+			text += ", " + counted(int(f.Lookups), "lookup")
+		}
+		if f.Reason != "" {
+			text += ": " + f.Reason
+		}
+		all = append(all, text)
+	}
+	if !c.RecordGone.IsZero() {
+		all = append(all, "no valid record since "+date(c.RecordGone))
+	}
+	if c.Reason != "" {
+		all = append(all, c.Reason)
+	}
+	return all
+}
+
+// totals counts the domains by state.
+func totals(all []admin.Listed) string {
+	count := map[string]int{}
+	for _, l := range all {
+		for _, word := range l.State {
+			count[word]++
+		}
+	}
+	var parts []string
+	for _, word := range admin.States() {
+		if n := count[word]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, word))
+		}
+	}
+	return fmt.Sprintf("%s: %s", counted(len(all), "domain"), strings.Join(parts, ", "))
 }
 
 func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
@@ -95,29 +256,53 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 		rows = append(rows, [2]layout.Cell{layout.Text(label), layout.Text(text)})
 	}
 	say("Domain", d.Domain)
+	say("State", strings.Join(d.State, ", "))
 	switch p := d.Policy; {
 	case p != nil:
 		say("Policy", fmt.Sprintf("%s, id %s, max_age %d s", p.Mode, p.ID, p.MaxAge))
 		say("MX", strings.Join(p.MX, "\n"))
 		say("Postfix is told", p.Answer)
+		if p.Withheld != "" {
+			say("Monitor mode", "withholds "+p.Withheld)
+		}
 		say("Fetched", when(p.Fetched, now))
 		say("Expires", when(p.Expires, now))
 		say("Record asked for", "at the first lookup after "+when(p.Recheck, now))
 		say("Fetched again", when(p.Refresh, now))
 		say("Last lookup", when(p.Used, now))
-		if p.Failures > 0 {
-			say("Cannot be renewed", fmt.Sprintf("%d failures in a row; \"query\" says why", p.Failures))
-		}
 	case !d.NoneUntil.IsZero():
 		say("Policy", "known to have none until "+when(d.NoneUntil, now))
-		if d.FailedID != "" {
-			say("Cannot be fetched", fmt.Sprintf("for id %s; \"query\" says why", d.FailedID))
-		}
 	default:
 		say("Policy", "none is kept")
+	}
+	for _, problem := range problems(d.Condition) {
+		rows = append(rows, [2]layout.Cell{layout.Text("Problem"), {Text: problem, Colour: layout.Yellow}})
+	}
+	if f := d.Failure; f != nil && !f.Retry.IsZero() {
+		say("Next attempt", "after "+when(f.Retry, now))
 	}
 	for _, v := range d.DANE {
 		say("DANE", fmt.Sprintf("%s: %s until %s", v.NextHop, v.Kind, when(v.Until, now)))
 	}
 	return layout.On(cmd.OutOrStdout()).List(rows)
+}
+
+// completeDomains completes the names of the domains that the running daemon lists.
+func completeDomains(load func() (config.Config, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		all, err := allPolicies(cmd.Context(), connect(load))
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []cobra.Completion
+		for _, l := range all {
+			if strings.HasPrefix(l.Domain, prefix) {
+				names = append(names, l.Domain)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }

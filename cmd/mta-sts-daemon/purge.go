@@ -1,46 +1,88 @@
 package main
 
 import (
-	"errors"
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/config"
 )
 
-var errWhat = errors.New("name a domain, or say --all")
-
 func newPurge(load func() (config.Config, error)) *cobra.Command {
-	var all bool
+	var all, yes bool
 	cmd := &cobra.Command{
 		Use:   "purge DOMAIN | --all",
-		Short: "Have the running daemon forget a domain, or all",
-		Long: `purge has the running daemon forget what it knows of a domain, on disk too. The
-next lookup discovers it anew; should that fail, mail is sent as without a
-policy, so use refresh where that does.`,
+		Short: "Remove what the running daemon knows of a domain, or of all",
+		Long: `purge removes what the running daemon knows of a domain, from its policy file too.
+The next lookup discovers the domain again; if that fails, mail is sent without
+protection, so use refresh if you only want the newest policy.
+
+purge --all removes every policy. On a terminal it asks first; elsewhere it needs
+--yes. It prints how many policies there were.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if all != (len(args) == 0) || len(args) > 1 {
-				return errWhat
+				return usageError("name one domain, or use --all")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client := connect(load)
-			if all {
-				purged, err := client.PurgeAll(cmd.Context())
-				if err != nil {
+			if !all {
+				if err := client.Purge(cmd.Context(), args[0]); err != nil {
 					return failure(cmd, err)
 				}
-				cmd.Printf("Purged %d policies.\n", purged.Policies)
+				cmd.Println("Purged.")
 				return nil
 			}
-			if err := client.Purge(cmd.Context(), args[0]); err != nil {
+			if !yes {
+				if sure, err := confirmPurge(cmd, client); err != nil || !sure {
+					return err
+				}
+			}
+			purged, err := client.PurgeAll(cmd.Context())
+			if err != nil {
 				return failure(cmd, err)
 			}
-			cmd.Println("Purged.")
+			cmd.Printf("Purged %s.\n", policyCount(purged.Policies))
 			return nil
 		},
+		ValidArgsFunction: completeDomains(load),
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "forget every domain")
+	cmd.Flags().BoolVar(&all, "all", false, "remove every domain")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask (with --all)")
 	return cmd
+}
+
+// confirmPurge asks whether to purge all domains. An error has been printed, or says that
+// there is no terminal to ask on.
+func confirmPurge(cmd *cobra.Command, client *admin.Client) (bool, error) {
+	stdin, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(stdin.Fd())) {
+		return false, usageError("purge --all needs --yes if its input is not a terminal")
+	}
+	status, err := client.Status(cmd.Context())
+	if err != nil {
+		return false, failure(cmd, err)
+	}
+	cmd.PrintErrf("Remove %s? Until each domain is discovered again, mail to it may be sent without protection. [y/N] ",
+		policyCount(status.Policies))
+	answer, _ := bufio.NewReader(stdin).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true, nil
+	}
+	cmd.PrintErrln("Nothing was purged.")
+	return false, exitFailed
+}
+
+func policyCount(n int) string {
+	if n == 1 {
+		return "1 policy"
+	}
+	return fmt.Sprintf("%d policies", n)
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
@@ -19,18 +22,35 @@ func newQuery(load func() (config.Config, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "query DOMAIN",
 		Short: "Show why mail to a domain is sent or deferred, step by step",
-		Long: `query looks a domain up afresh and shows each step: its record, its policy
-host with addresses and certificate, its policy and what looks like a mistake in
-it, its MX hosts against the policy, DANE, and where it wants TLS reports. It asks
-the running daemon what that remembers, goes on without one, and ends with what
-Postfix gets and what becomes of mail to the domain. It does not connect to MX
-hosts. DOMAIN may be written as in Postfix's transport table,
-[mx.example.com]:587.
+		Long: `query prints in its first line what becomes of mail to a domain, and why. Then it
+shows each step of a fresh look: the record, the policy host with addresses and
+certificate, the policy and what looks like a mistake in it, the MX hosts against the
+policy, DANE, and where the domain wants TLS reports. It asks the running daemon what
+that remembers, and goes on without one. It answers by the map name that this host's
+main.cf uses. It does not connect to MX hosts. DOMAIN may be written as in Postfix's
+transport table, [mx.example.com]:587.
 
-It exits with 0 where the domain publishes a policy, 1 where it has none, 2 where
-that cannot be told. --json has the same for scripts, times in UTC, durations in
-seconds.`,
-		Args: cobra.ExactArgs(1),
+The outcomes and their exit statuses:
+
+protected-sts, protected-dane (0): an enforced policy or DANE, and at least one MX host
+satisfies it as far as can be seen.
+
+override (0): the configuration answers.
+
+unprotected (1): no record, mode none or testing, or opportunistic DANE.
+
+unknown (2): it cannot be told because of a fault on this side, such as the resolver.
+
+deferred, undeliverable (3): mail waits because no MX host satisfies the policy or the
+domain's DNS fails, or it is returned to the sender.
+
+broken (4): a policy is announced and cannot be used; its publisher has to repair it.
+Mail is sent without protection.
+
+--json prints the same for scripts, with outcome, reason and, if broken, the result
+type of RFC 8460; times in UTC, durations in seconds.`,
+		Args:              oneArg("DOMAIN"),
+		ValidArgsFunction: completeDomains(load),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := load()
 			if err != nil {
@@ -47,14 +67,16 @@ seconds.`,
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
 				noDANE = err
 			}
+			done := showProgress(cmd, args[0])
 			report, ok := explain.Look(cmd.Context(), c, args[0], explain.Options{
 				Profile: clients.Profile(cfg),
 				NoDANE:  noDANE,
-				Daemon:  admin.NewClient(admin.Find(cfg.Admin)),
+				Daemon:  admin.NewClient(admin.Find(cfg.Admin), nil),
+				Maps:    clients.MapNames(cfg, postfix),
 			})
+			done()
 			if !ok {
-				cmd.PrintErrf("mta-sts-daemon: %s is not a domain that can have a policy\n", printable.Quote(args[0]))
-				return exitStatus(2)
+				return usageError("%s is not a domain that can have a policy", printable.Quote(args[0]))
 			}
 			if asJSON {
 				err = report.WriteJSON(cmd.OutOrStdout())
@@ -72,4 +94,15 @@ seconds.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// showProgress says on a terminal that a look is under way, until done is called.
+func showProgress(cmd *cobra.Command, key string) (done func()) {
+	stderr, ok := cmd.ErrOrStderr().(*os.File)
+	if !ok || !term.IsTerminal(int(stderr.Fd())) {
+		return func() {}
+	}
+	const toLineStart, clearLine = "\r", "\x1b[K"
+	fmt.Fprintf(stderr, "Looking up %s ...", printable.Line(key, 60))
+	return func() { fmt.Fprint(stderr, toLineStart+clearLine) }
 }

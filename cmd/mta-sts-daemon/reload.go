@@ -16,7 +16,7 @@ func newReload(load func() (config.Config, error)) *cobra.Command {
 outcome. Where the daemon refuses the configuration, the old one stays in force
 and reload says why and exits with 1; it exits with 2 where no daemon could be
 asked.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			done, err := connect(load).Reload(cmd.Context())
 			if err != nil {

@@ -32,16 +32,19 @@ func newRoot() *cobra.Command {
 		Long: `mta-sts-daemon discovers, fetches and caches the MTA-STS policies (RFC 8461) of
 the domains that Postfix sends mail to and answers Postfix's
 smtp_tls_policy_maps lookups with them. Without a command it serves.`,
-		Args:          cobra.NoArgs,
+		Version:       version,
+		Args:          noCommand,
 		RunE:          serve.RunE,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate(versionText())
+	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVarP(&file, "config", "c", "",
 		"configuration `file` (default "+defaultConfigFile+", which may be missing)")
 	root.CompletionOptions.HiddenDefaultCmd = true // packages bring the completions
 	root.AddCommand(serve, newQuery(load),
-		newPolicies(load), newRefresh(load), newPurge(load), newReload(load), newExport(load), newWarm(load),
+		newPolicies(load), newRefresh(load), newPurge(load), newChanges(load), newReload(load), newExport(load), newWarm(load),
 		newOutcomes(load), newCheckConfig(load), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
 	return root
 }

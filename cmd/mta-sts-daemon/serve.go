@@ -13,7 +13,7 @@ func newServe(load func() (config.Config, error)) *cobra.Command {
 		Short: "Answer lookups until told to stop (the default)",
 		Long: `serve answers Postfix's lookups. SIGTERM and SIGINT end it once the lookups that
 were asked are answered; SIGHUP loads the configuration anew.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return daemon.Run(cmd.Context(), version, load, cmd.ErrOrStderr())
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -14,9 +15,13 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			cmd.Printf("mta-sts-daemon %s (%s)\n", version, runtime.Version())
+			cmd.Print(versionText())
 		},
 	}
+}
+
+func versionText() string {
+	return fmt.Sprintf("mta-sts-daemon %s (%s)\n", version, runtime.Version())
 }

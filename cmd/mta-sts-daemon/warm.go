@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -28,10 +29,10 @@ no time. Interrupted, it says from which line to go on.
 
 It exits with 0 when all were looked up, with 1 when some could not be or it was
 interrupted, and with 2 where no daemon could be asked.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Rate < 1 || o.Concurrency < 1 {
-				return fmt.Errorf("--rate and --concurrency must be 1 or more")
+				return usageError("--rate and --concurrency must be 1 or more")
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -49,8 +50,8 @@ interrupted, and with 2 where no daemon could be asked.`,
 				o.Progress = func() { bar.Add(1) }
 			}
 			look := func(ctx context.Context, key string) (string, error) {
-				found, err := client.Lookup(ctx, key)
-				return found.Answer, err
+				found, err := client.Lookup(ctx, "", key)
+				return cmp.Or(found.Withheld, found.Answer), err
 			}
 			sum, err := warm.Run(ctx, list, look, o)
 			return printSummary(cmd, sum, err, asJSON)
@@ -109,6 +110,12 @@ func printSummary(cmd *cobra.Command, sum warm.Summary, err error, asJSON bool) 
 	} else {
 		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d cannot be told now.\n",
 			sum.Looked, sum.Answered, sum.Not, sum.Undecided)
+		for _, undecided := range sum.UndecidedKeys {
+			cmd.Println("Cannot be told now:", undecided)
+		}
+		if more := sum.Undecided - len(sum.UndecidedKeys); more > 0 {
+			cmd.Printf("and %d more\n", more)
+		}
 		if sum.Failed > 0 {
 			cmd.Printf("%d could not be looked up, the first at %s\n", sum.Failed, sum.FirstFailure)
 		}

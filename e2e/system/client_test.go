@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 // use.
 type client struct {
 	network *namespace.Network
+	address string            // of the daemon; "": socketmapAddr
 	conn    *socketmap.Client // nil: none yet, or broken
 	retried int               // how many lookups took a second connection
 }
@@ -37,7 +39,7 @@ func (c *client) lookup(key string) (answer string, err error) {
 
 func (c *client) try(ctx context.Context, key string) (answer string, err error) {
 	if c.conn == nil {
-		if c.conn, err = dial(ctx, c.network, socketmapAddr); err != nil {
+		if c.conn, err = dial(ctx, c.network, cmp.Or(c.address, socketmapAddr)); err != nil {
 			c.conn = nil
 			return "", err
 		}
@@ -68,7 +70,13 @@ func dial(ctx context.Context, n *namespace.Network, addr string) (conn *socketm
 // checkLookup asks the daemon once.
 func (v *server) checkLookup(t *testing.T, key, want string) {
 	t.Helper()
-	c := &client{network: v.network}
+	v.checkLookupAt(t, socketmapAddr, key, want)
+}
+
+// checkLookupAt asks the daemon once, at an address.
+func (v *server) checkLookupAt(t *testing.T, address, key, want string) {
+	t.Helper()
+	c := &client{network: v.network, address: address}
 	defer c.close()
 	got, err := c.lookup(key)
 	if err != nil {

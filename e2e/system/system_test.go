@@ -24,6 +24,8 @@ func TestSystem(t *testing.T) {
 				{"status", showStatus},
 				{"before Postfix", precedePostfix},
 				{"without sockets", serveWithoutSockets},
+				{"restart of the units", restartUnits},
+				{"other sockets", moveSocket},
 				{"delivery", deliver},
 				{"reload", reload},
 				{"DANE", decideDANE},
@@ -37,6 +39,7 @@ func TestSystem(t *testing.T) {
 				{"outcomes", countOutcomes},
 				{"hardening", measureExposure},
 				{"reboot", rebootServer},
+				{"port conflict", installBesideOther},
 				{"remove and purge", removeAndPurge},
 			} {
 				t.Run(step.name, func(t *testing.T) { step.show(t, v) })

@@ -35,6 +35,9 @@ type cached struct {
 	until clock.Moment
 	renew clock.Instant // when it is due to be looked up again
 
+	// failed is the question that kind is Unknown for, if that is known.
+	failed error
+
 	// failure is why the last check gave no verdict; nil if it gave one.
 	failure *failure
 }
@@ -112,7 +115,7 @@ func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
 		(v.Kind == Unknown || v.Incomplete && last.kind > v.Kind) {
 		return false
 	}
-	filed := &cached{kind: v.Kind, until: now.Add(v.TTL)}
+	filed := &cached{kind: v.Kind, until: now.Add(v.TTL), failed: v.Failed}
 	filed.renew.Set(now.Add(renewAfter(v.TTL)))
 	c.verdicts.Add(hop, filed)
 	return true
@@ -124,7 +127,7 @@ func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
 func (c *Cache) Fail(hop NextHop, err error, while func() bool, now clock.Moment) {
 	filed := &cached{failure: &failure{err: err, count: 1, while: while}}
 	if last, ok := c.verdicts.Peek(hop); ok {
-		filed.kind, filed.until = last.kind, last.until
+		filed.kind, filed.until, filed.failed = last.kind, last.until, last.failed
 		filed.renew.Set(last.renew.Get())
 		if last.failure != nil {
 			filed.failure.count = last.failure.count + 1
@@ -141,6 +144,16 @@ func (c *Cache) Failure(hop NextHop, now clock.Moment) error {
 		return nil
 	}
 	return v.failure.err
+}
+
+// Failed returns the question that could not be answered, if the last verdict is
+// Unknown; nil if it is another, or if it was restored from the file, which lacks that.
+func (c *Cache) Failed(hop NextHop) error {
+	v, _ := c.verdicts.Peek(hop)
+	if v == nil || v.kind != Unknown {
+		return nil
+	}
+	return v.failed
 }
 
 // Forget removes the verdicts on the domain's next hops.
@@ -207,6 +220,13 @@ func (c *Cache) Restore(d mtasts.Domain, stored []store.Verdict) {
 	}
 }
 
+// restored returns a stored verdict. One that would last longer than any, which a clock
+// that was ahead has written, has just ended. Unknown holds, but is not current: only a
+// check can name the question that fails.
 func (c *Cache) restored(s store.Verdict) *cached {
-	return &cached{kind: Kind(s.Kind), until: min(s.Until, c.clock.Now().Add(MaxTTL))}
+	until, now := s.Until, c.clock.Now()
+	if until > now.Add(MaxTTL) || until > now && Kind(s.Kind) == Unknown {
+		until = now
+	}
+	return &cached{kind: Kind(s.Kind), until: until}
 }

@@ -1,6 +1,7 @@
 package dane
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -107,11 +108,13 @@ func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verd
 func conclude(life time.Duration, findings []finding) (Verdict, error) {
 	var hosts int
 	var count [lastState + 1]int
+	var failed error
 	for _, f := range findings {
 		if f.unvouched {
 			return Verdict{}, errUnvouched
 		}
 		count[f.state]++
+		failed = cmp.Or(failed, f.err)
 		if f.state != noAddress {
 			hosts++
 		}
@@ -130,6 +133,9 @@ func conclude(life time.Duration, findings []finding) (Verdict, error) {
 	}
 	v := verdict(kind, life)
 	v.Incomplete = count[unreachable] > 0
+	if kind == Unknown {
+		v.Failed = failed
+	}
 	return v, nil
 }
 

@@ -72,6 +72,8 @@ type Verdict struct {
 	TTL time.Duration
 	// Incomplete: of some mail hosts the DNS could not say.
 	Incomplete bool
+	// Failed is the first question that could not be answered, if Kind is Unknown.
+	Failed error
 }
 
 // Bounds of Verdict.TTL.

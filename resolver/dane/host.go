@@ -27,12 +27,13 @@ const (
 type finding struct {
 	state     state
 	ttl       time.Duration
-	unvouched bool // an answer came from a server whose AD bit does not count
+	unvouched bool  // an answer came from a server whose AD bit does not count
+	err       error // why the state is unreachable
 }
 
 // failed is the finding if a question could not be answered.
 func failed(err error) finding {
-	return finding{state: unreachable, ttl: MinTTL, unvouched: errors.Is(err, errUnvouched)}
+	return finding{state: unreachable, ttl: MinTTL, unvouched: errors.Is(err, errUnvouched), err: err}
 }
 
 // errUnvouched: an answer came from a server whose AD bit does not count.
@@ -78,7 +79,10 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 		// still on it, the name itself may have TLSA records (section 2.1.3),
 		// as Postfix does it. Its TTL is part of h's.
 		alias, err := c.dns.CNAME(ctx, name)
-		if err = vouched(alias, err); err != nil || len(alias.Records) == 0 { // it was there a moment ago
+		if err = vouched(alias, err); err == nil && len(alias.Records) == 0 { // it was there a moment ago
+			err = fmt.Errorf("CNAME %s: no longer there", name)
+		}
+		if err != nil {
 			return failed(err)
 		}
 		if !alias.Authenticated {

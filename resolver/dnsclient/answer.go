@@ -6,13 +6,14 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
 // Answer is what the DNS says. No Records means that there are none, which is
-// an answer like any other: whether the name exists at all is not told apart.
+// an answer like any other.
 type Answer[T any] struct {
 	Records []T
 	// TTL is how long the answer holds: the least TTL of the records and of
@@ -32,6 +33,8 @@ type Answer[T any] struct {
 	// Alias is the name that a chain of CNAME records led to, in lower case
 	// without the last dot, or "" if the name asked for is no alias.
 	Alias string
+	// NoName: the name does not exist (NXDOMAIN) or, with an Alias, that one does not.
+	NoName bool
 }
 
 // Dangles reports whether there are no records because the name is an alias of
@@ -147,6 +150,7 @@ func lookup[R dns.RR, T any](ctx context.Context, c *Client, name string, qtype 
 		TTL: f.ttl, HasTTL: f.hasTTL,
 		Authenticated: f.trust.authenticated(),
 		Unvouched:     f.trust.unknown(),
+		NoName:        f.noName,
 	}
 	if len(f.names) > 1 {
 		a.Alias = canonical(f.end())
@@ -171,4 +175,25 @@ func ipv4(rr *dns.A) netip.Addr {
 func ipv6(rr *dns.AAAA) netip.Addr {
 	addr, _ := netip.AddrFromSlice(rr.AAAA)
 	return addr
+}
+
+// Mailbox asks for the SOA record of a zone and returns the mail address of those who
+// run it (RFC 1035 sections 3.3.13 and 8); "" if there is none at that name.
+// Errors are *Error.
+func (c *Client) Mailbox(ctx context.Context, zone string) (string, error) {
+	f, err := c.find(ctx, zone, dns.TypeSOA)
+	if err != nil || len(f.records) == 0 {
+		return "", err
+	}
+	return mailbox(f.records[0].(*dns.SOA).Mbox), nil
+}
+
+// mailbox makes an address of a name whose first label is the local part; "" if it has
+// no second one.
+func mailbox(name string) string {
+	labels := dns.SplitDomainName(name)
+	if len(labels) < 2 {
+		return ""
+	}
+	return strings.ReplaceAll(labels[0], `\.`, ".") + "@" + canonical(strings.Join(labels[1:], "."))
 }

@@ -35,7 +35,7 @@ func TestTLSA(t *testing.T) {
 		"_25._tcp.mx.test":    {Records: records, TTL: 200 * time.Second, HasTTL: true, Authenticated: true},
 		"_25._tcp.alias.test": {Records: records, TTL: 100 * time.Second, HasTTL: true, Authenticated: true, Alias: "_25._tcp.mx.test"},
 		"mx.test":             {TTL: 300 * time.Second, HasTTL: true, Authenticated: true},
-		"_26._tcp.mx.test":    {TTL: 300 * time.Second, HasTTL: true, Authenticated: true},
+		"_26._tcp.mx.test":    {TTL: 300 * time.Second, HasTTL: true, Authenticated: true, NoName: true},
 	} {
 		got, err := client.TLSA(t.Context(), name)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {

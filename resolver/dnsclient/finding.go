@@ -30,6 +30,7 @@ type finding struct {
 	hasTTL  bool
 	trust   trust
 	done    bool // there is nothing more to ask
+	noName  bool // the chain's end does not exist
 
 	least time.Duration // of the TTLs met so far
 }
@@ -119,6 +120,7 @@ func (f *finding) link(found *finding) error {
 // asked for. An SOA record or NXDOMAIN speaks of the chain's end (RFC 2308
 // section 2, RFC 6604 section 3).
 func (f *finding) absent(reply *dns.Msg, asked string) error {
+	f.noName = reply.Rcode == dns.RcodeNameError
 	for _, rr := range reply.Ns {
 		soa, ok := rr.(*dns.SOA)
 		if !ok || soa.Hdr.Class != dns.ClassINET || !dns.IsSubDomain(soa.Hdr.Name, f.end()) {

@@ -42,6 +42,8 @@ var carried = map[Event][]string{
 	SocketRestored:     {"MTASTS_SOCKET"},
 	ReportsLost:        {"MTASTS_SOCKET"},
 	ReportsSent:        {"MTASTS_SOCKET"},
+	DANEUnknown:        {"MTASTS_DOMAIN"},
+	DANEKnown:          {"MTASTS_DOMAIN"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -60,7 +60,9 @@ const (
 	SocketRestored
 	ReportsLost
 	ReportsSent
-	lastEvent = ReportsSent
+	DANEUnknown
+	DANEKnown
+	lastEvent = DANEKnown
 )
 
 // Definition is what stands in the table for an event.
@@ -82,8 +84,8 @@ var definitions = [...]Definition{
 	PolicyFound:            {slog.LevelInfo, "Policy found", "431a40867e924d68a98f8960e548b680"},
 	PolicyChanged:          {LevelNotice, "Policy changed", "cbd0083a45f2439bb3e63eb2f662d34f"},
 	PolicyDowngraded:       {slog.LevelWarn, "Policy no longer enforced by its domain", "0564ee2423cc4a039b91c6f5ddbbfba7"},
-	PolicyUnavailable:      {LevelNotice, "Domain announces a policy but none can be had", "55e7459e6f8a4f95b8bc8e51708f737c"},
-	RecordGone:             {slog.LevelWarn, "Record gone, the policy cached is applied until it expires", "5a0b8b9804e74b8991972b7d0af72853"},
+	PolicyUnavailable:      {LevelNotice, "Policy could not be fetched, mail to the domain is sent without protection", "55e7459e6f8a4f95b8bc8e51708f737c"},
+	RecordGone:             {slog.LevelWarn, "Record gone or invalid, the cached policy is applied until it expires", "5a0b8b9804e74b8991972b7d0af72853"},
 	RefreshFailing:         {slog.LevelWarn, "Policy cannot be renewed, the one cached is applied until it expires", "5fbd2fb8319e46f08c26c9c2fec99a28"},
 	RefreshRecovered:       {LevelNotice, "Policy can be renewed again", "744e68d6ba744080ac64deb68d5dc51d"},
 	StoreDamaged:           {slog.LevelWarn, "Policy file cannot be used, set aside and begun anew", "e12967538aa5b4ba7c0cfc7ed6d2b2e4"},
@@ -116,7 +118,28 @@ var definitions = [...]Definition{
 	SocketRestored:         {LevelNotice, "Socket file was missing and is there again", "a9aea35e35aa42f09ec4a05624cc04b6"},
 	ReportsLost:            {slog.LevelWarn, "Reports of failed discoveries are lost, the TLSRPT collector cannot take them", "80fb41376e524f8ba7fb600630441df9"},
 	ReportsSent:            {LevelNotice, "Reports of failed discoveries reach the TLSRPT collector again", "8ffc52160469484b8d9033cd429990f5"},
+	DANEUnknown:            {LevelNotice, "DANE could not be looked up, Postfix gets TEMP and defers mail to the domain", "8c6f0f6d3c1a4f7a9a5a4d0e5b7c2f41"},
+	DANEKnown:              {LevelNotice, "DANE can be looked up again, mail to the domain is no longer deferred for that", "f2b4c0d65e7f4b0c8c11d5a9e3a6479d"},
 }
+
+// commands list the domains that a kind of event is about.
+var commands = [lastEvent + 1]string{
+	PolicyFound:        "changes --kind found",
+	PolicyChanged:      "changes --kind changed",
+	PolicyDowngraded:   "changes --kind downgraded",
+	PolicyUnavailable:  "policies --state broken",
+	RecordGone:         "policies --state record-gone",
+	RefreshFailing:     "policies --state failing",
+	RefreshRecovered:   "changes --kind recovered",
+	PolicyMatchesNoMX:  "policies --state mismatch",
+	PolicyMatchesAgain: "changes --kind mismatch-ended",
+	PolicyExpired:      "policies --state expired",
+	DANEUnknown:        "policies --state temp",
+}
+
+// Command returns the arguments of mta-sts-daemon that list the domains of a flood of
+// such events, of which only the first are logged one by one; "" if there are none.
+func (e Event) Command() string { return commands[e] }
 
 // Define returns what the table says of e.
 func (e Event) Define() Definition { return definitions[e] }

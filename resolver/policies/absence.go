@@ -4,6 +4,7 @@ import (
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"time"
 )
 
 // negative is the state of a domain without a live policy.
@@ -57,9 +58,9 @@ func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
 // publisher's. Lookups are answered from it as without a policy, so that they do not wait
 // again and again.
 type Ignorance struct {
-	// Until is until when that is so. 0 stands for a time that grows with the number
-	// of attempts in a row, by dnsclient.Retry.
-	Until clock.Moment
+	// Pause is for how long. 0 stands for a time that grows with the number of attempts
+	// in a row, by dnsclient.Retry.
+	Pause time.Duration
 	// While is nil, or the Ignorance holds only as long as While returns true. It is
 	// called by lookups, so it must be quick.
 	While func() bool
@@ -77,11 +78,11 @@ func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}
-	filed := &negative{until: i.Until, while: i.While, unknown: 1, reason: i.Reason.Error()}
+	filed := &negative{until: now.Add(i.Pause), while: i.While, unknown: 1, reason: i.Reason.Error()}
 	if n, ok := t.negatives.Peek(d); ok {
 		filed.failure, filed.unknown = n.failure, n.unknown+1
 	}
-	if i.Until == 0 {
+	if i.Pause == 0 {
 		filed.until = now.Add(dnsclient.Retry(filed.unknown))
 	}
 	t.negatives.Add(d, filed)

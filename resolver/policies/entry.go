@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"sync/atomic"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -29,9 +30,9 @@ const (
 	usedStep  = time.Minute
 	usedWorth = time.Hour
 
-	// postponed is how much later a refresh comes that was refused for load, for
-	// which another node has the lease, or that failed for a reason of this host's.
-	postponed = time.Minute
+	// ShortPause is how much later a refresh comes that was refused for load, for which
+	// another node has the lease, or that failed for a reason of this host's.
+	ShortPause = time.Minute
 
 	// minRefreshed is the shortest max_age of policies that are refreshed ahead.
 	minRefreshed = 10 * time.Minute
@@ -49,17 +50,13 @@ type Entry struct {
 	expires clock.Instant // set again if the wall clock steps and an earlier boot fetched it
 	recheck clock.Instant // when the record is due to be asked for again
 	used    clock.Instant // when it was last looked up, to usedStep
-
-	policy mtasts.Policy
-
-	// mismatch is since when no MX host matches; 0 if one does. Lookups read it without the
-	// domain's lock, under which it is written.
-	mismatch clock.Instant
+	policy  mtasts.Policy
 
 	// These never change.
-	id      string
-	fetched store.Fetched
-	purges  uint64 // number of the last purge known when the fetch began
+	id     string
+	wall   int64        // of the fetch: by the wall clock, in Unix seconds
+	at     clock.Moment // of the fetch; Never if it was in another boot, or by another node
+	purges uint64       // number of the last purge known when the fetch began
 
 	// refresh is when the policy is due to be fetched again, Never if only a lookup
 	// fetches it.
@@ -67,16 +64,55 @@ type Entry struct {
 
 	// The domain's lock guards what follows.
 
-	followUps  int          // fetches still to come because the id changed and the text did not
-	failure    *Failure     // why it cannot be refreshed; nil if it can
-	recordGone clock.Moment // since when it has no valid record; 0 if it has
-	refused    clock.Moment // since when refreshes are refused here; 0 if none was
-	lease      clock.Moment // when it is refreshed without the lease; 0 if none was refused
-	ended      bool         // its end without a successor has been reported
-	toMX       bool         // looked up for mail to the domain's MX hosts since it came to memory
+	*trouble        // never nil; change replaces it
+	followUps uint8 // fetches still to come because the id changed and the text did not
+	ended     bool  // its end without a successor has been reported
+	toMX      bool  // looked up for mail to the domain's MX hosts since it came to memory
+
+	matchesNoMX atomic.Bool // trouble.mismatch != 0, for lookups; change alone sets it
 
 	// Times as the file has them, to write only differences that are worth it.
 	storedRecheck, storedUsed, storedNext clock.Moment
+}
+
+// trouble is what few policies have, apart from them because memory has many. A value
+// never changes: all policies without trouble share one.
+type trouble struct {
+	failure    *Failure     // why the policy cannot be refreshed; nil if it can
+	recordGone clock.Moment // since when it has no valid record; 0 if it has
+	mismatch   clock.Moment // since when no MX host matches; 0 if one does
+	refused    clock.Moment // since when refreshes are refused here; 0 if none was
+	lease      clock.Moment // when it is refreshed without the lease; 0 if none was refused
+}
+
+var noTrouble trouble
+
+// change changes the entry's trouble. The domain's lock is held.
+func (e *Entry) change(fn func(*trouble)) {
+	next := *e.trouble
+	fn(&next)
+	if e.trouble = &next; next == noTrouble {
+		e.trouble = &noTrouble
+	}
+	e.matchesNoMX.Store(next.mismatch != 0)
+}
+
+// newEntry returns an Entry of a policy that was fetched then.
+func newEntry(p mtasts.Policy, id string, f store.Fetched, purges uint64) *Entry {
+	e := &Entry{policy: p, id: id, wall: f.Wall.Unix(), at: clock.Never, purges: purges, trouble: &noTrouble}
+	if f.ThisBoot {
+		e.at = f.At
+	}
+	return e
+}
+
+// fetched returns when the policy was fetched.
+func (e *Entry) fetched() store.Fetched {
+	f := store.Fetched{Wall: time.Unix(e.wall, 0).UTC()}
+	if e.at != clock.Never {
+		f.At, f.ThisBoot = e.at, true
+	}
+	return f
 }
 
 // Policy returns the policy. It must not be changed.
@@ -85,8 +121,8 @@ func (e *Entry) Policy() *mtasts.Policy { return &e.policy }
 // ID returns the policy id of the record seen before the fetch.
 func (e *Entry) ID() string { return e.id }
 
-// Fetched returns when the policy was fetched, by the wall clock.
-func (e *Entry) Fetched() time.Time { return e.fetched.Wall }
+// Fetched returns when the policy was fetched, by the wall clock and in whole seconds.
+func (e *Entry) Fetched() time.Time { return e.fetched().Wall }
 
 // Purges returns the number of the last purge that was known when the fetch began.
 func (e *Entry) Purges() uint64 { return e.purges }
@@ -101,7 +137,7 @@ func (e *Entry) LiveAt(now clock.Moment) *Entry {
 
 // MatchesNoMX reports whether the policy is enforced and no MX host of the domain matches
 // it, so that mail is deferred.
-func (e *Entry) MatchesNoMX() bool { return e.mismatch.Get() != 0 }
+func (e *Entry) MatchesNoMX() bool { return e.matchesNoMX.Load() }
 
 // RecheckDue reports whether the record is due to be asked for again.
 func (e *Entry) RecheckDue(now clock.Moment) bool { return now >= e.recheck.Get() }
@@ -117,7 +153,7 @@ func (e *Entry) ClaimRecheck(now clock.Moment, lapse time.Duration) bool {
 
 // same reports whether the two are of one fetch.
 func (e *Entry) same(other *Entry) bool {
-	return e == other || e != nil && other != nil && e.id == other.id && e.fetched.Equal(other.fetched)
+	return e == other || e != nil && other != nil && e.id == other.id && e.fetched().Equal(other.fetched())
 }
 
 // newer reports whether e replaces other, which may be nil: it knows of a later
@@ -126,7 +162,7 @@ func (e *Entry) newer(other *Entry) bool {
 	if other == nil || e.purges != other.purges {
 		return other == nil || e.purges > other.purges
 	}
-	return e.fetched.Wall.After(other.fetched.Wall)
+	return e.wall > other.wall
 }
 
 // bytes is about what e takes in memory beyond what every entry does; it counts
@@ -171,14 +207,14 @@ func began(f store.Fetched, o clock.Origin, now, start clock.Moment) clock.Momen
 
 // judge sets the policy's end.
 func (e *Entry) judge(o clock.Origin, now, start clock.Moment) {
-	e.expires.Set(began(e.fetched, o, now, start).Add(e.policy.MaxAge))
+	e.expires.Set(began(e.fetched(), o, now, start).Add(e.policy.MaxAge))
 }
 
 // plan sets when a policy just fetched is due to be fetched again; before is the
 // one that it replaces. random is from 0 up to 1.
 func (e *Entry) plan(before *Entry, now clock.Moment, l *Limits, random float64) {
 	if before != nil && before.policy.Text == e.policy.Text {
-		e.followUps = max(before.followUps-1, 0)
+		e.followUps = before.followUps - min(before.followUps, 1)
 		if before.id != e.id {
 			e.followUps = followUps
 		}
@@ -202,14 +238,14 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Domain:     d,
 		ID:         e.id,
 		Policy:     e.policy,
-		Fetched:    e.fetched,
+		Fetched:    e.fetched(),
 		Recheck:    e.recheck.Get(),
 		Used:       e.used.Get(),
 		Next:       e.next(now, t.limits.Load()),
 		RecordGone: e.recordGone,
-		Mismatch:   e.mismatch.Get(),
+		Mismatch:   e.mismatch,
 		Ended:      e.ended,
-		FollowUps:  e.followUps,
+		FollowUps:  int(e.followUps),
 		Purges:     e.purges,
 		Verdicts:   t.verdicts.Stored(d),
 	}
@@ -222,18 +258,10 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 // fromStore returns the entry that was written down, perhaps in an earlier boot
 // whose wall clock was wrong.
 func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
-	e := &Entry{
-		policy:     s.Policy,
-		id:         s.ID,
-		fetched:    s.Fetched,
-		purges:     s.Purges,
-		followUps:  s.FollowUps,
-		recordGone: s.RecordGone,
-		ended:      s.Ended,
-	}
+	e := newEntry(s.Policy, s.ID, s.Fetched, s.Purges)
+	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
 	o := t.clock.Origin()
 	e.judge(o, now, t.start)
-	e.mismatch.Set(s.Mismatch)
 	e.recheck.Set(min(s.Recheck, now.Add(MaxRecheck)))
 	e.used.Set(min(s.Used, now))
 	e.refresh.Set(clock.Never)
@@ -241,13 +269,17 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		// If Next is the removal, the policy was left alone; it is due no later
 		// than chance would have had it.
 		latest := refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1)
-		e.refresh.Set(min(s.Next, began(e.fetched, o, now, t.start).Add(latest)))
+		e.refresh.Set(min(s.Next, began(e.fetched(), o, now, t.start).Add(latest)))
 	}
-	if s.Failures > 0 {
-		e.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
-			Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
-	}
+	e.change(func(t *trouble) {
+		t.recordGone, t.mismatch = s.RecordGone, s.Mismatch
+		if s.Failures > 0 {
+			t.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
+				Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
+		}
+	})
 	e.noteStored(s.Next)
+	e.storedRecheck = s.Recheck // not the one that was cut
 	return e
 }
 

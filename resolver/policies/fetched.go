@@ -32,15 +32,10 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	t.Observe()
 	defer t.lock(d)()
 	before, now := t.current(d), t.clock.Now()
-	e := &Entry{
-		policy: f.Policy,
-		id:     f.ID,
-		// Whole seconds, as the file has them.
-		fetched: store.Fetched{Wall: t.clock.Origin().Wall(now).UTC().Truncate(time.Second), At: now, ThisBoot: true},
-		purges:  f.Purges,
-		toMX:    f.ToMX,
-	}
-	e.judge(t.clock.Origin(), now, t.start)
+	o := t.clock.Origin()
+	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: o.Wall(now), At: now, ThisBoot: true}, f.Purges)
+	e.toMX = f.ToMX
+	e.judge(o, now, t.start)
 	e.recheck.Set(f.Recheck)
 	e.used.Set(now)
 	if before != nil {
@@ -48,12 +43,14 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 			e.used.Set(before.used.Get())
 		}
 		e.toMX = e.toMX || before.toMX
-		if f.RecordLost {
-			e.recordGone = before.recordGone
-		}
-		if before.policy.Mode == e.policy.Mode {
-			e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
-		}
+		e.change(func(t *trouble) {
+			if f.RecordLost {
+				t.recordGone = before.recordGone
+			}
+			if before.policy.Mode == e.policy.Mode {
+				t.mismatch = before.mismatch // until the MX hosts are judged again
+			}
+		})
 	}
 	e.plan(before, now, t.limits.Load(), rand.Float64())
 	if e.policy.MaxAge > 0 && e.purges >= t.voidBelow.Load() {
@@ -71,7 +68,8 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	defer t.lock(d)()
 	before, now := t.current(d), t.clock.Now()
-	e := &Entry{policy: f.Policy, id: f.ID, fetched: store.Fetched{Wall: fetched}, purges: f.Purges, toMX: f.ToMX}
+	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
+	e.toMX = f.ToMX
 	if !e.newer(before) || e.purges < t.voidBelow.Load() {
 		return before
 	}
@@ -82,7 +80,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	if before.LiveAt(now) != nil {
 		e.used.Set(before.used.Get())
 	}
-	e.plan(nil, began(e.fetched, o, now, t.start), t.limits.Load(), rand.Float64())
+	e.plan(nil, began(e.fetched(), o, now, t.start), t.limits.Load(), rand.Float64())
 	t.replace(d, e, now)
 	t.reportFetched(d, before, e, now)
 	return e

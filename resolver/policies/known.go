@@ -44,6 +44,8 @@ type Known struct {
 	// RecordGone is since when a live policy has no valid record, Mismatch since when
 	// it matches no MX host.
 	RecordGone, Mismatch time.Time
+	// Failing says that the last refresh of a live policy, of a domain in use, failed.
+	Failing bool
 	// Failure is why the policy could last not be fetched.
 	Failure *KnownFailure
 	// Verdicts are the stored ones of DANE.
@@ -70,7 +72,7 @@ func (t *Table) All(yield func(Known) bool) {
 }
 
 // Broken yields the domains without a live policy that announce one, as far as
-// memory has them.
+// memory has them. A domain stays broken until a discovery finds otherwise.
 func (t *Table) Broken(yield func(Known) bool) {
 	for _, d := range t.negatives.Keys() {
 		if k, ok := t.absence(d); ok && k.State == StateBroken && !yield(k) {
@@ -96,7 +98,7 @@ func (t *Table) Known(d mtasts.Domain) (Known, bool) {
 
 func (t *Table) absence(d mtasts.Domain) (Known, bool) {
 	n, ok := t.negatives.Peek(d)
-	if !ok || !n.holds(t.clock.Now()) {
+	if !ok || n.failure == nil && !n.holds(t.clock.Now()) {
 		return Known{Domain: d, State: StateUnknown}, false
 	}
 	o := t.clock.Origin()
@@ -128,20 +130,21 @@ func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Kn
 		State:      State(e.policy.Mode.String()),
 		Policy:     &e.policy,
 		ID:         e.id,
-		Fetched:    e.fetched.Wall,
+		Fetched:    e.Fetched(),
 		Expires:    o.Wall(e.expires.Get()),
 		Recheck:    o.Wall(e.recheck.Get()),
 		Used:       o.Wall(e.used.Get()),
 		RecordGone: wallOrZero(o, e.recordGone),
-		Mismatch:   wallOrZero(o, e.mismatch.Get()),
+		Mismatch:   wallOrZero(o, e.mismatch),
 		Failure:    view(e.failure, o),
+		Failing:    t.failing(e, now),
 		Verdicts:   verdicts,
 	}
-	if e.fetched.ThisBoot {
-		k.Fetched = o.Wall(e.fetched.At)
+	if e.at != clock.Never {
+		k.Fetched = o.Wall(e.at)
 	}
 	if e.LiveAt(now) == nil {
-		k.State = StateExpired
+		k.State, k.Failing = StateExpired, false
 	}
 	if due := e.refresh.Get(); due < e.expires.Get() {
 		k.Refresh = o.Wall(due)

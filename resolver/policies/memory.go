@@ -84,7 +84,7 @@ func (t *Table) current(d mtasts.Domain) *Entry {
 	}
 	now := t.clock.Now()
 	e := t.takeEvicted(d)
-	if e == nil || s.ID != e.id || !s.Fetched.Equal(e.fetched) {
+	if e == nil || s.ID != e.id || !s.Fetched.Equal(e.fetched()) {
 		e = t.fromStore(s, now)
 	}
 	t.remember(d, e)
@@ -174,7 +174,7 @@ func (t *Table) saveOne(d mtasts.Domain) {
 	if e == nil || !e.hasNews(e.next(now, t.limits.Load())) {
 		return
 	}
-	if s, ok := t.store.Get(d); ok && s.ID == e.id && s.Fetched.Equal(e.fetched) {
+	if s, ok := t.store.Get(d); ok && s.ID == e.id && s.Fetched.Equal(e.fetched()) {
 		t.save(d, e, now)
 	}
 }

@@ -121,7 +121,7 @@ func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
 			"failure": func() *Entry {
 				return b.PutAbsence(a, Absence{Until: until, Failure: b.Fail(a, "w", "r", "2"), Reason: errTest})
 			},
-			"ignorance": func() *Entry { return b.PutIgnorance(a, Ignorance{Until: until, Reason: errTest}) },
+			"ignorance": func() *Entry { return b.PutIgnorance(a, Ignorance{Pause: time.Hour, Reason: errTest}) },
 		} {
 			if live := put(); live == nil || live.ID() != "1" {
 				t.Errorf("%s: returned %+v", name, live)
@@ -139,7 +139,7 @@ func TestVerbsOnAStaleEntry(t *testing.T) {
 		"Recheck":       func(b *bench, d mtasts.Domain, e *Entry) { b.Recheck(d, e, b.clock.Now().Add(time.Hour)) },
 		"RecordGone":    func(b *bench, d mtasts.Domain, e *Entry) { b.RecordGone(d, e, errTest) },
 		"RefreshFailed": func(b *bench, d mtasts.Domain, e *Entry) { b.RefreshFailed(d, e, b.Fail(d, "w", "r", "1"), 0) },
-		"Postpone":      func(b *bench, d mtasts.Domain, e *Entry) { b.Postpone(d, e, errTest) },
+		"Postpone":      func(b *bench, d mtasts.Domain, e *Entry) { b.Postpone(d, e, time.Minute, errTest) },
 		"MayRefresh": func(b *bench, d mtasts.Domain, e *Entry) {
 			b.MayRefresh(d, e, func() bool { return false }, time.Minute)
 		},
@@ -331,8 +331,7 @@ func TestManyCallers(t *testing.T) {
 
 func TestWatchedIsBounded(t *testing.T) {
 	b := newBench(t, limits())
-	e := &Entry{}
-	e.mismatch.Set(1)
+	e := &Entry{trouble: &trouble{mismatch: 1}}
 	e.expires.Set(clock.Never)
 	for i := range maxWatched + 10 {
 		b.watch(domain(t, fmt.Sprintf("d%d.example", i)), e, 0)
@@ -401,7 +400,7 @@ func TestChangesAreRecorded(t *testing.T) {
 			t.Errorf("complete from %v, want %v", complete, start)
 		}
 		for message, times := range map[string]int{"Policy found": 2, "cannot be renewed": 1, "renewed again": 2, "matches none": 1,
-			"matches an MX host again": 1, "Record gone": 1, "Policy changed": 2, "no longer enforced": 1, "none can be had": 1,
+			"matches an MX host again": 1, "Record gone": 1, "Policy changed": 2, "no longer enforced": 1, "could not be fetched": 1,
 			"Policy expired": 1, "All policies purged": 1} {
 			b.wantLogged(t, message, times)
 		}

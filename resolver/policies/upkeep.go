@@ -27,8 +27,9 @@ func (t *Table) RecordGone(d mtasts.Domain, e *Entry, reason error) {
 	if e = t.currentIf(d, e); e == nil || e.recordGone != 0 {
 		return
 	}
-	e.recordGone = t.clock.Now()
-	t.save(d, e, e.recordGone)
+	now := t.clock.Now()
+	e.change(func(t *trouble) { t.recordGone = now })
+	t.save(d, e, now)
 	t.reportRecordGone(d, e, reason)
 }
 
@@ -43,10 +44,12 @@ func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
 	if e.recordGone == 0 && !otherID {
 		return
 	}
-	e.recordGone = 0
-	if otherID {
-		e.failure = nil
-	}
+	e.change(func(t *trouble) {
+		t.recordGone = 0
+		if otherID {
+			t.failure = nil
+		}
+	})
 	t.save(d, e, t.clock.Now()) // or a restart would find it again
 	if e.failure == nil {
 		t.reportRecovered(d, e)
@@ -88,18 +91,18 @@ func (t *Table) failRefresh(d mtasts.Domain, e *Entry, f *Failure) {
 		e.refresh.Set(f.Retry)
 	}
 	first := e.failure == nil
-	e.failure, e.refused = f, 0
+	e.change(func(t *trouble) { t.failure, t.refused = f, 0 })
 	t.save(d, e, t.clock.Now())
 	if first {
 		t.reportFailing(d, e)
 	}
 }
 
-// Postpone makes the refresh of a live policy come a little later, because it was
+// Postpone makes the refresh of a live policy come later by a pause, because it was
 // refused for load or because this host cannot reach any policy host. Refreshes
 // refused for longer than a quarter of the time between two of them count as
 // failing: nothing else would tell the operator before the policy ends.
-func (t *Table) Postpone(d mtasts.Domain, e *Entry, reason error) {
+func (t *Table) Postpone(d mtasts.Domain, e *Entry, pause time.Duration, reason error) {
 	defer t.lock(d)()
 	if e = t.currentIf(d, e); e == nil {
 		return
@@ -109,15 +112,15 @@ func (t *Table) Postpone(d mtasts.Domain, e *Entry, reason error) {
 		return
 	}
 	if e.refused == 0 {
-		e.refused = now
+		e.change(func(t *trouble) { t.refused = now })
 	}
 	limit := min(t.limits.Load().RefreshInterval, e.policy.MaxAge) / 4
 	if e.failure == nil && now.Sub(e.refused) > limit {
-		f := &Failure{Reason: reason.Error(), ID: e.id, Count: 1, Since: e.refused, Retry: now.Add(postponed)}
+		f := &Failure{Reason: reason.Error(), ID: e.id, Count: 1, Since: e.refused, Retry: now.Add(pause)}
 		t.failRefresh(d, e, f)
 		return
 	}
-	e.refresh.Set(now.Add(postponed))
+	e.refresh.Set(now.Add(pause))
 	t.save(d, e, now)
 }
 
@@ -133,12 +136,12 @@ func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patienc
 	now := t.clock.Now()
 	switch {
 	case granted, e.lease != 0 && now >= e.lease:
-		e.lease = 0
+		e.change(func(t *trouble) { t.lease = 0 })
 		return true
 	case e.lease == 0:
-		e.lease = now.Add(patience)
+		e.change(func(t *trouble) { t.lease = now.Add(patience) })
 	}
-	e.refresh.Set(now.Add(postponed))
+	e.refresh.Set(now.Add(ShortPause))
 	t.save(d, e, now)
 	return false
 }
@@ -153,13 +156,15 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string) {
 		return
 	}
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
-	if mismatch == e.MatchesNoMX() {
+	if mismatch == (e.mismatch != 0) {
 		return
 	}
-	e.mismatch.Set(0)
-	if mismatch {
-		e.mismatch.Set(now)
-	}
+	e.change(func(t *trouble) {
+		t.mismatch = 0
+		if mismatch {
+			t.mismatch = now
+		}
+	})
 	t.save(d, e, now)
 	t.reportMismatch(d, e, mismatch, hosts)
 }
@@ -192,7 +197,7 @@ func (t *Table) Observe() {
 func (t *Table) judge(d mtasts.Domain) {
 	defer t.lock(d)()
 	e, ok := t.policies.Peek(d)
-	if !ok || e.fetched.ThisBoot {
+	if !ok || e.at != clock.Never {
 		return
 	}
 	now := t.clock.Now()

@@ -27,8 +27,8 @@ func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
 	w := watched{
 		expires:  e.expires.Get(),
 		enforced: e.policy.Mode == mtasts.ModeEnforce,
-		failing:  e.failure != nil && e.policy.Mode != mtasts.ModeNone && e.inUse(now, t.limits.Load()),
-		mismatch: e.MatchesNoMX(),
+		failing:  t.failing(e, now),
+		mismatch: e.mismatch != 0,
 	}
 	if !w.failing && !w.mismatch {
 		t.unwatch(d)
@@ -39,6 +39,12 @@ func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
 	if _, there := t.watched[d]; there || len(t.watched) < maxWatched {
 		t.watched[d] = w
 	}
+}
+
+// failing reports whether the operator needs to know that the entry's last refresh
+// failed. The domain's lock is held.
+func (t *Table) failing(e *Entry, now clock.Moment) bool {
+	return e.failure != nil && e.policy.Mode != mtasts.ModeNone && e.inUse(now, t.limits.Load())
 }
 
 func (t *Table) unwatch(d mtasts.Domain) {
@@ -53,12 +59,15 @@ func (t *Table) unwatchAll() {
 	clear(t.watched)
 }
 
-// Recall counts the domains that an earlier process found failing or mismatched. It
-// ends early if stop is closed.
+// Recall counts the domains that an earlier process found failing or mismatched, and
+// corrects when those are due that a clock ahead has written. It ends early if stop is
+// closed.
 func (t *Table) Recall(stop <-chan struct{}) {
+	latest := t.clock.Now().Add(maxAhead)
 	t.store.All(func(s store.Entry) bool {
-		if s.Failures > 0 || s.Mismatch != 0 {
-			t.recall(s.Domain)
+		ahead := !s.Fetched.ThisBoot && s.Fetched.Moment(t.clock.Origin()) > latest
+		if s.Failures > 0 || s.Mismatch != 0 || ahead {
+			t.recall(s.Domain, ahead)
 		}
 		select {
 		case <-stop:
@@ -69,13 +78,21 @@ func (t *Table) Recall(stop <-chan struct{}) {
 	})
 }
 
-func (t *Table) recall(d mtasts.Domain) {
+func (t *Table) recall(d mtasts.Domain, ahead bool) {
 	defer t.lock(d)()
 	now := t.clock.Now()
-	if e, ok := t.policies.Peek(d); ok {
-		t.watch(d, e, now)
-	} else if s, ok := t.store.Get(d); ok {
-		t.watch(d, t.fromStore(s, now), now)
+	e, ok := t.policies.Peek(d)
+	if !ok {
+		s, ok := t.store.Get(d)
+		if !ok {
+			return
+		}
+		e = t.fromStore(s, now)
+		t.verdicts.Restore(d, s.Verdicts) // save writes them down again
+	}
+	t.watch(d, e, now)
+	if ahead {
+		t.save(d, e, now)
 	}
 }
 

@@ -41,7 +41,8 @@ type Attempt struct {
 type Response struct {
 	Status      int
 	ContentType string
-	Size        int // bytes of the body that were read
+	Location    string // where a redirect leads
+	Size        int    // bytes of the body that were read
 }
 
 // Inspect is Fetch with a description of its steps. If there is an error, the
@@ -95,7 +96,7 @@ func (w *witness) sawResponse(response *http.Response) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.response = &Response{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type")}
+	w.response = &Response{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Location: response.Header.Get("Location")}
 }
 
 func (w *witness) sawBody(size int) {

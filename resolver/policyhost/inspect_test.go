@@ -19,10 +19,10 @@ func TestInspect(t *testing.T) {
 		refused  string // why the address is of no use
 		fails    bool
 	}{
-		"good":         {host: resolvertest.HostPolicy(testPolicy), response: &Response{200, "text/plain", len(testPolicy)}, subject: testHost},
-		"not found":    {host: resolvertest.HostStatus(http.StatusNotFound, "none"), response: &Response{404, "text/plain", 0}, subject: testHost, fails: true},
-		"web page":     {host: resolvertest.HostContentType("text/html", "<html>"), response: &Response{200, "text/html", 0}, subject: testHost, fails: true},
-		"cut short":    {host: resolvertest.HostShortBody(testPolicy), response: &Response{200, "text/plain", len(testPolicy)}, subject: testHost, fails: true},
+		"good":         {host: resolvertest.HostPolicy(testPolicy), response: &Response{Status: 200, ContentType: "text/plain", Size: len(testPolicy)}, subject: testHost},
+		"not found":    {host: resolvertest.HostStatus(http.StatusNotFound, "none"), response: &Response{Status: 404, ContentType: "text/plain", Size: 0}, subject: testHost, fails: true},
+		"web page":     {host: resolvertest.HostContentType("text/html", "<html>"), response: &Response{Status: 200, ContentType: "text/html", Size: 0}, subject: testHost, fails: true},
+		"cut short":    {host: resolvertest.HostShortBody(testPolicy), response: &Response{Status: 200, ContentType: "text/plain", Size: len(testPolicy)}, subject: testHost, fails: true},
 		"wrong name":   {host: resolvertest.HostWrongName(testPolicy), subject: "other.example.com", refused: "not " + testHost, fails: true},
 		"no handshake": {host: resolvertest.HostCloses(), refused: "connection closed in the TLS handshake", fails: true},
 	} {

@@ -28,6 +28,32 @@ const (
 	lastKind = ChangePurged
 )
 
+var changeNames = [lastKind + 1]string{
+	ChangeFound:         "found",
+	ChangeChanged:       "changed",
+	ChangeDowngraded:    "downgraded",
+	ChangeExpired:       "expired",
+	ChangeBroken:        "broken",
+	ChangeRecovered:     "recovered",
+	ChangeMismatch:      "mismatch",
+	ChangeMismatchEnded: "mismatch-ended",
+	ChangePurged:        "purged",
+}
+
+// ChangeKinds yields every kind.
+func ChangeKinds(yield func(ChangeKind) bool) {
+	for k := ChangeFound; k <= lastKind && yield(k); k++ {
+	}
+}
+
+// String returns the kind's name, for users.
+func (k ChangeKind) String() string {
+	if int(k) >= len(changeNames) || k == 0 {
+		return "invalid"
+	}
+	return changeNames[k]
+}
+
 // limit is how many changes of a kind are kept. Each kind has its own, so that a
 // flood of finds removes no downgrade.
 func (k ChangeKind) limit() uint64 {

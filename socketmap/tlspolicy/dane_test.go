@@ -1,6 +1,8 @@
 package tlspolicy
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -40,11 +42,38 @@ func TestDANEGoesBeforeSTS(t *testing.T) {
 			}
 		}
 	}
-	slow := &fake{t: t, err: fmt.Errorf("%w: SERVFAIL", resolver.ErrDANEUnknown)}
-	if got := ask(NewHandler(slow, Profile{}, nil, slog.New(slog.DiscardHandler)), "postfix", "a.example"); got != temp {
-		t.Errorf("DANE not known: %s", got)
-	}
-	if got := ask(NewHandler(slow, Profile{Monitor: true}, nil, slog.New(slog.DiscardHandler)), "postfix", "a.example"); got != "NOTFOUND " {
-		t.Errorf("DANE not known in monitor mode: %s", got)
+}
+
+// A TEMP names the question that failed, on one line, and is reported to the resolver.
+func TestDANEUnknown(t *testing.T) {
+	const question = "TLSA _25._tcp.mx.example: SERVFAIL"
+	enforced := resolver.Answer{Policy: policy(t, enforce("mx.example")), DANE: dane.Unknown}
+	named := enforced
+	named.Failed = errors.New(question + "\r\n\x80")
+	for _, tc := range []struct {
+		title   string
+		fake    fake
+		monitor bool
+		reply   string
+		noted   string // "" for no TEMP
+	}{
+		{"no verdict", fake{err: fmt.Errorf("%w: "+question, resolver.ErrDANEUnknown)}, false, "TEMP " + question, "a.example: " + question + ", false"},
+		{"in monitor mode", fake{err: fmt.Errorf("%w: "+question, resolver.ErrDANEUnknown)}, true, "NOTFOUND ", "a.example: " + question + ", true"},
+		{"some hosts, in memory", fake{known: map[string]resolver.Answer{"a.example": named}}, false,
+			"TEMP " + question + `\r\n\x80`, `a.example: ` + question + `\r\n\x80, false`},
+		{"some hosts, looked up", fake{slow: map[string]resolver.Answer{"a.example": named}}, false,
+			"TEMP " + question + `\r\n\x80`, `a.example: ` + question + `\r\n\x80, false`},
+		{"after a restart", fake{known: map[string]resolver.Answer{"a.example": enforced}}, false, "TEMP " + daneUnknown, "a.example: " + daneUnknown + ", false"},
+		{"without a policy", fake{known: map[string]resolver.Answer{"a.example": {DANE: dane.Unknown, Failed: named.Failed}}}, false, "OK dane", ""},
+		{"given up", fake{err: context.Canceled}, false, "TEMP " + givenUp, ""},
+	} {
+		tc.fake.t = t
+		h := NewHandler(&tc.fake, Profile{Monitor: tc.monitor}, nil, slog.New(slog.DiscardHandler))
+		if got := ask(h, "postfix", "a.example"); got != tc.reply {
+			t.Errorf("%s: got %s, want %s", tc.title, got, tc.reply)
+		}
+		if got := strings.Join(tc.fake.deferred, "; "); got != tc.noted {
+			t.Errorf("%s: noted %q, want %q", tc.title, got, tc.noted)
+		}
 	}
 }

@@ -16,6 +16,9 @@ import (
 type Resolver interface {
 	Cached(hop resolver.NextHop, at time.Time) (resolver.Answer, bool)
 	Resolve(context.Context, resolver.NextHop) (resolver.Answer, error)
+	// Deferred notes that a lookup was answered with TEMP because DANE could not be
+	// looked up; withheld says that monitor mode replaced the reply.
+	Deferred(hop resolver.NextHop, reason string, withheld bool)
 }
 
 // Peeker is what a Handler asks for the map PeekMap: what memory knows, without
@@ -84,8 +87,8 @@ func (h *Handler) For(protocol string) *Handler {
 func (h *Handler) SetProfile(p Profile) { h.profile.Store(&p) }
 
 // Tell is Profile.Tell by the Profile in force.
-func (h *Handler) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
-	return h.profile.Load().Tell(hop, a, err)
+func (h *Handler) Tell(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string) {
+	return h.profile.Load().Tell(name, hop, a, err)
 }
 
 // Answer implements socketmap.Handler.
@@ -109,6 +112,7 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 		h.report(p, hop, answer, reply)
 	}
 	h.lookups.count(reply.result)
+	h.noteDeferral(hop, p, reply)
 	if h.logger.Enabled(context.Background(), slog.LevelDebug) {
 		h.log(hop, reply, 0)
 	}
@@ -148,8 +152,15 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) 
 	}
 	took := time.Since(start)
 	h.lookups.countAfter(took, reply.result)
+	h.noteDeferral(hop, p, reply)
 	h.log(hop, reply, took)
 	return p.monitored(reply)
+}
+
+func (h *Handler) noteDeferral(hop resolver.NextHop, p *Profile, r reply) {
+	if r.daneUnknown {
+		h.resolver.Deferred(hop, string(r.Data), p.Monitor)
+	}
 }
 
 // log tells of one lookup, at debug: a busy server has thousands a second.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -20,11 +21,16 @@ type fake struct {
 	t           *testing.T
 	known, slow map[string]resolver.Answer
 	err         error
+	deferred    []string
 }
 
 func (f *fake) Cached(hop resolver.NextHop, _ time.Time) (resolver.Answer, bool) {
 	a, ok := f.known[hop.Domain.String()]
 	return a, ok
+}
+
+func (f *fake) Deferred(hop resolver.NextHop, reason string, withheld bool) {
+	f.deferred = append(f.deferred, fmt.Sprintf("%v: %s, %v", hop.Domain, reason, withheld))
 }
 
 func (f *fake) Resolve(_ context.Context, hop resolver.NextHop) (resolver.Answer, error) {
@@ -113,6 +119,8 @@ type waiter struct {
 func (waiter) Cached(resolver.NextHop, time.Time) (resolver.Answer, bool) {
 	return resolver.Answer{}, false
 }
+
+func (waiter) Deferred(resolver.NextHop, string, bool) {}
 
 func (w waiter) Resolve(context.Context, resolver.NextHop) (resolver.Answer, error) {
 	w.during()

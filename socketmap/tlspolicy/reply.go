@@ -9,6 +9,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/printable"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -26,7 +27,7 @@ const (
 // Reasons why there is no answer.
 const (
 	givenUp     = "the lookup was given up, try again later"
-	daneUnknown = "what DANE says of the domain cannot be known now, try again later"
+	daneUnknown = "DANE cannot be looked up now, try again later" // if no question is known
 	notInMemory = "memory does not know the domain"
 	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
 )
@@ -36,6 +37,7 @@ type reply struct {
 	socketmap.Reply
 	result
 	reporting bool // it has report attributes
+	daneUnknown bool // TEMP, because DANE could not be looked up
 }
 
 func found(data []byte, r result) reply {
@@ -50,16 +52,38 @@ func temp(dst []byte, reason string) reply {
 	return reply{Reply: socketmap.Reply{Status: socketmap.Temp, Data: append(dst, reason...)}, result: resultTemp}
 }
 
-// Tell returns, for a person, what Postfix is told of a plain lookup that the
-// resolver answers so: a word and what follows.
-func (p *Profile) Tell(hop resolver.NextHop, a resolver.Answer, err error) string {
+// maxReason limits the reason of a TEMP, in bytes.
+const maxReason = 300
+
+// daneTemp names the question that failed, if err says one.
+func daneTemp(dst []byte, err error) reply {
+	reason := daneUnknown
+	if err != nil {
+		reason = strings.TrimPrefix(err.Error(), resolver.ErrDANEUnknown.Error()+": ")
+	}
+	r := temp(dst, printable.Line(reason, maxReason))
+	r.daneUnknown = true
+	return r
+}
+
+// Tell returns, for a person, the reply to a socketmap lookup by a map name that the
+// resolver answers so: a word and what follows. withheld is the reply that monitor mode
+// replaced; "" if it replaced none.
+func (p *Profile) Tell(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string) {
 	reply, ok := p.settled(nil, hop, time.Now())
 	if !ok {
-		plain := &socketmap.Request{Fits: func([]byte) bool { return true }}
-		reply = p.replyOrError(nil, plain, hop.Domain, a, err)
+		req := &socketmap.Request{Map: name, Fits: func([]byte) bool { return true }}
+		reply = p.replyOrError(nil, req, hop.Domain, a, err)
 	}
-	told := p.monitored(reply)
-	return strings.TrimSpace(told.Status.String() + " " + string(told.Data))
+	found := text(reply.Reply)
+	if told = text(p.monitored(reply)); told != found {
+		withheld = found
+	}
+	return told, withheld
+}
+
+func text(r socketmap.Reply) string {
+	return strings.TrimSpace(r.Status.String() + " " + string(r.Data))
 }
 
 // settled returns the reply to what needs no lookup: an override, and "not found"
@@ -82,7 +106,7 @@ func (p *Profile) replyOrError(dst []byte, req *socketmap.Request, d mtasts.Doma
 	case err == nil:
 		return p.reply(dst, req, d, a)
 	case errors.Is(err, resolver.ErrDANEUnknown):
-		return temp(dst, daneUnknown)
+		return daneTemp(dst, err)
 	default:
 		return temp(dst, givenUp)
 	}
@@ -102,7 +126,7 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 		return found(append(dst, levelDANE...), resultDANE)
 	case dane.Unknown:
 		if enforced {
-			return temp(dst, daneUnknown)
+			return daneTemp(dst, a.Failed)
 		}
 		return found(append(dst, levelDANE...), resultDANE)
 	case dane.Unusable:

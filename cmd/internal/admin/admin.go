@@ -2,18 +2,30 @@
 // of its own. Nothing of it is on the sockets that Postfix uses; who may open
 // the socket may ask everything.
 //
+// The daemon acknowledges each request at once with 102 (RFC 2518 section 10.1) and
+// then takes as long as it needs. So a client can tell one that works from one that
+// hangs. A request whose client has gone by then is not carried out.
+//
 //	GET    /status             Status
-//	GET    /health             200, or 503 and an Error
-//	POST   /reload             Reloaded, or 422 and an Error
-//	GET    /policies           one Policy a line
-//	GET    /policies/DOMAIN    Domain, or 404
-//	DELETE /policies/DOMAIN    forgets one; 502 and an Error where the fleet could not be told
-//	POST   /policies/DOMAIN/refresh   Domain, or 502 and an Error
-//	POST   /purge-all          forgets all, likewise
-//	POST   /lookups/KEY        Lookup
+//	GET    /health             whether lookups can be answered
+//	POST   /reload             Reloaded
+//	GET    /policies           one Listed a line
+//	GET    /changes?since=T    History; T is a time of RFC 3339
+//	GET    /policies/DOMAIN    Domain
+//	DELETE /policies/DOMAIN    forgets one: Purged
+//	POST   /policies/DOMAIN/refresh   Domain
+//	POST   /purge-all          forgets all: Purged
+//	POST   /lookups/KEY?map=M  Lookup by a map name
+//
+// A request that fails gets an Error, with 400 for a name that can have no policy or a time that is none,
+// 404 for a domain of which nothing is known, and 500 if the daemon could not do it.
 package admin
 
-import "time"
+import (
+	"time"
+
+	"mta-sts-daemon/resolver/store"
+)
 
 // Status is how the daemon fares.
 type Status struct {
@@ -61,19 +73,119 @@ type Policy struct {
 	MaxAge int64    `json:"max_age"` // in seconds
 	// Answer is what Postfix is told: "OK secure match=…", "NOTFOUND" or, as far
 	// as it is known, what DANE has it told.
-	Answer  string    `json:"answer"`
-	Fetched time.Time `json:"fetched"`
-	Expires time.Time `json:"expires"`
-	Recheck time.Time `json:"recheck"`          // the record is asked for again from then on
-	Refresh time.Time `json:"refresh,omitzero"` // the policy is fetched again by itself
-	Used    time.Time `json:"used"`             // last lookup, to some minutes
+	Answer string `json:"answer"`
+	// Withheld is the answer that monitor mode replaced; absent if it replaced none.
+	Withheld string    `json:"withheld,omitempty"`
+	Fetched  time.Time `json:"fetched,omitzero"`
+	Expires  time.Time `json:"expires,omitzero"`
+	Recheck  time.Time `json:"recheck,omitzero"` // the record is asked for again from then on
+	Refresh  time.Time `json:"refresh,omitzero"` // the policy is fetched again by itself
+	Used     time.Time `json:"used,omitzero"`    // last lookup, to some minutes
 	// Failures counts the fetches that failed in a row.
 	Failures int `json:"failures,omitempty"`
 }
 
+// Condition is the state of a domain and what is wrong with it.
+type Condition struct {
+	// State has the domain's state and, if they apply, more of the States.
+	State []string `json:"state"`
+	// Failure is why the policy could not be fetched the last time.
+	Failure *Failure `json:"failure,omitempty"`
+	// RecordGone is since when a live policy has no valid record, Mismatch since
+	// when it matches no MX host.
+	RecordGone time.Time `json:"record_gone,omitzero"`
+	Mismatch   time.Time `json:"mismatch,omitzero"`
+	// Deferred are the domain's next hops whose lookups are answered with TEMP.
+	Deferred []Deferral `json:"deferred,omitempty"`
+	// Reason is why nothing could be learned of the domain, if that is so.
+	Reason string `json:"reason,omitempty"`
+}
+
+// The words of Condition.State, those that need the operator first.
+const (
+	StateTemp       = "temp"        // lookups are answered with TEMP
+	StateMismatch   = "mismatch"    // no MX host matches the enforced policy
+	StateExpiring   = "expiring"    // failing, enforced, and it ends within 48 hours
+	StateFailing    = "failing"     // the refresh of a live policy fails
+	StateExpired    = "expired"     // an enforced policy ended without a successor
+	StateBroken     = "broken"      // a policy is announced and cannot be used
+	StateRecordGone = "record-gone" // a live policy has no valid record
+	StateEnforce    = "enforce"
+	StateTesting    = "testing"
+	StateNone       = "none"
+	StateAbsent     = "absent"
+	StateUnknown    = "unknown"
+)
+
+// States returns the words of Condition.State, those that need the operator first.
+func States() []string {
+	return []string{StateTemp, StateMismatch, StateExpiring, StateFailing, StateExpired, StateBroken, StateRecordGone,
+		StateEnforce, StateTesting, StateNone, StateAbsent, StateUnknown}
+}
+
+// Failure is a policy that could not be fetched.
+type Failure struct {
+	// Result is the result type of RFC 8460 section 4.3; empty if the cause is not
+	// the publisher's.
+	Result  string    `json:"result,omitempty"`
+	Reason  string    `json:"reason,omitempty"` // empty after a restart
+	ID      string    `json:"id,omitempty"`
+	Count   int       `json:"count"` // attempts in a row
+	Since   time.Time `json:"since,omitzero"`
+	Retry   time.Time `json:"retry,omitzero"`
+	Lookups int64     `json:"lookups"` // since then that went without a policy
+}
+
+// Deferral is a next hop whose lookups are answered with TEMP, because DANE cannot be
+// looked up.
+type Deferral struct {
+	NextHop string    `json:"next_hop"` // as Postfix writes it
+	Reason  string    `json:"reason"`   // the question that failed
+	Since   time.Time `json:"since"`
+	Last    time.Time `json:"last"` // the last such lookup
+	Lookups int       `json:"lookups"`
+}
+
+// Listed is a domain with a policy, or with trouble. Without a policy only Domain and
+// Answer of Policy are set.
+type Listed struct {
+	Condition
+	Policy
+}
+
+// History is what changed. It is complete from Complete on.
+type History struct {
+	Complete time.Time `json:"complete"`
+	Changes  []Change  `json:"changes"` // the newest first
+}
+
+// Change is an event in the history of a domain.
+type Change struct {
+	At time.Time `json:"at"`
+	// Kind is one of Kinds.
+	Kind    string   `json:"kind"`
+	Domain  string   `json:"domain,omitempty"` // empty for all
+	OldMode string   `json:"old_mode,omitempty"`
+	NewMode string   `json:"new_mode,omitempty"`
+	Added   []string `json:"mx_added,omitempty"`
+	Removed []string `json:"mx_removed,omitempty"`
+	ID      string   `json:"id,omitempty"`
+	Reason  string   `json:"reason,omitempty"`
+	Count   int      `json:"count,omitempty"` // of policies, when all were purged
+}
+
+// Kinds returns the kinds of changes.
+func Kinds() (names []string) {
+	for k := range store.ChangeKinds {
+		names = append(names, k.String())
+	}
+	return names
+}
+
 // Domain is all that the daemon knows of a domain.
 type Domain struct {
-	Domain string  `json:"domain"`
+	Domain string `json:"domain"`
+	Condition
 	Policy *Policy `json:"policy,omitempty"`
 	// NoneUntil is set where the domain is known to have no policy.
 	NoneUntil time.Time `json:"none_until,omitzero"`
@@ -92,6 +204,8 @@ type Verdict struct {
 // Lookup is a lookup as Postfix makes it.
 type Lookup struct {
 	Answer string `json:"answer"`
+	// Withheld is the answer that monitor mode replaced.
+	Withheld string `json:"withheld,omitempty"`
 }
 
 // Purged says how many policies were forgotten.

@@ -33,7 +33,7 @@ func serve(t *testing.T, h http.Handler) *Client {
 	})}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	return NewClient(path)
+	return NewClient(path, nil)
 }
 
 func TestHealth(t *testing.T) {
@@ -76,7 +76,7 @@ func TestNobodyThere(t *testing.T) {
 	l.SetUnlinkOnClose(false)
 	l.Close()
 	for _, path := range []string{stale, filepath.Join(dir, "none"), filepath.Join(dir, "no", "directory")} {
-		if _, err := NewClient(path).Status(t.Context()); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), path) || !Unreachable(err) {
+		if _, err := NewClient(path, nil).Status(t.Context()); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), path) || !Unreachable(err) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -84,8 +84,11 @@ func TestNobodyThere(t *testing.T) {
 
 func TestNotPermitted(t *testing.T) {
 	t.Parallel()
-	if err := dialError("/run/admin.sock", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)}); !errors.Is(err, ErrNotPermitted) || !Unreachable(err) {
+	if err := dialError("/run/admin.sock", nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)}); !errors.Is(err, ErrNotPermitted) || !Unreachable(err) {
 		t.Errorf("got %v", err)
+	}
+	if err := dialError("/run/admin.sock", nil, os.NewSyscallError("connect", syscall.EAGAIN)); !errors.Is(err, ErrSilent) || !Unreachable(err) {
+		t.Errorf("all waiting places taken: %v", err)
 	}
 }
 
@@ -102,29 +105,67 @@ func TestStrangeAnswers(t *testing.T) {
 	} {
 		c := serve(t, h)
 		got := 0
-		err := c.Policies(t.Context(), func(Policy) error { got++; return nil })
+		err := c.Policies(t.Context(), func(Listed) error { got++; return nil })
 		if err == nil || errors.Is(err, ErrUnknown) || Unreachable(err) {
 			t.Errorf("%s: %d policies, %v", name, got, err)
 		}
 	}
 }
 
+// The commands find the socket that a daemon of the same user makes.
 func TestPath(t *testing.T) {
-	users := filepath.Join(t.TempDir(), "user")
-	t.Setenv("XDG_RUNTIME_DIR", users)
-	inUsers := filepath.Join(users, "mta-sts-daemon", "admin.sock")
-	for _, tc := range []struct{ socket, systemds, want string }{
-		{"", "", inUsers},
-		{"", "/run/one:/run/two", "/run/one/admin.sock"},
-		{"/tmp/mine", "/run/one", "/tmp/mine"},
+	const somebody = 54321 // never logs in: there is no /run/user/54321
+	home := t.TempDir()
+	for _, tc := range []struct {
+		uid                              int
+		socket, systemds, runtime, state string
+		want                             string
+	}{
+		{somebody, "", "", home + "/run", home + "/state", home + "/run/mta-sts-daemon/admin.sock"},
+		{somebody, "", "", "", home + "/state", home + "/state/mta-sts-daemon/admin.sock"},
+		{somebody, "", "", "", "", home + "/.local/state/mta-sts-daemon/admin.sock"},
+		{somebody, "", "", "relative", "", home + "/.local/state/mta-sts-daemon/admin.sock"},
+		{somebody, "", "/run/one:/run/two", "", "", "/run/one/admin.sock"},
+		{somebody, "/tmp/mine", "/run/one", "", "", "/tmp/mine"},
+		{root, "", "", home + "/run", "", home + "/run/mta-sts-daemon/admin.sock"},
+		{root, "", "", "", "", "/run/mta-sts-daemon/admin.sock"},
 	} {
+		t.Setenv("HOME", home)
 		t.Setenv("RUNTIME_DIRECTORY", tc.systemds)
+		t.Setenv("XDG_RUNTIME_DIR", tc.runtime)
+		t.Setenv("XDG_STATE_HOME", tc.state)
 		cfg := config.Admin{Socket: tc.socket}
-		if got, err := Path(cfg); err != nil || got != tc.want {
+		if got, err := pathFor(tc.uid, cfg); err != nil || got != tc.want {
 			t.Errorf("%+v: %q, %v", tc, got, err)
 		}
-		if got := Find(cfg); got != tc.want {
+		if got := findFor(tc.uid, cfg); got != tc.want {
 			t.Errorf("%+v: found %q", tc, got)
 		}
+	}
+}
+
+// A command may run without the variables that its daemon had.
+func TestFindWithoutRuntimeDirectory(t *testing.T) {
+	const somebody = 54321
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	for _, name := range []string{"RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"} {
+		t.Setenv(name, "")
+	}
+	made := filepath.Join(home, ".local/state/mta-sts-daemon/admin.sock")
+	if err := os.MkdirAll(filepath.Dir(made), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(made, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", home+"/run") // another session's
+	if got := findFor(somebody, config.Admin{}); got != made {
+		t.Errorf("found %q, want %q", got, made)
+	}
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	if path, err := pathFor(somebody, config.Admin{}); err == nil {
+		t.Errorf("a daemon without any directory would use %s", path)
 	}
 }

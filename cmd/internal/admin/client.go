@@ -7,14 +7,21 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"syscall"
+	"time"
 )
 
 // ErrNotRunning says that nobody listens on the control socket.
 var ErrNotRunning = errors.New("the daemon is not running, or its control socket is elsewhere (admin.socket)")
+
+// ErrSilent says that a daemon has the control socket and acknowledges no request:
+// it is stopped, or so busy that it answers no lookup either.
+var ErrSilent = errors.New("does not answer")
 
 // ErrNotPermitted says that the control socket is another user's.
 var ErrNotPermitted = errors.New("the control socket is not yours to use: ask as root or as the daemon's user")
@@ -22,34 +29,45 @@ var ErrNotPermitted = errors.New("the control socket is not yours to use: ask as
 // ErrUnknown says that the daemon knows nothing of a domain.
 var ErrUnknown = errors.New("not known to the daemon")
 
-// maxIdle is how many connections are kept for those who ask much at once.
-const maxIdle = 32
+const (
+	// maxConns limits the connections of one client. The daemon serves more, so that
+	// a command is acknowledged while others ask much at once.
+	maxConns = 32
+	// acknowledgeLimit is how long the daemon may take to acknowledge a request. It
+	// takes less than a millisecond.
+	acknowledgeLimit = 5 * time.Second
+)
 
-// Client asks a running daemon. Its errors are ErrNotRunning, ErrNotPermitted,
-// ErrNotDomain or ErrUnknown, wrapped, or what the daemon says.
+// Client asks a running daemon. Its errors are ErrNotRunning, ErrSilent,
+// ErrNotPermitted, ErrNotDomain or ErrUnknown, wrapped, or the daemon's own.
 type Client struct{ http http.Client }
 
-// NewClient returns a Client of the control socket at path.
-func NewClient(path string) *Client {
+// NewClient returns a Client of the control socket at path. configError is why the
+// configuration, which may name another path, could not be read; nil if it was read.
+func NewClient(path string, configError error) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		c, err := d.DialContext(ctx, "unix", path)
 		if err != nil {
-			return nil, dialError(path, err)
+			return nil, dialError(path, configError, err)
 		}
 		return c, nil
 	}
 	return &Client{http.Client{
-		Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: maxIdle},
+		Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: maxConns, MaxConnsPerHost: maxConns},
 		// A path that would have to be cleaned names no domain.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-func dialError(path string, err error) error {
+func dialError(path string, configError, err error) error {
 	switch {
+	case (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)) && configError != nil:
+		return fmt.Errorf("%w: nobody answers at %s. The configuration may name another socket, but is refused: %w", ErrNotRunning, path, configError)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nobody answers at %s", ErrNotRunning, path)
+	case errors.Is(err, syscall.EAGAIN): // it accepts no connections, and as many as it may have wait
+		return silent(0)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: %w", path, ErrNotPermitted)
 	}
@@ -92,21 +110,28 @@ func (c *Client) PurgeAll(ctx context.Context) (p Purged, err error) {
 	return p, c.ask(ctx, http.MethodPost, "/purge-all", &p)
 }
 
-// Lookup looks a next hop up as Postfix does.
-func (c *Client) Lookup(ctx context.Context, key string) (l Lookup, err error) {
-	return l, c.askOf(ctx, http.MethodPost, "/lookups/", key, "", &l)
+// Lookup looks a next hop up by a map name, as Postfix does.
+func (c *Client) Lookup(ctx context.Context, name, key string) (l Lookup, err error) {
+	return l, c.askOf(ctx, http.MethodPost, "/lookups/", key, "?map="+url.QueryEscape(name), &l)
 }
 
-// Policies calls each with every policy that the daemon keeps, in no order,
+// Changes returns what changed since then.
+func (c *Client) Changes(ctx context.Context, since time.Time) (h History, err error) {
+	return h, c.ask(ctx, http.MethodGet, "/changes?since="+url.QueryEscape(since.UTC().Format(time.RFC3339)), &h)
+}
+
+// Policies calls each with every domain that has a policy or trouble, in no order,
 // until that fails.
-func (c *Client) Policies(ctx context.Context, each func(Policy) error) error {
-	body, err := c.do(ctx, http.MethodGet, "/policies")
+func (c *Client) Policies(ctx context.Context, each func(Listed) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body, err := c.do(ctx, cancel, http.MethodGet, "/policies")
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	for in := json.NewDecoder(body); ; {
-		var p Policy
+		var p Listed
 		if err := in.Decode(&p); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
@@ -129,7 +154,9 @@ func (c *Client) askOf(ctx context.Context, method, before, key, after string, p
 
 // ask decodes the answer into place, unless that is nil.
 func (c *Client) ask(ctx context.Context, method, path string, place any) error {
-	body, err := c.do(ctx, method, path)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body, err := c.do(ctx, cancel, method, path)
 	if err != nil {
 		return err
 	}
@@ -143,12 +170,27 @@ func (c *Client) ask(ctx context.Context, method, path string, place any) error 
 	return nil
 }
 
-func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://daemon"+path, nil)
+// do makes a request and returns the body of its answer. It cancels ctx when the
+// daemon does not acknowledge the request in time.
+func (c *Client) do(ctx context.Context, cancel context.CancelCauseFunc, method, path string) (io.ReadCloser, error) {
+	var conn net.Conn
+	limit := time.AfterFunc(math.MaxInt64, func() { cancel(silent(peerPID(conn))) })
+	defer limit.Stop()
+	trace := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) {
+			conn = got.Conn
+			limit.Reset(acknowledgeLimit)
+		},
+		GotFirstResponseByte: func() { limit.Stop() },
+	})
+	req, err := http.NewRequestWithContext(trace, method, "http://daemon"+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := c.http.Do(req)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return nil, cause
+	}
 	if err != nil {
 		if inner, ok := errors.AsType[*url.Error](err); ok {
 			err = inner.Err // its address says nothing to an operator
@@ -172,5 +214,13 @@ func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, er
 
 // Unreachable reports whether err says that the daemon could not be asked.
 func Unreachable(err error) bool {
-	return errors.Is(err, ErrNotRunning) || errors.Is(err, ErrNotPermitted)
+	return errors.Is(err, ErrNotRunning) || errors.Is(err, ErrSilent) || errors.Is(err, ErrNotPermitted)
+}
+
+// silent is ErrSilent with the process that is to blame; 0 if it is not known.
+func silent(pid int) error {
+	if pid == 0 {
+		return fmt.Errorf("the daemon %w", ErrSilent)
+	}
+	return fmt.Errorf("the daemon (pid %d) %w", pid, ErrSilent)
 }

@@ -2,52 +2,66 @@ package admin
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"mta-sts-daemon/config"
 )
 
+// root is the user who may ask any daemon.
+const root = 0
+
 const (
-	socketName = "admin.sock"
-	// runtimeDir is what the unit's RuntimeDirectory= makes, and root's
+	socketName  = "admin.sock"
+	programName = "mta-sts-daemon"
+	// unitsDirectory is what the unit's RuntimeDirectory= makes, and root's
 	// without systemd.
-	runtimeDir = "/run/mta-sts-daemon"
+	unitsDirectory = "/run/mta-sts-daemon"
+	// usersDirectories has a runtime directory for each user who has logged in, by
+	// number (pam_systemd(8)).
+	usersDirectories = "/run/user"
 )
 
-var errNoDirectory = errors.New("admin.socket: no runtime directory is known, for want of RUNTIME_DIRECTORY and XDG_RUNTIME_DIR; name a path")
+var errNoDirectory = errors.New("admin.socket: none of RUNTIME_DIRECTORY, XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME says where the control socket may be; name a path")
 
-// Path returns where a daemon makes its control socket: where the configuration
-// says, else in the runtime directory that systemd gives, else in the user's
-// (XDG Base Directory Specification).
-func Path(cfg config.Admin) (string, error) {
+// Path returns where a daemon makes its control socket: the path in the
+// configuration, else in the runtime directory that systemd gives, else in a
+// directory of the user's. root's is the unit's.
+func Path(cfg config.Admin) (string, error) { return pathFor(os.Geteuid(), cfg) }
+
+func pathFor(uid int, cfg config.Admin) (string, error) {
 	if path := told(cfg); path != "" {
 		return path, nil
 	}
-	if path := inUsers(); path != "" {
-		return path, nil
-	}
-	if os.Geteuid() == 0 {
-		return filepath.Join(runtimeDir, socketName), nil
+	if users := ofUser(uid); len(users) > 0 {
+		return users[0], nil
 	}
 	return "", errNoDirectory
 }
 
-// Find returns where to look for the control socket of the daemon on this host:
-// systemd's, where it runs one, goes before the user's own.
-func Find(cfg config.Admin) string {
+// Find returns where to look for the control socket of the daemon on this host. The
+// user's own daemon takes precedence over the unit's, except for root. If neither
+// has a socket, it is where the user's would be.
+func Find(cfg config.Admin) string { return findFor(os.Geteuid(), cfg) }
+
+func findFor(uid int, cfg config.Admin) string {
 	if path := told(cfg); path != "" {
 		return path
 	}
-	systemds := filepath.Join(runtimeDir, socketName)
-	if _, err := os.Lstat(systemds); err == nil {
-		return systemds
+	units := filepath.Join(unitsDirectory, socketName)
+	candidates := append(ofUser(uid), units)
+	if uid == root {
+		candidates = append([]string{units}, candidates...)
 	}
-	if path := inUsers(); path != "" {
-		return path
+	for _, path := range candidates {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path
+		}
 	}
-	return systemds
+	return append(ofUser(uid), units)[0]
 }
 
 // told is the path that configuration or systemd name.
@@ -62,9 +76,25 @@ func told(cfg config.Admin) string {
 	return ""
 }
 
-func inUsers() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "mta-sts-daemon", socketName)
+// ofUser returns where a daemon of this user may have its control socket, by
+// preference: in the runtime directory, or without one in the state directory (XDG
+// Base Directory Specification). A command may run without the XDG_RUNTIME_DIR that
+// its daemon had, by cron for example.
+func ofUser(uid int) (paths []string) {
+	add := func(dir string, below ...string) {
+		if filepath.IsAbs(dir) {
+			paths = append(paths, filepath.Join(append(append([]string{dir}, below...), programName, socketName)...))
+		}
 	}
-	return ""
+	add(os.Getenv("XDG_RUNTIME_DIR"))
+	if uid == root {
+		return append(paths, filepath.Join(unitsDirectory, socketName))
+	}
+	own := filepath.Join(usersDirectories, strconv.Itoa(uid))
+	if _, err := os.Stat(own); err == nil {
+		add(own)
+	}
+	add(os.Getenv("XDG_STATE_HOME"))
+	add(os.Getenv("HOME"), ".local", "state")
+	return paths
 }

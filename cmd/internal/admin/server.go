@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -20,130 +21,156 @@ type Controls struct {
 	// Reload puts the configuration file in force, or says why not.
 	Reload   func(context.Context) (Reloaded, error)
 	Resolver *resolver.Resolver
-	// Tell is what Postfix is told of a plain lookup that is answered so.
-	Tell func(resolver.NextHop, resolver.Answer, error) string
+	// Tell is what Postfix is told of a lookup by a map name that is answered so, and
+	// what monitor mode withholds.
+	Tell func(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string)
 }
 
 // NewHandler returns the handler for the control socket.
 func NewHandler(c Controls) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", c.status)
-	mux.HandleFunc("GET /health", c.health)
-	mux.HandleFunc("POST /reload", c.reload)
+	mux.Handle("GET /status", answer(c.status))
+	mux.Handle("GET /health", answer(c.health))
+	mux.Handle("POST /reload", answer(c.reload))
 	mux.HandleFunc("GET /policies", c.policies)
-	mux.HandleFunc("GET /policies/{domain}", onDomain(c.domain))
-	mux.HandleFunc("DELETE /policies/{domain}", onDomain(c.purge))
-	mux.HandleFunc("POST /policies/{domain}/refresh", onDomain(c.refresh))
+	mux.Handle("GET /changes", answer(c.changes))
+	mux.Handle("GET /policies/{domain}", onDomain(c.domain))
+	mux.Handle("DELETE /policies/{domain}", onDomain(c.purge))
+	mux.Handle("POST /policies/{domain}/refresh", onDomain(c.refresh))
 	// Of no path that an odd domain could be cleaned to.
-	mux.HandleFunc("POST /purge-all", c.purgeAll)
-	mux.HandleFunc("POST /lookups/{key}", c.lookup)
-	return mux
+	mux.Handle("POST /purge-all", answer(c.purgeAll))
+	mux.Handle("POST /lookups/{key}", answer(c.lookup))
+	return acknowledge(mux)
 }
 
-func (c Controls) status(w http.ResponseWriter, _ *http.Request) { reply(w, c.Status()) }
+// acknowledge sends 102 before it hands a request on. A request that was received
+// while the daemon was stopped may have lost its client: then sending fails, which
+// ends the request's context.
+func acknowledge(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoAtLeast(1, 1) { // RFC 9110 section 15.2
+			w.WriteHeader(http.StatusProcessing)
+		}
+		if req.Context().Err() == nil {
+			next.ServeHTTP(w, req)
+		}
+	})
+}
 
-func (c Controls) health(w http.ResponseWriter, req *http.Request) {
-	if err := c.Health(req.Context()); err != nil {
-		fail(w, http.StatusServiceUnavailable, err)
-		return
+// statusOf is the only place where errors become HTTP statuses.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, ErrNotDomain), errors.Is(err, errNoTime):
+		return http.StatusBadRequest
+	case errors.Is(err, errNothing):
+		return http.StatusNotFound
 	}
-	reply(w, struct{}{})
+	return http.StatusInternalServerError
 }
 
-func (c Controls) reload(w http.ResponseWriter, req *http.Request) {
-	done, err := c.Reload(req.Context())
-	if err != nil {
-		fail(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	reply(w, done)
+var errNoTime = errors.New("since is not a time of RFC 3339")
+
+// errNothing says that nothing is known of a domain. A Client makes it ErrUnknown.
+var errNothing = errors.New("nothing is known")
+
+func (c Controls) status(*http.Request) (any, error) { return c.Status(), nil }
+
+func (c Controls) health(req *http.Request) (any, error) {
+	return struct{}{}, c.Health(req.Context())
 }
+
+func (c Controls) reload(req *http.Request) (any, error) { return c.Reload(req.Context()) }
 
 func (c Controls) policies(w http.ResponseWriter, req *http.Request) {
-	writeLines(w, func(yield func(Policy) bool) {
-		for k := range c.Resolver.Policies {
-			if req.Context().Err() != nil || !yield(c.policy(k)) {
+	writeLines(w, func(yield func(Listed) bool) {
+		for listed := range c.list {
+			if req.Context().Err() != nil || !yield(listed) {
 				return
 			}
 		}
 	})
 }
 
-func (c Controls) purgeAll(w http.ResponseWriter, req *http.Request) {
-	count, err := c.Resolver.PurgeAll(req.Context())
-	purged(w, count, err)
-}
-
-func (c Controls) purge(w http.ResponseWriter, req *http.Request, d mtasts.Domain) {
-	purged(w, 1, c.Resolver.Purge(req.Context(), d))
-}
-
-func purged(w http.ResponseWriter, count int, err error) {
+func (c Controls) changes(req *http.Request) (any, error) {
+	since, err := time.Parse(time.RFC3339, req.FormValue("since"))
 	if err != nil {
-		fail(w, http.StatusBadGateway, err)
-		return
+		return nil, fmt.Errorf("%w: %w", errNoTime, err)
 	}
-	reply(w, Purged{count})
+	changes, complete := c.Resolver.Changes(since)
+	history := History{Complete: complete, Changes: make([]Change, 0, len(changes))}
+	for _, ch := range changes {
+		history.Changes = append(history.Changes, Change{At: ch.At, Kind: ch.Kind.String(), Domain: ch.Domain.String(), OldMode: ch.OldMode,
+			NewMode: ch.NewMode, Added: ch.Added, Removed: ch.Removed, ID: ch.ID, Reason: ch.Detail, Count: ch.Count})
+	}
+	return history, nil
 }
 
-func (c Controls) domain(w http.ResponseWriter, _ *http.Request, d mtasts.Domain) {
+func (c Controls) purgeAll(req *http.Request) (any, error) {
+	count, err := c.Resolver.PurgeAll(req.Context())
+	return Purged{count}, err
+}
+
+func (c Controls) purge(req *http.Request, d mtasts.Domain) (any, error) {
+	return Purged{1}, c.Resolver.Purge(req.Context(), d)
+}
+
+func (c Controls) domain(_ *http.Request, d mtasts.Domain) (any, error) {
 	k, ok := c.Resolver.Known(d)
 	if !ok {
-		fail(w, http.StatusNotFound, fmt.Errorf("nothing is known of %v", d))
-		return
+		return nil, fmt.Errorf("%w of %v", errNothing, d)
 	}
-	reply(w, c.describe(k))
+	return c.describe(k, c.Resolver.Deferrals()[d]), nil
 }
 
-func (c Controls) refresh(w http.ResponseWriter, req *http.Request, d mtasts.Domain) {
+func (c Controls) refresh(req *http.Request, d mtasts.Domain) (any, error) {
 	if err := c.Resolver.Refresh(req.Context(), d); err != nil {
-		fail(w, http.StatusBadGateway, fmt.Errorf("the policy of %v was not renewed: %w", d, err))
-		return
+		return nil, fmt.Errorf("the policy of %v was not renewed: %w", d, err)
 	}
-	k, _ := c.Resolver.Known(d) // nothing, where its max_age is 0
+	k, _ := c.Resolver.Known(d) // nothing if its max_age is 0
 	k.Domain = d
-	reply(w, c.describe(k))
+	return c.describe(k, c.Resolver.Deferrals()[d]), nil
 }
 
 // lookup is what Postfix would be told, found out as for Postfix.
-func (c Controls) lookup(w http.ResponseWriter, req *http.Request) {
+func (c Controls) lookup(req *http.Request) (any, error) {
 	hop, err := parseKey(req.PathValue("key"))
 	if err != nil {
-		fail(w, http.StatusBadRequest, err)
-		return
+		return nil, err
 	}
 	answer, ok := c.Resolver.Cached(hop, time.Now())
 	if !ok {
 		answer, err = c.Resolver.Resolve(req.Context(), hop)
 	}
-	reply(w, Lookup{Answer: c.Tell(hop, answer, err)})
+	told, withheld := c.Tell(req.FormValue("map"), hop, answer, err)
+	return Lookup{Answer: told, Withheld: withheld}, nil
 }
 
 // onDomain hands on the domain in the request's path.
-func onDomain(handle func(http.ResponseWriter, *http.Request, mtasts.Domain)) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
+func onDomain(handle func(*http.Request, mtasts.Domain) (any, error)) http.Handler {
+	return answer(func(req *http.Request) (any, error) {
 		hop, err := parseKey(req.PathValue("domain"))
 		if err != nil {
-			fail(w, http.StatusBadRequest, err)
-			return
+			return nil, err
 		}
-		handle(w, req, hop.Domain)
-	}
+		return handle(req, hop.Domain)
+	})
 }
 
-func reply(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(value) // fails only when the client has gone
-}
-
-func fail(w http.ResponseWriter, status int, err error) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(Error{err.Error()})
+// answer writes the value that a request gets, or an Error.
+func answer(handle func(*http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		value, err := handle(req)
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil {
+			w.WriteHeader(statusOf(err))
+			value = Error{err.Error()}
+		}
+		json.NewEncoder(w).Encode(value) // fails only if the client has gone
+	})
 }
 
 // writeLines writes a value a line, until one cannot be written.
-func writeLines(w http.ResponseWriter, values iter.Seq[Policy]) {
+func writeLines(w http.ResponseWriter, values iter.Seq[Listed]) {
 	w.Header().Set("Content-Type", "application/jsonl")
 	out := json.NewEncoder(w)
 	for value := range values {

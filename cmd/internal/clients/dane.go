@@ -49,12 +49,30 @@ func Asking(cfg config.Config, instances postconf.Instances) postconf.Instances 
 	if len(instances) < 2 {
 		return instances
 	}
-	socketmap := slices.Concat(cfg.Listen.Socketmap, ShippedSockets())
-	var tcpTable []config.Address
+	socketmap, tcpTable := listeners(cfg)
+	return slices.DeleteFunc(instances.Enabled(), func(s postconf.Settings) bool { return !s.Asks(socketmap, tcpTable) })
+}
+
+// listeners are the addresses where Postfix may find the daemon.
+func listeners(cfg config.Config) (socketmap, tcpTable []config.Address) {
 	for _, l := range cfg.Listen.TCPTable {
 		tcpTable = append(tcpTable, l.Address)
 	}
-	return slices.DeleteFunc(instances.Enabled(), func(s postconf.Settings) bool { return !s.Asks(socketmap, tcpTable) })
+	return slices.Concat(cfg.Listen.Socketmap, ShippedSockets()), tcpTable
+}
+
+// MapNames returns the names by which the instances ask the daemon, each once; "" for a
+// tcp table.
+func MapNames(cfg config.Config, instances postconf.Instances) (names []string) {
+	socketmap, tcpTable := listeners(cfg)
+	for _, s := range Asking(cfg, instances) {
+		for _, name := range s.MapNames(socketmap, tcpTable) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // ShippedSockets are the sockets of the socket unit that comes with the daemon. If

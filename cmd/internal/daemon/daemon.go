@@ -72,9 +72,9 @@ type daemon struct {
 	state      state         // for others than the main loop
 	started    config.Config // what it started with
 
-	reloads  chan chan<- reloadResult // asks the main loop to reload
-	stopping chan struct{}            // closed when the main loop has ended
-	checks   singleflight.Group       // of health
+	reloads  chan reloadRequest // asks the main loop to reload
+	stopping chan struct{}      // closed when the main loop has ended
+	checks   singleflight.Group // of health
 
 	// In force.
 	config   config.Config
@@ -149,8 +149,10 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 		select {
 		case <-hangup:
 			d.reload(ctx)
-		case reply := <-d.reloads:
-			reply <- d.reload(ctx)
+		case request := <-d.reloads:
+			if request.ctx.Err() == nil {
+				request.reply <- d.reload(ctx)
+			}
 		case <-ticker.C:
 			d.followPostfix(ctx)
 			d.checkAuthorities()
@@ -181,7 +183,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		metrics:    metrics,
 		dnsMetrics: dnsclient.NewMetrics(metrics.Registry),
 		started:    cfg,
-		reloads:    make(chan chan<- reloadResult),
+		reloads:    make(chan reloadRequest),
 		stopping:   make(chan struct{}),
 	}
 	var err error

@@ -20,18 +20,29 @@ type reloadResult struct {
 
 var errStopping = errors.New("the daemon is stopping")
 
+// reloadRequest asks the main loop for a reload. Once ctx has ended, nobody waits
+// for it and it is not carried out.
+type reloadRequest struct {
+	ctx   context.Context
+	reply chan<- reloadResult // has room for the one result
+}
+
 // askReload has the main loop reload.
 func (d *daemon) askReload(ctx context.Context) (admin.Reloaded, error) {
 	reply := make(chan reloadResult, 1)
 	select {
-	case d.reloads <- reply:
+	case d.reloads <- reloadRequest{ctx, reply}:
 	case <-d.stopping:
 		return admin.Reloaded{}, errStopping
 	case <-ctx.Done():
 		return admin.Reloaded{}, context.Cause(ctx)
 	}
-	result := <-reply
-	return result.reloaded, result.err
+	select {
+	case result := <-reply:
+		return result.reloaded, result.err
+	case <-ctx.Done():
+		return admin.Reloaded{}, context.Cause(ctx)
+	}
 }
 
 // reload puts the configuration as it stands now in force, or tells why the old

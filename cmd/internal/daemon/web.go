@@ -2,39 +2,41 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
+	"syscall"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/event"
 )
 
 const (
-	// webConnections bounds each listener, so that whoever reaches it cannot
-	// take the descriptors that lookups need.
-	webConnections = 64
-	webHeaderWait  = 10 * time.Second
-	webIdle        = 30 * time.Second
-	webHeaderLen   = 16 << 10
-	// webGrace is how long requests under way have when their listener goes.
+	// monitoringConns and controlConns limit the connections of each web, so that
+	// nobody can take the file descriptors that lookups need. Commands are not
+	// disconnected while they wait: few run at the same time, and one has at most 32.
+	monitoringConns = 64
+	controlConns    = 256
+
+	webHeaderWait = 10 * time.Second
+	webIdle       = 30 * time.Second
+	webHeaderLen  = 16 << 10 // bytes
+	// webGrace is how long requests under way have when their listener is closed.
 	webGrace = 5 * time.Second
 )
 
-// web is an HTTP listener for operators, beside those of Postfix. A reload may
+// web is an HTTP listener for operators, next to those of Postfix. A reload may
 // move it, unless systemd holds its sockets.
 type web struct {
 	handler http.Handler
+	conns   *webConns
 	where   func(config.Config) place
 	logger  *slog.Logger
-	held    bool           // by systemd
-	at      config.Address // zero: nowhere, or held
+	held    bool  // by systemd
+	at      place // zero: nowhere, or held
 
 	server    *http.Server // nil: nowhere
 	listeners []net.Listener
@@ -42,8 +44,8 @@ type web struct {
 }
 
 // newWeb serves h on what systemd passed, if anything.
-func newWeb(h http.Handler, passed []net.Listener, where func(config.Config) place, logger *slog.Logger) *web {
-	w := &web{handler: h, where: where, logger: logger, held: len(passed) > 0,
+func newWeb(h http.Handler, limit int, passed []net.Listener, where func(config.Config) place, logger *slog.Logger) *web {
+	w := &web{handler: h, conns: newWebConns(limit), where: where, logger: logger, held: len(passed) > 0,
 		sockets: watch{logger: logger, lost: event.ListenerUnavailable}}
 	for _, l := range passed {
 		w.serve(l)
@@ -51,35 +53,37 @@ func newWeb(h http.Handler, passed []net.Listener, where func(config.Config) pla
 	return w
 }
 
-// move is a listener opened that does not serve yet.
+// move is a listener that is open and does not serve yet.
 type move struct {
 	web      *web
-	at       config.Address
+	to       place
 	listener net.Listener // nil: nowhere
+	closed   bool         // the old listener had to be closed first
 }
 
-// prepare opens a listener where cfg wants it. The move is nil where there is
-// nothing to do.
+// prepare opens a listener where cfg wants it. The move is nil if there is nothing to
+// do.
 func (w *web) prepare(cfg config.Config) (*move, error) {
 	if w.held {
 		return nil, nil
 	}
 	p := w.where(cfg)
-	if p.at == w.at {
+	if p.at == w.at.at {
 		return nil, nil
 	}
-	m := &move{web: w, at: p.at}
+	m := &move{web: w, to: p}
 	if p.at.IsZero() {
 		return m, nil
 	}
 	var err error
-	if p.at.Network == config.Unix {
-		err = os.MkdirAll(filepath.Dir(p.at.Address), 0o700)
-	}
-	if err == nil {
-		m.listener, err = listenAt(p.at, p.access)
+	if m.listener, err = p.listen(); errors.Is(err, syscall.EADDRINUSE) && p.at.Network == config.TCP && w.server != nil {
+		// The old listener may be in the way, as 0.0.0.0:P is of 127.0.0.1:P.
+		m.closed = true
+		w.closeListeners()
+		m.listener, err = p.listen()
 	}
 	if err != nil {
+		m.abandon()
 		return nil, fmt.Errorf("%s: %w", p.key, err)
 	}
 	return m, nil
@@ -91,32 +95,51 @@ func (m *move) commit() {
 		return
 	}
 	m.web.close()
-	m.web.at = m.at
+	m.web.at = m.to
 	if m.listener != nil {
 		m.web.serve(m.listener)
 	}
 }
 
-// abandon leaves things as they are.
+// abandon leaves things as they were.
 func (m *move) abandon() {
-	if m != nil && m.listener != nil {
+	if m == nil {
+		return
+	}
+	if m.listener != nil {
 		m.listener.Close()
 	}
+	if !m.closed {
+		return
+	}
+	l, err := m.web.at.listen()
+	if err != nil {
+		event.ListenerUnavailable.Log(m.web.logger, event.Reason(fmt.Errorf("%s: %w", m.web.at.key, err)))
+		m.web.close()
+		return
+	}
+	m.web.serve(l)
 }
 
 func (w *web) serve(l net.Listener) {
 	if w.server == nil {
-		w.server = &http.Server{
-			Handler:           w.handler,
-			ReadHeaderTimeout: webHeaderWait,
-			IdleTimeout:       webIdle,
-			MaxHeaderBytes:    webHeaderLen,
-			ErrorLog:          slog.NewLogLogger(w.logger.Handler(), slog.LevelDebug),
-		}
+		w.server = w.conns.server(w.handler)
+		w.server.ReadHeaderTimeout = webHeaderWait
+		w.server.IdleTimeout = webIdle
+		w.server.MaxHeaderBytes = webHeaderLen
+		w.server.ErrorLog = slog.NewLogLogger(w.logger.Handler(), slog.LevelDebug)
 	}
 	w.listeners = append(w.listeners, l)
 	w.sockets.set(w.listeners)
-	go w.server.Serve(netutil.LimitListener(l, webConnections)) // until close
+	go w.server.Serve(boundedListener{l, w.conns}) // until close
+}
+
+func (w *web) closeListeners() {
+	for _, l := range w.listeners {
+		l.Close()
+	}
+	w.listeners = nil
+	w.sockets.set(nil)
 }
 
 // close stops listening at once; requests under way go on for a while.
@@ -124,12 +147,9 @@ func (w *web) close() {
 	if w.server == nil {
 		return
 	}
-	for _, l := range w.listeners {
-		l.Close()
-	}
-	w.sockets.set(nil)
+	w.closeListeners()
 	server := w.server
-	w.server, w.listeners, w.at = nil, nil, config.Address{}
+	w.server, w.at = nil, place{}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), webGrace)
 		defer cancel()

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bufio"
 	"io"
 	"log/slog"
 	"net"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"mta-sts-daemon/config"
 )
@@ -19,7 +17,7 @@ var greeting = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { i
 
 func newTestWeb(t *testing.T) *web {
 	t.Helper()
-	w := newWeb(greeting, nil, metricsAddress, slog.New(slog.DiscardHandler))
+	w := newWeb(greeting, monitoringConns, nil, metricsAddress, slog.New(slog.DiscardHandler))
 	t.Cleanup(w.close)
 	return w
 }
@@ -79,8 +77,152 @@ func TestWebMoves(t *testing.T) {
 	}
 }
 
-// Whoever can reach it cannot take all descriptors.
-func TestWebBoundsConnections(t *testing.T) {
+// A listener that is in the way of the new one is closed first, and is opened again if
+// the new one cannot be.
+func TestWebMovesOnItsPort(t *testing.T) {
+	w := newTestWeb(t)
+	l, err := net.Listen("tcp", "0.0.0.0:0") // a free port
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	onAll, onLoopback, onOther := tcpAt("0.0.0.0:"+port), tcpAt("127.0.0.1:"+port), tcpAt("127.0.0.2:"+port)
+	for _, to := range []config.Address{onAll, onLoopback, onAll} {
+		m, err := w.prepare(at(to))
+		if err != nil {
+			t.Fatalf("to %v: %v", to, err)
+		}
+		m.commit()
+		if !greets(onLoopback) || greets(onOther) != (to == onAll) {
+			t.Fatalf("to %v: 127.0.0.1 greets: %v, 127.0.0.2 greets: %v", to, greets(onLoopback), greets(onOther))
+		}
+	}
+
+	m, err := w.prepare(at(onLoopback))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.abandon()
+	if !greets(onOther) {
+		t.Error("a move that was abandoned was made")
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if _, err := w.prepare(at(tcpAt(taken.Addr().String()))); err == nil || !strings.HasPrefix(err.Error(), "metrics.listen: ") {
+		t.Errorf("an address of another program: %v", err)
+	}
+	if !greets(onOther) {
+		t.Error("a move that failed closed the old listener")
+	}
+}
+
+func tcpAt(address string) config.Address {
+	return config.Address{Network: config.TCP, Address: address}
+}
+
+// Clients that fill a web and do not go on keep nobody out.
+func TestWebMakesRoom(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]string{
+		"silent":           "",
+		"part of a header": "GET / HTTP/1.1\r\nHost:",
+		"no body":          "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
+		"no chunks":        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"idle":             "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"reads nothing":    "GET /much HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			much := make([]byte, 16<<20) // more than the buffers of a socket
+			h := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Path == "/much" {
+					w.Write(much)
+				}
+				greeting(w, req)
+			})
+			w := newWeb(h, monitoringConns, nil, metricsAddress, slog.New(slog.DiscardHandler))
+			t.Cleanup(w.close)
+			address := unixAt(filepath.Join(t.TempDir(), "socket"))
+			m, err := w.prepare(at(address))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.commit()
+			for range monitoringConns {
+				c, err := net.Dial("unix", address.Address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				io.WriteString(c, request)
+			}
+			if !greets(address) {
+				t.Error("nobody else is served")
+			}
+			w.conns.mu.Lock()
+			defer w.conns.mu.Unlock()
+			if open := len(w.conns.open); open > monitoringConns {
+				t.Errorf("%d connections are open, more than %d", open, monitoringConns)
+			}
+		})
+	}
+}
+
+// The connection that makes room is not one with a request under way, if there is
+// another.
+func TestWebKeepsRequests(t *testing.T) {
+	t.Parallel()
+	const limit = 4
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	h := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/slow" {
+			begun <- struct{}{}
+			<-proceed
+		}
+		greeting(w, req)
+	})
+	w := newWeb(h, limit, nil, metricsAddress, slog.New(slog.DiscardHandler))
+	t.Cleanup(w.close)
+	address := unixAt(filepath.Join(t.TempDir(), "socket"))
+	m, err := w.prepare(at(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.commit()
+	slow, err := net.Dial("unix", address.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	io.WriteString(slow, "GET /slow HTTP/1.0\r\n\r\n")
+	<-begun
+	for range 3 * limit {
+		c, err := net.Dial("unix", address.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	if !greets(address) {
+		t.Error("nobody else is served")
+	}
+	close(proceed)
+	if answer, _ := io.ReadAll(slow); !strings.HasSuffix(string(answer), "hello") {
+		t.Errorf("the request under way was cut: %q", answer)
+	}
+}
+
+// A request with a body is refused at once.
+func TestWebRefusesBodies(t *testing.T) {
+	t.Parallel()
 	w := newTestWeb(t)
 	address := unixAt(filepath.Join(t.TempDir(), "socket"))
 	m, err := w.prepare(at(address))
@@ -88,28 +230,14 @@ func TestWebBoundsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.commit()
-	var open []net.Conn
-	for range webConnections { // each is served, and stays
-		c, err := net.Dial("unix", address.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, c)
+	c, err := net.Dial("unix", address.Address)
+	if err != nil {
+		t.Fatal(err)
 	}
-	answered := make(chan bool, 1)
-	go func() { answered <- greets(address) }()
-	select {
-	case <-answered:
-		t.Errorf("connection %d was served beside the others", webConnections+1)
-	case <-time.After(100 * time.Millisecond):
-	}
-	open[0].Close()
-	if !<-answered {
-		t.Error("it was not served when there was room")
+	defer c.Close()
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+	answer, err := io.ReadAll(c) // to the end: the connection is closed
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 413 ") {
+		t.Errorf("%q, %v", answer, err)
 	}
 }

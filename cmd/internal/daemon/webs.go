@@ -1,6 +1,10 @@
 package daemon
 
 import (
+	"net"
+	"os"
+	"path/filepath"
+
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/monitor"
 	"mta-sts-daemon/config"
@@ -10,7 +14,7 @@ import (
 // adminMode lets nobody but the daemon's user and root in.
 const adminMode = 0o600
 
-// moves are the listeners beside Postfix's that a configuration asks for anew.
+// moves are the listeners, next to Postfix's, that a configuration changes.
 type moves []*move
 
 func (ms moves) commit() {
@@ -25,8 +29,8 @@ func (ms moves) abandon() {
 	}
 }
 
-// startWebs opens the control socket and the listener for monitoring. Where one
-// cannot be had, the daemon answers lookups all the same.
+// startWebs opens the control socket and the listener for monitoring. If one
+// cannot be opened, the daemon answers lookups all the same.
 func (d *daemon) startWebs(cfg config.Config, p passed) {
 	control := admin.NewHandler(admin.Controls{
 		Status:   d.status,
@@ -37,8 +41,8 @@ func (d *daemon) startWebs(cfg config.Config, p passed) {
 	})
 	monitoring := monitor.Handler(d.metrics.Registry, d.health, d.ready)
 	d.webs = []*web{
-		newWeb(control, p[adminName], d.adminAddress, d.logger),
-		newWeb(monitoring, p[metricsName], metricsAddress, d.logger),
+		newWeb(control, controlConns, p[adminName], d.adminAddress, d.logger),
+		newWeb(monitoring, monitoringConns, p[metricsName], metricsAddress, d.logger),
 	}
 	for _, w := range d.webs {
 		m, err := w.prepare(cfg)
@@ -73,6 +77,16 @@ type place struct {
 	key    string
 	at     config.Address
 	access config.Listen // of a unix socket
+}
+
+// listen opens a listener, in a directory that it makes if there is none.
+func (p place) listen() (net.Listener, error) {
+	if p.at.Network == config.Unix {
+		if err := os.MkdirAll(filepath.Dir(p.at.Address), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return listenAt(p.at, p.access)
 }
 
 func (d *daemon) adminAddress(cfg config.Config) place {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,10 +20,9 @@ import (
 // remedyOfConfiguration is for what the daemon does not start with.
 const remedyOfConfiguration = "mend that; `mta-sts-daemon check-config` tells when it is well"
 
-// Remedies for unix sockets that Postfix does not find. systemd refuses to restart
-// a socket whose service runs.
+// Remedies for sockets that Postfix does not find.
 const (
-	remedyOfPassedSocket = "systemctl stop mta-sts-daemon.service mta-sts-daemon.socket; systemctl start mta-sts-daemon.socket mta-sts-daemon.service"
+	remedyOfPassedSocket = "systemctl restart mta-sts-daemon.socket mta-sts-daemon.service"
 	remedyOfOwnSocket    = "create its directory again, or stop the program that has taken the path; the daemon tries again every second"
 )
 
@@ -81,7 +81,7 @@ func refused(err error) (findings []Finding) {
 // daemon asks the running one how it fares. Whether it answers Postfix is
 // another check.
 func (h Host) daemon(ctx context.Context) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, statusLimit, fmt.Errorf("no answer within %v", statusLimit))
 	defer cancel()
 	s, err := h.Daemon.Status(ctx)
 	switch {
@@ -91,7 +91,7 @@ func (h Host) daemon(ctx context.Context) []Finding {
 		return append([]Finding{hint(checkDaemon, "systemctl start mta-sts-daemon, if it is this host's", "The daemon cannot be asked how it fares: %v", err)},
 			h.state()...)
 	case err != nil:
-		return []Finding{problem(checkDaemon, "look at its log, or restart it", "The daemon does not say how it fares: %v", err)}
+		return []Finding{problem(checkDaemon, "look at its log, or restart it: systemctl restart mta-sts-daemon", "The daemon does not report its status: %v", err)}
 	}
 	findings := []Finding{well(checkDaemon, "The daemon, version %s, runs and keeps policies of %d domains", s.Version, s.Policies)}
 	if s.ConfigError != "" {

@@ -24,10 +24,24 @@ func TestDaemon(t *testing.T) {
 			b.Daemon = status(func() (admin.Status, error) { return s, err })
 		}
 	}
+	systemctl := func(properties string) func(*testing.T, *bed) {
+		return func(t *testing.T, b *bed) {
+			b.Systemctl = b.program(t, "systemctl", "echo '"+properties+"'")
+		}
+	}
 	examineAll(t, []sick{
+		{"socket unit well", systemctl("UnitFileState=enabled\nActiveState=active\nResult=success"), checkDaemon, OK, "runs", nil},
+		{"socket unit disabled", systemctl("UnitFileState=disabled\nActiveState=inactive\nResult=success"), checkDaemon, OK, "runs", nil},
+		{"no socket unit", systemctl("UnitFileState=\nActiveState=inactive\nResult=success"), checkDaemon, OK, "runs", nil},
+		{"no systemd", func(t *testing.T, b *bed) { b.Systemctl = b.program(t, "systemctl", "exit 1") }, checkDaemon, OK, "runs", nil},
 		{"runs", says(admin.Status{Version: "1.2", Policies: 7}, nil), checkDaemon, OK, "version 1.2, runs and keeps policies of 7", nil},
 		{"not running", says(admin.Status{}, fmt.Errorf("x: %w", admin.ErrNotRunning)), checkDaemon, Hint, "not running", nil},
 		{"not permitted", says(admin.Status{}, fmt.Errorf("x: %w", admin.ErrNotPermitted)), checkDaemon, Unknown, "not yours", nil},
+		{"hangs", says(admin.Status{}, fmt.Errorf("the daemon (pid 7) %w", admin.ErrSilent)), checkDaemon, Problem, "the daemon (pid 7) does not answer", nil},
+		{"socket unit failed", systemctl("UnitFileState=enabled\nActiveState=failed\nResult=resources"), checkDaemon, Problem,
+			"mta-sts-daemon.socket is enabled and failed (resources)", nil},
+		{"socket unit stopped", systemctl("Result=success\nActiveState=inactive\nUnitFileState=enabled-runtime"), checkDaemon, Problem,
+			"mta-sts-daemon.socket is enabled and inactive", nil},
 		{"broken", says(admin.Status{}, errors.New("nonsense")), checkDaemon, Problem, "nonsense", nil},
 		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
 		{"shared store away", says(admin.Status{SharedError: "connection refused"}, nil), checkDaemon, Hint, "connection refused", nil},

@@ -12,8 +12,13 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// patience bounds each question to a neighbour on this host.
-const patience = 5 * time.Second
+const (
+	// patience limits each question to another program on this host.
+	patience = 5 * time.Second
+	// statusLimit limits how long a daemon that has acknowledged the question may take
+	// to report its status. It is longer than the limit of the acknowledgement.
+	statusLimit = 2 * patience
+)
 
 // StatusSource is the running daemon: its control socket.
 type StatusSource interface {
@@ -28,6 +33,7 @@ type Host struct {
 	ConfigError error
 	Postfix     postconf.Command
 	Daemon      StatusSource
+	Systemctl   string // the program; "" is the host's own
 }
 
 // Examine looks at all of h. It takes seconds where something does not answer.
@@ -37,6 +43,7 @@ func Examine(ctx context.Context, h Host) Report {
 	instances, found := h.instances(ctx)
 	findings = append(findings, found...)
 	findings = append(findings, h.daemon(ctx)...)
+	findings = append(findings, h.unit(ctx)...)
 	findings = append(findings, h.dns(ctx, instances)...)
 	findings = append(findings, clock(time.Now())...)
 	return Report{Verdict: verdict(findings), Findings: findings}

@@ -145,7 +145,7 @@ func TestCannotLook(t *testing.T) {
 		{"exit 1", "settings cannot be read"},
 		{"echo nonsense", "settings cannot be read"},
 	} {
-		b.Postfix.Path = b.program(t, tt.script)
+		b.Postfix.Path = b.program(t, "postconf", tt.script)
 		report := Examine(t.Context(), b.Host)
 		f := report.Findings[1]
 		if f.Check != checkPostfix || f.Severity != Unknown || !strings.Contains(f.Text, tt.says) {

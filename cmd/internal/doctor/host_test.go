@@ -103,7 +103,7 @@ func (b *bed) examine(t *testing.T) Report {
 	b.write(t, "main.cf", mainCF.String())
 	b.write(t, "masterCF", b.masterCF)
 	b.write(t, "overrides", b.overrides)
-	b.Postfix = postconf.Command{Path: b.program(t, `
+	b.Postfix = postconf.Command{Path: b.program(t, "postconf", `
 case "$*" in
 -F*) cat masterCF ;;
 "-x -P") cat overrides ;;
@@ -114,9 +114,9 @@ esac`)}
 }
 
 // program writes a shell script that runs in the bed's directory.
-func (b *bed) program(t *testing.T, script string) string {
+func (b *bed) program(t *testing.T, name, script string) string {
 	t.Helper()
-	path := filepath.Join(b.dir, "postconf")
+	path := filepath.Join(b.dir, name)
 	// Between the write and the exec, another test's fork may hold the file open
 	// for writing (ETXTBSY); the lock of forks keeps it out.
 	syscall.ForkLock.RLock()

@@ -37,7 +37,7 @@ func (b *bed) examineInstances(t *testing.T, primary, in, out string) Report {
 		b.write(t, dir+"/masterCF", b.masterCF)
 		b.write(t, dir+"/overrides", b.overrides)
 	}
-	b.Postfix = postconf.Command{Path: b.program(t, `
+	b.Postfix = postconf.Command{Path: b.program(t, "postconf", `
 if [ "$1" = -c ]; then cd "$2"; shift 2; fi
 case "$*" in
 -F*) cat masterCF ;;

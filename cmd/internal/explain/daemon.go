@@ -19,7 +19,7 @@ type Asker interface {
 	// Domain returns what is known of a domain, admin.ErrUnknown for nothing.
 	Domain(ctx context.Context, domain string) (admin.Domain, error)
 	// Lookup looks a next hop up as Postfix does.
-	Lookup(ctx context.Context, key string) (admin.Lookup, error)
+	Lookup(ctx context.Context, name, key string) (admin.Lookup, error)
 }
 
 // askDaemon finds out what the running daemon remembers, and then what it
@@ -39,8 +39,15 @@ func (l *look) askDaemon(ctx context.Context) {
 	}
 	if err == nil || errors.Is(err, admin.ErrUnknown) {
 		var lookup admin.Lookup
-		lookup, err = l.Daemon.Lookup(ctx, l.key)
-		d.Answer = lookup.Answer
+		lookup, err = l.Daemon.Lookup(ctx, l.report.Map, l.key)
+		d.Answer, d.Withheld = lookup.Answer, lookup.Withheld
+		l.others = map[string]string{}
+		for _, name := range l.Maps[min(len(l.Maps), 1):] {
+			if err == nil {
+				lookup, err = l.Daemon.Lookup(ctx, name, l.key)
+				l.others[name] = lookup.Answer
+			}
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -82,13 +89,13 @@ func (l *look) sayMemory() {
 	p, id := l.policy, l.report.Record.ID
 	switch {
 	case p == nil:
-		l.say("The daemon applies the policy that it fetched on %s, to its end on %s, though none can be had now.", date(old.Fetched), date(old.Expires))
+		l.say("The daemon applies the policy that it fetched on %s until %s, although none can be fetched now.", date(old.Fetched), date(old.Expires))
 	case id != old.ID:
-		l.say("The daemon knew the policy of id %s; id %s takes its place when the record's time to live has passed.", printed(old.ID), id)
+		l.say("The daemon knew the policy of id %s; it fetches that of id %s when the record's time to live has passed.", printed(old.ID), id)
 	case p.Mode.String() != old.Mode || !slices.Equal(p.MX, old.MX):
 		l.say("The policy changed and its id did not: the daemon sees that when it next fetches the policy.")
 	}
 	if old.Failures > 0 && p != nil {
-		l.say("The daemon's own fetches failed lately, %d in a row, though this one did not.", old.Failures)
+		l.say("The daemon's own last %d fetches failed, although this one did not.", old.Failures)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // daemon is a running daemon, as a literal.
 type daemon struct {
 	known  *admin.Domain
-	answer string
+	answer admin.Lookup
 	err    error
 }
 
@@ -27,8 +27,8 @@ func (d daemon) Domain(_ context.Context, domain string) (admin.Domain, error) {
 	return *d.known, nil
 }
 
-func (d daemon) Lookup(context.Context, string) (admin.Lookup, error) {
-	return admin.Lookup{Answer: d.answer}, d.err
+func (d daemon) Lookup(context.Context, string, string) (admin.Lookup, error) {
+	return d.answer, d.err
 }
 
 // Each case has what is printed in testdata/daemon-TITLE.txt.
@@ -52,20 +52,20 @@ func TestLookAsksDaemon(t *testing.T) {
 		daemon  daemon
 		profile tlspolicy.Profile
 	}{
-		{title: "same", host: good, daemon: daemon{with(unchanged), answer, nil}},
-		{title: "knows-nothing", host: good, daemon: daemon{nil, answer, nil}},
+		{title: "same", host: good, daemon: daemon{with(unchanged), told(answer), nil}},
+		{title: "knows-nothing", host: good, daemon: daemon{nil, told(answer), nil}},
 		{title: "not-running", host: good, daemon: daemon{err: admin.ErrNotRunning}},
 		{title: "not-permitted", host: good, daemon: daemon{err: admin.ErrNotPermitted}},
-		{title: "holds-on", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), answer, nil}},
-		{title: "failed-before", host: good, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), answer, nil}},
-		{title: "expired", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Expires = now.Add(-time.Hour) }), "NOTFOUND", nil}},
+		{title: "holds-on", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), told(answer), nil}},
+		{title: "failed-before", host: good, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), told(answer), nil}},
+		{title: "expired", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Expires = now.Add(-time.Hour) }), told("NOTFOUND"), nil}},
 		{title: "old-id", host: good, daemon: daemon{with(func(p *admin.Policy) { p.ID, p.MX = "1", []string{"old.a.test"} }),
-			"OK secure match=old.a.test servername=hostname", nil}},
+			told("OK secure match=old.a.test servername=hostname"), nil}},
 		{title: "id-forgotten", host: good, daemon: daemon{with(func(p *admin.Policy) { p.MX = []string{"old.a.test"} }),
-			"OK secure match=old.a.test servername=hostname", nil}},
+			told("OK secure match=old.a.test servername=hostname"), nil}},
 		{title: "absence", host: good, daemon: daemon{&admin.Domain{Domain: "a.test", NoneUntil: now.Add(time.Minute),
-			DANE: []admin.Verdict{{NextHop: "a.test", Kind: "none", Until: now.Add(time.Minute)}}}, "NOTFOUND", nil}},
-		{title: "not-reloaded", host: good, daemon: daemon{with(unchanged), answer, nil}, profile: tlspolicy.Profile{Monitor: true}},
+			DANE: []admin.Verdict{{NextHop: "a.test", Kind: "none", Until: now.Add(time.Minute)}}}, told("NOTFOUND"), nil}},
+		{title: "not-reloaded", host: good, daemon: daemon{with(unchanged), told(answer), nil}, profile: tlspolicy.Profile{Monitor: true}},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()
@@ -76,3 +76,5 @@ func TestLookAsksDaemon(t *testing.T) {
 		})
 	}
 }
+
+func told(answer string) admin.Lookup { return admin.Lookup{Answer: answer} }

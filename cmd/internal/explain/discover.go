@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
@@ -19,7 +20,7 @@ import (
 // discover goes from the record to the policy.
 func (l *look) discover(ctx context.Context) {
 	if err := l.discoverPolicy(ctx); err != nil {
-		l.report.Problem = err.Error()
+		l.report.Problem, l.failure = l.plain(err), err
 		return
 	}
 	l.report.Verdict = HasPolicy
@@ -35,6 +36,7 @@ func (l *look) discoverPolicy(ctx context.Context) error {
 		return err
 	}
 	r.Record.TXT = append(r.Record.TXT, txt.Records...)
+	r.Record.Alias = txt.Alias
 	r.Record.TTL = int64(txt.TTL / time.Second)
 	r.Record.Findings = lint.Record(txt.Records)
 	record, err := mtasts.ParseRecord(txt.Records)
@@ -76,7 +78,11 @@ func (l *look) fetch(ctx context.Context) (string, error) {
 	}
 	seen, err := l.Policies.Inspect(ctx, l.hop.Domain)
 	for _, addr := range addresses.Records {
-		host.Addresses = append(host.Addresses, l.address(addr, seen.Attempts))
+		a := l.address(addr, seen.Attempts)
+		if a.State == AddressUntried && err != nil {
+			a.State, a.Problem = AddressFailed, "no answer before the time for the fetch was over"
+		}
+		host.Addresses = append(host.Addresses, a)
 	}
 	for _, a := range seen.Attempts {
 		if len(a.Chain) > 0 && (host.Certificate == nil || a.Err == nil) {
@@ -84,7 +90,7 @@ func (l *look) fetch(ctx context.Context) (string, error) {
 		}
 	}
 	if r := seen.Response; r != nil {
-		host.Response = &Response{r.Status, r.ContentType, r.Size}
+		host.Response = &Response{r.Status, r.ContentType, r.Location, r.Size}
 	}
 	return seen.Text, err
 }
@@ -129,7 +135,34 @@ func (l *look) certificate(a policyhost.Attempt) *Certificate {
 	}
 	var invalid *tls.CertificateVerificationError
 	if errors.As(a.Err, &invalid) {
-		c.Problem = printed(invalid.Err.Error())
+		c.Problem = certificateFault(invalid.Err, l.hop.Domain.PolicyHost())
 	}
 	return c
+}
+
+// certificateFault says in plain words why a certificate is not valid for a host.
+func certificateFault(err error, host string) string {
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		if time.Now().Before(invalid.Cert.NotBefore) {
+			return "it is valid only from " + date(invalid.Cert.NotBefore)
+		}
+		return "it expired on " + date(invalid.Cert.NotAfter)
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "it is not for the name " + host
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "no certificate authority that is known here has issued it, or the host does not send the intermediate certificate"
+	}
+	return printed(err.Error())
+}
+
+// plain returns the message of err; a certificate's fault, in plain words.
+func (l *look) plain(err error) string {
+	invalid, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	if !ok {
+		return err.Error()
+	}
+	host := l.hop.Domain.PolicyHost()
+	return fmt.Sprintf("the certificate of %s is not valid: %s", host, certificateFault(invalid.Err, host))
 }

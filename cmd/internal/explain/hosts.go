@@ -31,6 +31,7 @@ func (l *look) findHosts(ctx context.Context) {
 			mx.Problem = err.Error()
 			return
 		}
+		mx.NoName, mx.Authenticated = answer.NoName, answer.Authenticated
 		for _, record := range answer.Records {
 			if record.Host == "" {
 				mx.Null = true
@@ -39,7 +40,7 @@ func (l *look) findHosts(ctx context.Context) {
 			mx.Hosts = append(mx.Hosts, Host{Name: record.Host, Preference: &record.Preference})
 		}
 	}
-	if len(mx.Hosts) == 0 && !mx.Null {
+	if len(mx.Hosts) == 0 && !mx.Null && !mx.NoName {
 		mx.Hosts = append(mx.Hosts, Host{Name: l.hop.Domain.String()})
 	}
 	var group errgroup.Group

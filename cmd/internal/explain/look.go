@@ -2,11 +2,13 @@ package explain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"mta-sts-daemon/cmd/internal/clients"
+	"mta-sts-daemon/cmd/internal/lint"
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
@@ -21,6 +23,9 @@ type Options struct {
 	NoDANE error
 	// Daemon is asked what it remembers; nil for none.
 	Daemon Asker
+	// Maps are the map names by which this host's Postfix asks; none for a plain
+	// lookup. The first is judged.
+	Maps []string
 }
 
 // look is one look at a next hop. Its steps go side by side, each with fields of
@@ -33,9 +38,15 @@ type look struct {
 	now    time.Time
 	report *Report
 
-	policy *mtasts.Policy // as published; nil where there is none
-	dane   dane.Kind
-	noDANE error // why it is not known
+	policy  *mtasts.Policy // as published; nil if there is none
+	failure error          // why there is none
+	dane    dane.Kind
+	failed  error // the question for which dane is Unknown
+	noDANE  error // why it is not known
+	// resolverDown is why the resolver cannot be asked at all; nil if it answers.
+	resolverDown error
+	noReports    error             // why there is no TLSRPT record to go by
+	others       map[string]string // the daemon's answers by other map names
 }
 
 // Look goes the way of a discovery for a next hop as Postfix writes it, afresh,
@@ -48,15 +59,20 @@ func Look(ctx context.Context, c clients.Clients, key string, o Options) (r *Rep
 	}
 	l := &look{Clients: c, Options: o, key: key, hop: hop, now: time.Now(), report: &Report{
 		Domain:  hop.Domain.String(),
+		Key:     typed(key, hop.Domain.String()),
+		Map:     first(o.Maps),
 		Verdict: CannotTell,
 	}}
 	var steps sync.WaitGroup
-	for _, step := range []func(context.Context){l.discover, l.findHosts, l.askDANE, l.askTLSRPT, l.askDaemon} {
+	for _, step := range []func(context.Context){l.discover, l.findHosts, l.askDANE, l.askTLSRPT, l.askDaemon, l.probe} {
 		steps.Go(func() { step(ctx) })
 	}
 	steps.Wait()
 	l.tell()
 	l.matchHosts()
+	l.explainDANE()
+	l.adviseTesting()
+	l.conclude()
 	l.summarize()
 	return l.report, true
 }
@@ -74,28 +90,106 @@ func (l *look) askDANE(ctx context.Context) {
 		l.noDANE = fmt.Errorf("%w: %w", resolver.ErrDANEUnknown, err)
 		return
 	}
-	l.dane = verdict.Kind
+	l.dane, l.failed = verdict.Kind, verdict.Failed
 	l.report.DANE.Verdict = verdict.Kind.String()
 }
 
 // tell finds out what Postfix gets.
 func (l *look) tell() {
-	afresh := l.answer(l.Profile)
-	l.report.Postfix = afresh
-	if d := l.report.Daemon; d != nil && d.Answer != "" && d.Answer != afresh {
-		l.report.Postfix, l.report.PostfixAfresh = d.Answer, afresh
+	r := l.report
+	afresh, withheld := l.answer(l.Profile, r.Map)
+	r.Postfix, r.Withheld = afresh, withheld
+	asked := r.Daemon != nil && r.Daemon.Answer != ""
+	if asked {
+		r.Postfix, r.Withheld = r.Daemon.Answer, r.Daemon.Withheld
+	}
+	if r.Postfix != afresh {
+		r.PostfixAfresh = afresh
+	}
+	for _, name := range l.Maps[min(len(l.Maps), 1):] {
+		answer, _ := l.answer(l.Profile, name)
+		if asked {
+			answer = l.others[name]
+		}
+		if answer != r.Postfix {
+			if r.OtherMaps == nil {
+				r.OtherMaps = map[string]string{}
+			}
+			r.OtherMaps[name] = answer
+		}
 	}
 }
 
-// answer is what p makes of what was found.
-func (l *look) answer(p tlspolicy.Profile) string {
-	return p.Tell(l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane}, l.noDANE)
+// answer is what p makes of what was found, and what monitor mode withholds.
+func (l *look) answer(p tlspolicy.Profile, name string) (told, withheld string) {
+	return p.Tell(name, l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane, Failed: l.failed}, l.noDANE)
 }
 
-// overridden reports whether the configuration answers in place of what was
+// found is what would be answered without overrides and monitor mode.
+func (l *look) found() string {
+	p := l.Profile
+	p.Overrides, p.Monitor = tlspolicy.Overrides{}, false
+	told, _ := l.answer(p, l.report.Map)
+	return told
+}
+
+// given reports whether an override of the configuration answers in place of what was
 // found.
-func (l *look) overridden() bool {
-	found := l.Profile
-	found.Overrides = tlspolicy.Overrides{}
-	return l.answer(found) != l.answer(l.Profile)
+func (l *look) given() bool {
+	p := l.Profile
+	p.Monitor = false
+	told, _ := l.answer(p, l.report.Map)
+	return told != l.found()
+}
+
+// stale reports whether the running daemon does not answer as the configuration file
+// says.
+func (l *look) stale() bool {
+	return (l.Profile.Monitor || l.given()) && l.report.PostfixAfresh != ""
+}
+
+// attributes reports whether the answer has report attributes: Postfix then skips MX
+// hosts that the policy does not name.
+func (l *look) attributes() bool { return l.Profile.Reports(l.report.Map) }
+
+// probe finds out whether the resolver answers at all.
+func (l *look) probe(ctx context.Context) { l.resolverDown = l.DNS.Probe(ctx) }
+
+// explainDANE says why DANE does not protect, if it does not.
+func (l *look) explainDANE() {
+	d := &l.report.DANE
+	switch l.dane {
+	case dane.None:
+		switch {
+		case d.Problem != "":
+		case l.hop.MX && !l.report.MX.Authenticated && l.report.MX.Problem == "":
+			d.Reason = "DNSSEC does not vouch for the MX records"
+		default:
+			d.Reason = "no mail host has TLSA records in a signed zone"
+		}
+	case dane.Unusable:
+		d.Reason = "there are TLSA records, and none that can be used (usage 2 or 3)"
+	case dane.Unknown:
+		if l.failed != nil {
+			d.Reason = l.failed.Error()
+		}
+	}
+}
+
+// adviseTesting warns of a policy that nobody hears of: mode testing is for reports.
+func (l *look) adviseTesting() {
+	if l.policy == nil || l.policy.Mode != mtasts.ModeTesting || !errors.Is(l.noReports, lint.ErrNoTLSRPT) {
+		return
+	}
+	p := l.report.Policy
+	p.Findings = append(p.Findings, lint.Finding{Severity: lint.Warning,
+		Text: "mode testing without a TLSRPT record: nobody receives the reports that testing is for"})
+}
+
+// first returns the first name; "" if there is none.
+func first(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
 }

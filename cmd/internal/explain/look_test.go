@@ -41,33 +41,33 @@ func TestLook(t *testing.T) {
 			w.publish("mx.a.test", resolvertest.HostPolicy(enforce("a.test")))
 			w.dns.Add("mx.a.test. 300 IN A 192.0.2.25")
 		}},
-		{title: "testing", world: served("version: STSv1\nmode: testing\nmx: mx.a.test\nmax_age: 3600\n")},
-		{title: "none", world: served("version: STSv1\nmode: none\nmax_age: 86400\n")},
-		{title: "mismatch", world: served("version: STSv1\nmode: enforce\nmx: mail.a.test\nmax_age: 1209600\n")},
+		{title: "testing", world: served("version: STSv1\nmode: testing\nmx: mx.a.test\nmax_age: 3600\n"), status: 1},
+		{title: "none", world: served("version: STSv1\nmode: none\nmax_age: 86400\n"), status: 1},
+		{title: "mismatch", world: served("version: STSv1\nmode: enforce\nmx: mail.a.test\nmax_age: 1209600\n"), status: 3},
 		{title: "partlymatched", world: func(w *world) {
 			w.publish(d, resolvertest.HostPolicy(enforce(d)))
 			w.dns.Add("a.test. 300 IN MX 5 other.test.")
 		}},
-		{title: "broken", world: served("\ufeffversion: STSv1\nmode: enforce\nmax-age: 86400\nmx: mx.a.test\n"), status: 1},
+		{title: "broken", world: served("\ufeffversion: STSv1\nmode: enforce\nmax-age: 86400\nmx: mx.a.test\n"), status: 4},
 		{title: "norecord", world: func(w *world) { w.dns.Add("a.test. 300 IN A 192.0.2.25") }, status: 1},
 		{title: "danglingrecord", world: func(w *world) {
 			w.dns.Add("_mta-sts.a.test. 300 IN CNAME _mta-sts.provider.test.", "a.test. 300 IN A 192.0.2.25")
 		}, status: 1},
-		{title: "nearlyrecord", world: func(w *world) { w.dns.Add(`_mta-sts.a.test. 300 IN TXT "v=STSv1 id=1"`) }, status: 1},
+		{title: "nearlyrecord", world: func(w *world) { w.dns.Add(`_mta-sts.a.test. 300 IN TXT "v=STSv1 id=1"`) }, status: 3},
 		{title: "tworecords", world: func(w *world) {
 			served(enforce(d))(w)
 			w.dns.Add(`_mta-sts.a.test. 300 IN TXT "v=STSv1; id=2"`)
-		}, status: 1},
+		}, status: 4},
 		{title: "twoaddresses", world: func(w *world) {
 			w.dns.Add(`_mta-sts.a.test. 300 IN TXT "v=STSv1; id=1"`, "mta-sts.a.test. 300 IN A 127.0.0.2", "mta-sts.a.test. 300 IN A 127.0.0.1")
 			w.hosts.Handle(d, resolvertest.HostPolicy(enforce(d)))
-		}},
-		{title: "expired", world: behaves(resolvertest.HostExpired(enforce(d))), status: 2},
-		{title: "wrongname", world: behaves(resolvertest.HostWrongName(enforce(d))), status: 2},
-		{title: "redirect", world: behaves(resolvertest.HostRedirect(301, "b.test")), status: 2},
-		{title: "notfound", world: behaves(resolvertest.HostStatus(404, "")), status: 2},
-		{title: "webpage", world: behaves(resolvertest.HostContentType("text/html", "<html>")), status: 2},
-		{title: "noaddress", world: func(w *world) { w.dns.Add(`_mta-sts.a.test. 300 IN TXT "v=STSv1; id=1"`) }, status: 2},
+		}, status: 3},
+		{title: "expired", world: behaves(resolvertest.HostExpired(enforce(d))), status: 4},
+		{title: "wrongname", world: behaves(resolvertest.HostWrongName(enforce(d))), status: 4},
+		{title: "redirect", world: behaves(resolvertest.HostRedirect(301, "b.test")), status: 4},
+		{title: "notfound", world: behaves(resolvertest.HostStatus(404, "")), status: 4},
+		{title: "webpage", world: behaves(resolvertest.HostContentType("text/html", "<html>")), status: 4},
+		{title: "noaddress", world: func(w *world) { w.dns.Add(`_mta-sts.a.test. 300 IN TXT "v=STSv1; id=1"`) }, status: 3},
 		{title: "servfail", world: func(w *world) { w.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSRcode(2)) }, status: 2},
 		{title: "endssoon", world: func(w *world) {
 			b := resolvertest.HostPolicy(enforce(d))
@@ -92,10 +92,10 @@ func TestLook(t *testing.T) {
 				w.dns.Add(fmt.Sprintf("mta-sts.a.test. 300 IN A 10.0.0.%d", i), fmt.Sprintf("a.test. 300 IN MX 20 mx%d.a.test.", i),
 					fmt.Sprintf(`_mta-sts.a.test. 300 IN TXT "%d"`, i), fmt.Sprintf("mx.a.test. 300 IN A 192.0.2.%d", i))
 			}
-		}, status: 1},
-		{title: "nullmx", world: func(w *world) { w.dns.Add("a.test. 300 IN MX 0 .") }, status: 1},
+		}, status: 4},
+		{title: "nullmx", world: func(w *world) { w.dns.Add("a.test. 300 IN MX 0 .") }, status: 3},
 		{title: "override", world: served(enforce(d)), profile: tlspolicy.Profile{Overrides: tlspolicy.Overrides{Exact: override}}},
-		{title: "monitor", world: served(enforce(d)), profile: tlspolicy.Profile{Monitor: true}},
+		{title: "monitor", world: served(enforce(d)), profile: tlspolicy.Profile{Monitor: true}, status: 1},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,9 @@ package explain
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/lint"
@@ -37,7 +40,11 @@ func (r *rows) findings(found []lint.Finding) {
 // Print lays the report out to be read.
 func (r *Report) Print(p layout.Page) error {
 	var first, last, summary rows
-	first.add("Domain", "%s", r.Domain)
+	name := r.Domain
+	if r.Key != "" {
+		name += " (" + r.Key + ")"
+	}
+	head := layout.Cell{Text: name + ": " + strings.ToUpper(string(r.Outcome)) + ": " + printed(r.Reason), Colour: r.Outcome.colour()}
 	r.Record.print(&first)
 	r.PolicyHost.print(&first)
 	r.Policy.print(&first)
@@ -46,11 +53,12 @@ func (r *Report) Print(p layout.Page) error {
 	r.DANE.print(&last)
 	r.TLSRPT.print(&last)
 	r.Daemon.print(&last)
-	last.paint(verdictColour(r.Verdict), "Verdict", "%s", r.Verdict)
 	for _, sentence := range r.Summary {
 		summary.add("-", "%s", sentence)
 	}
 	for _, write := range []func() error{
+		func() error { return p.Line(head) },
+		func() error { return p.Paragraph("") },
 		func() error { return p.List(first) },
 		func() error { return r.MX.printTable(p) },
 		func() error { return p.Paragraph("") },
@@ -68,20 +76,20 @@ func (r *Report) Print(p layout.Page) error {
 // printPostfix writes the answer itself. It is not wrapped: it is there to be
 // copied.
 func (r *Report) printPostfix(p layout.Page) error {
-	text := fmt.Sprintf("\nPostfix gets\n  %s\n", r.Postfix)
+	by := ""
+	if r.Map != "" {
+		by = " by the map name " + r.Map
+	}
+	text := fmt.Sprintf("\nPostfix gets%s\n  %s\n", by, r.Postfix)
+	for _, name := range slices.Sorted(maps.Keys(r.OtherMaps)) {
+		text += fmt.Sprintf("by the map name %s\n  %s\n", name, r.OtherMaps[name])
+	}
+	if r.Withheld != "" {
+		text += fmt.Sprintf("in mode enforce it would get\n  %s\n", r.Withheld)
+	}
 	if r.PostfixAfresh != "" {
-		text += fmt.Sprintf("and of a daemon that remembers nothing\n  %s\n", r.PostfixAfresh)
+		text += fmt.Sprintf("a daemon that remembers nothing would answer\n  %s\n", r.PostfixAfresh)
 	}
 	_, err := fmt.Fprintln(p, text)
 	return err
-}
-
-func verdictColour(v Verdict) layout.Colour {
-	switch v {
-	case HasPolicy:
-		return layout.Green
-	case CannotTell:
-		return layout.Red
-	}
-	return ""
 }

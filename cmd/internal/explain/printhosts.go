@@ -64,6 +64,8 @@ func (m MX) print(out *rows) {
 	switch {
 	case m.Problem != "":
 		out.paint(layout.Red, "MX", "%s", printed(m.Problem))
+	case m.NoName:
+		out.paint(layout.Red, "MX", "the domain does not exist (NXDOMAIN)")
 	case m.Null:
 		out.add("MX", "null: the domain accepts no mail")
 	case m.Left > 0:

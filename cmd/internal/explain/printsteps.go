@@ -22,6 +22,9 @@ func (r Record) print(out *rows) {
 	if more := len(r.TXT) - maxTXT; more > 0 {
 		out.add("", "and %d more", more)
 	}
+	if r.Alias != "" {
+		out.add("CNAME", "%s is an alias of %s", r.Name, printed(r.Alias))
+	}
 	if r.ID != "" {
 		out.add("Policy id", "%s, TTL %s", r.ID, lasts(r.TTL))
 	}
@@ -50,6 +53,9 @@ func (h *PolicyHost) print(out *rows) {
 	h.Certificate.print(out)
 	if r := h.Response; r != nil {
 		out.add("Response", "status %d, Content-Type %s", r.Status, cmp.Or(printed(r.ContentType), "not given"))
+		if r.Location != "" {
+			out.add("", "redirects to %s", printed(r.Location))
+		}
 	}
 }
 
@@ -73,7 +79,7 @@ func (p *Policy) print(out *rows) {
 	if p == nil {
 		return
 	}
-	out.add("Policy", "%d octets", len(p.Text))
+	out.add("Policy", "%d bytes", len(p.Text))
 	if p.Valid {
 		out.add("Mode", "%s", p.Mode)
 		out.add("Max age", "%s", lasts(p.MaxAge))
@@ -94,7 +100,11 @@ func (p *Policy) print(out *rows) {
 
 func (d DANE) print(out *rows) {
 	if d.Verdict != "" {
-		out.add("DANE", "%s", d.Verdict)
+		text := d.Verdict
+		if d.Reason != "" {
+			text += ": " + printed(d.Reason)
+		}
+		out.add("DANE", "%s", text)
 	} else {
 		out.add("DANE", "%s", printed(d.Problem))
 	}

@@ -24,7 +24,14 @@ const (
 // Strings in it may be strangers' octets, but for problems and the summary,
 // which are lines of printable ASCII.
 type Report struct {
-	Domain  string  `json:"domain"`
+	Domain string `json:"domain"`
+	// Key is what was asked for, if that is written otherwise than Domain.
+	Key string `json:"key,omitempty"`
+	// Outcome is what becomes of mail to the domain, and Reason is why.
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason"`
+	// Result is RFC 8460's word for what is wrong, if the outcome is broken.
+	Result  string  `json:"result,omitempty"`
 	Verdict Verdict `json:"verdict"`
 	// Problem is why there is no policy, or why that cannot be told.
 	Problem    string      `json:"problem,omitempty"`
@@ -36,9 +43,15 @@ type Report struct {
 	TLSRPT     TLSRPT      `json:"tlsrpt"`
 	// Daemon is what the running daemon says; absent where none is asked.
 	Daemon *Daemon `json:"daemon,omitempty"`
-	// Postfix is what Postfix gets for a plain lookup: the running daemon's own
-	// answer or, where it is not asked, that of one that remembers nothing.
+	// Map is the map name by which this host's main.cf asks; "" for a plain lookup.
+	Map string `json:"map,omitempty"`
+	// Postfix is what Postfix gets for a lookup by that name: the running daemon's
+	// own answer or, if it is not asked, that of one that remembers nothing.
 	Postfix string `json:"postfix"`
+	// Withheld is the answer that mode monitor replaces; absent if it replaces none.
+	Withheld string `json:"withheld,omitempty"`
+	// OtherMaps are the answers for further map names in main.cf, by name.
+	OtherMaps map[string]string `json:"other_maps,omitempty"`
 	// PostfixAfresh is the answer of a daemon that remembers nothing; absent
 	// where that is the same.
 	PostfixAfresh string `json:"postfix_afresh,omitempty"`
@@ -53,6 +66,7 @@ type Record struct {
 	// TTL is in seconds; 0 where the DNS does not say how long an absence
 	// holds.
 	TTL      int64          `json:"ttl"`
+	Alias    string         `json:"alias,omitempty"` // where CNAME records lead
 	ID       string         `json:"id,omitempty"`
 	Findings []lint.Finding `json:"findings,omitempty"`
 }
@@ -98,7 +112,8 @@ type Certificate struct {
 type Response struct {
 	Status      int    `json:"status"`
 	ContentType string `json:"content_type"`
-	Size        int    `json:"size"` // octets of the policy that were read
+	Location    string `json:"location,omitempty"` // where a redirect leads
+	Size        int    `json:"size"`               // bytes of the policy that were read
 }
 
 // Policy is the policy that is published, valid or not.
@@ -113,9 +128,12 @@ type Policy struct {
 
 // MX are the hosts that take the mail: for a next hop in brackets that host.
 type MX struct {
-	Null  bool   `json:"null"` // the domain accepts no mail (RFC 7505)
-	Hosts []Host `json:"hosts"`
-	Left  int    `json:"left_out,omitempty"` // hosts beyond those listed
+	Null   bool `json:"null"`              // the domain accepts no mail (RFC 7505)
+	NoName bool `json:"no_name,omitempty"` // the domain does not exist (NXDOMAIN)
+	// Authenticated: DNSSEC vouches for the MX records.
+	Authenticated bool   `json:"authenticated,omitempty"`
+	Hosts         []Host `json:"hosts"`
+	Left          int    `json:"left_out,omitempty"` // hosts beyond those listed
 	// Patterns are what the hosts are held against: those of the policy that
 	// is published or, where Postfix is answered by it, remembered.
 	Patterns []string `json:"patterns,omitempty"`
@@ -154,7 +172,9 @@ type DANE struct {
 	// Verdict is full, partial, unusable, unknown or none; "" where it is not
 	// looked up or cannot be known.
 	Verdict string `json:"verdict"`
-	// Problem is why it is not.
+	// Reason is why the verdict is none, unusable or unknown.
+	Reason string `json:"reason,omitempty"`
+	// Problem is why it is not looked up, or not known.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -174,17 +194,7 @@ type Daemon struct {
 	Known *admin.Domain `json:"known,omitempty"`
 	// Expired: the policy that it remembers has ended.
 	Expired bool `json:"expired,omitempty"`
-	// Answer is what it answers Postfix now.
-	Answer string `json:"answer,omitempty"`
-}
-
-// ExitStatus is what the verdict means to scripts.
-func (r *Report) ExitStatus() int {
-	switch r.Verdict {
-	case HasPolicy:
-		return 0
-	case NoPolicy:
-		return 1
-	}
-	return 2
+	// Answer is what it answers Postfix now, and Withheld what mode monitor replaces.
+	Answer   string `json:"answer,omitempty"`
+	Withheld string `json:"withheld,omitempty"`
 }

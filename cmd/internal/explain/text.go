@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"mta-sts-daemon/resolver/printable"
 )
@@ -25,6 +27,21 @@ func some(all []string, limit int) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// typed returns the key as it was typed if that differs from the domain's name: for a
+// person, so letters of any script stay.
+func typed(key, domain string) string {
+	strange := func(r rune) bool {
+		return !unicode.In(r, unicode.L, unicode.M, unicode.N) && !strings.ContainsRune(".-_[]:", r)
+	}
+	if strings.TrimSuffix(strings.ToLower(key), ".") == domain {
+		return ""
+	}
+	if !utf8.ValidString(key) || strings.ContainsFunc(key, strange) {
+		return printed(key)
+	}
+	return key
 }
 
 func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -21,6 +21,6 @@ func (l *look) askTLSRPT(ctx context.Context) {
 		t.RUA, err = lint.TLSRPT(answer.Records)
 	}
 	if err != nil {
-		t.Problem = err.Error()
+		t.Problem, l.noReports = err.Error(), err
 	}
 }

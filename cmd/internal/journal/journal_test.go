@@ -60,7 +60,7 @@ func TestEntry(t *testing.T) {
 		{"a reason comes last", func(l *slog.Logger) {
 			event.RecordGone.Log(l, event.Reason(errors.New("NXDOMAIN")), event.Domain("a.example"), event.ID("2"))
 		}, sent{
-			"Record gone, the policy cached is applied until it expires: a.example (id 2): NXDOMAIN", systemd.PriWarning,
+			"Record gone or invalid, the cached policy is applied until it expires: a.example (id 2): NXDOMAIN", systemd.PriWarning,
 			map[string]string{
 				"MESSAGE_ID":    event.RecordGone.Define().ID,
 				"MTASTS_DOMAIN": "a.example",

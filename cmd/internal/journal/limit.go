@@ -131,6 +131,9 @@ func (f *flood) tell(e event.Event, k *kind) {
 	now := time.Now()
 	minutes := (now.Sub(k.began) + time.Minute - 1) / time.Minute
 	words := fmt.Sprintf("%s: %d more in %d min, not shown one by one", def.Message, k.held, minutes)
+	if command := e.Command(); command != "" {
+		words += `; "mta-sts-daemon ` + command + `" lists the domains`
+	}
 	r := slog.NewRecord(now, def.Level, words, 0)
 	r.AddAttrs(slog.Int(countKey, k.held), slog.Any(event.Key, e))
 	_ = f.out.Handle(context.Background(), r) // as slog does with every record

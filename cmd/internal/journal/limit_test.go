@@ -71,7 +71,7 @@ func TestFlood(t *testing.T) {
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		want := `level=INFO msg="Policy found: 5 more in 10 min, not shown one by one" count=5 event=` + event.PolicyFound.Define().ID
+		want := `level=INFO msg="Policy found: 5 more in 10 min, not shown one by one; \"mta-sts-daemon changes --kind found\" lists the domains" count=5 event=` + event.PolicyFound.Define().ID
 		if got := l.passed(); len(got) != 1 || got[0] != want {
 			t.Errorf("at the window's end:\n%q, want\n%q", got, want)
 		}
@@ -80,6 +80,22 @@ func TestFlood(t *testing.T) {
 		logTimes(burst, event.PolicyFound, l.Logger)
 		if got := l.passed(); len(got) != burst {
 			t.Errorf("%d events passed in the next window, want %d", len(got), burst)
+		}
+	})
+}
+
+// Each kind of event has its own window: a flood of finds suppresses no downgrade.
+func TestFloodLeavesOtherKinds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimited()
+		logTimes(1000, event.PolicyFound, l.Logger)
+		l.passed()
+		for _, e := range []event.Event{event.PolicyDowngraded, event.PolicyMatchesNoMX, event.PolicyExpired, event.DANEUnknown} {
+			logTimes(1, e, l.Logger)
+			if got := l.passed(); len(got) != 1 || !strings.Contains(got[0], e.Define().ID) {
+				t.Errorf("%q in a flood of finds: %q", e.Define().Message, got)
+			}
 		}
 	})
 }
@@ -141,7 +157,7 @@ func TestCloseTellsWhatWasHeld(t *testing.T) {
 		got := strings.Join(l.passed(), "\n")
 		want := `level=ERROR msg="Configuration refused, the old one stays in force: 3 more in 2 min, not shown one by one" count=3 event=` +
 			event.ConfigRefused.Define().ID + "\n" +
-			`level=INFO msg="Policy found: 2 more in 2 min, not shown one by one" count=2 event=` + event.PolicyFound.Define().ID
+			`level=INFO msg="Policy found: 2 more in 2 min, not shown one by one; \"mta-sts-daemon changes --kind found\" lists the domains" count=2 event=` + event.PolicyFound.Define().ID
 		if got != want {
 			t.Errorf("told at the end:\n%s\nwant:\n%s", got, want)
 		}
@@ -195,7 +211,7 @@ func TestSummaryInTheJournal(t *testing.T) {
 		logTimes(burst+7, event.PolicyFound, slog.New(limiter))
 		limiter.Close()
 	})
-	want := sent{"Policy found: 7 more in 1 min, not shown one by one", systemd.PriInfo, map[string]string{
+	want := sent{"Policy found: 7 more in 1 min, not shown one by one; \"mta-sts-daemon changes --kind found\" lists the domains", systemd.PriInfo, map[string]string{
 		"SYSLOG_IDENTIFIER": identifier,
 		"MESSAGE_ID":        event.PolicyFound.Define().ID,
 		"MTASTS_COUNT":      "7",

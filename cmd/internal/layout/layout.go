@@ -4,6 +4,7 @@ package layout
 
 import (
 	"io"
+	"math"
 	"os"
 
 	"golang.org/x/term"
@@ -32,6 +33,16 @@ func On(w io.Writer) Page {
 		p.Width = width
 	}
 	p.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return p
+}
+
+// OnLines is On, except that lines are not wrapped when w is no terminal: each row of a
+// table is one line, for grep.
+func OnLines(w io.Writer) Page {
+	p := On(w)
+	if file, ok := w.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+		p.Width = math.MaxInt
+	}
 	return p
 }
 

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -62,6 +63,12 @@ func (p Page) Paragraph(text string) error {
 	var out bytes.Buffer
 	p.row(&out, []int{p.Width}, []Cell{Text(text)})
 	_, err := p.Write(out.Bytes())
+	return err
+}
+
+// Line writes text that is not wrapped, for grep.
+func (p Page) Line(text Cell) error {
+	_, err := fmt.Fprintln(p, p.paint(text.Colour, text.Text))
 	return err
 }
 

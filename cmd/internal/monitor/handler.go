@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -11,9 +12,9 @@ import (
 )
 
 const (
-	// maxGathers is how many may read the metrics at once.
+	// maxGathers limits how often the metrics are gathered at the same time.
 	maxGathers = 4
-	// checkTimeout bounds the checks behind /healthz and /readyz.
+	// checkTimeout limits the checks behind /healthz and /readyz.
 	checkTimeout = 5 * time.Second
 )
 
@@ -26,11 +27,33 @@ type Check func(context.Context) error
 // are not answered.
 func Handler(g prometheus.Gatherer, healthy, ready Check) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{MaxRequestsInFlight: maxGathers}))
+	mux.Handle("GET /metrics", inMemory(promhttp.HandlerFor(g, promhttp.HandlerOpts{MaxRequestsInFlight: maxGathers})))
 	mux.Handle("GET /healthz", healthy)
 	mux.Handle("GET /readyz", ready)
 	return mux
 }
+
+// inMemory makes h write its response into memory first. So a client that reads
+// slowly, or not at all, takes none of the maxGathers from the others.
+func inMemory(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r := &response{header: w.Header(), status: http.StatusOK}
+		h.ServeHTTP(r, req)
+		w.WriteHeader(r.status)
+		r.body.WriteTo(w)
+	})
+}
+
+// response is an http.ResponseWriter in memory.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *response) Header() http.Header            { return r.header }
+func (r *response) WriteHeader(status int)         { r.status = status }
+func (r *response) Write(text []byte) (int, error) { return r.body.Write(text) }
 
 // ServeHTTP answers 200 where the check succeeds and 503 with the reason where
 // it does not.

@@ -1,13 +1,19 @@
 package monitor_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"mta-sts-daemon/cmd/internal/monitor"
 )
@@ -96,4 +102,45 @@ func ask(t *testing.T, method, url string) (status int, body string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(text)
+}
+
+// many is a collector whose metrics are larger than the buffers of a socket.
+type many struct{}
+
+func (many) Describe(chan<- *prometheus.Desc) {}
+
+func (many) Collect(metrics chan<- prometheus.Metric) {
+	for i := range 10_000 {
+		d := prometheus.NewDesc(fmt.Sprintf("many_%d", i), strings.Repeat("x", 100), nil, nil)
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, 1)
+	}
+}
+
+// Clients that ask for the metrics and read nothing keep no other from them.
+func TestMetricsOfSlowReaders(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(many{})
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: monitor.Handler(registry, nil, nil)}
+	go server.Serve(l)
+	defer server.Close()
+	get := func() *bufio.Reader {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+		return bufio.NewReader(c)
+	}
+	for range 10 { // one after the other, because few may gather at the same time
+		if line, err := get().ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {
+			t.Fatalf("answer %q, %v", line, err)
+		}
+	}
 }

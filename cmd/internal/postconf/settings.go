@@ -120,6 +120,20 @@ func (s Settings) Asks(socketmap, tcpTable []config.Address) bool {
 	return false
 }
 
+// MapNames returns the names by which smtp_tls_policy_maps asks the listeners at these
+// addresses: those of socketmaps, and "" for a tcp table, which has none.
+func (s Settings) MapNames(socketmap, tcpTable []config.Address) (names []string) {
+	for _, t := range ParseTables(s.PolicyMaps) {
+		switch {
+		case t.Kind == TypeSocketmap && t.leadsTo(socketmap, s.QueueDirectory):
+			names = append(names, t.Name)
+		case t.Kind == TypeTCP && t.leadsTo(tcpTable, s.QueueDirectory):
+			names = append(names, "")
+		}
+	}
+	return names
+}
+
 // LooksUpNative reports whether Postfix finds mail hosts through this host's own
 // means too, /etc/hosts for example.
 func (s Settings) LooksUpNative() bool {

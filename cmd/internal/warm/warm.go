@@ -37,12 +37,17 @@ type Summary struct {
 	Not       int `json:"without_policy"`
 	Undecided int `json:"undecided"`
 	Failed    int `json:"failed"`
+	// UndecidedKeys are the first of those that could not be decided, with the reason.
+	UndecidedKeys []string `json:"undecided_keys,omitempty"`
 	// Done is the line up to which all have been looked up; where that was
 	// given up, it goes on with the next.
 	Done int `json:"done_to_line"`
 	// FirstFailure is the first line that failed, and why.
 	FirstFailure string `json:"first_failure,omitempty"`
 }
+
+// maxUndecidedKeys limits Summary.UndecidedKeys.
+const maxUndecidedKeys = 100
 
 // Run looks up every line of list. Blank lines and those that begin with # are
 // left out. The error says that list could not be read; when ctx ends, it is
@@ -153,7 +158,7 @@ func (r *run) lookUp(ctx context.Context, line int, key string) {
 	}
 	delete(r.underway, line)
 	r.summary.Looked++
-	status, _, _ := strings.Cut(answer, " ")
+	status, reason, _ := strings.Cut(answer, " ")
 	switch {
 	case err != nil:
 		r.summary.Failed++
@@ -166,6 +171,9 @@ func (r *run) lookUp(ctx context.Context, line int, key string) {
 		r.summary.Not++
 	default:
 		r.summary.Undecided++
+		if len(r.summary.UndecidedKeys) < maxUndecidedKeys {
+			r.summary.UndecidedKeys = append(r.summary.UndecidedKeys, key+": "+reason)
+		}
 	}
 	if r.progress != nil {
 		r.progress()

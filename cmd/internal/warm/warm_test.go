@@ -40,13 +40,13 @@ func TestRun(t *testing.T) {
 		progress := 0
 		got, err := Run(t.Context(), strings.NewReader(list), look,
 			Options{Rate: 10, Concurrency: 2, Progress: func() { progress++ }})
-		want := Summary{Looked: 5, Answered: 2, Not: 1, Undecided: 1, Failed: 1, Done: 7,
+		want := Summary{Looked: 5, Answered: 2, Not: 1, Undecided: 1, UndecidedKeys: []string{"slow.example: not known"}, Failed: 1, Done: 7,
 			FirstFailure: "line 5: gone.example: gone"}
 		if d := cmp.Diff(want, got); err != nil || d != "" || progress != got.Looked {
 			t.Errorf("%v, progress %d (-want +got)\n%s", err, progress, d)
 		}
 		got, err = Run(t.Context(), strings.NewReader(list), look, Options{From: 6, Rate: 10, Concurrency: 2})
-		if d := cmp.Diff(Summary{Looked: 2, Not: 1, Undecided: 1, Done: 7}, got); err != nil || d != "" {
+		if d := cmp.Diff(Summary{Looked: 2, Not: 1, Undecided: 1, UndecidedKeys: []string{"slow.example: not known"}, Done: 7}, got); err != nil || d != "" {
 			t.Errorf("from line 6: %v (-want +got)\n%s", err, d)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,32 +17,57 @@ import (
 	"mta-sts-daemon/resolver/policyhost"
 )
 
-func TestGate(t *testing.T) {
+func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &limit{active: make(chan struct{}, 1), queue: make(chan struct{}, 1)}
+		l := newLimit(1)
 		refuse := func() bool { return false }
 		expect := func(want error, after time.Duration) {
 			t.Helper()
 			start := time.Now()
-			if err := g.enter(t.Context(), time.Second, refuse); err != want || time.Since(start) != after {
+			if err := l.enter(t.Context(), time.Second, refuse); err != want || time.Since(start) != after {
 				t.Errorf("%v after %v, want %v after %v", err, time.Since(start), want, after)
 			}
 		}
 		expect(nil, 0)
 		expect(errBusy, time.Second) // nobody leaves
-		time.AfterFunc(time.Second/2, g.leave)
+		time.AfterFunc(time.Second/2, l.leave)
 		expect(nil, time.Second/2)
-		go g.enter(t.Context(), time.Minute, refuse)
-		synctest.Wait()
-		expect(errBusy, 0) // there is one in line already
 
 		gone := errors.New("gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		time.Sleep(2 * time.Minute) // the line is empty again
 		time.AfterFunc(time.Second/2, func() { cancel(gone) })
-		if err := g.enter(ctx, time.Second, refuse); err != gone {
-			t.Errorf("one who gives up: %v, want its cause", err)
+		if err := l.enter(ctx, time.Second, refuse); err != gone {
+			t.Errorf("given up: %v, want its cause", err)
 		}
+
+		// The newest comes first; one that stays waits on.
+		var order []int
+		for i := range 3 {
+			go func() {
+				if l.enter(t.Context(), time.Second, func() bool { return i == 0 }) == nil {
+					order = append(order, i)
+				}
+			}()
+			synctest.Wait()
+		}
+		if !l.congested() {
+			t.Error("three wait, and it is not congested")
+		}
+		l.leave()
+		synctest.Wait()
+		time.Sleep(2 * time.Second) // the second gives up
+		l.leave()
+		synctest.Wait()
+		if want := []int{2, 0}; !slices.Equal(order, want) || l.congested() {
+			t.Errorf("entered in the order %v, want %v; congested %v", order, want, l.congested())
+		}
+
+		for range maxQueued {
+			go l.enter(t.Context(), time.Second, refuse)
+		}
+		synctest.Wait()
+		expect(errBusy, 0) // the queue is full
+		time.Sleep(2 * time.Second)
 	})
 }
 
@@ -205,6 +231,66 @@ func TestPolicyHostBusy(t *testing.T) {
 			t.Errorf("%d fetches once the host is free, want 1", fetches-before)
 		}
 		w.expectLogged("cannot be renewed", 1) // after six hours
-		w.expectLogged("none can be had", 0)
+		w.expectLogged("could not be fetched", 0)
 	})
+}
+
+// 20,000 names in dead zones, and a resolver that dies and returns meanwhile: questions stay
+// bounded, known domains are answered at once, and a new domain has its policy soon after the
+// return.
+func TestFloodDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 50_000
+		r.Configure(s)
+		w.publish("known.example", "1", policyText("enforce", "864000"))
+		expect(t, r, "known.example", "enforce/1")
+		const names = 20_000
+		var slowest atomic.Int64
+		flood := func(from, to int) {
+			for i := from; i < to; i++ {
+				d := fmt.Sprintf("x%d.dead.example", i)
+				w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+				go lookUpQuietly(r, hop(t, d))
+				if i%50 == 0 { // 500 a second
+					time.Sleep(100 * time.Millisecond)
+					start := time.Now()
+					if a, ok := r.Cached(hop(t, "known.example"), time.Now()); !ok || a.Policy == nil {
+						expect(t, r, "known.example", "enforce/1")
+					}
+					slowest.Store(max(slowest.Load(), int64(time.Since(start))))
+				}
+			}
+		}
+		flood(0, names/2)
+		known := w.txt["known.example"]
+		w.away(true, "known.example")
+		flood(names/2, names)
+		time.Sleep(10 * time.Second)
+		before, start := w.questions(), time.Now()
+		time.Sleep(time.Minute)
+		if n, most := w.questions()-before, int(time.Since(start)/time.Second)+1; n > most {
+			t.Errorf("%d questions in %v of the outage, want one a second", n, time.Since(start))
+		}
+		w.publish("new.example", "1", policyText("enforce", "864000"))
+		w.setTXT("known.example", known)
+		w.away(false)
+		start = time.Now()
+		if mode, took := lookUp(t, r, "new.example"); mode != "enforce/1" || took > 2*time.Second {
+			t.Errorf("%s %v after the resolver's return", mode, took)
+		}
+		t.Logf("%d names; a known domain was answered within %v; a new one %v after the return", names, time.Duration(slowest.Load()), time.Since(start))
+		if late := time.Duration(slowest.Load()); late > s.RecheckWait {
+			t.Errorf("a known domain waited for %v", late)
+		}
+	})
+}
+
+// lookUpQuietly does what a handler does, whatever becomes of it.
+func lookUpQuietly(r *Resolver, h NextHop) {
+	if _, ok := r.Cached(h, time.Now()); !ok {
+		r.Resolve(context.Background(), h)
+	}
 }

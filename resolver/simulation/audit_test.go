@@ -1,0 +1,108 @@
+package simulation
+
+import (
+	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/resolver/store"
+)
+
+// audit compares states, metrics, events and history with the model (BEHAVIOUR, What the
+// operator sees). Nothing is under way.
+func (n *node) audit() {
+	w := n.w
+	listed := map[mtasts.Domain]resolver.Known{}
+	n.r.Policies(func(k resolver.Known) bool {
+		listed[k.Domain] = k
+		return true
+	})
+	now, unreachable := w.nowLocked(), n.r.Unreachable() != nil
+	for _, p := range w.publishers {
+		known, _ := n.r.Known(p.domain)
+		w.locked(func(instant) { n.auditDomain(p, n.about(p.domain), known, listed[p.domain], now, unreachable) })
+	}
+	metrics := n.gather()
+	history := n.history()
+	w.locked(func(instant) {
+		n.expect("mta_sts_policy_fetches_total", metrics["mta_sts_policy_fetches_total"], n.fetches)
+		n.expect("mta_sts_policy_downgrades_total", metrics["mta_sts_policy_downgrades_total"], n.events[event.PolicyDowngraded])
+		if n.events[event.PolicyDowngraded] < n.downgrades {
+			w.violation("%d downgrades logged, at least %d happened", n.events[event.PolicyDowngraded], n.downgrades)
+		}
+		for kind, events := range map[store.ChangeKind]int{
+			store.ChangeFound:         n.events[event.PolicyFound],
+			store.ChangeChanged:       n.events[event.PolicyChanged],
+			store.ChangeDowngraded:    n.events[event.PolicyDowngraded],
+			store.ChangeExpired:       n.events[event.PolicyExpired],
+			store.ChangeBroken:        n.events[event.PolicyUnavailable] + n.events[event.RefreshFailing],
+			store.ChangeRecovered:     n.events[event.RefreshRecovered],
+			store.ChangeMismatch:      n.events[event.PolicyMatchesNoMX],
+			store.ChangeMismatchEnded: n.events[event.PolicyMatchesAgain],
+		} {
+			if got := history[kind] - n.changes[kind]; got != events {
+				w.violation("%d changes of kind %v in the history, %d events in the log", got, kind, events)
+			}
+		}
+		if got, limit := metrics["mta_sts_cache_entries policy"], n.settings.Entries; got > limit {
+			w.violation("%d policies in memory, the limit is %d", got, limit)
+		}
+		if got, limit := metrics["mta_sts_cache_entries negative"], n.settings.NegativeEntries; got > limit {
+			w.violation("%d absences in memory, the limit is %d", got, limit)
+		}
+	})
+}
+
+func (n *node) expect(name string, got, want int) {
+	if got != want {
+		n.w.violation("%s is %d, want %d", name, got, want)
+	}
+}
+
+// auditDomain compares what is known of a domain with the model: known alone, listed by
+// "policies".
+func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Known, now instant, unreachable bool) {
+	l := lookup{domain: k.domain, start: now, end: now}
+	if known.Policy != nil && known.State != policies.StateExpired {
+		l.policy = known.Policy
+		if got := known.Policy.Mode.String(); got != string(known.State) {
+			n.w.violation("%v: state %v, but the policy is of mode %v", k.domain, known.State, got)
+		}
+	}
+	n.judgePolicy(k, l)
+	live := n.current(k, now)
+	if live == nil {
+		return
+	}
+	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
+		mismatch != (p.mx == mxMoved) { // a null MX is none
+		n.w.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
+	}
+	switch {
+	case listed.Policy == nil || listed.Policy.Text != live.policy.Text:
+		n.w.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
+	case k.failed.at > live.at && k.failed.id == live.id && k.failed.at > n.started && known.Failure == nil && !unreachable && k.failed.at-n.contact < hostTimeout:
+		n.w.violation("%v: the last refresh failed, and no failure is known", k.domain)
+	case k.failed.at == 0 && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "" && known.RecordGone.IsZero():
+		n.w.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)
+	}
+}
+
+// gather returns the metrics' values, by name and by name and kind.
+func (n *node) gather() map[string]int {
+	values := map[string]int{}
+	families, err := n.reg.Gather()
+	n.w.check(err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "kind" {
+					name += " " + l.GetValue()
+				}
+			}
+			values[name] += int(m.GetCounter().GetValue() + m.GetGauge().GetValue())
+		}
+	}
+	return values
+}

@@ -1,0 +1,423 @@
+package simulation
+
+import (
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// knowledge is what the model says that the daemon knows of one domain. It is made of
+// what the fakes gave the daemon and of nothing else.
+type knowledge struct {
+	domain   mtasts.Domain
+	versions []version // of the policy, the newest last; never empty
+	verdicts []verdict // of DANE, the newest last
+
+	// Questions and fetches.
+	asking, fetching int     // under way
+	seenID           string  // of the last valid record; empty if the last one was not valid
+	recheckDue       instant // the record of a live policy is due again
+	askedAt          instant // when the record was last asked for
+	judgedMX         instant // when a lookup's discovery last got a record: MX hosts are judged with it
+	forced           int     // an operator's refreshes under way
+	lastFetch        instant // end of the last fetch, whatever its result
+	failed           failure // the publisher's last failed fetch; zero after a success
+
+	// Why a lookup may go without a policy.
+	blocked     instant // until then because of an absence or a failed fetch
+	dnsErr      instant // when the DNS last failed, 0 if it did not since the last answer
+	dnsErrOut   bool    // in an outage for everybody
+	dnsErrCount int     // in a row
+	daneErr     instant
+	daneErrOut  bool
+
+	// Use.
+	looking    int // lookups under way
+	begun      int // lookups so far
+	lastLookup instant
+	inUseSince instant
+	loaded     instant // first lookup of the process loadedBy
+	loadedBy   int
+}
+
+// version is what is known of a policy from an instant on.
+type version struct {
+	from  instant
+	fact  *fact // nil: no policy
+	maybe bool  // it may not have come into force; then the version before holds
+}
+
+// fact is a policy that was fetched.
+type fact struct {
+	policy      mtasts.Policy
+	id          string
+	at          instant
+	boot        int
+	low, high   time.Duration // what the wall clock was ahead by, from the fetch to the end of its boot
+	interval    time.Duration // refresh.interval at the fetch
+	sameTextNew bool          // the id changed and the text did not
+	removable   bool          // it was expired for 30 days, so it may be gone
+}
+
+// verdict is what DANE says from an instant on.
+type verdict struct {
+	from, until instant
+	kind        dane.Kind // 0: nothing
+	boot        int
+	maybe       bool
+}
+
+type failure struct {
+	id    string
+	at    instant
+	count int
+}
+
+func newKnowledge(d mtasts.Domain) *knowledge {
+	return &knowledge{domain: d, versions: []version{{from: -1}}, verdicts: []verdict{{from: -1}}, inUseSince: -1}
+}
+
+// The contract's figures (BEHAVIOUR: Discovery and cache, Clock, DANE).
+const (
+	minRecordLife   = time.Minute
+	maxRecordLife   = time.Hour
+	failedPause     = 5 * time.Minute  // RFC 8461 section 3.3
+	longestRetry    = time.Hour        // between refreshes that fail
+	longestDNSRetry = 10 * time.Minute // of a domain whose own DNS fails
+	verdictHold     = 24 * time.Hour
+	stepLimit       = 5 * time.Minute
+
+	// stored is how exact times in the file are, claim how long one lookup keeps others
+	// from waiting for the same record.
+	stored = 2 * time.Second
+	claim  = 31 * time.Second
+	// wallSlack: smaller differences of the wall clock are not judged again.
+	wallSlack = 2*stepLimit + time.Minute
+	// observed is how soon a step of the wall clock is noticed.
+	observed = 6 * time.Second
+)
+
+func recordLife(ttl time.Duration) time.Duration {
+	return min(max(ttl, minRecordLife), maxRecordLife)
+}
+
+// lives says whether a policy is live for certain and whether it can be live: BEHAVIOUR,
+// Clock. What this boot fetched ages by time since boot; what an earlier one fetched, by
+// the wall clocks of then and now.
+func (n *node) lives(f *fact, now instant) (must, may bool) {
+	if f.removable {
+		defer func() { must = false }()
+	}
+	if f.boot == n.w.boots {
+		age := now - f.at
+		return age < f.policy.MaxAge-stored, age < f.policy.MaxAge+stored
+	}
+	low, high := n.w.wallRange(now)
+	youngest, oldest := now+low-f.at-f.high-wallSlack, now+high-f.at-f.low+wallSlack
+	must, may = true, false
+	judge := func(age time.Duration) {
+		live := age < f.policy.MaxAge
+		must, may = must && live, may || live
+	}
+	if youngest < -stepLimit { // seems fetched in the future: at most max_age from the start
+		judge(now - n.started + stored)
+		judge(now - n.started - stored)
+	}
+	if oldest >= -stepLimit {
+		judge(max(youngest, -stepLimit))
+		judge(oldest)
+	}
+	return must, may
+}
+
+// noteRemovable notes what may be gone from the file: what has been expired for 30 days,
+// if this boot has lasted a day without a step of the wall clock (BEHAVIOUR, Clock).
+func (n *node) noteRemovable(now instant) {
+	const kept, slack = 30 * day, 2 * time.Hour
+	for _, k := range n.known {
+		for _, v := range k.versions {
+			f := v.fact
+			if f == nil || now-n.stepped < day-slack {
+				continue
+			}
+			age := now - f.at
+			if f.boot != n.w.boots {
+				age = now + n.w.wall - f.at - f.low
+			}
+			f.removable = f.removable || age > f.policy.MaxAge+kept-slack
+		}
+	}
+}
+
+// wallRange returns by how much the wall clock is ahead, in what the daemon has observed.
+func (w *world) wallRange(now instant) (low, high time.Duration) {
+	low, high = w.wall, w.wall
+	for _, c := range w.walls {
+		if now-c.until < observed {
+			low, high = min(low, c.wall), max(high, c.wall)
+		}
+	}
+	return low, high
+}
+
+// lookup is one lookup and its answer.
+type lookup struct {
+	domain     mtasts.Domain
+	start, end instant
+	policy     *mtasts.Policy
+	kind       dane.Kind
+	unknown    error // DANE cannot be known now
+}
+
+// current returns the policy that the daemon must have for certain at now.
+func (n *node) current(k *knowledge, now instant) *fact {
+	v := k.versions[len(k.versions)-1]
+	if v.maybe || v.fact == nil {
+		return nil
+	}
+	if must, _ := n.lives(v.fact, now); !must {
+		return nil
+	}
+	return v.fact
+}
+
+// judgePolicy checks an answer against the versions in force between the lookup's start
+// and its end:
+//
+//   - a live policy is never answered as absent, unless replaced or purged (RFC 8461
+//     sections 3.3 and 5.1);
+//   - nothing is answered past its end (BEHAVIOUR, life and Clock);
+//   - a purged or replaced policy does not come back.
+func (n *node) judgePolicy(k *knowledge, l lookup) {
+	why := "that was never in force"
+	for i := len(k.versions) - 1; i >= 0; i-- {
+		v := k.versions[i]
+		if v.from > l.end {
+			continue
+		}
+		mustStart, mayStart := false, false
+		mustEnd, mayEnd := false, false
+		if v.fact != nil {
+			mustStart, mayStart = n.lives(v.fact, l.start)
+			mustEnd, mayEnd = n.lives(v.fact, l.end)
+		}
+		switch {
+		case l.policy == nil && !(mustStart && mustEnd):
+			return
+		case l.policy != nil && v.fact != nil && l.policy.Text == v.fact.policy.Text:
+			if mayStart || mayEnd {
+				return
+			}
+			why = "past its end"
+		}
+		if v.from < l.start && !v.maybe {
+			break // older ones were not in force any more
+		}
+	}
+	if l.policy == nil {
+		n.w.violation("%v: a live policy was answered as absent (lookup from %v): %v", k.domain, l.start, k.describe())
+		return
+	}
+	n.w.violation("%v: answered a policy %s (lookup from %v): %v %q; known: %v", k.domain, why, l.start, l.policy.Mode, l.policy.Text, k.describe())
+}
+
+// judgeDiscovery: when DNS and policy host can be asked and no failure is held against the
+// domain any more, a lookup waits for the policy and gets it (BEHAVIOUR, DNS failure; no
+// policy; RFC 8461 section 5.1).
+func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool) {
+	s := n.settings
+	switch {
+	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
+	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
+	case l.start < k.blocked, l.start < n.dnsBlocked(k):
+	default:
+		n.w.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
+			k.domain, l.start, k.blocked, n.dnsBlocked(k))
+	}
+}
+
+// undisturbed: nothing that concerns the domain has changed during the lookup.
+func (n *node) undisturbed(p *publisher, l lookup) bool {
+	return n.w.dns == dnsWorks && max(p.changed, n.w.dnsSince, n.started, n.configured) < l.start
+}
+
+// dnsBlocked is until when a failure of the DNS keeps lookups from asking again.
+func (n *node) dnsBlocked(k *knowledge) instant {
+	switch {
+	case k.dnsErr == 0:
+		return n.w.dnsSince + 2*time.Second
+	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr+6*time.Second:
+		return n.w.dnsSince + 2*time.Second // one probe a second
+	}
+	retry := 30 * time.Second << min(k.dnsErrCount-1, 5)
+	return max(k.dnsErr+min(retry, longestDNSRetry), n.w.dnsSince+2*time.Second)
+}
+
+// judgeNews: the first lookup after the record's TTL waits for the record, and for a new
+// policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
+func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
+	live := n.current(k, l.start)
+	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l) || n.troubled(l.start) {
+		return
+	}
+	if p.recordDelay > n.settings.RecheckWait/4 {
+		return
+	}
+	switch {
+	case k.askedAt < l.start:
+		n.w.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
+	case !p.healthy() || p.recordID() == live.id || p.hostDelay > n.settings.RecheckWait/4 || k.failed.at != 0:
+	case l.policy == nil && p.maxAge > 0, l.policy != nil && l.policy.Text != p.text:
+		n.w.violation("%v: a new policy is not in force (lookup from %v)", k.domain, l.start)
+	}
+}
+
+// troubled: after a question that failed or was slow, lookups do not wait for others until
+// one was answered (BEHAVIOUR, new id).
+func (n *node) troubled(at instant) bool { return n.answered <= n.trouble || at < n.trouble+claim }
+
+// recheckDueAtStart is when the record was due as seen by the lookup: what it asked itself
+// does not count.
+func (k *knowledge) recheckDueAtStart(l lookup) instant {
+	if k.askedAt >= l.start {
+		return 0 // it was asked
+	}
+	return k.recheckDue
+}
+
+// judgeDANE: DANE takes precedence over policies (RFC 8461 section 2): the answer has the
+// last verdict, TEMP only without a usable one, and a new verdict in time (BEHAVIOUR, DANE).
+func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
+	if !n.settings.dane || n.configured >= l.start {
+		return
+	}
+	last := k.verdicts[len(k.verdicts)-1]
+	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
+	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.daneBlocked(k)
+	if l.unknown != nil {
+		switch {
+		case holds && last.from > n.cramped:
+			n.w.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
+		case can:
+			n.w.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
+		}
+		return
+	}
+	for i := len(k.verdicts) - 1; i >= 0; i-- {
+		v := k.verdicts[i]
+		if v.from > l.end {
+			continue
+		}
+		if v.kind == l.kind && (l.start < v.until+verdictHold+time.Minute || v.boot != n.w.boots) { // after a boot the wall clock judges
+			if can && alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
+				n.w.violation("%v: DANE %v although it ended at %v and can be looked up", k.domain, l.kind, v.until)
+			}
+			return
+		}
+		if v.from < l.start && !v.maybe {
+			break
+		}
+	}
+	n.w.violation("%v: DANE %v, known: %v", k.domain, l.kind, k.verdicts)
+}
+
+func (n *node) daneBlocked(k *knowledge) instant {
+	switch {
+	case k.daneErr == 0:
+		return n.w.dnsSince + 2*time.Second
+	case k.daneErrOut && n.w.dnsSince >= k.daneErr+6*time.Second:
+		return n.w.dnsSince + 2*time.Second
+	}
+	return max(k.daneErr+longestDNSRetry, n.w.dnsSince+2*time.Second)
+}
+
+// judgeFetch checks the start of a fetch: one discovery per domain at a time; one failed
+// attempt per id in five minutes (RFC 8461 section 3.3); a policy of less than ten minutes
+// is fetched for lookups alone (BEHAVIOUR, a refresh).
+func (n *node) judgeFetch(k *knowledge, f fetch) {
+	if k.fetching > 1 {
+		n.w.violation("%v: %d fetches at the same time", k.domain, k.fetching)
+	}
+	if k.forced > 0 {
+		return
+	}
+	if f.id == k.failed.id && k.failed.at != 0 && f.began-k.failed.at < failedPause-stored && k.failed.at > n.cramped {
+		n.w.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-k.failed.at, f.id)
+	}
+	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && k.looking == 0 && f.id == live.id && !live.sameTextNew {
+		n.w.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
+	}
+}
+
+// noteRoom notes when what is known of all domains last did not fit in memory.
+func (n *node) noteRoom(now instant) {
+	if all := len(n.w.publishers) + n.flooded; n.settings.NegativeEntries <= all || n.settings.Entries < len(n.w.publishers) {
+		n.cramped = now
+	}
+}
+
+// judgeRefreshes: refreshes of domains in use are not late (BEHAVIOUR, same id; a refresh).
+func (n *node) judgeRefreshes(now instant) {
+	slack := 3 * time.Minute
+	if n.settings.Concurrency < len(n.w.publishers) {
+		slack = 3*time.Minute + 2*time.Duration(n.healthyPublishers())*hostTimeout/time.Duration(n.settings.Concurrency)
+	}
+	for _, p := range n.w.publishers {
+		k := n.about(p.domain)
+		f := n.current(k, now)
+		if f == nil || f.policy.Mode == mtasts.ModeNone || f.policy.MaxAge < 10*time.Minute || k.fetching > 0 {
+			continue
+		}
+		if f.boot != n.w.boots && k.askedAt < n.started {
+			continue // it is due by the wall clock of then until it is looked up
+		}
+		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
+			continue
+		}
+		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
+			continue // failing domains may wait for one another
+		}
+		after := min(max(f.interval, n.settings.RefreshInterval), f.policy.MaxAge/2) * 11 / 10
+		due := max(f.at+after, n.started, n.configured, n.w.dnsSince, n.disturbed, k.inUseSince)
+		if f.boot != n.w.boots || n.disturbed > f.at {
+			due = max(due, max(n.started, n.disturbed, k.loaded)+after)
+		}
+		if k.lastFetch > f.at { // a failure that is not the publisher's puts it off by a minute
+			due = max(due, k.lastFetch+2*time.Minute)
+		}
+		if k.failed.at != 0 {
+			due = max(due, k.failed.at+min(failedPause<<min(k.failed.count-1, 4), longestRetry))
+		}
+		if now > due+slack && due < f.at+f.policy.MaxAge {
+			n.w.violation("%v: refresh late: due at %v, fetched at %v, failed at %v", k.domain, due, f.at, k.failed.at)
+			n.disturbed = now // once
+		}
+	}
+}
+
+func (n *node) healthyPublishers() (count int) {
+	for _, p := range n.w.publishers {
+		if p.healthy() {
+			count++
+		}
+	}
+	return count
+}
+
+func (k *knowledge) describe() []string {
+	var out []string
+	for _, v := range k.versions[max(0, len(k.versions)-3):] {
+		text := v.from.String() + ": "
+		if v.fact == nil {
+			text += "none"
+		} else {
+			text += v.fact.policy.Mode.String() + "/" + v.fact.id + " for " + v.fact.policy.MaxAge.String()
+		}
+		if v.maybe {
+			text += " (perhaps)"
+		}
+		out = append(out, text)
+	}
+	return out
+}
