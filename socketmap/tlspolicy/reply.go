@@ -36,7 +36,7 @@ const (
 type reply struct {
 	socketmap.Reply
 	result
-	reporting bool // it has report attributes
+	reporting   bool // it has report attributes
 	daneUnknown bool // TEMP, because DANE could not be looked up
 }
 
