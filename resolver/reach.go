@@ -51,7 +51,6 @@ type reach struct {
 	fault error                         // why policy hosts are unreachable; nil while they are reachable
 
 	accepted clock.Moment // when a certificate was last accepted; 0 if none was
-	failing  clock.Moment // of the first failure since then; 0 without one
 }
 
 // failedFetch is how a domain failed.
@@ -73,14 +72,11 @@ func (r *reach) fetched(d mtasts.Domain, good bool, err error) (blame bool) {
 	now := r.clock.Now()
 	switch {
 	case policyhost.Answered(err):
-		r.accepted, r.failing = now, 0
+		r.accepted = now
 		r.recovered()
 		return err != nil && fault == policyhost.FaultPublisher
 	case fault == policyhost.FaultDNS, fault == policyhost.FaultLoad:
 		return false
-	}
-	if r.failing == 0 {
-		r.failing = now
 	}
 	if r.since == 0 {
 		r.since = now
@@ -120,7 +116,7 @@ func (r *reach) blames(f *policies.Failure) bool {
 	switch {
 	case r.fault != nil:
 		return false
-	case r.failing != 0 && r.clock.Now().Sub(r.failing) >= unreachableAfter:
+	case r.since != 0 && r.clock.Now().Sub(r.since) >= unreachableAfter:
 		return false
 	case f.ByClock:
 		return r.accepted != 0 && r.accepted >= r.clock.LastStep()

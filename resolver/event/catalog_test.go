@@ -40,10 +40,10 @@ var carried = map[Event][]string{
 	OverrideEnded:      {"MTASTS_KEY"},
 	SocketLost:         {"MTASTS_SOCKET"},
 	SocketRestored:     {"MTASTS_SOCKET"},
-	ReportsLost:        {"MTASTS_SOCKET"},
-	ReportsSent:        {"MTASTS_SOCKET"},
 	DANEUnknown:        {"MTASTS_DOMAIN"},
 	DANEKnown:          {"MTASTS_DOMAIN"},
+	ReportsLost:        {"MTASTS_SOCKET"},
+	ReportsSent:        {"MTASTS_SOCKET"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -58,11 +58,11 @@ const (
 	OverrideEnded
 	SocketLost
 	SocketRestored
-	ReportsLost
-	ReportsSent
 	DANEUnknown
 	DANEKnown
-	lastEvent = DANEKnown
+	ReportsLost
+	ReportsSent
+	lastEvent = ReportsSent
 )
 
 // Definition is what stands in the table for an event.
@@ -116,10 +116,10 @@ var definitions = [...]Definition{
 	OverrideEnded:          {LevelNotice, "Override ended and no longer applies", "b0a96ffeb8052bf9fba071be77716085"},
 	SocketLost:             {slog.LevelError, "Socket file is missing, Postfix defers the mail that needs it", "3993195c5134482b9f63011efbb663b0"},
 	SocketRestored:         {LevelNotice, "Socket file was missing and is there again", "a9aea35e35aa42f09ec4a05624cc04b6"},
-	ReportsLost:            {slog.LevelWarn, "Reports of failed discoveries are lost, the TLSRPT collector cannot take them", "80fb41376e524f8ba7fb600630441df9"},
-	ReportsSent:            {LevelNotice, "Reports of failed discoveries reach the TLSRPT collector again", "8ffc52160469484b8d9033cd429990f5"},
 	DANEUnknown:            {LevelNotice, "DANE could not be looked up, Postfix gets TEMP and defers mail to the domain", "8c6f0f6d3c1a4f7a9a5a4d0e5b7c2f41"},
 	DANEKnown:              {LevelNotice, "DANE can be looked up again, mail to the domain is no longer deferred for that", "f2b4c0d65e7f4b0c8c11d5a9e3a6479d"},
+	ReportsLost:            {slog.LevelWarn, "Reports of failed discoveries are lost, the TLSRPT collector cannot take them", "80fb41376e524f8ba7fb600630441df9"},
+	ReportsSent:            {LevelNotice, "Reports of failed discoveries reach the TLSRPT collector again", "8ffc52160469484b8d9033cd429990f5"},
 }
 
 // commands list the domains that a kind of event is about.

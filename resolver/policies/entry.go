@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"sync/atomic"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -50,7 +49,12 @@ type Entry struct {
 	expires clock.Instant // set again if the wall clock steps and an earlier boot fetched it
 	recheck clock.Instant // when the record is due to be asked for again
 	used    clock.Instant // when it was last looked up, to usedStep
-	policy  mtasts.Policy
+
+	policy mtasts.Policy
+
+	// mismatch is since when no MX host matches; 0 if one does. Lookups read it without the
+	// domain's lock, under which it is written.
+	mismatch clock.Instant
 
 	// These never change.
 	id     string
@@ -69,8 +73,6 @@ type Entry struct {
 	ended     bool  // its end without a successor has been reported
 	toMX      bool  // looked up for mail to the domain's MX hosts since it came to memory
 
-	matchesNoMX atomic.Bool // trouble.mismatch != 0, for lookups; change alone sets it
-
 	// Times as the file has them, to write only differences that are worth it.
 	storedRecheck, storedUsed, storedNext clock.Moment
 }
@@ -80,7 +82,6 @@ type Entry struct {
 type trouble struct {
 	failure    *Failure     // why the policy cannot be refreshed; nil if it can
 	recordGone clock.Moment // since when it has no valid record; 0 if it has
-	mismatch   clock.Moment // since when no MX host matches; 0 if one does
 	refused    clock.Moment // since when refreshes are refused here; 0 if none was
 	lease      clock.Moment // when it is refreshed without the lease; 0 if none was refused
 }
@@ -94,7 +95,6 @@ func (e *Entry) change(fn func(*trouble)) {
 	if e.trouble = &next; next == noTrouble {
 		e.trouble = &noTrouble
 	}
-	e.matchesNoMX.Store(next.mismatch != 0)
 }
 
 // newEntry returns an Entry of a policy that was fetched then.
@@ -137,7 +137,7 @@ func (e *Entry) LiveAt(now clock.Moment) *Entry {
 
 // MatchesNoMX reports whether the policy is enforced and no MX host of the domain matches
 // it, so that mail is deferred.
-func (e *Entry) MatchesNoMX() bool { return e.matchesNoMX.Load() }
+func (e *Entry) MatchesNoMX() bool { return e.mismatch.Get() != 0 }
 
 // RecheckDue reports whether the record is due to be asked for again.
 func (e *Entry) RecheckDue(now clock.Moment) bool { return now >= e.recheck.Get() }
@@ -243,7 +243,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Used:       e.used.Get(),
 		Next:       e.next(now, t.limits.Load()),
 		RecordGone: e.recordGone,
-		Mismatch:   e.mismatch,
+		Mismatch:   e.mismatch.Get(),
 		Ended:      e.ended,
 		FollowUps:  int(e.followUps),
 		Purges:     e.purges,
@@ -262,6 +262,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
 	o := t.clock.Origin()
 	e.judge(o, now, t.start)
+	e.mismatch.Set(s.Mismatch)
 	e.recheck.Set(min(s.Recheck, now.Add(MaxRecheck)))
 	e.used.Set(min(s.Used, now))
 	e.refresh.Set(clock.Never)
@@ -272,7 +273,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		e.refresh.Set(min(s.Next, began(e.fetched(), o, now, t.start).Add(latest)))
 	}
 	e.change(func(t *trouble) {
-		t.recordGone, t.mismatch = s.RecordGone, s.Mismatch
+		t.recordGone = s.RecordGone
 		if s.Failures > 0 {
 			t.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
 				Retry: min(s.RetryAt, now.Add(refresh.LastRetry)), ByClock: true} // perhaps

@@ -43,14 +43,12 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 			e.used.Set(before.used.Get())
 		}
 		e.toMX = e.toMX || before.toMX
-		e.change(func(t *trouble) {
-			if f.RecordLost {
-				t.recordGone = before.recordGone
-			}
-			if before.policy.Mode == e.policy.Mode {
-				t.mismatch = before.mismatch // until the MX hosts are judged again
-			}
-		})
+		if f.RecordLost {
+			e.change(func(t *trouble) { t.recordGone = before.recordGone })
+		}
+		if before.policy.Mode == e.policy.Mode {
+			e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
+		}
 	}
 	e.plan(before, now, t.limits.Load(), rand.Float64())
 	if e.policy.MaxAge > 0 && e.purges >= t.voidBelow.Load() {

@@ -135,7 +135,7 @@ func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Kn
 		Recheck:    o.Wall(e.recheck.Get()),
 		Used:       o.Wall(e.used.Get()),
 		RecordGone: wallOrZero(o, e.recordGone),
-		Mismatch:   wallOrZero(o, e.mismatch),
+		Mismatch:   wallOrZero(o, e.mismatch.Get()),
 		Failure:    view(e.failure, o),
 		Failing:    t.failing(e, now),
 		Verdicts:   verdicts,

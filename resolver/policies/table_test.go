@@ -331,7 +331,8 @@ func TestManyCallers(t *testing.T) {
 
 func TestWatchedIsBounded(t *testing.T) {
 	b := newBench(t, limits())
-	e := &Entry{trouble: &trouble{mismatch: 1}}
+	e := &Entry{trouble: &noTrouble}
+	e.mismatch.Set(1)
 	e.expires.Set(clock.Never)
 	for i := range maxWatched + 10 {
 		b.watch(domain(t, fmt.Sprintf("d%d.example", i)), e, 0)

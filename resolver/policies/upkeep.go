@@ -156,15 +156,14 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string) {
 		return
 	}
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
-	if mismatch == (e.mismatch != 0) {
+	if mismatch == e.MatchesNoMX() {
 		return
 	}
-	e.change(func(t *trouble) {
-		t.mismatch = 0
-		if mismatch {
-			t.mismatch = now
-		}
-	})
+	since := clock.Moment(0)
+	if mismatch {
+		since = now
+	}
+	e.mismatch.Set(since)
 	t.save(d, e, now)
 	t.reportMismatch(d, e, mismatch, hosts)
 }

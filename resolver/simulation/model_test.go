@@ -255,6 +255,15 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 	}
 }
 
+// judgePatience: in an outage the first lookup of an unknown domain waits for its end, as a
+// first lookup does (BEHAVIOUR, DNS failure).
+func (n *node) judgePatience(k *knowledge, l lookup, first bool) {
+	out := n.w.dns != dnsWorks && max(n.w.dnsSince, n.started, n.configured) < l.start
+	if out && first && l.policy == nil && l.end-l.start < n.settings.AnswerTimeout {
+		n.w.violation("%v: a lookup in an outage waited %v only", k.domain, l.end-l.start)
+	}
+}
+
 // undisturbed: nothing that concerns the domain has changed during the lookup.
 func (n *node) undisturbed(p *publisher, l lookup) bool {
 	return n.w.dns == dnsWorks && max(p.changed, n.w.dnsSince, n.started, n.configured) < l.start

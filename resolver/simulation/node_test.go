@@ -239,7 +239,7 @@ func (n *node) lookUp(d mtasts.Domain) {
 func (n *node) lookUpIn(life int, d mtasts.Domain) {
 	hop := resolver.NextHop{Domain: d, MX: true, Port: dane.SMTPPort}
 	l := lookup{domain: d}
-	var joined, alone bool
+	var joined, alone, first bool
 	var begun int
 	n.w.locked(func(now instant) {
 		k := n.about(d)
@@ -247,6 +247,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		n.noteRoom(now)
 		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
 		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
+		first = alone && k.lastLookup < n.w.dnsSince && k.dnsErr == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
 		if now-k.lastLookup > n.settings.Idle/2 {
 			k.inUseSince = now
 		}
@@ -278,6 +279,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		if l.unknown == nil {
 			n.judgePolicy(k, l)
 			n.judgeDiscovery(k, p, l, joined)
+			n.judgePatience(k, l, first && alone)
 			n.judgeNews(k, p, l, alone)
 			n.judgeReport(k, l)
 		} else if !errors.Is(l.unknown, resolver.ErrDANEUnknown) {
@@ -413,15 +415,15 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	}
 	k.failed, k.blocked = failure{}, 0
 	before := k.versions[len(k.versions)-1]
-	_, mayHave := false, false
+	wasLive := false
 	if before.fact != nil {
-		_, mayHave = n.lives(before.fact, now)
+		wasLive, _ = n.lives(before.fact, now)
 	}
 	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval}
 	if before.fact != nil && before.fact.policy.Text == policy.Text {
 		fetched.sameTextNew = before.fact.id != f.id || before.fact.sameTextNew
 	}
-	if before.fact != nil && !before.maybe && mayHave && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
+	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
 	// One whose discovery began before a purge of everything serves who waits and is not

@@ -30,7 +30,6 @@ type world struct {
 	wall       time.Duration // by which the wall clock is ahead of true time
 	walls      []wallChange  // the latest ones
 	boots      int
-	steps      int
 	publishers []*publisher
 	dns        dnsState
 	dnsSince   instant // of dns

@@ -36,8 +36,8 @@ const (
 type reply struct {
 	socketmap.Reply
 	result
-	reporting   bool // it has report attributes
 	daneUnknown bool // TEMP, because DANE could not be looked up
+	reporting   bool // it has report attributes
 }
 
 func found(data []byte, r result) reply {
