@@ -276,7 +276,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		t.recordGone = s.RecordGone
 		if s.Failures > 0 {
 			t.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
-				Retry: min(s.RetryAt, now.Add(refresh.LastRetry))}
+				Retry: min(s.RetryAt, now.Add(refresh.LastRetry)), ByClock: true} // perhaps
 		}
 	})
 	e.noteStored(s.Next)

@@ -22,7 +22,8 @@ type Failure struct {
 	// Count is how many attempts for ID failed in a row.
 	Count int
 	// ByClock: the policy host's certificate has expired or is not valid yet, so that this
-	// host's wall clock may be at fault instead. It is not written down.
+	// host's wall clock may be at fault instead. It is not written down; after a restart
+	// every failure counts as one.
 	ByClock bool
 	// Since is when the failures began, Retry when the next attempt may be made.
 	Since, Retry clock.Moment

@@ -5,6 +5,7 @@ import (
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 )
 
 // knowledge is what the model says that the daemon knows of one domain. It is made of
@@ -167,7 +168,24 @@ type lookup struct {
 	start, end instant
 	policy     *mtasts.Policy
 	kind       dane.Kind
-	unknown    error // DANE cannot be known now
+	unknown    error             // DANE cannot be known now
+	failure    *policies.Failure // to be reported to the domain
+}
+
+// judgeReport: only a failure that is the publisher's beyond doubt is reported to it
+// (BEHAVIOUR, TLSRPT): never one of a domain whose policy applies, and none while no
+// certificate of a policy host was accepted for ten minutes.
+func (n *node) judgeReport(k *knowledge, l lookup) {
+	const doubt = 10 * time.Minute
+	switch f := l.failure; {
+	case f == nil:
+	case l.policy != nil, f.Word == "":
+		n.w.violation("%v: %+v is reported, policy %v", k.domain, f, l.policy)
+	case f.ID != "" && k.failed.at == 0:
+		n.w.violation("%v: %+v is reported, but the last fetch did not fail by the publisher's fault", k.domain, f)
+	case n.failing != 0 && l.start-n.failing > doubt+stored:
+		n.w.violation("%v: %+v is reported, but every fetch since %v has failed", k.domain, f, n.failing)
+	}
 }
 
 // current returns the policy that the daemon must have for certain at now.

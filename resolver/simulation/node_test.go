@@ -58,6 +58,7 @@ type node struct {
 	trouble    instant // when a question last failed or was slow
 	answered   instant // when a question was last answered, and soon
 	contact    instant // when a policy host last answered
+	failing    instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
 	purgedAll  instant // and whether discoveries were under way
 	outageFrom instant // from then on the daemon must know of the outage; 0: there is none
 	questions  int     // since then
@@ -102,7 +103,7 @@ func (n *node) start() error {
 	n.w.locked(func(now instant) {
 		n.life++
 		n.started, n.configured, n.trouble, n.contact, n.purgedAll, n.outageFrom = now, now, now, now, -1, 0
-		n.fetches, n.downgrades, n.flooded = 0, 0, 0
+		n.fetches, n.downgrades, n.flooded, n.failing = 0, 0, 0, 0
 		n.events, n.changes = map[event.Event]int{}, n.history()
 	})
 	n.r = resolver.New(resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st,
@@ -268,7 +269,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 	n.w.locked(func(now instant) {
 		k, p := n.about(d), n.w.of(d)
 		k.looking--
-		l.end, l.policy, l.kind = now, a.Policy, a.DANE
+		l.end, l.policy, l.kind, l.failure = now, a.Policy, a.DANE, a.Failure
 		alone = alone && begun == k.begun
 		if life != n.life || l.start < n.disturbed+observed {
 			return
@@ -280,6 +281,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 			n.judgeDiscovery(k, p, l, joined)
 			n.judgePatience(k, l, first && alone)
 			n.judgeNews(k, p, l, alone)
+			n.judgeReport(k, l)
 		} else if !errors.Is(l.unknown, resolver.ErrDANEUnknown) {
 			n.w.violation("%v: lookup failed: %v", d, l.unknown)
 		}
@@ -400,6 +402,12 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	}
 	if result != policyhost.ResultFetchError {
 		n.contact = now
+	}
+	switch {
+	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid:
+		n.failing = 0
+	case n.failing == 0 && fault != policyhost.FaultDNS && fault != policyhost.FaultLoad:
+		n.failing = now
 	}
 	if err != nil {
 		n.failedFetch(k, f, now, fault)

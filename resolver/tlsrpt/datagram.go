@@ -2,6 +2,7 @@ package tlsrpt
 
 import (
 	"encoding/json"
+	"regexp"
 
 	"mta-sts-daemon/resolver/mtasts"
 )
@@ -18,7 +19,7 @@ const (
 	WebPKIInvalid     Code = 303 // sts-webpki-invalid
 )
 
-// codes are the codes of RFC 8460's words.
+// codes are the codes of RFC 8460's words. They never change.
 var codes = map[string]Code{
 	"validation-failure":     ValidationFailure,
 	"sts-policy-fetch-error": PolicyFetchError,
@@ -68,9 +69,19 @@ type detail struct {
 	Reason string `json:"f"` // failure-reason-code of RFC 8460 section 4.4
 }
 
+// presentTime is what crypto/x509 says of the time in its message about a certificate that
+// has expired or is not valid yet.
+var presentTime = regexp.MustCompile(`: current time \S+ is (after|before) `) // never changed
+
+// withoutPresentTime leaves the present time out of a reason. The collector counts equal
+// reasons, and a report would have a line for each time.
+func withoutPresentTime(reason string) string {
+	return presentTime.ReplaceAllString(reason, ": it is $1 ")
+}
+
 // encode returns the datagram that reports f to a domain with that TLSRPT record.
 func encode(f Failure, record string) ([]byte, error) {
-	details := []detail{{f.Code, f.Reason}}
+	details := []detail{{f.Code, withoutPresentTime(f.Reason)}}
 	return json.Marshal(datagram{
 		Version: protocolVersion,
 		Domain:  f.Domain.String(),

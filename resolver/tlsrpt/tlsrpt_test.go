@@ -3,6 +3,7 @@ package tlsrpt
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -77,6 +78,29 @@ func TestDatagram(t *testing.T) {
 		if string(got) != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
+	}
+}
+
+// Two failures for one cause are one line of a report, whatever the time.
+func TestReasonHasNoPresentTime(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, time.January, 2, 0, 0, 0, 0, time.UTC)
+	reasons := map[string]bool{}
+	for i := range 3 {
+		leaf := &x509.Certificate{Raw: []byte{1}, NotAfter: now.AddDate(0, 0, -1), DNSNames: []string{"mta-sts.a.example"}}
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: x509.NewCertPool(), CurrentTime: now.Add(time.Duration(i) * time.Hour)})
+		text, err := encode(Failure{domain(t, "a.example"), WebPKIInvalid, err.Error()}, record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got datagram
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Fatal(err)
+		}
+		reasons[got.Policies[0].Failures[0].Reason] = true
+	}
+	if want := "x509: certificate has expired or is not yet valid: it is after 2026-01-01T00:00:00Z"; len(reasons) != 1 || !reasons[want] {
+		t.Errorf("%v", reasons)
 	}
 }
 
