@@ -82,7 +82,11 @@ be asked.`,
 			if state == admin.StateBroken {
 				contacts = findContacts(cmd.Context(), load, selected)
 			}
-			return printPolicies(cmd, selected, len(all), contacts)
+			if err := printPolicies(cmd, selected, len(all), contacts); err != nil {
+				return err
+			}
+			printProspect(cmd, all)
+			return nil
 		},
 		ValidArgsFunction: completeDomains(load),
 	}
@@ -142,6 +146,19 @@ func printPolicies(cmd *cobra.Command, selected []admin.Listed, all int, contact
 	}
 	cmd.Println(totals(selected))
 	return nil
+}
+
+// printProspect says what mode enforce would change, if the daemon is in mode monitor.
+func printProspect(cmd *cobra.Command, all []admin.Listed) {
+	var p prospect
+	monitor := false
+	for _, l := range all {
+		p.add(l)
+		monitor = monitor || l.Withheld != ""
+	}
+	if monitor {
+		cmd.Printf("Mode monitor answers NOTFOUND to every lookup. In mode enforce: %v.\n", p)
+	}
 }
 
 // Bounds of findContacts.

@@ -161,7 +161,7 @@ func (l *look) explainDANE() {
 	switch l.dane {
 	case dane.None:
 		switch {
-		case d.Problem != "":
+		case d.Problem != "" || l.report.MX.NoName || l.report.MX.Null:
 		case l.hop.MX && !l.report.MX.Authenticated && l.report.MX.Problem == "":
 			d.Reason = "DNSSEC does not vouch for the MX records"
 		default:
