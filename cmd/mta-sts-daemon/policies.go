@@ -125,12 +125,20 @@ func printPolicies(cmd *cobra.Command, selected []admin.Listed, all int, contact
 		cmd.Println("No domain is in that state.")
 		return nil
 	}
-	now := time.Now()
-	header := []string{"DOMAIN", "STATE", "EXPIRES", "MX", "PROBLEM"}
+	header, rows := tabulate(selected, contacts, time.Now())
+	if err := layout.OnLines(cmd.OutOrStdout()).Table(header, rows); err != nil {
+		return err
+	}
+	cmd.Println(totals(selected))
+	return nil
+}
+
+// tabulate makes a row of each domain.
+func tabulate(selected []admin.Listed, contacts map[string]string, now time.Time) (header []string, rows [][]layout.Cell) {
+	header = []string{"DOMAIN", "STATE", "EXPIRES", "MX", "PROBLEM"}
 	if len(contacts) > 0 {
 		header = append(header, "WRITE TO")
 	}
-	var rows [][]layout.Cell
 	for _, l := range selected {
 		row := []layout.Cell{
 			layout.Text(l.Domain), {Text: strings.Join(l.State, ","), Colour: stateColour(l)}, layout.Text(expiry(l, now)),
@@ -141,11 +149,7 @@ func printPolicies(cmd *cobra.Command, selected []admin.Listed, all int, contact
 		}
 		rows = append(rows, row)
 	}
-	if err := layout.OnLines(cmd.OutOrStdout()).Table(header, rows); err != nil {
-		return err
-	}
-	cmd.Println(totals(selected))
-	return nil
+	return header, rows
 }
 
 // printProspect says what mode enforce would change, if the daemon is in mode monitor.
