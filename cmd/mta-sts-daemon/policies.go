@@ -294,7 +294,7 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 	case !d.NoneUntil.IsZero():
 		say("Policy", "known to have none until "+when(d.NoneUntil, now))
 	default:
-		say("Policy", "none is kept")
+		say("Policy", "none is kept; the next lookup looks for one")
 	}
 	for _, problem := range problems(d.Condition) {
 		rows = append(rows, [2]layout.Cell{layout.Text("Problem"), {Text: problem, Colour: layout.Yellow}})

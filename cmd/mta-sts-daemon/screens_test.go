@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -57,7 +56,7 @@ func TestScreens(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		path := filepath.Join("testdata", fmt.Sprintf("screen-%s.txt", screen.name))
+		path := filepath.Join("testdata", "screens", screen.name+".txt")
 		if *update {
 			if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
