@@ -16,9 +16,9 @@ const (
 	// maxDeferrals limits how many deferred next hops are remembered, and with it
 	// some 2 MB of memory.
 	maxDeferrals = 10_000
-	// deferralLapse is how long after its last lookup a next hop is forgotten. Postfix
-	// tries deferred mail again within 4,000 s (maximal_backoff_time).
-	deferralLapse = 24 * time.Hour
+	// deferralLapse is how long after its last TEMP a next hop is removed. Postfix tries
+	// deferred mail again within 4,000 s (maximal_backoff_time), so none waits any more.
+	deferralLapse = 2 * time.Hour
 )
 
 // Deferral says since when lookups of a next hop are answered with TEMP, because DANE
@@ -32,7 +32,7 @@ type Deferral struct {
 }
 
 // deferrals are the next hops whose lookups are answered with TEMP. One begins with such
-// a reply and ends with a verdict, or a day after the last such reply. The zero value
+// a reply and ends with a verdict, or without a notice when none came for deferralLapse. The zero value
 // has none.
 type deferrals struct {
 	mu   sync.Mutex

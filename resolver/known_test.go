@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -158,5 +159,44 @@ func TestPurge(t *testing.T) {
 		}
 		expect(t, r, "f.example", "testing/1")
 		w.expectAsked("f.example", 2, 2)
+	})
+}
+
+// A domain stays broken, with its lookups counted, until a discovery finds otherwise; a
+// policy is failing until a refresh succeeds.
+func TestTroubleStaysKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		broken := func() (found []string) {
+			for k := range r.Broken {
+				found = append(found, fmt.Sprintf("%v %s %s, %d lookups", k.Domain, k.State, k.Failure.Word, k.Failure.Lookups))
+			}
+			return found
+		}
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		expect(t, r, "a.example", "-")
+		expect(t, r, "a.example", "-")
+		want := []string{"a.example broken sts-policy-fetch-error, 2 lookups"}
+		for _, wait := range []time.Duration{0, time.Minute, 20 * time.Minute} {
+			time.Sleep(wait)
+			if got := broken(); !slices.Equal(got, want) {
+				t.Errorf("%v later: %q, want %q", wait, got, want)
+			}
+		}
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
+		expect(t, r, "a.example", "enforce/1")
+		if got := broken(); got != nil {
+			t.Errorf("with a policy: %q", got)
+		}
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		for range 3 {
+			time.Sleep(12 * time.Hour)
+			expect(t, r, "a.example", "enforce/1")
+		}
+		if k, _ := r.Known(hop(t, "a.example").Domain); !k.Failing {
+			t.Errorf("its refresh fails: %+v", k)
+		}
 	})
 }

@@ -58,14 +58,7 @@ one line.`,
 
 func printChanges(cmd *cobra.Command, h admin.History, start time.Time) error {
 	if len(h.Changes) > 0 {
-		var rows [][]layout.Cell
-		for _, c := range h.Changes {
-			rows = append(rows, []layout.Cell{
-				layout.Text(date(c.At)), layout.Text(cmp.Or(c.Domain, "(all)")),
-				{Text: c.Kind, Colour: kindColour(c.Kind)}, layout.Text(cmp.Or(about(c), "-")),
-			})
-		}
-		if err := layout.OnLines(cmd.OutOrStdout()).Table([]string{"TIME", "DOMAIN", "CHANGE", "DETAIL"}, rows); err != nil {
+		if err := layout.OnLines(cmd.OutOrStdout()).Table(tabulateChanges(h.Changes)); err != nil {
 			return err
 		}
 	}
@@ -75,6 +68,17 @@ func printChanges(cmd *cobra.Command, h admin.History, start time.Time) error {
 	}
 	cmd.Println(text + ".")
 	return nil
+}
+
+// tabulateChanges makes a row of each change.
+func tabulateChanges(changes []admin.Change) (header []string, rows [][]layout.Cell) {
+	for _, c := range changes {
+		rows = append(rows, []layout.Cell{
+			layout.Text(date(c.At)), layout.Text(cmp.Or(c.Domain, "(all)")),
+			{Text: c.Kind, Colour: kindColour(c.Kind)}, layout.Text(cmp.Or(about(c), "-")),
+		})
+	}
+	return []string{"TIME", "DOMAIN", "CHANGE", "DETAIL"}, rows
 }
 
 func kindColour(kind string) layout.Colour {

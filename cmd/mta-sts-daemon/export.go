@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/config"
 )
 
@@ -40,19 +39,19 @@ mail to the domains.`,
 				return failure(cmd, err)
 			}
 			table := map[string]string{}
-			var sum summary
+			var sum prospect
 			for _, p := range all {
 				answer := p.Answer
 				if asEnforce {
 					answer = cmp.Or(p.Withheld, answer)
 				}
-				sum.add(p, answer)
+				sum.add(p)
 				if policy, ok := strings.CutPrefix(answer, "OK "); ok && p.Mode != "" {
 					table[p.Domain] = policy
 				}
 			}
 			if asEnforce {
-				cmd.PrintErrln(sum)
+				cmd.PrintErrln("In mode enforce:", sum)
 			}
 			if cfg.Mode != config.ModeMonitor || asEnforce {
 				for key, o := range cfg.Overrides {
@@ -70,27 +69,4 @@ mail to the domains.`,
 	}
 	cmd.Flags().BoolVar(&asEnforce, "as-enforce", false, "in mode monitor, print what mode enforce would answer")
 	return cmd
-}
-
-// summary counts what becomes of mail to the domains that the daemon lists, if Postfix
-// gets the answers that were added.
-type summary struct{ protected, mismatched, deferred, rest int }
-
-func (s *summary) add(l admin.Listed, answer string) {
-	status, policy, _ := strings.Cut(answer, " ")
-	switch {
-	case status == "TEMP":
-		s.deferred++
-	case status != "OK":
-		s.rest++
-	case strings.HasPrefix(policy, "secure") && slices.Contains(l.State, admin.StateMismatch):
-		s.mismatched++
-	default:
-		s.protected++
-	}
-}
-
-func (s summary) String() string {
-	return fmt.Sprintf("%s would be protected, %d deferred because no MX host matches the policy, %d deferred by TEMP, %d sent without protection.",
-		counted(s.protected, "domain"), s.mismatched, s.deferred, s.rest)
 }

@@ -82,7 +82,11 @@ be asked.`,
 			if state == admin.StateBroken {
 				contacts = findContacts(cmd.Context(), load, selected)
 			}
-			return printPolicies(cmd, selected, len(all), contacts)
+			if err := printPolicies(cmd, selected, len(all), contacts); err != nil {
+				return err
+			}
+			printProspect(cmd, all)
+			return nil
 		},
 		ValidArgsFunction: completeDomains(load),
 	}
@@ -121,12 +125,20 @@ func printPolicies(cmd *cobra.Command, selected []admin.Listed, all int, contact
 		cmd.Println("No domain is in that state.")
 		return nil
 	}
-	now := time.Now()
-	header := []string{"DOMAIN", "STATE", "EXPIRES", "MX", "PROBLEM"}
+	header, rows := tabulate(selected, contacts, time.Now())
+	if err := layout.OnLines(cmd.OutOrStdout()).Table(header, rows); err != nil {
+		return err
+	}
+	cmd.Println(totals(selected))
+	return nil
+}
+
+// tabulate makes a row of each domain.
+func tabulate(selected []admin.Listed, contacts map[string]string, now time.Time) (header []string, rows [][]layout.Cell) {
+	header = []string{"DOMAIN", "STATE", "EXPIRES", "MX", "PROBLEM"}
 	if len(contacts) > 0 {
 		header = append(header, "WRITE TO")
 	}
-	var rows [][]layout.Cell
 	for _, l := range selected {
 		row := []layout.Cell{
 			layout.Text(l.Domain), {Text: strings.Join(l.State, ","), Colour: stateColour(l)}, layout.Text(expiry(l, now)),
@@ -137,11 +149,20 @@ func printPolicies(cmd *cobra.Command, selected []admin.Listed, all int, contact
 		}
 		rows = append(rows, row)
 	}
-	if err := layout.OnLines(cmd.OutOrStdout()).Table(header, rows); err != nil {
-		return err
+	return header, rows
+}
+
+// printProspect says what mode enforce would change, if the daemon is in mode monitor.
+func printProspect(cmd *cobra.Command, all []admin.Listed) {
+	var p prospect
+	monitor := false
+	for _, l := range all {
+		p.add(l)
+		monitor = monitor || l.Withheld != ""
 	}
-	cmd.Println(totals(selected))
-	return nil
+	if monitor {
+		cmd.Printf("Mode monitor answers NOTFOUND to every lookup. In mode enforce: %v.\n", p)
+	}
 }
 
 // Bounds of findContacts.
@@ -273,7 +294,7 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 	case !d.NoneUntil.IsZero():
 		say("Policy", "known to have none until "+when(d.NoneUntil, now))
 	default:
-		say("Policy", "none is kept")
+		say("Policy", "none is kept; the next lookup looks for one")
 	}
 	for _, problem := range problems(d.Condition) {
 		rows = append(rows, [2]layout.Cell{layout.Text("Problem"), {Text: problem, Colour: layout.Yellow}})

@@ -27,8 +27,8 @@ func newWarm(load func() (config.Config, error)) *cobra.Command {
 their policies are known before mail to them is sent. What is known already takes
 no time. Interrupted, it says from which line to go on.
 
-It exits with 0 when all were looked up, with 1 when some could not be or it was
-interrupted, and with 2 where no daemon could be asked.`,
+It exits with 0 when all were looked up, with 1 if some could not be or it was
+interrupted, and with 2 if no daemon could be asked.`,
 		Args: oneArg("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Rate < 1 || o.Concurrency < 1 {

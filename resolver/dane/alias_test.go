@@ -11,7 +11,7 @@ import (
 
 // TestAliasedHost: the MX host is a CNAME. The name that owns the addresses
 // comes first, if the way there is signed; the name itself comes second, unless
-// the first one has an answer or could not be fetched.
+// the first one has an answer or none can be had.
 func TestAliasedHost(t *testing.T) {
 	t.Parallel()
 	const (

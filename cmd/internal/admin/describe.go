@@ -81,13 +81,13 @@ func words(k resolver.Known, deferred bool) []string {
 	live := k.Policy != nil && k.State != policies.StateExpired
 	applies := map[string]bool{
 		StateBroken:     k.State == policies.StateExpired && k.Failure != nil && k.Failure.Word != "",
-		state:           true,
 		StateTemp:       deferred,
 		StateMismatch:   live && !k.Mismatch.IsZero(),
 		StateFailing:    k.Failing,
 		StateExpiring:   k.Failing && k.State == policies.StateEnforce && time.Until(k.Expires) <= expiringWithin,
 		StateRecordGone: live && !k.RecordGone.IsZero(),
 	}
+	applies[state] = true
 	return slices.DeleteFunc(States(), func(word string) bool { return !applies[word] })
 }
 
@@ -132,7 +132,7 @@ func (c Controls) describe(k resolver.Known, deferred []resolver.Deferral) Domai
 	if k.Policy != nil {
 		p := c.policy(k, deferred)
 		d.Policy = &p
-	} else {
+	} else if k.Expires.After(time.Now()) {
 		d.NoneUntil = utc(k.Expires)
 	}
 	for _, v := range k.Verdicts {

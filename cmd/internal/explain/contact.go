@@ -14,8 +14,8 @@ type Directory interface {
 	Mailbox(ctx context.Context, zone string) (string, error)
 }
 
-// Contact returns the mail address to which to write about a domain's faults: where the
-// domain wants its TLS reports, else who runs its zone, else its postmaster.
+// Contact returns the mail address for questions about a domain's faults: that of its
+// TLSRPT record, else that of its zone's SOA record, else its postmaster's.
 func Contact(ctx context.Context, dns Directory, domain string) string {
 	if answer, err := dns.TXT(ctx, tlsrptLabels+domain); err == nil {
 		rua, _ := lint.TLSRPT(answer.Records)

@@ -43,7 +43,7 @@ type look struct {
 	dane    dane.Kind
 	failed  error // the question for which dane is Unknown
 	noDANE  error // why it is not known
-	// resolverDown is why the resolver cannot be asked at all; nil if it answers.
+	// resolverDown is why the resolver does not know the root zone; nil if it does.
 	resolverDown error
 	noReports    error             // why there is no TLSRPT record to go by
 	others       map[string]string // the daemon's answers by other map names
@@ -152,7 +152,7 @@ func (l *look) stale() bool {
 // hosts that the policy does not name.
 func (l *look) attributes() bool { return l.Profile.Reports(l.report.Map) }
 
-// probe finds out whether the resolver answers at all.
+// probe asks the resolver what every resolver with a way to other name servers knows.
 func (l *look) probe(ctx context.Context) { l.resolverDown = l.DNS.Probe(ctx) }
 
 // explainDANE says why DANE does not protect, if it does not.
@@ -161,7 +161,7 @@ func (l *look) explainDANE() {
 	switch l.dane {
 	case dane.None:
 		switch {
-		case d.Problem != "":
+		case d.Problem != "" || l.report.MX.NoName || l.report.MX.Null:
 		case l.hop.MX && !l.report.MX.Authenticated && l.report.MX.Problem == "":
 			d.Reason = "DNSSEC does not vouch for the MX records"
 		default:

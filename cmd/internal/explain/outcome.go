@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mta-sts-daemon/cmd/internal/layout"
+	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/socketmap"
@@ -124,10 +125,16 @@ func (l *look) judge(answer string) (Outcome, string) {
 // dnsFailed is the outcome if a DNS question failed without which no mail is sent: the
 // domain's fault if the resolver answers others.
 func (l *look) dnsFailed() Outcome {
-	if l.resolverDown != nil {
+	if l.resolverDown != nil && isDNS(l.failure) && isDNS(l.noReports) {
 		return Unknown
 	}
 	return Deferred
+}
+
+// isDNS reports whether err says that the DNS gave no answer.
+func isDNS(err error) bool {
+	_, ok := errors.AsType[*dnsclient.Error](err)
+	return ok
 }
 
 // unaddressed counts the hosts without a known address. unknown is why the addresses of

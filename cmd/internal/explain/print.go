@@ -48,7 +48,9 @@ func (r *Report) Print(p layout.Page) error {
 	r.Record.print(&first)
 	r.PolicyHost.print(&first)
 	r.Policy.print(&first)
-	first.problem(r.Problem)
+	if r.PolicyHost == nil || r.PolicyHost.Certificate == nil || r.PolicyHost.Certificate.Problem == "" {
+		first.problem(r.Problem) // else the certificate has the cause
+	}
 	r.MX.print(&last)
 	r.DANE.print(&last)
 	r.TLSRPT.print(&last)

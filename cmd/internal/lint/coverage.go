@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/printable"
 )
 
 // MatchedBy returns the first of a policy's patterns that allows an MX host, ""
@@ -25,16 +24,23 @@ func Coverage(p mtasts.Policy, hosts []string) []Finding {
 	if p.Mode == mtasts.ModeNone {
 		return nil
 	}
+	var unused, uncovered []string
 	for i, pattern := range p.MX {
 		matches := func(host string) bool { return MatchedBy(p.MX[i:i+1], host) != "" }
 		if !slices.ContainsFunc(hosts, matches) {
-			f.add(Note, 0, "mx %s matches no MX host", printable.Quote(pattern))
+			unused = append(unused, pattern)
 		}
 	}
 	for _, host := range hosts {
 		if MatchedBy(p.MX, host) == "" {
-			f.add(Warning, 0, "MX host %s matches no mx of the policy", printable.Quote(host))
+			uncovered = append(uncovered, host)
 		}
 	}
-	return f
+	if len(unused) > 0 {
+		f.add(Note, 0, "mx %s %s no MX host", some(unused), plural(unused, "matches", "match"))
+	}
+	if len(uncovered) > 0 {
+		f.add(Warning, 0, "MX %s %s no mx of the policy", plural(uncovered, "host", "hosts")+" "+some(uncovered), plural(uncovered, "matches", "match"))
+	}
+	return f.all()
 }

@@ -4,12 +4,13 @@ import "strings"
 
 const (
 	keyMX     = "mx"
+	keyMode   = "mode"
 	maxKeyLen = 32
 	alnum     = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 )
 
 // knownKeys are those of RFC 8461 section 3.2. Never changed.
-var knownKeys = []string{"version", "mode", keyMX, "max_age"}
+var knownKeys = []string{"version", keyMode, keyMX, "max_age"}
 
 // isKey tells keys from other text with a colon in it, such as a web page's.
 func isKey(s string) bool {

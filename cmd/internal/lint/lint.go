@@ -3,7 +3,12 @@
 // at all is for package mtasts to say.
 package lint
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"mta-sts-daemon/resolver/printable"
+)
 
 // Severity is how much a finding matters.
 type Severity string
@@ -34,11 +39,48 @@ func (f Finding) String() string {
 // maxFindings bounds what is said of one text: a web page has thousands.
 const maxFindings = 20
 
-// findings are collected here, the first ones alone.
-type findings []Finding
+// findings are collected here. The first ones are kept and the rest is counted.
+type findings struct {
+	list []Finding
+	more int
+}
 
 func (f *findings) add(s Severity, line int, format string, args ...any) {
-	if len(*f) < maxFindings {
-		*f = append(*f, Finding{s, line, fmt.Sprintf(format, args...)})
+	if len(f.list) < maxFindings {
+		f.list = append(f.list, Finding{s, line, fmt.Sprintf(format, args...)})
+		return
 	}
+	f.more++
+}
+
+// all returns what was collected, and how much was not.
+func (f *findings) all() []Finding {
+	if f.more == 0 {
+		return f.list
+	}
+	return append(f.list, Finding{Severity: Note, Text: fmt.Sprintf("%d more findings are not shown", f.more)})
+}
+
+// maxNamed limits how many names one finding repeats.
+const maxNamed = 5
+
+// some writes the first few names, quoted, and how many there are besides.
+func some(names []string) string {
+	var shown []string
+	for _, name := range names[:min(len(names), maxNamed)] {
+		shown = append(shown, printable.Quote(name))
+	}
+	text := strings.Join(shown, ", ")
+	if more := len(names) - len(shown); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// plural returns one for a single name, else many.
+func plural(names []string, one, many string) string {
+	if len(names) == 1 {
+		return one
+	}
+	return many
 }

@@ -58,6 +58,12 @@ func TestPolicy(t *testing.T) {
 			`note: line 7: key "mx2" is unknown and ignored` + "\n" +
 			`note: line 8: key "dome" is unknown and ignored`},
 		{"web page", "<!DOCTYPE html>\n<a href=\"https://a.example/\">\x1b[31m</a>\n", ""},
+		{"YAML", "---\n" + good + "...\n", "warning: line 1: --- belongs to YAML; a policy has only lines of the form key: value\n" +
+			"warning: line 6: ... belongs to YAML; a policy has only lines of the form key: value"},
+		{"indented", strings.ReplaceAll(good, "\nmx", "\n  mx"), "warning: line 3: there is a blank before mx; a line begins with its key"},
+		{"mode enforced", strings.Replace(good, "enforce", "enforced", 1), `warning: line 2: mode "enforced" is unknown; is enforce meant?`},
+		{"mode Testing", strings.Replace(good, "enforce", "Testing", 1), `warning: line 2: mode "Testing" is unknown; is testing meant?`},
+		{"another mode", strings.Replace(good, "enforce", "strict", 1), ""},
 		{"empty", "", ""},
 	} {
 		if diff := cmp.Diff(tt.want, show(Policy(tt.text))); diff != "" {
@@ -68,8 +74,9 @@ func TestPolicy(t *testing.T) {
 
 func TestPolicyIsBounded(t *testing.T) {
 	t.Parallel()
-	if n := len(Policy(strings.Repeat("x: y\n", 1000))); n != maxFindings {
-		t.Errorf("%d findings, want %d", n, maxFindings)
+	found := Policy(strings.Repeat("x: y\n", 1000))
+	if n := len(found); n != maxFindings+1 || found[n-1].Text != "981 more findings are not shown" {
+		t.Errorf("%d findings, the last %v, want %d and how many more", n, found[n-1], maxFindings)
 	}
 }
 
@@ -89,6 +96,7 @@ func TestRecord(t *testing.T) {
 		{`"v=STSv1; id=1"`, `warning: "\"v=STSv1; id=1\"" is passed over: nothing may stand before v=STSv1`},
 		{"V=STSV1; id=1", `warning: "V=STSV1; id=1" is passed over: v=STSv1 is case-sensitive`},
 		{"v=TLSRPTv1; rua=mailto:a@b", `warning: "v=TLSRPTv1; rua=mailto:a@b" is passed over: a TLSRPT record belongs at _smtp._tls`},
+		{"v=STSv2; id=1", `warning: "v=STSv2; id=1" is passed over: the only version is v=STSv1`},
 		{"id=1; v=STSv1", `warning: "id=1; v=STSv1" is passed over: it does not begin with v=STSv1;`},
 		{"\x1b\xffSTSv1" + strings.Repeat("x", 100), `warning: "\x1b\xffSTSv1` + strings.Repeat("x", 57) + `"... is passed over: it does not begin with v=STSv1;`},
 	} {
@@ -108,6 +116,9 @@ func TestCoverage(t *testing.T) {
 		{"all", "enforce", []string{"mx.a.example", "1.b.example"}, ""},
 		{"idle pattern", "enforce", []string{"mx.a.example"}, `note: mx "*.b.example" matches no MX host`},
 		{"other host", "testing", []string{"mx.a.example", "1.b.example", "1.2.b.example"}, `warning: MX host "1.2.b.example" matches no mx of the policy`},
+		{"many", "enforce", []string{"1.c.example", "2.c.example", "3.c.example", "4.c.example", "5.c.example", "6.c.example", "7.c.example"},
+			`note: mx "mx.a.example", "*.b.example" match no MX host` + "\n" +
+				`warning: MX hosts "1.c.example", "2.c.example", "3.c.example", "4.c.example", "5.c.example" and 2 more match no mx of the policy`},
 		{"no host name", "enforce", []string{"mx.a.example", "1.b.example", `\027`}, `warning: MX host "\\027" matches no mx of the policy`},
 		{"none", "none", []string{"x.example"}, ""},
 	} {

@@ -31,7 +31,7 @@ func Policy(text string) []Finding {
 		f.values(policy)
 	}
 	f.lines(text, policy, err == nil)
-	return f
+	return f.all()
 }
 
 // look finds what concerns the text as a whole.
@@ -84,9 +84,13 @@ func (f *findings) lines(text string, policy mtasts.Policy, valid bool) {
 		}
 		key, value, ok := strings.Cut(line, ":")
 		if !ok || !isKey(key) {
+			f.noField(n, line)
 			continue
 		}
 		value = strings.TrimLeft(value, " \t")
+		if key == keyMode && !keys[key] {
+			f.mode(n, value)
+		}
 		switch {
 		case !slices.Contains(knownKeys, key):
 			f.unknownKey(n, key)
@@ -99,6 +103,28 @@ func (f *findings) lines(text string, policy mtasts.Policy, valid bool) {
 	}
 	if blank > 0 {
 		f.add(Note, blank, "a blank line, which RFC 8461 has none of; not every sender accepts it")
+	}
+}
+
+// noField looks at a line that is no field for what was meant.
+func (f *findings) noField(n int, line string) {
+	key, _, ok := strings.Cut(strings.TrimLeft(line, " \t"), ":")
+	switch {
+	case line == "---" || line == "...":
+		f.add(Warning, n, "%s belongs to YAML; a policy has only lines of the form key: value", line)
+	case ok && slices.Contains(knownKeys, key):
+		f.add(Warning, n, "there is a blank before %s; a line begins with its key", key)
+	}
+}
+
+// mode looks at a mode that is none for what was meant.
+func (f *findings) mode(n int, value string) {
+	const letters = 4 // enough to tell the modes apart: enforced, Testing, tests
+	for _, mode := range []mtasts.Mode{mtasts.ModeEnforce, mtasts.ModeTesting, mtasts.ModeNone} {
+		name := mode.String()
+		if value != name && strings.HasPrefix(strings.ToLower(value), name[:letters]) {
+			f.add(Warning, n, "mode %s is unknown; is %s meant?", printable.Quote(value), name)
+		}
 	}
 }
 

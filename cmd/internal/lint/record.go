@@ -29,11 +29,13 @@ func Record(txts []string) []Finding {
 			f.add(Warning, 0, "%s is passed over: %s is case-sensitive", printable.Quote(txt), recordVersion)
 		case strings.HasPrefix(folded, strings.ToLower(tlsrptVersion)):
 			f.add(Warning, 0, "%s is passed over: a TLSRPT record belongs at _smtp._tls", printable.Quote(txt))
+		case strings.HasPrefix(folded, "v=stsv"):
+			f.add(Warning, 0, "%s is passed over: the only version is %s", printable.Quote(txt), recordVersion)
 		case strings.Contains(folded, "stsv1"):
 			f.add(Warning, 0, "%s is passed over: it does not begin with %s;", printable.Quote(txt), recordVersion)
 		}
 	}
-	return f
+	return f.all()
 }
 
 // fields finds fields that a record has no use for.

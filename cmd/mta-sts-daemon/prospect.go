@@ -1,0 +1,33 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mta-sts-daemon/cmd/internal/admin"
+)
+
+// prospect counts what becomes of mail to the domains that the daemon lists if mode
+// enforce is in force.
+type prospect struct{ protected, mismatched, deferred, rest int }
+
+func (p *prospect) add(l admin.Listed) {
+	status, policy, _ := strings.Cut(cmp.Or(l.Withheld, l.Answer), " ")
+	switch {
+	case status == "TEMP":
+		p.deferred++
+	case status != "OK":
+		p.rest++
+	case strings.HasPrefix(policy, "secure") && slices.Contains(l.State, admin.StateMismatch):
+		p.mismatched++
+	default:
+		p.protected++
+	}
+}
+
+func (p prospect) String() string {
+	return fmt.Sprintf("%s protected, %d deferred because no MX host matches the policy, %d deferred by TEMP, %d sent without protection",
+		counted(p.protected, "domain"), p.mismatched, p.deferred, p.rest)
+}
