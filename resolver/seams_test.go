@@ -606,7 +606,7 @@ func TestUnreachableHostsAreLeftAlone(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		if n := w.fetched() - before; n > 12*len(names) || n < len(names) {
+		if n := w.fetched() - before; n > 13*len(names) || n < len(names) {
 			t.Errorf("%d fetches for %d domains in an hour", n, len(names))
 		}
 	})
