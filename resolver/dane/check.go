@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxHosts bounds how many MX hosts are looked at, most preferred first;
+	// MaxHosts bounds how many MX hosts are looked at, most preferred first;
 	// those behind them do not count. Postfix tries five addresses at most.
-	maxHosts = 20
+	MaxHosts = 20
 	// concurrency bounds how many MX hosts are looked at at once.
 	concurrency = 4
 	// timeLimit bounds how long many hosts are looked at. Those not done by then
@@ -73,7 +73,7 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		return verdict(None, life), nil
 	}
 	hosts := MailHosts(name, answer.Records)
-	hosts = hosts[:min(len(hosts), maxHosts)]
+	hosts = hosts[:min(len(hosts), MaxHosts)]
 	findings := make([]finding, len(hosts))
 	if len(hosts) == 1 {
 		findings[0] = c.host(ctx, hosts[0], port)

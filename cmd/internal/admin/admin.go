@@ -38,6 +38,9 @@ type Status struct {
 	RefreshFailing int `json:"refresh_failing"`
 	// StoreError is why policies cannot be written down; empty while they can.
 	StoreError string `json:"store_error,omitempty"`
+	// Unreachable is why no policy host can be reached from this host; empty if that is
+	// not so, or not known.
+	Unreachable string `json:"unreachable,omitempty"`
 	// SharedError is why the shared store cannot be used; empty while it can,
 	// and where there is none.
 	SharedError string `json:"shared_error,omitempty"`

@@ -52,6 +52,9 @@ func (d *daemon) status() admin.Status {
 	if err := d.store.Err(); err != nil {
 		s.StoreError = err.Error()
 	}
+	if err := d.resolver.Unreachable(); err != nil {
+		s.Unreachable = err.Error()
+	}
 	if d.shared != nil {
 		if err := d.shared.Err(); err != nil {
 			s.SharedError = err.Error()
@@ -74,6 +77,9 @@ func (d *daemon) statusLine() string {
 	}
 	if len(s.LostSockets) > 0 {
 		parts = append(parts, "socket file missing")
+	}
+	if s.Unreachable != "" {
+		parts = append(parts, "policy hosts cannot be reached")
 	}
 	if s.StoreError != "" {
 		parts = append(parts, "policy file cannot be written")

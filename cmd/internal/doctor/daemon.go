@@ -109,6 +109,10 @@ func (h Host) daemon(ctx context.Context) []Finding {
 		findings = append(findings, problem(checkState, "free space, mend permissions; it is tried again by itself",
 			"Policies cannot be written down and would be lost at a restart: %s", s.StoreError))
 	}
+	if s.Unreachable != "" {
+		findings = append(findings, problem(checkDaemon, "look at the way from this host to port 443: route, firewall, fetch.proxy, ca-certificates; `mta-sts-daemon query DOMAIN` shows each step",
+			"No policy host can be reached from this host, so that mail to domains without a cached policy is sent as without one: %s", s.Unreachable))
+	}
 	if s.SharedError != "" {
 		findings = append(findings, hint(checkDaemon, "look at the servers that cache.shared names; it is tried again by itself",
 			"The shared store cannot be used, so policies are found without it: %s", s.SharedError))

@@ -44,6 +44,7 @@ func TestDaemon(t *testing.T) {
 			"mta-sts-daemon.socket is enabled and inactive", nil},
 		{"broken", says(admin.Status{}, errors.New("nonsense")), checkDaemon, Problem, "nonsense", nil},
 		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
+		{"no way to policy hosts", says(admin.Status{Unreachable: "every fetch has failed"}, nil), checkDaemon, Problem, "every fetch has failed", nil},
 		{"shared store away", says(admin.Status{SharedError: "connection refused"}, nil), checkDaemon, Hint, "connection refused", nil},
 		{"cannot renew", says(admin.Status{RefreshFailing: 2}, nil), checkDaemon, Hint, "until they expire: 2", nil},
 		{"reload refused", says(admin.Status{ConfigError: "config.yaml:3: no"}, nil), checkConfiguration, Hint, "config.yaml:3", nil},

@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// maxHosts bounds how many MX hosts are looked at; Postfix tries five
-	// addresses at most.
-	maxHosts = 20
 	// concurrency bounds how many of them at once.
 	concurrency = 4
 )
@@ -45,7 +42,7 @@ func (l *look) findHosts(ctx context.Context) {
 	}
 	var group errgroup.Group
 	group.SetLimit(concurrency)
-	for i := range mx.Hosts[:min(len(mx.Hosts), maxHosts)] {
+	for i := range mx.Hosts[:min(len(mx.Hosts), dane.MaxHosts)] {
 		group.Go(func() error {
 			l.lookAtHost(ctx, &mx.Hosts[i])
 			return nil
@@ -110,9 +107,9 @@ func (l *look) matchHosts() {
 	if l.policy != nil && len(mx.Hosts) > 0 {
 		l.report.Policy.Findings = append(l.report.Policy.Findings, lint.Coverage(*l.policy, names(mx.Hosts))...)
 	}
-	if len(mx.Hosts) > maxHosts {
-		mx.Left = len(mx.Hosts) - maxHosts
-		mx.Hosts = mx.Hosts[:maxHosts]
+	if len(mx.Hosts) > dane.MaxHosts {
+		mx.Left = len(mx.Hosts) - dane.MaxHosts
+		mx.Hosts = mx.Hosts[:dane.MaxHosts]
 	}
 }
 
