@@ -25,9 +25,6 @@ func (t *Table) Attend(d mtasts.Domain) (refresh bool) {
 		if e.next(now, limits) <= now {
 			return true
 		}
-	case !e.ended && e.missesRefresh() && e.inUse(e.expires.Get(), limits):
-		t.reportEnd(d, e, now, nil)
-		return false
 	case now >= e.expires.Get().Add(keepExpired):
 		if t.steady(now) {
 			t.drop(d)
@@ -36,6 +33,9 @@ func (t *Table) Attend(d mtasts.Domain) (refresh bool) {
 		s := t.toStore(d, e, now)
 		s.Next = now.Add(steadyTime)
 		t.store.Put(s)
+		return false
+	case !e.ended && e.missesRefresh() && e.inUse(e.expires.Get(), limits):
+		t.reportEnd(d, e, now, nil)
 		return false
 	}
 	t.save(d, e, now)

@@ -92,8 +92,8 @@ func (t *Table) reportEnd(d mtasts.Domain, e *Entry, now clock.Moment, reason er
 		text = e.failure.Reason
 	case reason != nil:
 		text = reason.Error()
-	case e.failure != nil:
-		text = e.failure.Word
+	case e.failure != nil && e.failure.Word != "":
+		text = e.failure.Word // of an earlier process
 	}
 	event.PolicyExpired.Log(t.logger, t.about(d, e, slog.String("reason", text))...)
 	t.record(store.ChangeExpired, d, e, nil, text)
