@@ -1,0 +1,166 @@
+package resolver
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+)
+
+// Scene 6 of issue 19: a resolver that is away for a moment. The lookup waits for its
+// return and has the policy.
+func TestResolverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.publish("b.example", "1", policyText("enforce", "864000"))
+		good := w.txt["a.example"]
+		w.away(true, "a.example", "b.example")
+		r := w.resolver()
+		go func() {
+			time.Sleep(1500 * time.Millisecond)
+			w.away(false)
+			w.setTXT("a.example", good)
+			w.setTXT("b.example", good)
+		}()
+		if mode, took := lookUp(t, r, "a.example"); mode != "enforce/1" || took > 3*time.Second {
+			t.Errorf("%s after %v", mode, took)
+		}
+		expect(t, r, "b.example", "enforce/1")
+	})
+}
+
+// away has nobody answer, neither probes nor questions for the domains, or probes again.
+func (w *world) away(away bool, domains ...string) {
+	w.mu.Lock()
+	w.down = away
+	w.mu.Unlock()
+	for _, d := range domains {
+		w.setTXT(d, txtAnswer{err: errServfail})
+	}
+}
+
+// A longer outage: one probe a second whatever is looked up; each lookup waits once; at the
+// return each domain is asked for at its next lookup.
+func TestResolverIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var names []string
+		for i := range 20 {
+			names = append(names, fmt.Sprintf("d%d.example", i))
+		}
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 1000
+		r.Configure(s)
+		w.away(true, names...)
+		for _, d := range names {
+			go expect(t, r, d, "-")
+		}
+		time.Sleep(10 * time.Second)
+		for _, d := range names {
+			if mode, took := lookUp(t, r, d); mode != "-" || took != 0 {
+				t.Errorf("%s: %s after %v, want no policy at once", d, mode, took)
+			}
+		}
+		before := w.questions()
+		time.Sleep(100 * time.Second)
+		if n := w.questions() - before; n < 95 || n > 105 {
+			t.Errorf("%d questions in 100 s, want one a second", n)
+		}
+		w.away(false)
+		for _, d := range names {
+			w.publish(d, "1", policyText("enforce", "864000"))
+		}
+		time.Sleep(2 * time.Second)
+		for _, d := range names {
+			expect(t, r, d, "enforce/1")
+		}
+	})
+}
+
+// questions returns how many questions and probes there were.
+func (w *world) questions() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.probes
+	for _, queries := range w.queries {
+		n += queries
+	}
+	return n
+}
+
+// A domain whose whole DNS is silent, while others are answered, makes a lookup wait at 30 s
+// doubling to 10 min, and not each time.
+func TestSilentDomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.setTXT("silent.example", txtAnswer{err: errServfail, delay: 5 * time.Second})
+		r := w.resolver()
+		waited := 0
+		for range 60 * 60 / 5 {
+			if _, took := lookUp(t, r, "silent.example"); took > 0 {
+				waited++
+			}
+			time.Sleep(5 * time.Second)
+		}
+		// After 30 s, 1, 2, 4, 8 min, and then every ten.
+		if waited < 9 || waited > 11 {
+			t.Errorf("%d lookups waited in an hour", waited)
+		}
+	})
+}
+
+// Three domains in a row that fail are an outage also if the root is answered, from a cache.
+// A healthy domain that is looked up then is not kept waiting.
+func TestResolverWithoutUplink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		broken := []string{"a.example", "b.example", "c.example"}
+		for _, d := range broken {
+			w.setTXT(d, txtAnswer{err: errServfail})
+			lookUp(t, r, d)
+		}
+		time.Sleep(10 * time.Second)
+		w.publish("well.example", "1", policyText("enforce", "864000"))
+		if mode, took := lookUp(t, r, "well.example"); mode != "enforce/1" || took > 2*time.Second {
+			t.Errorf("%s after %v", mode, took)
+		}
+		for _, d := range broken { // the uplink is back: the first two failed for themselves
+			w.publish(d, "1", policyText("enforce", "864000"))
+		}
+		expect(t, r, "c.example", "enforce/1")
+		time.Sleep(time.Minute)
+		expect(t, r, "a.example", "enforce/1")
+	})
+}
+
+// Scene 6 with DANE: TEMP while nobody answers, then what is found.
+func TestDANEWhileTheResolverIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		good := w.txt["a.example"]
+		w.away(true, "a.example")
+		c := &checker{err: errServfail}
+		r := w.resolverWithDANE(w.memory(), c)
+		if _, took, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) || took > 8*time.Second {
+			t.Errorf("%v after %v", err, took)
+		}
+		if _, took, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) || took != 0 {
+			t.Errorf("%v after %v, want TEMP at once", err, took)
+		}
+		w.away(false)
+		w.setTXT("a.example", good)
+		c.err, c.verdict = nil, dane.Verdict{Kind: dane.None, TTL: time.Hour}
+		time.Sleep(2 * time.Second)
+		if kind, _, err := lookUpDANE(t, r, hop(t, "a.example")); err != nil || kind != dane.None {
+			t.Errorf("%v, %v", kind, err)
+		}
+		expect(t, r, "a.example", "enforce/1")
+	})
+}
