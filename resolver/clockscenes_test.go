@@ -89,7 +89,7 @@ var variants = map[string]func(m *machineRun){
 	"restarted": (*machineRun).restart,
 }
 
-// Scene 1 of issue 18: a slow clock, a policy fetched, NTP sets the clock.
+// A slow clock, a policy fetched, NTP sets the clock.
 func TestClockSetAfterAFetch(t *testing.T) {
 	for name, again := range variants {
 		for _, wrong := range []time.Duration{-2 * day, 2 * day, -400 * day, 400 * day} {
@@ -133,7 +133,7 @@ func TestClockSetBeforeAReboot(t *testing.T) {
 	})
 }
 
-// Scenes 2 and 3 of issue 18: a boot with a clock that is ahead, set right after minutes.
+// A boot with a clock that is ahead, set right after minutes.
 func TestBootAhead(t *testing.T) {
 	for _, ahead := range []time.Duration{12 * day, 60 * day, 4000 * day} {
 		for _, used := range []bool{false, true} {
@@ -210,7 +210,7 @@ func TestBootBehindForGood(t *testing.T) {
 	}
 }
 
-// Scene 4 of issue 18: a glitch of the clock of a running daemon deletes nothing, in the
+// A glitch of the clock of a running daemon deletes nothing, in the
 // LRU or not, and nothing is deleted in the first day of a boot.
 func TestClockGlitch(t *testing.T) {
 	for name, again := range variants {
@@ -253,7 +253,7 @@ func TestExpiredIsDeletedInTheEnd(t *testing.T) {
 	})
 }
 
-// Scene 6 of issue 18: a policy ends during a suspend.
+// A policy ends during a suspend.
 func TestSuspendEndsAPolicy(t *testing.T) {
 	for name, again := range variants {
 		t.Run(name, func(t *testing.T) {

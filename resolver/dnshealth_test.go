@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 )
 
-// Scene 6 of issue 19: a resolver that is away for a moment. The lookup waits for its
+// A resolver that is away for a moment. The lookup waits for its
 // return and has the policy.
 func TestResolverRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestResolverWithoutUplink(t *testing.T) {
 	})
 }
 
-// Scene 6 with DANE: TEMP while nobody answers, then what is found.
+// The same with DANE: TEMP while nobody answers, then what is found.
 func TestDANEWhileTheResolverIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -11,7 +11,7 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 )
 
-// Scene 4 of issue 17: what is a mismatch, and what is none.
+// What is a mismatch, and what is none.
 func TestMismatch(t *testing.T) {
 	hosts := func(names ...string) (records []dnsclient.MX) {
 		for i, name := range names {

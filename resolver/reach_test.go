@@ -9,7 +9,7 @@ import (
 	"mta-sts-daemon/resolver/policyhost"
 )
 
-// Scene 9 of issue 19: faults of this host are one event and nobody's failure.
+// Faults of this host are one event and nobody's failure.
 func TestPolicyHostsUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		local := func(d string) error {

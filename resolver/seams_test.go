@@ -14,7 +14,7 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// Scene 1 of issue 17: the first discovery stores the policy and the LRU evicts it; a
+// The first discovery stores the policy and the LRU evicts it; a
 // second one, whose lookup found nothing before that, is told that there is no record.
 func TestNoAbsenceOverALivePolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,7 @@ func busyFault() error {
 	return &policyhost.FetchError{Host: "mta-sts.a.example", Fault: policyhost.FaultLoad, Result: policyhost.ResultFetchError, Err: policyhost.ErrBusy}
 }
 
-// Scene 1 of issue 19: a refresh that is refused for load until the policy ends.
+// A refresh that is refused for load until the policy ends.
 func TestRefusedRefreshIsReported(t *testing.T) {
 	onMachine(t, func(t *testing.T, m *machineRun) {
 		m.start()
@@ -105,7 +105,7 @@ func TestRefusedForAWhileIsNoFailure(t *testing.T) {
 	})
 }
 
-// Scene 5 of issue 19: thousands of failing domains delay no healthy one.
+// Thousands of failing domains delay no healthy one.
 func TestFailingDomainsDelayNoRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const failing, healthy = 400, 20
@@ -139,7 +139,7 @@ func TestFailingDomainsDelayNoRefresh(t *testing.T) {
 	})
 }
 
-// Scene 7 of issue 19: a policy of 90 s is fetched by the lookup after its end.
+// A policy of 90 s is fetched by the lookup after its end.
 func TestShortPolicyIsNotRefreshedAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -206,7 +206,7 @@ func TestFailureIsKept(t *testing.T) {
 	})
 }
 
-// Scene 2 of issue 17, as a resolver sees it: a domain that gave MTA-STS up while the file
+// A domain that gave MTA-STS up while the file
 // is full keeps no old policy.
 func TestSuccessorWhileTheStoreIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
