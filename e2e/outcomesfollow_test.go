@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestOutcomesFollow has each version of Postfix write its log to a file and rotate
@@ -50,7 +51,23 @@ func TestOutcomesFollow(t *testing.T) {
 				}
 				run(t, r.command("/usr/sbin/postfix", "logrotate")) // while those are delivered
 			}
-			eventually(t, "all mail at the MX host", func() bool { return len(mx.received()) == before+sent })
+			t.Cleanup(func() {
+				if t.Failed() {
+					queue, _ := r.command("/usr/sbin/postqueue", "-p").CombinedOutput()
+					log, _ := r.command("/bin/sh", "-c", "grep -hv 'status=sent' "+logFile+"* | tail -n 60").CombinedOutput()
+					t.Logf("the queue:\n%s\nthe log:\n%s", queue, log)
+				}
+			})
+			flushed := time.Now()
+			eventually(t, "all mail at the MX host", func() bool {
+				// pickup(8) misses mail that comes while Postfix reloads, and looks again
+				// after a minute.
+				if time.Since(flushed) > 2*time.Second {
+					flushed = time.Now()
+					run(t, r.command("/usr/sbin/postqueue", "-f"))
+				}
+				return len(mx.received()) == before+sent
+			})
 			want := fmt.Sprintf("mta_sts_deliveries_total{policy=\"sts\",status=\"sent\",tls=\"verified\"} %d\n", sent)
 			eventually(t, want, func() bool { return strings.Contains(metrics(t), want) })
 			if rotated, err := filepath.Glob(r.dir + logFile + ".*"); err != nil || len(rotated) != rounds {
