@@ -324,9 +324,6 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		return d.filePolicy(o)
 	case unchanged:
 		d.policies.Recheck(d.domain(), d.known, d.recheckAt)
-		if d.hop.MX && d.why == recheck {
-			d.background(func() { d.judgeMX(d.domain()) })
-		}
 	case failed:
 		d.policies.RefreshFailed(d.domain(), d.known, o.fault, d.recheckAt)
 	case refused:
@@ -334,6 +331,9 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.policies.Postpone(d.domain(), d.known, policies.ShortPause, o.err)
 	case ignorant:
 		d.policies.Postpone(d.domain(), d.known, max(o.pause, policies.ShortPause), o.err)
+	}
+	if o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
+		d.background(func() { d.judgeMX(d.domain()) })
 	}
 	return answer(d.known), o.err
 }
@@ -359,7 +359,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 
 // judgeMX compares the domain's MX hosts with its policy. No lookup waits for it.
 func (r *Resolver) judgeMX(d mtasts.Domain) {
-	if e := r.policies.Get(d); e == nil || e.Policy().Mode != mtasts.ModeEnforce {
+	if !r.policies.NeedsMX(d) {
 		return
 	}
 	if mx, err := r.settings.Load().MX.MX(r.ctx, d.String()); err == nil {

@@ -296,14 +296,14 @@ func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.
 		return r.await(ctx, hop, firstDiscovery, s.AnswerTimeout, Answer{})
 	}
 	r.policies.Use(hop.Domain, live, now)
+	if hop.MX && r.policies.UsedForMX(hop.Domain, live) {
+		r.background(func() { r.judgeMX(hop.Domain) })
+	}
 	if !live.ClaimRecheck(now, claimLapse) {
 		r.metrics.lookups.hit.Inc()
 		return answer(live), nil // it is not due, or another lookup waits for it
 	}
 	r.metrics.lookups.recheck.Inc()
-	if hop.MX && r.policies.UsedForMX(hop.Domain, live) {
-		r.background(func() { r.judgeMX(hop.Domain) })
-	}
 	if !r.dns.shouldWait(now) {
 		r.fly(hop, recheck, answer(live))
 		return answer(live), nil

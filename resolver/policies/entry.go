@@ -71,7 +71,7 @@ type Entry struct {
 	*trouble        // never nil; change replaces it
 	followUps uint8 // fetches still to come because the id changed and the text did not
 	ended     bool  // its end without a successor has been reported
-	toMX      bool  // looked up for mail to the domain's MX hosts since it came to memory
+	toMX      bool  // looked up for mail to the domain's MX hosts
 
 	// Times as the file has them, to write only differences that are worth it.
 	storedRecheck, storedUsed, storedNext clock.Moment
@@ -244,6 +244,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Next:       e.next(now, t.limits.Load()),
 		RecordGone: e.recordGone,
 		Mismatch:   e.mismatch.Get(),
+		ToMX:       e.toMX,
 		Ended:      e.ended,
 		FollowUps:  int(e.followUps),
 		Purges:     e.purges,
@@ -259,7 +260,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 // whose wall clock was wrong.
 func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e := newEntry(s.Policy, s.ID, s.Fetched, s.Purges)
-	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
+	e.followUps, e.ended, e.toMX = uint8(s.FollowUps), s.Ended, s.ToMX
 	o := t.clock.Origin()
 	e.judge(o, now, t.start)
 	e.mismatch.Set(s.Mismatch)

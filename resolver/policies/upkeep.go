@@ -146,6 +146,14 @@ func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patienc
 	return false
 }
 
+// NeedsMX reports whether JudgeMX has something to judge: an enforced policy of a domain
+// that is looked up for mail to its MX hosts.
+func (t *Table) NeedsMX(d mtasts.Domain) bool {
+	defer t.lock(d)()
+	e := t.current(d)
+	return e.LiveAt(t.clock.Now()) != nil && e.toMX && e.policy.Mode == mtasts.ModeEnforce
+}
+
 // JudgeMX files whether one of the domain's MX hosts matches its policy. hosts are
 // all that take mail for it, none if it takes no mail (RFC 7505). A domain that is
 // used only as a mail host itself, in brackets, is not judged.
@@ -176,6 +184,7 @@ func (t *Table) UsedForMX(d mtasts.Domain, e *Entry) bool {
 	news := e != nil && !e.toMX
 	if news {
 		e.toMX = true
+		t.save(d, e, t.clock.Now())
 	}
 	return news
 }

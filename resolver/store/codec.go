@@ -34,6 +34,7 @@ const (
 	tagRecordGone   = 16 << 1
 	tagMismatch     = 17 << 1
 	tagEnded        = 18 << 1
+	tagToMX         = 21 << 1
 	tagFollowUps    = 19 << 1
 	tagPurges       = 20 << 1
 
@@ -70,6 +71,9 @@ func encode(e Entry, s stamp) []byte {
 	b = appendNumber(b, tagFollowUps, int64(e.FollowUps))
 	if e.Ended {
 		b = appendNumber(b, tagEnded, 1)
+	}
+	if e.ToMX {
+		b = appendNumber(b, tagToMX, 1)
 	}
 	b = appendString(b, tagText, e.Policy.Text)
 	for _, v := range e.Verdicts {
@@ -118,6 +122,8 @@ func (h header) decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) 
 			e.FollowUps = int(f.n)
 		case tagEnded:
 			e.Ended = f.n != 0
+		case tagToMX:
+			e.ToMX = f.n != 0
 		case tagText:
 			text = string(f.bytes)
 		case tagVerdict:

@@ -41,6 +41,8 @@ type Entry struct {
 	RecordGone clock.Moment
 	// Mismatch is since when no MX host matches the enforced policy.
 	Mismatch clock.Moment
+	// ToMX says that the domain was looked up for mail to its MX hosts.
+	ToMX bool
 	// Ended says that the policy's end without a successor has been reported.
 	Ended bool
 	// FollowUps is how many fetches are still to come because the id changed and
