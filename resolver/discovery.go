@@ -114,6 +114,7 @@ func (d *discovery) recall() *outcome {
 		if f, ok := d.policies.Negative(d.domain(), now); ok {
 			return &outcome{kind: settled, fault: f}
 		}
+		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
 	d.known = d.policies.Get(d.domain()).LiveAt(now)
 	return nil
