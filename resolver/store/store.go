@@ -26,7 +26,8 @@ type Store struct {
 
 	mu       sync.Mutex // guards what follows
 	pending  pending
-	news     news    // history that the file does not have yet
+	news     []kept  // history that the file does not have yet, the oldest first
+	lastNews uint64  // number of the last change recorded
 	numbers  numbers // the file has them after the next commit
 	steps    int     // of clk, as of numbers.steady
 	sweeping bool    // the file may have void entries

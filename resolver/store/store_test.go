@@ -154,12 +154,12 @@ func TestAll(t *testing.T) {
 		s.Put(e)
 		wanted[e.Domain.String()] = id
 	}
-	for n := range 2*allChunk + 1 {
+	for n := range 2*maxChunk + 1 {
 		put(n, "old")
 	}
 	flush(t, s)
 	put(0, "new")
-	put(allChunk, "new")
+	put(maxChunk, "new")
 	put(10_000, "new")
 	s.Delete(numbered(t, 1).Domain)
 	delete(wanted, numbered(t, 1).Domain.String())

@@ -2,6 +2,7 @@ package store
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -154,10 +155,9 @@ func (w *writer) open() error {
 		w.use(nil)
 		current.close()
 	}
-	o := w.opener()
-	f, err := o.open(w.path)
+	f, err := w.openFile()
 	if asCorruption(err) != nil {
-		f, err = o.open(w.path)
+		f, err = w.openFile()
 	}
 	if err != nil {
 		return err
@@ -182,10 +182,6 @@ func (w *writer) open() error {
 	return f.unwritable
 }
 
-func (w *writer) opener() opener {
-	return opener{bootID: w.clk.Boot(), sizes: w.sizes, setAside: w.setAside}
-}
-
 // adopt takes over the numbers of a file just opened. Its purges must not void
 // entries that this process has fetched, so adopt first removes those that they do
 // void. If f takes the place of a displaced file, the history of that one goes on.
@@ -206,7 +202,7 @@ func (w *writer) adopt(f *file, displaced bool) error {
 	w.noteSteps()
 	n := &w.numbers
 	n.purges = max(n.purges, f.saved.purges)
-	w.news.last = max(w.news.last, f.saved.news)
+	w.lastNews = max(w.lastNews, f.saved.news)
 	if w.first {
 		n.purged = max(n.purged, f.saved.purged)
 	}
@@ -259,8 +255,8 @@ func (w *writer) write(f *file) error {
 	for {
 		w.mu.Lock()
 		w.noteSteps()
-		w.numbers.news = w.news.last
-		b := batch{w.pending.take(maxBatch), w.news.all(), w.numbers}
+		w.numbers.news = w.lastNews
+		b := batch{w.pending.take(maxBatch), slices.Clone(w.news), w.numbers}
 		w.mu.Unlock()
 		if len(b.changes)+len(b.news) == 0 && b.numbers == f.saved && !w.repair.Load() {
 			return nil
@@ -276,7 +272,7 @@ func (w *writer) write(f *file) error {
 		}
 		w.mu.Lock()
 		w.pending.settle(b.changes)
-		w.news.settle(b.numbers.news)
+		w.news = slices.DeleteFunc(w.news, func(k kept) bool { return k.number <= b.numbers.news })
 		w.mu.Unlock()
 	}
 }
