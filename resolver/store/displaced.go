@@ -35,7 +35,7 @@ func (w *writer) takeOver(f, old *file) error {
 			if len(from) == 0 {
 				history = t.changes()
 			}
-			chunk, from, _ = t.chunk(from, maxChunk)
+			chunk, from = t.chunk(from, maxChunk)
 			return nil
 		})
 		if err != nil {
@@ -49,12 +49,11 @@ func (w *writer) takeOver(f, old *file) error {
 			t := w.tables(f, tx)
 			later := make(map[mtasts.Domain]*change)
 			for _, e := range chunk {
-				if has, ok, _ := t.get(e.Domain); !ok || t.now.later(e.Fetched, has.Fetched) {
+				if has, ok := t.get(e.Domain); !ok || t.now.later(e.Fetched, has.Fetched) {
 					later[e.Domain] = &change{entry: e}
 				}
 			}
-			_, err := t.apply(later) // the check of the file finds what was corrupt
-			return errors.Join(err, t.addNewer(history))
+			return errors.Join(t.apply(later), t.addNewer(history))
 		})
 		if err != nil {
 			return err

@@ -140,11 +140,10 @@ func (s *Store) Changes(since time.Time) (changes []Change, complete time.Time) 
 	s.mu.Unlock()
 	var stored []kept
 	var written uint64 // meanwhile, of those that waited
-	s.viewCurrent(f, func(t tables) error {
+	s.viewCurrent(f, func(t tables) {
 		stored = t.changes()
 		written = number(t.meta(), newsKey)
 		from = max(from, t.dropped())
-		return nil
 	})
 	waiting = slices.DeleteFunc(waiting, func(k kept) bool { return k.number <= written })
 	for _, k := range slices.Concat(stored, waiting) {

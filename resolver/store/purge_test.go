@@ -13,10 +13,7 @@ import (
 
 // raw counts the entries of the file, void ones included.
 func raw(s *Store) (n int) {
-	s.view(s.current(), func(t tables) error {
-		n = t.entries().Stats().KeyN
-		return nil
-	})
+	s.view(s.current(), func(t tables) { n = t.entries().Stats().KeyN })
 	return n
 }
 

@@ -51,7 +51,7 @@ func (s *Store) Due(now clock.Moment, failing bool, yield func(Entry) bool) {
 	slices.SortFunc(waiting, func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(a.Next, b.Next), cmp.Compare(a.Domain.String(), b.Domain.String()))
 	})
-	stored := s.chunks(f, minChunk, func(t tables, from []byte, limit int) ([]Entry, []byte, bool) {
+	stored := s.chunks(f, minChunk, func(t tables, from []byte, limit int) ([]Entry, []byte) {
 		return t.due(now, failing, from, limit, changes)
 	})
 	for e := range stored {
@@ -85,14 +85,13 @@ func (s *Store) Len() (n int) {
 		return n
 	}
 	changes, f := s.snapshot()
-	read := s.view(f, func(t tables) error {
+	read := s.view(f, func(t tables) {
 		n = int(number(t.meta(), countKey))
 		for d := range changes {
 			if t.entries().Get([]byte(d.String())) != nil {
 				n--
 			}
 		}
-		return nil
 	})
 	if !read {
 		n = 0
@@ -107,18 +106,12 @@ func (s *Store) Len() (n int) {
 
 // chunks yields what read returns of the file, or of the file that takes its place
 // meanwhile. read looks at up to limit keys from one on. It returns the key to go on
-// from, nil at the end, and whether what it has seen was sound.
-func (s *Store) chunks(f *file, limit int, read func(t tables, from []byte, limit int) (chunk []Entry, next []byte, sound bool)) iter.Seq[Entry] {
+// from, nil at the end.
+func (s *Store) chunks(f *file, limit int, read func(t tables, from []byte, limit int) (chunk []Entry, next []byte)) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for from := []byte{}; from != nil; limit = min(2*limit, maxChunk) {
 			var chunk []Entry
-			f = s.viewCurrent(f, func(t tables) error {
-				var sound bool
-				if chunk, from, sound = read(t, from, limit); !sound {
-					s.wantRepair()
-				}
-				return nil
-			})
+			f = s.viewCurrent(f, func(t tables) { chunk, from = read(t, from, limit) })
 			for _, e := range chunk {
 				if !yield(e) {
 					return
@@ -133,29 +126,27 @@ func (s *Store) chunks(f *file, limit int, read func(t tables, from []byte, limi
 
 // chunk returns the entries from a key on that are neither void nor corrupt; see
 // Store.chunks.
-func (t tables) chunk(from []byte, limit int) (chunk []Entry, next []byte, sound bool) {
-	sound = true
+func (t tables) chunk(from []byte, limit int) (chunk []Entry, next []byte) {
 	c := t.entries().Cursor()
 	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
 		if limit--; limit < 0 {
-			return chunk, bytes.Clone(k), sound
+			return chunk, bytes.Clone(k)
 		}
 		d, ok := parseKey(k)
 		e, err := decode(d, v, t.now)
 		switch {
 		case !ok || err != nil:
-			sound = false
+			t.corrupt()
 		case e.Purges >= t.purged:
 			chunk = append(chunk, e)
 		}
 	}
-	return chunk, nil, sound
+	return chunk, nil
 }
 
 // due returns the entries from an index key on that are due, except those with
 // changes; see Store.chunks.
-func (t tables) due(now clock.Moment, failing bool, from []byte, limit int, changes map[mtasts.Domain]*change) (chunk []Entry, next []byte, sound bool) {
-	sound = true
+func (t tables) due(now clock.Moment, failing bool, from []byte, limit int, changes map[mtasts.Domain]*change) (chunk []Entry, next []byte) {
 	wall := t.now.wall(now, false)
 	c := t.index(failing).Cursor()
 	for k, _ := c.Seek(from); k != nil; k, _ = c.Next() {
@@ -164,7 +155,7 @@ func (t tables) due(now clock.Moment, failing bool, from []byte, limit int, chan
 			break
 		}
 		if limit--; limit < 0 {
-			return chunk, bytes.Clone(k), sound
+			return chunk, bytes.Clone(k)
 		}
 		if ok && changes[d] != nil {
 			continue
@@ -172,10 +163,10 @@ func (t tables) due(now clock.Moment, failing bool, from []byte, limit int, chan
 		e, ok := t.indexed(at, d, failing)
 		switch {
 		case !ok:
-			sound = false
+			t.corrupt()
 		case e.Purges >= t.purged && e.Next <= now:
 			chunk = append(chunk, e)
 		}
 	}
-	return chunk, nil, sound
+	return chunk, nil
 }

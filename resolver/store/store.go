@@ -114,13 +114,7 @@ func (s *Store) Get(d mtasts.Domain) (e Entry, ok bool) {
 	if c != nil {
 		return s.present(c.entry), !c.deleted
 	}
-	s.viewCurrent(f, func(t tables) error {
-		var err error
-		if e, ok, err = t.get(d); err != nil {
-			s.wantRepair()
-		}
-		return nil
-	})
+	s.viewCurrent(f, func(t tables) { e, ok = t.get(d) })
 	return e, ok
 }
 
@@ -293,16 +287,9 @@ func (s *Store) current() *file {
 	return s.file
 }
 
-// tables returns the buckets of a transaction of f.
-func (s *Store) tables(f *file, tx *bolt.Tx) tables {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return tables{tx: tx, now: newStamp(f.boot, s.clk.Origin()), purged: s.numbers.purged}
-}
-
 // viewCurrent reads f, or the file that has taken its place meanwhile. It returns
 // the one that it could read, nil if none.
-func (s *Store) viewCurrent(f *file, fn func(tables) error) *file {
+func (s *Store) viewCurrent(f *file, fn func(tables)) *file {
 	for !s.view(f, fn) {
 		current := s.current()
 		if current == f {
@@ -315,11 +302,14 @@ func (s *Store) viewCurrent(f *file, fn func(tables) error) *file {
 
 // view reads the file and reports whether it could. A corrupt one is not used
 // again.
-func (s *Store) view(f *file, fn func(tables) error) bool {
+func (s *Store) view(f *file, fn func(tables)) bool {
 	if f == nil {
 		return false
 	}
-	err := f.view(func(tx *bolt.Tx) error { return fn(s.tables(f, tx)) })
+	err := f.view(func(tx *bolt.Tx) error {
+		fn(s.tables(f, tx))
+		return nil
+	})
 	s.drop(f, err)
 	return err == nil
 }

@@ -95,10 +95,7 @@ func TestCommittedInTime(t *testing.T) {
 	s.Put(e)
 	for deadline := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
 		var there bool
-		s.view(s.current(), func(tb tables) error {
-			there = tb.entries().Get([]byte(e.Domain.String())) != nil
-			return nil
-		})
+		s.view(s.current(), func(tb tables) { there = tb.entries().Get([]byte(e.Domain.String())) != nil })
 		if there {
 			break
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -288,22 +289,11 @@ func (w *writer) commit(f *file, b batch) (lost int, err error) {
 				return err
 			}
 		}
-		clean, err := t.apply(b.changes)
-		if err != nil {
-			return err
-		}
-		if !clean {
-			w.repair.Store(true)
-		}
-		if err := t.record(b.news); err != nil {
-			return err
-		}
+		err := errors.Join(t.apply(b.changes), t.record(b.news))
 		for key, n := range b.numbers.fields() {
-			if err := putNumber(t.meta(), key, *n); err != nil {
-				return err
-			}
+			err = errors.Join(err, putNumber(t.meta(), key, *n))
 		}
-		return nil
+		return err
 	})
 	if err != nil && repair {
 		w.repair.Store(true)
