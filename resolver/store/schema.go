@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -142,11 +143,7 @@ func copyFile(path string, from *os.File) error {
 	}
 	defer os.Remove(part)
 	defer to.Close()
-	// By its own offset: bbolt uses none.
-	if _, err := from.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if _, err := io.Copy(to, from); err != nil {
+	if _, err := io.Copy(to, io.NewSectionReader(from, 0, math.MaxInt64)); err != nil {
 		return err
 	}
 	if err := to.Sync(); err != nil {

@@ -67,7 +67,7 @@ func (t tables) indexed(next int64, d mtasts.Domain, failing bool) (e Entry, ok 
 func (t tables) apply(changes map[mtasts.Domain]*change) error {
 	count := number(t.meta(), countKey)
 	for d, c := range changes {
-		if !c.deleted && c.entry.Purges < t.purged {
+		if c.void(t.purged) {
 			continue
 		}
 		removed, err := t.remove(d.String())

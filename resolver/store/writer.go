@@ -9,7 +9,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"mta-sts-daemon/resolver/event"
-	"mta-sts-daemon/resolver/mtasts"
 )
 
 const (
@@ -123,10 +122,17 @@ func (w *writer) sync() (err error) {
 }
 
 // open makes sure that a sound file is open. The error says why it cannot be
-// written, though it may serve to be read.
+// written, although it may be read. What open does depends on the file in use:
+//
+//	none       opens the one that the path names, or creates it
+//	writable   nothing
+//	read-only  opens it again, if it can be written now
+//	corrupt    sets it aside and creates another
+//	displaced  opens or creates the one that the path names now, and copies what the
+//	           old one has to it
 func (w *writer) open() error {
 	w.mu.Lock()
-	broken, current := w.broken, w.file
+	broken, old := w.broken, w.file
 	w.mu.Unlock()
 	if broken != nil {
 		if !w.displaced(broken.file) {
@@ -142,39 +148,39 @@ func (w *writer) open() error {
 		// Not waited for: a fault may have left it locked.
 		go broken.file.close()
 	}
-	displaced := w.displaced(current)
+	displaced := w.displaced(old)
 	switch {
 	case displaced && !w.failing:
 		w.report(errDisplaced)
-	case current != nil && !displaced:
-		if current.unwritable == nil {
+	case old != nil && !displaced:
+		if old.unwritable == nil {
 			return nil
 		}
 		if err := writable(w.path); err != nil {
 			return err
 		}
 		w.use(nil)
-		current.close()
+		old.close()
 	}
 	f, err := w.openFile()
-	if asCorruption(err) != nil {
+	if asCorruption(err) != nil { // it was set aside
 		f, err = w.openFile()
 	}
 	if err != nil {
 		return err
 	}
-	if err := w.adopt(f, displaced); err != nil {
+	err = w.adopt(f, displaced)
+	if err == nil && displaced {
+		err = w.takeOver(f, old)
+	}
+	if err != nil {
 		f.close()
 		return err
 	}
-	if displaced {
-		if err := w.takeOver(f, current); err != nil {
-			f.close()
-			return err
-		}
-		defer current.close()
-	}
 	w.use(f)
+	if displaced {
+		defer old.close()
+	}
 	if w.renew {
 		w.renew = false
 		w.notifyRenewed()
@@ -237,13 +243,6 @@ func (w *writer) use(f *file) {
 	}
 }
 
-// batch is what one transaction writes.
-type batch struct {
-	changes map[mtasts.Domain]*change
-	news    []kept
-	numbers numbers
-}
-
 // write writes everything that is pending to f.
 func (w *writer) write(f *file) error {
 	if f == nil {
@@ -257,51 +256,41 @@ func (w *writer) write(f *file) error {
 		w.mu.Lock()
 		w.noteSteps()
 		w.numbers.news = w.lastNews
-		b := batch{w.pending.take(maxBatch), slices.Clone(w.news), w.numbers}
+		changes, news, numbers := w.pending.take(maxBatch), slices.Clone(w.news), w.numbers
 		w.mu.Unlock()
-		if len(b.changes)+len(b.news) == 0 && b.numbers == f.saved && !w.repair.Load() {
+		repair := w.repair.Swap(false)
+		if len(changes)+len(news) == 0 && numbers == f.saved && !repair {
 			return nil
 		}
-		lost, err := w.commit(f, b)
+		lost := 0
+		err := f.update(func(tx *bolt.Tx) (err error) {
+			t := w.tables(f, tx)
+			if repair {
+				if lost, err = t.repair(w.quit); err != nil {
+					return err
+				}
+			}
+			err = errors.Join(t.apply(changes), t.record(news))
+			for key, n := range numbers.fields() {
+				err = errors.Join(err, putNumber(t.meta(), key, *n))
+			}
+			return err
+		})
 		if err != nil {
+			w.repair.CompareAndSwap(false, repair)
 			w.drop(f, err)
 			return err
 		}
+		f.saved = numbers
 		if lost > 0 {
 			w.errors.Add(1)
 			event.StoreEntriesLost.Log(w.logger, fileAttr(w.path), slog.Int("policies", lost))
 		}
 		w.mu.Lock()
-		w.pending.settle(b.changes)
-		w.news = slices.DeleteFunc(w.news, func(k kept) bool { return k.number <= b.numbers.news })
+		w.pending.settle(changes)
+		w.news = slices.DeleteFunc(w.news, func(k kept) bool { return k.number <= numbers.news })
 		w.mu.Unlock()
 	}
-}
-
-// commit writes one batch, and repairs the file first if that is wanted.
-func (w *writer) commit(f *file, b batch) (lost int, err error) {
-	repair := w.repair.Swap(false)
-	err = f.update(func(tx *bolt.Tx) error {
-		t := w.tables(f, tx)
-		if repair {
-			var err error
-			if lost, err = t.repair(w.quit); err != nil {
-				return err
-			}
-		}
-		err := errors.Join(t.apply(b.changes), t.record(b.news))
-		for key, n := range b.numbers.fields() {
-			err = errors.Join(err, putNumber(t.meta(), key, *n))
-		}
-		return err
-	})
-	if err != nil && repair {
-		w.repair.Store(true)
-	}
-	if err == nil {
-		f.saved = b.numbers
-	}
-	return lost, err
 }
 
 func fileAttr(path string) slog.Attr { return slog.String("file", path) }
