@@ -6,12 +6,11 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// maxAhead is how far in the future something may have been written. Beyond it
-// the clock of its writer was wrong, or its writer was no node of the fleet.
+// maxAhead is how far in the future a value may have been written. Beyond it the
+// clock of its writer was wrong, or it was not written by a node.
 const maxAhead = 5 * time.Minute
 
-// Entry is a policy as one node of the fleet fetched it. Its times are whole
-// seconds.
+// Entry is a policy that one node has fetched. Its times are whole seconds.
 type Entry struct {
 	// ID is the policy id of the record seen before the fetch.
 	ID     string
@@ -30,7 +29,7 @@ type Entry struct {
 // Ends returns when the policy ends.
 func (e Entry) Ends() time.Time { return e.Fetched.Add(e.Policy.MaxAge) }
 
-// Value is what the fleet knows of a domain. The zero Value is nothing.
+// Value is the state of a domain in the shared store. The zero Value means unknown.
 type Value struct {
 	// Entry is the newest policy; nil for none. It had not ended when it was
 	// read.
@@ -72,8 +71,8 @@ func (v Value) purgedAfter(other Value) bool {
 	return v.Purged.After(other.Purged)
 }
 
-// Change is what a node of the fleet, this one included, has published: that it
-// has fetched the domain's policy, or that the domain was purged.
+// Change is a message of a node, perhaps this one: it has fetched the domain's policy,
+// or the domain was purged.
 type Change struct {
 	// Domain is the zero Domain if every domain was purged.
 	Domain mtasts.Domain

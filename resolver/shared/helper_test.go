@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +83,7 @@ func join(t *testing.T, url string, options ...func(*Options)) *node {
 		Servers: servers,
 		Prefix:  "mta-sts",
 		Timeout: patient,
+		Purges:  &inMemory{},
 		Metrics: NewMetrics(nil),
 		Logger:  slog.New(slog.NewTextHandler(n.log, nil)),
 
@@ -139,3 +141,17 @@ func (s *server) listening(t *testing.T, nodes int) {
 func withKey(key string) func(*Options) { return func(o *Options) { o.Key = []byte(key) } }
 
 func withTimeout(d time.Duration) func(*Options) { return func(o *Options) { o.Timeout = d } }
+
+// inMemory is Purges for a test.
+type inMemory struct{ number atomic.Uint64 }
+
+func (m *inMemory) Purges() uint64 { return m.number.Load() }
+
+func (m *inMemory) RaisePurges(number uint64) {
+	for {
+		seen := m.number.Load()
+		if number <= seen || m.number.CompareAndSwap(seen, number) {
+			return
+		}
+	}
+}

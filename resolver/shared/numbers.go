@@ -3,13 +3,12 @@ package shared
 import (
 	"context"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Purges is where a node keeps the highest number of a purge that it has seen.
-// Both methods are called by several goroutines.
+// Purges keeps the highest number of a purge that a node has seen. Several goroutines
+// call both methods.
 type Purges interface {
 	// Purges returns the highest number, 0 for none.
 	Purges() uint64
@@ -27,8 +26,8 @@ const (
 	maxNumber = 1 << 52
 
 	// maxLeap is by how much a number may exceed the highest that this node has
-	// seen. No operator purges so often, but whoever can write to the store could
-	// otherwise use up all numbers at once.
+	// seen. No operator purges so often; without the limit anybody who can write to
+	// the store could use up all numbers at once.
 	maxLeap = 1 << 32
 )
 
@@ -37,8 +36,8 @@ const (
 func highestBelieved(seen uint64) uint64 { return min(seen+maxLeap, maxNumber) }
 
 // count raises the number of the last purge in the store to the highest that this
-// node has seen, adds to it, and returns it. What is there and is no number that
-// counts is replaced.
+// node has seen, adds to it, and returns it. Anything under the key that is not a
+// number, or is too high to count, is replaced.
 //
 // KEYS: the counter. ARGV: the highest number that this node has seen, the highest
 // that counts, what to add, the highest that there is.
@@ -69,9 +68,9 @@ func (c *Client) nextNumber(ctx context.Context) (uint64, error) { return c.coun
 
 // ownNumber returns the number that follows the highest that this node has seen.
 // It serves a purge if the counter's master in a cluster is down while the
-// domain's is not. Another node may give the same number to another purge then;
-// what it fetches between the two survives the second. That is better than a
-// purge that waits for a master on which neither of its values is.
+// domain's is not. Another node may give the same number to another purge then, and a
+// policy fetched between the two survives the second. That is better than a purge
+// that waits for a master that has none of its keys.
 func (c *Client) ownNumber() uint64 {
 	number := min(c.purges.Purges()+1, maxNumber)
 	c.purges.RaisePurges(number)
@@ -96,19 +95,5 @@ func (c *Client) count(ctx context.Context, add int) (uint64, error) {
 func (c *Client) see(v Value) {
 	if number := v.highest(); number > 0 {
 		c.purges.RaisePurges(number)
-	}
-}
-
-// inMemory is Purges for a Client that has nothing more durable.
-type inMemory struct{ number atomic.Uint64 }
-
-func (m *inMemory) Purges() uint64 { return m.number.Load() }
-
-func (m *inMemory) RaisePurges(number uint64) {
-	for {
-		seen := m.number.Load()
-		if number <= seen || m.number.CompareAndSwap(seen, number) {
-			return
-		}
 	}
 }
