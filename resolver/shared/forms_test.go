@@ -13,14 +13,14 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// works checks that two nodes are a fleet.
+// works checks that two nodes share policies, leases and purges.
 func works(t *testing.T, a, b *node) {
 	t.Helper()
-	eventually(t, "what one node puts is known to the other, which hears of it", func() bool {
+	eventually(t, "a policy of one node is known to the other, which receives the change", func() bool {
 		e := fetched(t, "1", time.Minute)
 		a.Put(domain(t, "example.com"), e)
 		return b.Get(t.Context(), domain(t, "example.com")).Entry != nil &&
-			b.heard(func(c Change) bool { return c.Value.Entry != nil })
+			b.received(func(c Change) bool { return c.Value.Entry != nil })
 	})
 	d := domain(t, "leased.example")
 	if !a.Lease(t.Context(), d) || b.Lease(t.Context(), d) {
@@ -32,7 +32,7 @@ func works(t *testing.T, a, b *node) {
 	}
 }
 
-// What docs say a user must be allowed is enough.
+// The permissions that docs/operating.md lists are enough.
 func TestUser(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -118,8 +118,8 @@ func TestCluster(t *testing.T) {
 	})
 }
 
-// When the master goes and the sentinels make its replica the master, the fleet
-// follows.
+// If the master fails and the sentinels make its replica the master, the nodes use
+// that.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {

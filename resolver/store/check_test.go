@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
@@ -10,8 +11,8 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-// bbolt's own check runs behind the start and finds what no read would: here a
-// page that is in use and in the list of free ones.
+// The check in the background finds a fault that no read would find: a page that is in
+// use and in the list of free pages.
 func TestBackgroundCheck(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
@@ -26,23 +27,20 @@ func TestBackgroundCheck(t *testing.T) {
 	}
 }
 
-// freeRoot turns an id in the file's newest list of free pages into that of a
-// page in use.
+// freeRoot puts a page that is in use into the file's newest list of free pages.
 func freeRoot(t *testing.T, path string) {
 	t.Helper()
 	edit(t, path, func(b []byte) []byte {
-		const freelistAt, txidAt = pageHeaderLen + 32, pageHeaderLen + 48
-		order, page := binary.NativeEndian, os.Getpagesize()
-		meta := b
-		if order.Uint64(b[page+txidAt:]) > order.Uint64(b[txidAt:]) {
-			meta = b[page:]
+		page := int64(os.Getpagesize())
+		newest, _ := readMeta(bytes.NewReader(b), 0)
+		if other, _ := readMeta(bytes.NewReader(b), page); other.commit > newest.commit {
+			newest = other
 		}
-		root, list := order.Uint64(meta[pageHeaderLen+16:]), order.Uint64(meta[freelistAt:])
-		free := b[int(list)*page:]
-		if order.Uint16(free[10:]) == 0 {
+		free := b[int64(newest.freelist)*page:]
+		if count := binary.NativeEndian.Uint16(free[10:]); count == 0 {
 			t.Fatal("no page is free")
 		}
-		order.PutUint64(free[pageHeaderLen:], root)
+		binary.NativeEndian.PutUint64(free[pageHeaderLen:], newest.root)
 		return b
 	})
 }

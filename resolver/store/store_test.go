@@ -201,22 +201,18 @@ func TestNotRegular(t *testing.T) {
 	}
 }
 
-// Memory has its bound, and room again when something goes.
+// A store in memory is bounded, and has room again after a removal.
 func TestPendingBound(t *testing.T) {
 	t.Parallel()
 	s := OpenMemory(machine().Clock())
 	n := 0
-	big := entry(t, "example.com").Policy.Text
-	for len(big) < 60<<10 {
-		big += "x: 123456789012345678901234567890\n"
-	}
-	p := policy(t, big)
+	big := bigPolicy(t)
 	last := func(n int) Entry {
 		e := numbered(t, n)
-		e.Policy = p
+		e.Policy = big
 		return e
 	}
-	for ; n < maxPending/len(big)+2; n++ {
+	for ; n < maxPending/len(big.Text)+2; n++ {
 		s.Put(last(n))
 	}
 	wantNone(t, s, last(n-1).Domain)
