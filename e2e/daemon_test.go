@@ -24,7 +24,7 @@ const listenAll = `listen: {socketmap: ["` + daemonAddr + `"], tcp_table: ["` + 
 // What the daemon's log says.
 const (
 	saysReady       = `msg="Ready to answer lookups"`
-	saysReloaded    = `msg="Configuration loaded anew"`
+	saysReloaded    = `msg="Configuration reloaded"`
 	saysPolicyFound = `msg="Policy found"`
 )
 

@@ -9,9 +9,9 @@ import (
 
 // What the daemon's log says of DANE.
 const (
-	saysDANEOn         = `level=INFO msg="DANE goes before MTA-STS here"`
-	saysDANEOff        = `level=INFO msg="DANE is left to Postfix: it is not looked up"`
-	saysDANENotTrusted = `level=WARN msg="Postfix does DANE but its answers cannot be trusted here, so MTA-STS overrides DANE"`
+	saysDANEOn         = `level=INFO msg="DANE takes precedence over MTA-STS here"`
+	saysDANEOff        = `level=INFO msg="DANE is not looked up here"`
+	saysDANENotTrusted = `level=WARN msg="Postfix does DANE, but the resolver's AD bit does not count here, so MTA-STS overrides DANE"`
 	saysValidates      = `level=INFO msg="Resolver validates DNSSEC"`
 )
 

@@ -14,8 +14,8 @@ import (
 // What the daemon's log says of a policy file that it can use in part, or not
 // at all.
 const (
-	saysLost   = `level=WARN msg="Policy file had damaged policies, removed"`
-	saysUnused = `level=WARN msg="Policy file cannot be used, set aside and begun anew"`
+	saysLost   = `level=WARN msg="Policy file had corrupt policies, which were removed"`
+	saysUnused = `level=WARN msg="Policy file cannot be used, set aside and created again"`
 )
 
 // tear is one way to spoil a policy file with tornPolicies in it. It leaves the

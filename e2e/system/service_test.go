@@ -121,7 +121,7 @@ func decideDANE(t *testing.T, v *server) {
 	})
 	v.root.write(t, mainCFFile, usual+"smtp_dns_support_level = dnssec\n")
 	v.run(t, "systemctl", "restart", serviceUnit)
-	v.awaitInJournal(t, "DANE goes before MTA-STS here", "--unit="+serviceUnit)
+	v.awaitInJournal(t, "DANE takes precedence over MTA-STS here", "--unit="+serviceUnit)
 }
 
 // upgradeUnderLoad installs the next version while clients ask.

@@ -60,7 +60,7 @@ func TestEntry(t *testing.T) {
 		{"a reason comes last", func(l *slog.Logger) {
 			event.RecordGone.Log(l, event.Reason(errors.New("NXDOMAIN")), event.Domain("a.example"), event.ID("2"))
 		}, sent{
-			"Record gone or invalid, the cached policy is applied until it expires: a.example (id 2): NXDOMAIN", systemd.PriWarning,
+			"Record gone or invalid, the cached policy applies until it expires: a.example (id 2): NXDOMAIN", systemd.PriWarning,
 			map[string]string{
 				"MESSAGE_ID":    event.RecordGone.Define().ID,
 				"MTASTS_DOMAIN": "a.example",
@@ -71,7 +71,7 @@ func TestEntry(t *testing.T) {
 		{"a reason alone", func(l *slog.Logger) {
 			event.ConfigRefused.Log(l, event.Reason(errors.New("line 3: no")))
 		}, sent{
-			"Configuration refused, the old one stays in force: line 3: no", systemd.PriErr,
+			"Configuration refused, the previous one stays in force: line 3: no", systemd.PriErr,
 			map[string]string{"MESSAGE_ID": event.ConfigRefused.Define().ID, "MTASTS_REASON": "line 3: no"},
 		}},
 		{"words alone", func(l *slog.Logger) { l.Info("Ready") }, sent{"Ready", systemd.PriInfo, map[string]string{}}},

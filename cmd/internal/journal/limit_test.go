@@ -155,7 +155,7 @@ func TestCloseTellsWhatWasHeld(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		l.limiter.Close()
 		got := strings.Join(l.passed(), "\n")
-		want := `level=ERROR msg="Configuration refused, the old one stays in force: 3 more in 2 min, not shown one by one" count=3 event=` +
+		want := `level=ERROR msg="Configuration refused, the previous one stays in force: 3 more in 2 min, not shown one by one" count=3 event=` +
 			event.ConfigRefused.Define().ID + "\n" +
 			`level=INFO msg="Policy found: 2 more in 2 min, not shown one by one; \"mta-sts-daemon changes --kind found\" lists the domains" count=2 event=` + event.PolicyFound.Define().ID
 		if got != want {
