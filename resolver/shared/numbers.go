@@ -35,13 +35,13 @@ const (
 // seen so far.
 func highestBelieved(seen uint64) uint64 { return min(seen+maxLeap, maxNumber) }
 
-// count raises the number of the last purge in the store to the highest that this
+// countScript raises the number of the last purge in the store to the highest that this
 // node has seen, adds to it, and returns it. Anything under the key that is not a
 // number, or is too high to count, is replaced.
 //
 // KEYS: the counter. ARGV: the highest number that this node has seen, the highest
 // that counts, what to add, the highest that there is.
-var count = redis.NewScript(`
+var countScript = redis.NewScript(`
 local text = redis.pcall('GETRANGE', KEYS[1], 0, 19)
 local there = type(text) == 'string' and tonumber(string.match(text, '^%d+$')) or 0
 if there > tonumber(ARGV[2]) then
@@ -55,17 +55,6 @@ end
 return result
 `)
 
-// exchangeNumber makes this node and the store have the higher one of their
-// numbers. So a number that the store has lost comes back from the nodes.
-func (c *Client) exchangeNumber(ctx context.Context) error {
-	_, err := c.count(ctx, 0)
-	return err
-}
-
-// nextNumber returns a number that no purge has had and that is higher than every
-// number that this node or the store knows.
-func (c *Client) nextNumber(ctx context.Context) (uint64, error) { return c.count(ctx, 1) }
-
 // ownNumber returns the number that follows the highest that this node has seen.
 // It serves a purge if the counter's master in a cluster is down while the
 // domain's is not. Another node may give the same number to another purge then, and a
@@ -77,9 +66,12 @@ func (c *Client) ownNumber() uint64 {
 	return number
 }
 
+// count has the store and this node take the higher one of their numbers, plus add,
+// and returns it. With add 1 no purge has had that number; with add 0 a number that the
+// store has lost is restored.
 func (c *Client) count(ctx context.Context, add int) (uint64, error) {
 	seen := c.purges.Purges()
-	text, err := count.Run(ctx, c.redis, []string{c.prefix + counterName}, seen, highestBelieved(seen), add, maxNumber).Text()
+	text, err := countScript.Run(ctx, c.redis, []string{c.prefix + counterName}, seen, highestBelieved(seen), add, maxNumber).Text()
 	if err != nil {
 		return 0, err
 	}

@@ -237,7 +237,7 @@ func (c *Client) advance(m *message) (done bool, err error) {
 	c.mu.Unlock()
 	var number uint64
 	if current.key() == counterName {
-		number, err = c.nextNumber(ctx)
+		number, err = c.count(ctx, 1)
 	} else {
 		done, err = c.write(ctx, &current)
 	}

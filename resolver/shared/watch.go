@@ -47,7 +47,7 @@ func (c *Client) watchShards() time.Duration {
 
 func (c *Client) watchNumber() {
 	c.ask(c.ctx, c.shardOf(counterName), func(ctx context.Context) error {
-		err := c.exchangeNumber(ctx)
+		_, err := c.count(ctx, 0)
 		if isReply(err) {
 			return nil // a store that is full can be read
 		}

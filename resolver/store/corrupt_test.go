@@ -68,7 +68,7 @@ func asides(t *testing.T, path string) []string {
 // warning, and the daemon starts with a new one that keeps new entries.
 func TestUnusableFile(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(t *testing.T, path string){
+	for name, corrupt := range map[string]func(t *testing.T, path string){
 		"text":      func(t *testing.T, path string) { edit(t, path, func([]byte) []byte { return []byte("policies\n") }) },
 		"zeros":     func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return make([]byte, len(b)) }) },
 		"truncated": func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:16<<12] }) },
@@ -97,7 +97,7 @@ func TestUnusableFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filled(t)
-			spoil(t, path)
+			corrupt(t, path)
 			before, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -141,9 +141,9 @@ func TestFileWithoutBuckets(t *testing.T) {
 
 // A file that loses its pages under the daemon is set aside when that shows;
 // the daemon goes on, with the entries that it had not yet written.
-func TestDamageWhileInUse(t *testing.T) {
+func TestCorruptWhileInUse(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(f *os.File, size int64) error{
+	for name, corrupt := range map[string]func(f *os.File, size int64) error{
 		"truncated":         func(f *os.File, _ int64) error { return f.Truncate(16 << 12) },
 		"truncated to none": func(f *os.File, _ int64) error { return f.Truncate(0) },
 		"overwritten": func(f *os.File, size int64) error {
@@ -176,7 +176,7 @@ func TestDamageWhileInUse(t *testing.T) {
 				}
 				fresh := numbered(t, stored+1)
 				s.Put(fresh)
-				if err := spoil(f, info.Size()); err != nil {
+				if err := corrupt(f, info.Size()); err != nil {
 					t.Fatal(err)
 				}
 				use(s)
@@ -225,7 +225,7 @@ func TestFault(t *testing.T) {
 }
 
 // Whatever bytes of a file a disk changes, the daemon goes on and keeps new entries.
-func TestRandomDamage(t *testing.T) {
+func TestRandomCorruption(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
 	sound, err := os.ReadFile(path)
@@ -334,7 +334,7 @@ func TestCorruptEntry(t *testing.T) {
 
 // An index that does not fit the entries, and a wrong count, are repaired; nothing is
 // lost.
-func TestUnfitIndex(t *testing.T) {
+func TestIndexRepair(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
 	tamper(t, path, func(tx *bolt.Tx) error {
