@@ -119,8 +119,8 @@ func (c codec) decode(name, text string, now time.Time, seen uint64) (Value, err
 		return Value{}, err
 	case v.highest() > highestBelieved(seen):
 		return Value{}, errNumber
-	// The clock of whoever purged may be wrong, if the purge has a number.
-	case v.Number == 0 && seconds > now.Add(maxAhead).Unix():
+	// The clock of the node that purged may be wrong if the purge has a number.
+	case v.Number == noNumber && seconds > now.Add(maxAhead).Unix():
 		return Value{}, errTime
 	}
 	return v, nil
@@ -142,7 +142,7 @@ func decodePurge(body string, at time.Time) (Value, error) {
 		return Value{}, errFields
 	}
 	if fields[fieldBy] == byTime {
-		number = 0
+		number = noNumber
 	}
 	return Value{Purged: at, Number: number}, nil
 }

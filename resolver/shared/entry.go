@@ -10,6 +10,9 @@ import (
 // clock of its writer was wrong, or it was not written by a node.
 const maxAhead = 5 * time.Minute
 
+// noNumber is in place of the number of a purge that applies by its time.
+const noNumber = 0
+
 // Entry is a policy that one node has fetched. Its times are whole seconds.
 type Entry struct {
 	// ID is the policy id of the record seen before the fetch.
@@ -37,9 +40,9 @@ type Value struct {
 	// Purged is when the domain was last purged, by the clock of the node that
 	// purged it; zero for never.
 	Purged time.Time
-	// Number is the number of that purge. It is 0 if a node of a version without
-	// numbers has written the purge, or one that fetched a policy with a max_age
-	// of 0: then its time counts.
+	// Number is the number of that purge, 0 if the purge applies by its time: a node
+	// of a version without numbers has written it, or one that has fetched a policy
+	// with a max_age of 0.
 	Number uint64
 }
 
@@ -49,7 +52,7 @@ type Value struct {
 // is compared by time, and applies to the whole second that it is in: to fetch
 // once more is cheap.
 func (v Value) Voids(fetched time.Time, purges uint64) bool {
-	if v.Number > 0 {
+	if v.Number != noNumber {
 		return purges < v.Number
 	}
 	return !fetched.After(v.Purged)

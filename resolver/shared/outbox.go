@@ -43,7 +43,7 @@ type message struct {
 // key returns the name of the key that has to be written next: a purge needs a
 // number before it is written.
 func (m *message) key() string {
-	if m.purge && m.value.Number == 0 {
+	if m.purge && m.value.Number == noNumber {
 		return counterName
 	}
 	return m.name
@@ -74,8 +74,9 @@ func (m *message) finish(err error) {
 	}
 }
 
-// Put shares a policy that this node has fetched, unless the store has a newer one. It returns at once; while the store is unavailable the last thousand wait.
-// A policy with a max_age of 0 removes the one before and is not kept.
+// Put shares a policy that this node has fetched, unless the store has a newer one. It
+// returns at once; while the store is unavailable the last thousand wait. A policy with
+// a max_age of 0 removes the one before and is not kept.
 func (c *Client) Put(d mtasts.Domain, e Entry) {
 	c.post(&message{name: d.String(), value: Value{Entry: &e}})
 }

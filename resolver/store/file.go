@@ -47,9 +47,10 @@ type file struct {
 	// size is the least size that the file had; a file that shrinks lost pages.
 	size atomic.Int64
 
-	boot uint64 // this boot's number in the file
-	// The following belong to the writer.
-	schema uint64  // as of the opening, 0 for a new file
+	boot uint64 // this boot's number in the file; does not change
+
+	// Only the writer uses what follows.
+	schema uint64  // as of the opening, noSchema for a new file
 	begun  bool    // see begin
 	saved  numbers // as the file has them
 	swept  uint64  // the purge whose void entries have been removed
@@ -99,7 +100,7 @@ func (w *writer) load(f *file) error {
 	if err = f.openDB(max(w.sizes.mapped, int(2*info.Size()))); err == nil {
 		err = f.look(w.clk.Boot())
 	}
-	if err == nil && f.schema == 0 {
+	if err == nil && f.schema == noSchema {
 		err = w.begin(f)
 	}
 	switch {

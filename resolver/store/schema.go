@@ -18,7 +18,10 @@ import (
 //
 //	1  entries with wall times alone
 //	2  boot stamps, a second index, history, purge numbers
-const schemaVersion = 2
+const (
+	schemaVersion = 2
+	noSchema      = 0 // a new file
+)
 
 // The buckets: entries by domain; two indexes of entries by Next, one of them of
 // those with failures; the history; and numbers about the file.
@@ -73,7 +76,7 @@ func (f *file) look(bootID string) error {
 			return nil
 		}
 		f.schema = number(meta, schemaKey)
-		if f.schema == 0 || f.schema > schemaVersion {
+		if f.schema == noSchema || f.schema > schemaVersion {
 			return corrupt("its schema is version %d and this daemon knows %d", f.schema, schemaVersion)
 		}
 		for _, name := range buckets(f.schema) {

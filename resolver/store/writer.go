@@ -22,21 +22,21 @@ const (
 	minRetry = time.Second
 	maxRetry = time.Minute
 
-	// maxSetAside is how many files in a row may turn out corrupt before the
-	// disk that corrupts them is left alone for a while.
+	// maxSetAside is how many files in a row may turn out corrupt before the writer
+	// pauses, because the disk corrupts them.
 	maxSetAside = 2
 )
 
 // writer is the one goroutine that writes the file, opens it and sets it aside.
 type writer struct {
 	*Store
-	first   bool // no attempt to open a file has been made before
-	failing bool
-	retry   time.Duration
-	walk    walk
-	renew   bool // Renewed is due once there is a new file
-	// notCopied says that a copy of a file of schema 1 could not be made.
-	notCopied bool
+	// Only the writer's goroutine uses what follows.
+	first     bool          // no attempt to open a file has been made before
+	failing   bool          // the last attempt to write failed, which was logged
+	retry     time.Duration // pause after that attempt
+	walk      walk
+	renew     bool // Renewed is due once there is a new file
+	notCopied bool // a file of schema 1 could not be copied, which was logged
 }
 
 func (w *writer) run() {
@@ -88,8 +88,7 @@ func (w *writer) run() {
 	}
 }
 
-// report counts each failure, and logs the first failure and the end of failing
-// once each.
+// report counts each failure, and logs the first one and the recovery.
 func (w *writer) report(err error) {
 	w.mu.Lock()
 	w.failed = err
