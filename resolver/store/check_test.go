@@ -48,12 +48,11 @@ func freeRoot(t *testing.T, path string) {
 // Whatever was put and deleted, the check finds nothing wrong with it.
 func TestCheckAfterChurn(t *testing.T) {
 	t.Parallel()
-	log := &journal{}
-	s := open(t, filename(t), log.logger())
+	s := open(t, filename(t), (&journal{}).logger())
 	s.checks.Wait()
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 40 {
-		for range 300 {
+	for round := range 40 {
+		for range min(round*round, 300) {
 			e := numbered(t, random.IntN(3000))
 			e.Failures = random.IntN(2)
 			if e.Next = at(time.Duration(random.IntN(5000)) * time.Second); random.IntN(3) == 0 {
@@ -63,8 +62,13 @@ func TestCheckAfterChurn(t *testing.T) {
 			}
 		}
 		flush(t, s)
-		s.check(s.current())
+		s.view(s.current(), func(tb tables) {
+			if found, err := tb.inspect(s.quit); err != nil || found.any() {
+				t.Fatalf("round %d: %+v, %v", round, found, err)
+			}
+		})
+		if s.check(s.current()); s.Err() != nil || s.current() == nil {
+			t.Fatalf("round %d: the file is out of use: %v", round, s.Err())
+		}
 	}
-	flush(t, s)
-	log.want(t)
 }
