@@ -4,13 +4,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"mta-sts-daemon/resolver/resolvertest"
 )
 
 // works checks that two nodes share policies, leases and purges.
@@ -58,8 +57,9 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
 		t.Parallel()
-		ca := resolvertest.NewCA(t)
-		leaf := ca.Certificate(resolvertest.Leaf{Names: []string{"localhost"}})
+		web := httptest.NewTLSServer(nil) // has a certificate for 127.0.0.1, its own authority
+		defer web.Close()
+		leaf := web.TLS.Certificates[0]
 		secret, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
 		if err != nil {
 			t.Fatal(err)
@@ -75,12 +75,15 @@ func TestTLS(t *testing.T) {
 			}
 		}
 		start(t, program, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", private, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
-		trusting := func(o *Options) { o.Roots = ca.Pool() }
-		url := "rediss://localhost:" + port
+		trusting := func(o *Options) {
+			o.Roots = x509.NewCertPool()
+			o.Roots.AddCert(web.Certificate())
+		}
+		url := "rediss://127.0.0.1:" + port
 		works(t, join(t, url, trusting), join(t, url, trusting))
 		for name, n := range map[string]*node{
 			"no such authority": join(t, url),
-			"another name":      join(t, "rediss://127.0.0.1:"+port, trusting),
+			"another name":      join(t, "rediss://localhost:"+port, trusting),
 		} {
 			eventually(t, "there is a warning", func() bool { return n.log.count(warning) == 1 })
 			if n.log.count("x509") == 0 {
