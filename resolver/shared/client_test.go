@@ -132,6 +132,7 @@ func TestPurge(t *testing.T) {
 		e := fetched(t, "1", 10*time.Second)
 		a.Put(d, e)
 		a.Put(other, e)
+		a.settle(t)
 		number := a.purge(t, d)
 		b.Put(d, e) // of a node that had not received the purge
 		b.settle(t)

@@ -174,11 +174,11 @@ func TestCorruptWhileInUse(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				fresh := numbered(t, stored+1)
-				s.Put(fresh)
 				if err := corrupt(f, info.Size()); err != nil {
 					t.Fatal(err)
 				}
+				fresh := numbered(t, stored+1)
+				s.Put(fresh)
 				use(s)
 				flush(t, s)
 				want(t, s, fresh)
