@@ -159,7 +159,7 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
 			} else {
 				r.endDeferral(hop)
 			}
-			if hop.MX {
+			if hop.MX && r.policies.Live(hop.Domain, now) != nil { // the lookup brought it to memory
 				r.background(func() { r.judgeMX(hop.Domain) })
 			}
 			return verdict.Kind, nil

@@ -358,14 +358,18 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 	return answer(e), nil
 }
 
-// judgeMX compares the domain's MX hosts with its policy. No lookup waits for it.
+// judgeMX compares the domain's MX hosts with its policy. No lookup waits for it. One
+// question at a time is asked for a domain, so that an older answer never follows a newer.
 func (r *Resolver) judgeMX(d mtasts.Domain) {
 	if !r.policies.NeedsMX(d) {
 		return
 	}
-	if mx, err := r.settings.Load().MX.MX(r.ctx, d.String()); err == nil {
-		r.policies.JudgeMX(d, mailHosts(d, mx))
-	}
+	r.judgements.Do(d.String(), func() (any, error) {
+		if mx, err := r.settings.Load().MX.MX(r.ctx, d.String()); err == nil {
+			r.policies.JudgeMX(d, mailHosts(d, mx))
+		}
+		return nil, nil
+	})
 }
 
 // refusedFor is how long lookups of a domain do not wait again after its discovery was

@@ -103,10 +103,11 @@ type Resolver struct {
 
 	deferrals deferrals
 
-	flights singleflight.Group // of discover, by domain
-	checks  singleflight.Group // of checkDANE, by next hop
-	ctx     context.Context    // of the discoveries, which outlive lookups
-	cancel  context.CancelFunc
+	flights    singleflight.Group // of discover, by domain
+	checks     singleflight.Group // of checkDANE, by next hop
+	judgements singleflight.Group // of MX hosts, by domain
+	ctx        context.Context    // of the discoveries, which outlive lookups
+	cancel     context.CancelFunc
 
 	mu       sync.Mutex // keeps begin and Close apart
 	underway sync.WaitGroup

@@ -65,7 +65,7 @@ func (c *Checker) check(ctx context.Context, find func(context.Context, string, 
 // MX records, it cannot vouch for where the mail goes (RFC 7672 section 2.2.1).
 func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict, error) {
 	answer, err := c.dns.MX(ctx, name)
-	if err = vouched(answer, err); err != nil {
+	if err = vouched(answer.Unvouched, err); err != nil {
 		return Verdict{}, err
 	}
 	life := answer.TTL
@@ -96,7 +96,7 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 // smartHost checks a next hop that is the mail host itself.
 func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verdict, error) {
 	h, err := c.dns.Host(ctx, name)
-	if err = vouched(h.Answer, err); err != nil {
+	if err = vouched(h.Unvouched, err); err != nil {
 		return Verdict{}, err
 	}
 	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)})

@@ -42,8 +42,8 @@ var errUnvouched = errors.New("a DNS server answered whose AD bit does not count
 // vouched returns err or, if whether the answer is authenticated cannot be known,
 // errUnvouched. Such an answer counts as none: taken for one that is not
 // authenticated, it would say that there is no DANE.
-func vouched[T any](answer dnsclient.Answer[T], err error) error {
-	if err == nil && answer.Unvouched {
+func vouched(unvouched bool, err error) error {
+	if err == nil && unvouched {
 		return errUnvouched
 	}
 	return err
@@ -52,7 +52,7 @@ func vouched[T any](answer dnsclient.Answer[T], err error) error {
 // host looks at one MX host.
 func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
 	h, err := c.dns.Host(ctx, name)
-	if err = vouched(h.Answer, err); err != nil {
+	if err = vouched(h.Unvouched, err); err != nil {
 		return failed(err)
 	}
 	return c.addressed(ctx, name, h, port)
@@ -79,7 +79,7 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 		// still on it, the name itself may have TLSA records (section 2.1.3),
 		// as Postfix does it. Its TTL is part of h's.
 		alias, err := c.dns.CNAME(ctx, name)
-		if err = vouched(alias, err); err == nil && len(alias.Records) == 0 { // it was there a moment ago
+		if err = vouched(alias.Unvouched, err); err == nil && len(alias.Records) == 0 { // it was there a moment ago
 			err = fmt.Errorf("CNAME %s: no longer there", name)
 		}
 		if err != nil {
@@ -92,7 +92,7 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 	}
 	for _, base := range bases {
 		answer, err := c.tlsa(ctx, base, port)
-		if err = vouched(answer, err); err != nil {
+		if err = vouched(answer.Unvouched, err); err != nil {
 			return failed(err)
 		}
 		f.ttl = min(f.ttl, answer.TTL)

@@ -86,6 +86,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 
 // replace makes e the domain's policy. The domain's lock is held.
 func (t *Table) replace(d mtasts.Domain, e *Entry, now clock.Moment) {
+	t.added.Add(1)
 	t.remember(d, e)
 	t.negatives.Remove(d)
 	t.save(d, e, now)

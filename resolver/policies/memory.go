@@ -78,8 +78,18 @@ func (t *Table) current(d mtasts.Domain) *Entry {
 	if e, ok := t.policies.Get(d); ok {
 		return e
 	}
-	s, ok := t.store.Get(d)
-	if !ok {
+	added := t.added.Load()
+	n, ok := t.negatives.Peek(d)
+	if ok && n.vacant == added {
+		return nil
+	}
+	s, stored := t.store.Get(d)
+	if !stored {
+		if !ok {
+			n = &negative{}
+			t.negatives.Add(d, n)
+		}
+		n.vacant = added
 		return nil
 	}
 	now := t.clock.Now()
@@ -197,7 +207,10 @@ func (t *Table) Flush() {
 }
 
 // Rewrite writes down everything that memory knows, for a store that lost its file.
-func (t *Table) Rewrite() { t.writeAll(func(*Entry, clock.Moment) bool { return true }) }
+func (t *Table) Rewrite() {
+	t.added.Add(1) // the new file may have policies that the old one lacked
+	t.writeAll(func(*Entry, clock.Moment) bool { return true })
+}
 
 func (t *Table) writeAll(wanted func(*Entry, clock.Moment) bool) {
 	for i, d := range t.policies.Keys() {

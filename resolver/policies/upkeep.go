@@ -202,6 +202,13 @@ func (t *Table) Observe() {
 	}
 }
 
+// observeFor is Observe before a decision that depends on the policy of d, if it has one.
+func (t *Table) observeFor(d mtasts.Domain) {
+	if t.Get(d) != nil {
+		t.Observe()
+	}
+}
+
 func (t *Table) judge(d mtasts.Domain) {
 	defer t.lock(d)()
 	e, ok := t.policies.Peek(d)
