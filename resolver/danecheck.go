@@ -50,8 +50,7 @@ func (r *Resolver) currentDANE(hop NextHop, now clock.Moment) (kind dane.Kind, o
 
 // askDANE starts a check if memory has no current verdict; the function that it returns waits
 // for it. Stored verdicts must be in memory already. For an old verdict one lookup alone waits.
-func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
-	now := r.clock.Now()
+func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) (dane.Kind, error) {
 	known := func(kind dane.Kind, err error) func(context.Context) (dane.Kind, error) {
 		return func(context.Context) (dane.Kind, error) { return kind, err }
 	}
@@ -153,13 +152,13 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
 	now := r.clock.Now()
 	if err == nil {
 		if r.verdicts.Put(hop, verdict, now) {
-			r.policies.Save(hop.Domain)
+			saved := r.policies.Save(hop.Domain)
 			if verdict.Kind == dane.Unknown {
 				r.logUnknown(hop, cmp.Or(verdict.Failed, errSomeHosts))
 			} else {
 				r.endDeferral(hop)
 			}
-			if hop.MX && r.policies.Live(hop.Domain, now) != nil { // the lookup brought it to memory
+			if hop.MX && saved {
 				r.background(func() { r.judgeMX(hop.Domain) })
 			}
 			return verdict.Kind, nil

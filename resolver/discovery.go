@@ -77,6 +77,7 @@ type discovery struct {
 	why      reason
 	settings *Settings
 	limits   limits
+	began    clock.Moment
 
 	known     *policies.Entry // live; nil without one
 	record    mtasts.Record
@@ -93,7 +94,7 @@ func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
 // answer is valid with an error too.
 func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 	stack.Grow()
-	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), purges: r.store.Purges()}
+	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), began: r.clock.Now(), purges: r.store.Purges()}
 	for _, step := range []func() *outcome{d.recall, d.askShared, d.askRecord, d.judgeRecord, d.fetch} {
 		if o := step(); o != nil {
 			return d.file(o)
@@ -105,25 +106,24 @@ func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 // recall looks into memory again: the discovery that would have served this lookup may have
 // ended just before it came here.
 func (d *discovery) recall() *outcome {
-	now := d.clock.Now()
 	if d.why == firstDiscovery {
-		if e := d.policies.Live(d.domain(), now); e != nil {
+		if e := d.policies.Live(d.domain(), d.began); e != nil {
 			d.known = e
 			return &outcome{kind: settled}
 		}
-		if f, ok := d.policies.Negative(d.domain(), now); ok {
+		if f, ok := d.policies.Negative(d.domain(), d.began); ok {
 			return &outcome{kind: settled, fault: f}
 		}
 		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
-	d.known = d.policies.Get(d.domain()).LiveAt(now)
+	d.known = d.policies.Get(d.domain()).LiveAt(d.began)
 	return nil
 }
 
 // askRecord asks for the domain's record. During an outage of the DNS, the discovery of an
 // unknown domain waits for the end, for as long as a lookup waits, and then asks.
 func (d *discovery) askRecord() *outcome {
-	deadline := d.clock.Now().Add(d.settings.AnswerTimeout)
+	deadline := d.began.Add(d.settings.AnswerTimeout)
 	for {
 		if out := d.dns.outage(); out != nil {
 			switch {

@@ -35,25 +35,30 @@ func New(dns DNS) *Checker { return &Checker{dns} }
 // An error means that it cannot be known now: the MX records, or without mx the
 // host's own addresses, could not be looked up, or ctx ended before all was known.
 func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (Verdict, error) {
-	if mx {
-		return c.check(ctx, c.domain, host.String(), port)
+	if !mx {
+		return c.CheckHost(ctx, host.String(), port)
 	}
-	return c.CheckHost(ctx, host.String(), port)
+	if port == 0 {
+		return noDANE, nil
+	}
+	v, err := c.domain(ctx, host.String(), port)
+	return complete(ctx, host.String(), v, err)
 }
 
 // CheckHost is Check for one mail host alone. Its name may be any DNS name: MX hosts
 // need not be policy domains.
 func (c *Checker) CheckHost(ctx context.Context, name string, port uint16) (Verdict, error) {
-	return c.check(ctx, c.smartHost, name, port)
+	if port == 0 {
+		return noDANE, nil
+	}
+	v, err := c.smartHost(ctx, name, port)
+	return complete(ctx, name, v, err)
 }
 
-func (c *Checker) check(ctx context.Context, find func(context.Context, string, uint16) (Verdict, error), name string, port uint16) (Verdict, error) {
-	if port == 0 {
-		return Verdict{Kind: None, TTL: MaxTTL}, nil
-	}
-	v, err := find(ctx, name, port)
+// complete returns an error if ctx has ended: hosts may only seem to be unreachable.
+func complete(ctx context.Context, name string, v Verdict, err error) (Verdict, error) {
 	if err == nil && ctx.Err() != nil {
-		err = fmt.Errorf("DANE of %s: %w", name, context.Cause(ctx)) // hosts may only seem to be out of reach
+		err = fmt.Errorf("DANE of %s: %w", name, context.Cause(ctx))
 	}
 	if err != nil {
 		return Verdict{}, err
@@ -73,12 +78,15 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		return verdict(None, life), nil
 	}
 	hosts := MailHosts(name, answer.Records)
-	hosts = hosts[:min(len(hosts), MaxHosts)]
-	findings := make([]finding, len(hosts))
 	if len(hosts) == 1 {
-		findings[0] = c.host(ctx, hosts[0], port)
-		return conclude(life, findings)
+		return conclude(life, []finding{c.host(ctx, hosts[0], port)})
 	}
+	return conclude(life, c.hosts(ctx, hosts[:min(len(hosts), MaxHosts)], port))
+}
+
+// hosts looks at several MX hosts in parallel.
+func (c *Checker) hosts(ctx context.Context, hosts []string, port uint16) []finding {
+	findings := make([]finding, len(hosts))
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	var group errgroup.Group
@@ -90,7 +98,7 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		})
 	}
 	group.Wait() // no finding is an error
-	return conclude(life, findings)
+	return findings
 }
 
 // smartHost checks a next hop that is the mail host itself.

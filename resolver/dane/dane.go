@@ -76,6 +76,9 @@ type Verdict struct {
 	Failed error
 }
 
+// noDANE is the verdict for a port that is not known.
+var noDANE = Verdict{Kind: None, TTL: MaxTTL}
+
 // Bounds of Verdict.TTL.
 const (
 	MinTTL = time.Minute

@@ -165,15 +165,17 @@ func (c *Client) findMore(ctx context.Context, f *finding, qtype uint16, deadlin
 // one of them gives a conclusive reply. It reports whether that server's AD bit
 // counts.
 func (c *Client) ask(ctx context.Context, q query, deadline time.Time) (reply *dns.Msg, counts bool, err error) {
-	set := c.servers.inForce()
+	now := time.Now()
+	set := c.servers.inForce(now)
 	if len(set.addrs) == 0 {
 		limited, cancel := context.WithDeadlineCause(ctx, deadline, errLookingUp)
 		defer cancel()
 		if set, err = c.servers.await(limited); err != nil {
 			return nil, false, err
 		}
+		now = time.Now()
 	}
-	first, now := set.first(), time.Now()
+	first := set.first()
 	stagger := min(patience, deadline.Sub(now)/time.Duration(len(set.addrs)+1))
 	x := begin(ctx, &c.sockets, set.addrs[first], q)
 	glanced := min(glance, stagger)

@@ -50,6 +50,11 @@ func (c *Client) Host(ctx context.Context, name string) (Host, error) {
 	if len(v4.Records) > 0 {
 		return newHost(name, v4), nil
 	}
+	return c.hostV6(ctx, name, v4, err4)
+}
+
+// hostV6 is Host for a name without IPv4 addresses, or whose question for them failed.
+func (c *Client) hostV6(ctx context.Context, name string, v4 Answer[netip.Addr], err4 error) (Host, error) {
 	v6, err6 := lookup(ctx, c, name, dns.TypeAAAA, ipv6)
 	if len(v6.Records) > 0 {
 		return newHost(name, v6), nil

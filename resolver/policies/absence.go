@@ -37,9 +37,9 @@ type Absence struct {
 // PutAbsence files an absence, unless the domain has a live policy: then it files
 // nothing and returns that.
 func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
-	t.observeFor(d)
-	defer t.lock(d)()
-	e, now := t.current(d), t.clock.Now()
+	e, unlock := t.lockJudged(d)
+	defer unlock()
+	now := t.clock.Now()
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}
@@ -77,9 +77,9 @@ type Ignorance struct {
 // policy: then it files nothing and returns that. An earlier failure of the domain's
 // own stays.
 func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
-	t.observeFor(d)
-	defer t.lock(d)()
-	e, now := t.current(d), t.clock.Now()
+	e, unlock := t.lockJudged(d)
+	defer unlock()
+	now := t.clock.Now()
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}

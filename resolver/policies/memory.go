@@ -229,10 +229,13 @@ func (t *Table) writeOne(d mtasts.Domain, wanted func(*Entry, clock.Moment) bool
 	}
 }
 
-// Save writes the domain's policy down again, with the verdicts on its next hops.
-func (t *Table) Save(d mtasts.Domain) {
+// Save writes the domain's policy down again, with the verdicts on its next hops. It
+// reports whether memory has the policy.
+func (t *Table) Save(d mtasts.Domain) bool {
 	defer t.lock(d)()
-	if e, ok := t.policies.Peek(d); ok {
+	e, ok := t.policies.Peek(d)
+	if ok {
 		t.save(d, e, t.clock.Now())
 	}
+	return ok
 }

@@ -202,11 +202,26 @@ func (t *Table) Observe() {
 	}
 }
 
-// observeFor is Observe before a decision that depends on the policy of d, if it has one.
-func (t *Table) observeFor(d mtasts.Domain) {
-	if t.Get(d) != nil {
+// Judged is Get after Observe. Without a policy there is nothing to judge, and Observe,
+// which reads slow clocks, is left out.
+func (t *Table) Judged(d mtasts.Domain) *Entry {
+	e := t.Get(d)
+	if e != nil {
 		t.Observe()
 	}
+	return e
+}
+
+// lockJudged locks the domain and returns what Judged does.
+func (t *Table) lockJudged(d mtasts.Domain) (e *Entry, unlock func()) {
+	unlock = t.lock(d)
+	if e = t.current(d); e != nil {
+		unlock() // Observe takes the locks of all domains
+		t.Observe()
+		unlock = t.lock(d)
+		e = t.current(d)
+	}
+	return e, unlock
 }
 
 func (t *Table) judge(d mtasts.Domain) {
