@@ -83,7 +83,7 @@ type discovery struct {
 	record    mtasts.Record
 	recordErr error        // why the record cannot be used; nil if it is valid
 	recheckAt clock.Moment // when it is due to be asked for again
-	purges    uint64       // known when the discovery began
+	purges    uint64       // known when the fetch began
 }
 
 func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
@@ -94,7 +94,7 @@ func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
 // answer is valid with an error too.
 func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 	stack.Grow()
-	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), began: r.clock.Now(), purges: r.store.Purges()}
+	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), began: r.clock.Now()}
 	for _, step := range []func() *outcome{d.recall, d.askShared, d.askRecord, d.judgeRecord, d.fetch} {
 		if o := step(); o != nil {
 			return d.file(o)
@@ -218,6 +218,7 @@ func (d *discovery) judgeRecord() *outcome {
 // fetch fetches the policy. A first discovery that is refused because too much is under way
 // at its policy host stays queued for a while; its lookups do not wait meanwhile.
 func (d *discovery) fetch() *outcome {
+	d.purges = d.store.Purges()
 	until := d.clock.Now().Add(refusedFor)
 	for queued := false; ; queued = true {
 		policy, took, o, err := d.fetchOnce()

@@ -285,13 +285,14 @@ func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.
 	if !hop.Domain.CanPublish() {
 		return Answer{}, nil
 	}
-	if a, ok := r.cachedSTS(hop, now); ok {
-		r.metrics.lookups.fromMemory(a)
-		return a, nil
-	}
 	s := r.settings.Load()
 	live := known.LiveAt(now)
 	if live == nil {
+		if f, ok := r.policies.Negative(hop.Domain, now); ok {
+			a := r.without(f)
+			r.metrics.lookups.fromMemory(a)
+			return a, nil
+		}
 		r.metrics.lookups.miss.Inc()
 		return r.await(ctx, hop, firstDiscovery, now, s.AnswerTimeout, Answer{})
 	}

@@ -66,9 +66,6 @@ func (t *Table) Peek(d mtasts.Domain, now clock.Moment) (e *Entry, negative bool
 // Get returns the domain's policy, live or expired, from the file if memory lacks
 // it; nil without one.
 func (t *Table) Get(d mtasts.Domain) *Entry {
-	if e, ok := t.policies.Get(d); ok {
-		return e
-	}
 	defer t.lock(d)()
 	return t.current(d)
 }
