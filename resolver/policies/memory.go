@@ -80,13 +80,21 @@ func (t *Table) current(d mtasts.Domain) *Entry {
 	if ok && n.vacant == added {
 		return nil
 	}
-	s, stored := t.store.Get(d)
-	if !stored {
-		if !ok {
-			n = &negative{}
-			t.negatives.Add(d, n)
-		}
-		n.vacant = added
+	if e := t.load(d); e != nil {
+		return e
+	}
+	if !ok {
+		n = &negative{}
+		t.negatives.Add(d, n)
+	}
+	n.vacant = added
+	return nil
+}
+
+// load returns the domain's policy from the file, or nil, and keeps it in memory.
+func (t *Table) load(d mtasts.Domain) *Entry {
+	s, ok := t.store.Get(d)
+	if !ok {
 		return nil
 	}
 	now := t.clock.Now()
