@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -310,7 +311,7 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 		live = d.policies.Live(d.domain(), d.clock.Now())
 	}
 	if o.err != nil {
-		d.logger.Debug("No policy", event.Domain(d.domain().String()), event.Reason(o.err))
+		d.logger.LogAttrs(d.ctx, slog.LevelDebug, "No policy", event.Domain(d.domain().String()), event.Reason(o.err))
 	}
 	if live == nil {
 		return d.without(o.fault), o.err

@@ -1,10 +1,11 @@
 package policies
 
 import (
+	"time"
+
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
-	"time"
 )
 
 // negative is the state of a domain without a live policy.
@@ -37,8 +38,8 @@ type Absence struct {
 // PutAbsence files an absence, unless the domain has a live policy: then it files
 // nothing and returns that.
 func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
-	e, unlock := t.lockJudged(d)
-	defer unlock()
+	e, mu := t.lockJudged(d)
+	defer t.unlock(mu)
 	now := t.clock.Now()
 	if live := e.LiveAt(now); live != nil {
 		return live
@@ -77,8 +78,8 @@ type Ignorance struct {
 // policy: then it files nothing and returns that. An earlier failure of the domain's
 // own stays.
 func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
-	e, unlock := t.lockJudged(d)
-	defer unlock()
+	e, mu := t.lockJudged(d)
+	defer t.unlock(mu)
 	now := t.clock.Now()
 	if live := e.LiveAt(now); live != nil {
 		return live
