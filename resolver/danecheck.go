@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
@@ -99,8 +101,8 @@ var errNotInTime = errors.New("no answer in time")
 
 // awaitDANE waits for a check. One that ended while the policy was waited for counts, also
 // if the timer has fired since.
-func (r *Resolver) awaitDANE(ctx context.Context, check <-chan flown, timer <-chan time.Time) (dane.Kind, error) {
-	var found flown
+func (r *Resolver) awaitDANE(ctx context.Context, check <-chan singleflight.Result, timer <-chan time.Time) (dane.Kind, error) {
+	var found singleflight.Result
 	select {
 	case found = <-check:
 	case <-timer:
@@ -119,7 +121,7 @@ func (r *Resolver) awaitDANE(ctx context.Context, check <-chan flown, timer <-ch
 }
 
 // flyDANE joins the check of a next hop or starts it.
-func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan flown {
+func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan singleflight.Result {
 	key := hop.Domain.String() + " " + strconv.FormatBool(hop.MX) + " " + strconv.Itoa(int(hop.Port))
 	return r.checks.DoChan(key, func() (any, error) {
 		if !r.begin() {
@@ -185,7 +187,7 @@ func (r *Resolver) askChecker(s *Settings, hop NextHop, renewing bool) (v dane.V
 		}
 		began := r.clock.Now()
 		if v, err = s.DANE.Check(r.ctx, hop.Domain, hop.MX, hop.Port); err == nil {
-			r.dns.answered()
+			r.dns.answered(r.clock.Now())
 			return v, nil, nil
 		}
 		if r.ctx.Err() != nil || !r.dns.failed(hop.Domain, began) {

@@ -21,10 +21,10 @@ import (
 type reason int
 
 const (
-	firstDiscovery reason = iota // nothing is known of the domain
-	recheck                      // its record is due to be asked for again
-	renewal                      // its policy is due to be fetched again
-	asked                        // an operator wants that now
+	firstDiscovery   reason = iota // nothing is known of the domain
+	recheck                        // its record is due to be asked for again
+	scheduledRefresh               // its policy is due to be fetched again
+	asked                          // an operator wants that now
 )
 
 // Bounds of the time for which a record, or the absence of one, is believed; docs/rfc8461.md
@@ -163,8 +163,9 @@ func (d *discovery) askRecordOnce() (o *outcome, again bool) {
 		}
 		return &outcome{kind: ignorant, err: d.recordErr}, outage
 	}
-	d.dns.answered()
-	d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
+	now := d.clock.Now()
+	d.dns.answered(now)
+	d.recheckAt = now.Add(recordLife(txt.TTL))
 	if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
 		d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
 	}
@@ -186,11 +187,12 @@ func recordLife(ttl time.Duration) time.Duration {
 
 // judgeRecord decides by the record whether the policy is fetched.
 func (d *discovery) judgeRecord() *outcome {
+	if d.known == nil && errors.Is(d.recordErr, mtasts.ErrNoRecord) {
+		return &outcome{kind: absent, err: d.recordErr}
+	}
 	now := d.clock.Now()
 	due := d.known != nil && (d.why == asked || d.known.RefreshDue(now))
 	switch {
-	case d.recordErr != nil && d.known == nil && errors.Is(d.recordErr, mtasts.ErrNoRecord):
-		return &outcome{kind: absent, err: d.recordErr}
 	case d.recordErr != nil && d.known == nil:
 		return &outcome{kind: failed, err: d.recordErr, fault: d.failure(d.recordErr, "")}
 	case d.recordErr != nil:
@@ -210,7 +212,7 @@ func (d *discovery) judgeRecord() *outcome {
 	if f := d.policies.Failure(d.domain()); f != nil && f.ID == d.record.ID && now < f.Due(d.known != nil) && d.why != asked {
 		return &outcome{kind: failed, err: errTriedLately, fault: f}
 	}
-	if d.why == renewal && d.known.ID() == d.record.ID && !d.mayRefresh() {
+	if d.why == scheduledRefresh && d.known.ID() == d.record.ID && !d.mayRefresh() {
 		return &outcome{kind: unchanged, err: d.recordErr}
 	}
 	return nil
@@ -351,7 +353,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		Recheck:    d.recheckAt,
 		RecordLost: d.recordErr != nil,
 		Purges:     d.purges,
-		ToMX:       d.hop.MX && d.why != renewal && d.why != asked,
+		ToMX:       d.hop.MX && d.why != scheduledRefresh && d.why != asked,
 	})
 	d.share(e)
 	if before != nil || o.policy.MaxAge > 0 { // or it would be done for every lookup
@@ -360,18 +362,15 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 	return answer(e), nil
 }
 
-// judgeMX compares the domain's MX hosts with its policy. No lookup waits for it. One
-// question at a time is asked for a domain, so that an older answer never follows a newer.
+// judgeMX compares the domain's MX hosts with its policy. No lookup waits for it.
 func (r *Resolver) judgeMX(d mtasts.Domain) {
 	if !r.policies.NeedsMX(d) {
 		return
 	}
-	r.judgements.Do(d.String(), func() (any, error) {
-		if mx, err := r.settings.Load().MX.MX(r.ctx, d.String()); err == nil {
-			r.policies.JudgeMX(d, mailHosts(d, mx))
-		}
-		return nil, nil
-	})
+	asked := r.clock.Now()
+	if mx, err := r.settings.Load().MX.MX(r.ctx, d.String()); err == nil {
+		r.policies.JudgeMX(d, mailHosts(d, mx), asked)
+	}
 }
 
 // refusedFor is how long lookups of a domain do not wait again after its discovery was

@@ -103,11 +103,10 @@ type Resolver struct {
 
 	deferrals deferrals
 
-	flights    singleflight.Group // of discover, by domain
-	checks     singleflight.Group // of checkDANE, by next hop
-	judgements singleflight.Group // of MX hosts, by domain
-	ctx        context.Context    // of the discoveries, which outlive lookups
-	cancel     context.CancelFunc
+	flights singleflight.Group // of discover, by domain
+	checks  singleflight.Group // of checkDANE, by next hop
+	ctx     context.Context    // of the discoveries, which outlive lookups
+	cancel  context.CancelFunc
 
 	mu       sync.Mutex // keeps begin and Close apart
 	underway sync.WaitGroup
@@ -321,9 +320,9 @@ const claimLapse = 30 * time.Second
 func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clock.Moment, limit time.Duration, meanwhile Answer) (Answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	landed := r.fly(hop, why, meanwhile)
+	done := r.fly(hop, why, meanwhile)
 	select {
-	case res := <-landed:
+	case res := <-done:
 		return res.Val.(Answer), nil
 	case <-timer.C:
 		if why == recheck {
@@ -333,7 +332,7 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clo
 			return answer(e), nil // the shared store had it
 		}
 		if why == firstDiscovery {
-			meanwhile.Later = func() *policies.Failure { return (<-landed).Val.(Answer).Failure }
+			meanwhile.Later = func() *policies.Failure { return (<-done).Val.(Answer).Failure }
 		}
 		return meanwhile, nil
 	case <-ctx.Done():
@@ -341,12 +340,9 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clo
 	}
 }
 
-// flown is the result of a flight.
-type flown = singleflight.Result
-
 // fly joins the domain's discovery or starts it. The result has an answer also if it has
 // an error; once the Resolver is closed that is meanwhile.
-func (r *Resolver) fly(hop NextHop, why reason, meanwhile Answer) <-chan flown {
+func (r *Resolver) fly(hop NextHop, why reason, meanwhile Answer) <-chan singleflight.Result {
 	return r.flights.DoChan(hop.Domain.String(), func() (any, error) {
 		if !r.begin() {
 			return meanwhile, errClosed

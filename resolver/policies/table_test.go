@@ -226,7 +226,7 @@ func TestForgetAll(t *testing.T) {
 			f := fetch(t, "1", "enforce", 864000)
 			f.Purges = uint64(i % 2)
 			b.Put(d, f)
-			b.JudgeMX(d, []string{"other.example"})
+			b.JudgeMX(d, []string{"other.example"}, b.clock.Now())
 		}
 		if n := b.ForgetAll(1); n != 5 {
 			t.Errorf("%d forgotten, want 5", n)
@@ -297,7 +297,7 @@ func TestManyCallers(t *testing.T) {
 				case 1:
 					b.PutAbsence(d, Absence{Until: clock.Never, Reason: errTest})
 				case 2:
-					b.JudgeMX(d, []string{"other.example"})
+					b.JudgeMX(d, []string{"other.example"}, b.clock.Now())
 				case 3:
 					if e != nil {
 						b.RefreshFailed(d, e, b.Fail(d, "w", "r", e.ID()), 0)
@@ -342,6 +342,25 @@ func TestWatchedIsBounded(t *testing.T) {
 	}
 }
 
+// Answers about MX hosts may come in another order than their questions.
+func TestLateAnswerAboutMXHosts(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		e := b.Put(a, fetch(t, "1", "enforce", 864000))
+		first := b.clock.Now()
+		second := first.Add(time.Second)
+		b.JudgeMX(a, []string{"mx.example"}, second)
+		b.JudgeMX(a, []string{"other.example"}, first)
+		if e.MatchesNoMX() {
+			t.Error("the answer to the earlier question was filed last")
+		}
+		b.JudgeMX(a, []string{"other.example"}, second.Add(1))
+		if !e.MatchesNoMX() {
+			t.Error("a mismatch was not filed")
+		}
+	})
+}
+
 // The history and the log have each change once.
 func TestChangesAreRecorded(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
@@ -357,10 +376,10 @@ func TestChangesAreRecorded(t *testing.T) {
 		e = b.Put(a, fetch(t, "1", "enforce", 864000))
 		next()
 		for range 2 {
-			b.JudgeMX(a, []string{"other.example"})
+			b.JudgeMX(a, []string{"other.example"}, b.clock.Now())
 		}
 		next()
-		b.JudgeMX(a, []string{"mx.example"})
+		b.JudgeMX(a, []string{"mx.example"}, b.clock.Now())
 		next()
 		for range 2 {
 			b.RecordGone(a, e, errTest)

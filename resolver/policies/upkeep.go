@@ -158,13 +158,15 @@ func (t *Table) NeedsMX(d mtasts.Domain) bool {
 
 // JudgeMX files whether one of the domain's MX hosts matches its policy. hosts are
 // all that take mail for it, none if it takes no mail (RFC 7505). A domain that is
-// used only as a mail host itself, in brackets, is not judged.
-func (t *Table) JudgeMX(d mtasts.Domain, hosts []string) {
+// used only as a mail host itself, in brackets, is not judged. asked is when the
+// DNS was asked for them; the answer to an earlier question than the last one is ignored.
+func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
 	defer t.unlock(t.lock(d))
 	e, now := t.current(d), t.clock.Now()
-	if e.LiveAt(now) == nil || !e.toMX {
+	if e.LiveAt(now) == nil || !e.toMX || asked < e.judgedMX {
 		return
 	}
+	e.judgedMX = asked
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
 	if mismatch == e.MatchesNoMX() {
 		return
