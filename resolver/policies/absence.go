@@ -16,8 +16,9 @@ type negative struct {
 	unknown int         // attempts in a row that learned nothing of the domain; 0 if the last one did
 	reason  string      // why, for an operator
 
-	// vacant: the file had no policy of the domain, live or expired, when so many had been
-	// added in all. The domain's lock guards it.
+	// vacant: the file had no policy of the domain, live or expired, when this was the sum
+	// of Table.added and the store's Files; 0 if that is not known. The domain's lock
+	// guards it.
 	vacant uint64
 }
 

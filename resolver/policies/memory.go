@@ -78,7 +78,7 @@ func (t *Table) current(d mtasts.Domain) *Entry {
 	if e, ok := t.policies.Get(d); ok {
 		return e
 	}
-	added := t.added.Load()
+	added := t.added.Load() + t.store.Files()
 	n, ok := t.negatives.Peek(d)
 	if ok && n.vacant == added {
 		return nil
@@ -216,7 +216,6 @@ func (t *Table) Flush() {
 
 // Rewrite writes down everything that memory knows, for a store that lost its file.
 func (t *Table) Rewrite() {
-	t.added.Add(1) // the new file may have policies that the old one lacked
 	t.writeAll(func(*Entry, clock.Moment) bool { return true })
 }
 

@@ -58,8 +58,8 @@ type Table struct {
 	bytes     atomic.Int64 // of the entries in policies, by Entry.bytes
 	negatives *lru.Cache[mtasts.Domain, *negative]
 
-	// added counts the policies that became current. While it is the same, a domain that
-	// the file lacked is known to be lacking.
+	// added counts the policies that became current, plus 1. While it and the store's
+	// Files are the same, a domain that the file lacked is still missing there.
 	added atomic.Uint64
 
 	locks [lockCount]sync.Mutex // a domain's lock is the one of its hash

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -339,6 +341,40 @@ func TestWatchedIsBounded(t *testing.T) {
 	}
 	if c := b.Counts(); c.Mismatched != maxWatched {
 		t.Errorf("%d counted, want %d", c.Mismatched, maxWatched)
+	}
+}
+
+// A file that takes the place of the one in use may have policies that that one lacked.
+func TestAnotherFileHasThePolicy(t *testing.T) {
+	t.Parallel()
+	clk := clock.System()
+	open := func(path string) (*store.Store, *Table) {
+		st, err := store.Open(path, clk, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		return st, New(Options{Clock: clk, Store: st, Verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}, Limits: limits(), Logger: slog.New(slog.DiscardHandler)})
+	}
+	a, dir := domain(t, "a.example"), t.TempDir()
+	saved, inUse := filepath.Join(dir, "saved.db"), filepath.Join(dir, "policies.db")
+	st, table := open(saved)
+	table.Put(a, fetch(t, "1", "enforce", 864000))
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	st, table = open(inUse)
+	if e := table.Get(a); e != nil {
+		t.Fatalf("%v before there is a policy", e)
+	}
+	if err := os.Rename(saved, inUse); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if table.Get(a) == nil {
+		t.Error("the policy of the restored file was not found")
 	}
 }
 

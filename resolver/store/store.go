@@ -34,6 +34,7 @@ type Store struct {
 	broken   *broken // the file that the writer must set aside
 	failed   error   // why the last attempt to write failed; nil if it did not
 
+	files   atomic.Uint64     // taken into use so far
 	errors  atomic.Uint64     // failures and corruption met so far
 	repair  atomic.Bool       // the writer must look for corrupt entries
 	compact atomic.Bool       // the writer must compact the file
@@ -219,6 +220,11 @@ func (s *Store) noteSteps() {
 		s.steps, s.numbers.steady = steps, uint64(s.clk.LastStep())
 	}
 }
+
+// Files returns how many files have been taken into use. Another file may have entries
+// that the one before lacked. If Get finds no entry after a call of Files, that holds
+// until Files changes or an entry is Put.
+func (s *Store) Files() uint64 { return s.files.Load() }
 
 // Renewed notifies that the file was found corrupt while it was in use and that a
 // new one was created. The new one has only the entries that waited to be written:
