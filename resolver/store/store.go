@@ -40,6 +40,7 @@ type Store struct {
 	broken   *broken // set aside by the writer next
 	failed   error   // of the last attempt to write
 
+	files   atomic.Uint64     // opened so far
 	errors  atomic.Uint64     // failures and corruption so far
 	repair  atomic.Bool       // the writer must repair the file
 	compact atomic.Bool       // the writer must compact the file
@@ -223,6 +224,11 @@ func (s *Store) noteSteps() {
 		s.steps, s.numbers.steady = steps, uint64(s.clk.LastStep())
 	}
 }
+
+// Files returns how many files have been taken into use. Another file may have entries
+// that the one before lacked. If Get finds no entry after a call of Files, that holds
+// until Files changes or an entry is Put.
+func (s *Store) Files() uint64 { return s.files.Load() }
 
 // Renewed notifies that the file was found corrupt while it was in use and that a
 // new one was created. The new one has only the entries that waited to be written:

@@ -237,6 +237,7 @@ func (w *writer) use(f *file) {
 	w.mu.Lock()
 	w.file = f
 	w.mu.Unlock()
+	w.files.Add(1) // after the file can be read, see Files
 	if f != nil {
 		w.wakeWriter() // numbers may have to be written
 	}
