@@ -46,7 +46,11 @@ about a session under an MTA-STS policy. It is 64 for a mistake in the command l
 			}
 			collector := reports.NewCollector(start)
 			for _, name := range args {
-				collector.Read(name)
+				if name == "-" {
+					collector.ReadStream("standard input", cmd.InOrStdin())
+				} else {
+					collector.Read(name)
+				}
 			}
 			summary := collector.Summary()
 			print := func() error { return summary.Print(layout.OnLines(cmd.OutOrStdout())) }

@@ -49,9 +49,9 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte("From a@b\n" + mailWith(base64Header, inBase64(compressed(f, reference)))))
 	f.Add([]byte(compressed(f, reference)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		once := read(t, string(data))
+		once := read(string(data))
 		checkOutput(t, once)
-		if twice := read(t, string(data), string(data)); inJSON(t, once) != inJSON(t, twice) {
+		if twice := read(string(data), string(data)); inJSON(t, once) != inJSON(t, twice) {
 			t.Errorf("once %s\ntwice %s", inJSON(t, once), inJSON(t, twice))
 		}
 	})
@@ -69,12 +69,12 @@ func FuzzEnvelope(f *testing.F) {
 		}
 		packed := compressed(t, string(data))
 		mail := mailWith(base64Header, inBase64(packed))
-		want := read(t, string(data))
+		want := read(string(data))
 		for name, envelope := range map[string]string{
 			"gzip": packed, "mail": mail, "mail with JSON": mailWith(base64Header, inBase64(string(data))),
 			"mailbox": "From a@b\n" + strings.ReplaceAll(mail, "\r\n", "\n"),
 		} {
-			got := read(t, envelope)
+			got := read(envelope)
 			checkOutput(t, got)
 			if inJSON(t, want) != inJSON(t, got) || want.Verdict() != got.Verdict() {
 				t.Errorf("%s: %s, alone %s", name, inJSON(t, got), inJSON(t, want))
@@ -92,7 +92,7 @@ func FuzzCounts(f *testing.F) {
 			"summary": {"total-successful-session-count": %d, "total-failure-session-count": %d},
 			"failure-details": [{"result-type": %s, "receiving-mx-hostname": %s, "failed-session-count": %d}]}]}`,
 			quoted(sender), quoted(domain), success, failure, quoted(result), quoted(mx), failure)
-		s := read(t, text)
+		s := read(text)
 		checkOutput(t, s)
 		if s.NumProblems != 0 || len(s.Policies) != 1 || s.Policies[0].Success != uint64(success) || s.Policies[0].Failure != uint64(failure) {
 			t.Fatalf("%s: %s %v", text, inJSON(t, s), s.Problems)

@@ -30,12 +30,11 @@ const reference = `{"organization-name": "Sender Inc.",
 // referenceSummary is what it says.
 const referenceSummary = `{"policies":[{"domain":"example.com","type":"sts","success":90,"failure":3,"results":[{"result_type":"certificate-expired","mx":"mx1.example.com","count":3}]}]}`
 
-// read returns what the command prints of files with these contents, read in this order.
-func read(t testing.TB, contents ...string) reports.Summary {
-	t.Helper()
+// read returns the summary of files with these contents.
+func read(contents ...string) reports.Summary {
 	c := reports.NewCollector(time.Time{})
 	for i, text := range contents {
-		c.Read(write(t, filepath.Join(t.TempDir(), fmt.Sprint(i)), text))
+		c.ReadStream(fmt.Sprint(i), strings.NewReader(text))
 	}
 	return c.Summary()
 }
@@ -134,9 +133,9 @@ func TestDeviations(t *testing.T) {
 			if len(change) > 0 && text == reference {
 				t.Fatal("nothing changed")
 			}
-			s := read(t, text)
+			s := read(text)
 			check(t, s, referenceSummary)
-			if diff := cmp.Diff(printed(t, read(t, reference)), printed(t, s)); diff != "" {
+			if diff := cmp.Diff(printed(t, read(reference)), printed(t, s)); diff != "" {
 				t.Errorf("-reference +got\n%s", diff)
 			}
 		})
@@ -237,7 +236,7 @@ func TestEnvelopes(t *testing.T) {
 		"parts within each other":      "From: a@b.example\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: multipart/mixed; boundary=y\n\n--y\nContent-Type: multipart/report; boundary=b1\n\n" + usual[strings.Index(usual, "--b1"):] + "\n--y--\n--x--\n",
 		"another report type in front": reference + "\n{\"other\": 1}",
 	} {
-		t.Run(name, func(t *testing.T) { check(t, read(t, text), referenceSummary) })
+		t.Run(name, func(t *testing.T) { check(t, read(text), referenceSummary) })
 	}
 
 	t.Run("Maildir", func(t *testing.T) {
@@ -270,7 +269,7 @@ func TestUnreadable(t *testing.T) {
 		"empty":              {"", "no TLS report is in it"},
 		"text":               {"hello\n", "no TLS report is in it"},
 		"other JSON":         {`{"a": 1} [2, 3]`, "no TLS report is in it"},
-		"output of --json": {referenceSummary, "no TLS report is in it"},
+		"output of --json":   {referenceSummary, "no TLS report is in it"},
 		"a number":           {`[1]`, "no TLS report is in it"},
 		"JSON cut off":       {reference[:200], "unexpected EOF"},
 		"gzip cut off":       {packed[:len(packed)/2], "unexpected EOF"},
@@ -290,14 +289,14 @@ func TestUnreadable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := read(t, tt.text)
+			s := read(tt.text)
 			if s.NumProblems != 1 || !strings.Contains(s.Problems[0].Reason, tt.problem) {
 				t.Errorf("problems %v, want one with %q", s.Problems, tt.problem)
 			}
 			if len(s.Policies) != 0 || s.Verdict() != reports.Unknown {
 				t.Errorf("verdict %v, %s", s.Verdict(), inJSON(t, s))
 			}
-			s = read(t, tt.text, strings.Replace(reference, `count": 3`, `count": 0`, 2))
+			s = read(tt.text, strings.Replace(reference, `count": 3`, `count": 0`, 2))
 			if len(s.Policies) != 1 || s.Policies[0].Success != 90 || s.Verdict() != reports.Advice {
 				t.Errorf("next to a good report: verdict %v, %s", s.Verdict(), inJSON(t, s))
 			}
@@ -309,7 +308,7 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("a file that is missing: %v", s.Problems)
 	}
 	// What precedes a fault counts.
-	if s := read(t, reference+reference[:50]); inJSON(t, s) != referenceSummary || s.NumProblems != 1 {
+	if s := read(reference+reference[:50]); inJSON(t, s) != referenceSummary || s.NumProblems != 1 {
 		t.Errorf("cut off after a report: %s %v", inJSON(t, s), s.Problems)
 	}
 }
@@ -318,34 +317,33 @@ func TestUnreadable(t *testing.T) {
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
 	indented := strings.ReplaceAll(reference, `": `, `" :  `)
-	check(t, read(t, reference, indented, compressed(t, reference)), referenceSummary)
+	check(t, read(reference, indented, compressed(t, reference)), referenceSummary)
 	changed := strings.Replace(reference, "90", "91", 1)
-	s := read(t, reference, changed)
+	s := read(reference, changed)
 	check(t, s, referenceSummary)
 	if !strings.Contains(printed(t, s), "1 of them had other content") {
 		t.Errorf("a duplicate with other content is not mentioned:\n%s", printed(t, s))
 	}
 	other := strings.Replace(reference, "Sender Inc.", "Other Inc.", 1)
-	if s := read(t, reference, other); s.Policies[0].Success != 180 {
+	if s := read(reference, other); s.Policies[0].Success != 180 {
 		t.Errorf("the same report-id of two senders: %s", inJSON(t, s))
 	}
 	// Without a report-id the content decides.
 	anonymous := strings.Replace(reference, `"report-id": "1_example.com",`, "", 1)
-	if s := read(t, anonymous, anonymous, strings.Replace(anonymous, "90", "10", 1)); s.Policies[0].Success != 100 {
+	if s := read(anonymous, anonymous, strings.Replace(anonymous, "90", "10", 1)); s.Policies[0].Success != 100 {
 		t.Errorf("without report-id: %s", inJSON(t, s))
 	}
 }
 
 func TestSince(t *testing.T) {
 	t.Parallel()
-	name := write(t, filepath.Join(t.TempDir(), "report"), reference)
 	for since, want := range map[string]int{"2026-11-26T12:00:00Z": 1, "2026-11-27T00:00:00Z": 0} {
 		start, err := time.Parse(time.RFC3339, since)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := reports.NewCollector(start)
-		c.Read(name)
+		c.ReadStream("report", strings.NewReader(reference))
 		if s := c.Summary(); len(s.Policies) != want || s.NumProblems != 0 {
 			t.Errorf("since %s: %s %v", since, inJSON(t, s), s.Problems)
 		}
@@ -384,7 +382,7 @@ func TestVerdict(t *testing.T) {
 		"no policies":               {[]string{`{"organization-name": "S", "report-id": "1"}`}, reports.Unknown, "No TLS report was read"},
 		"good and one not readable": {[]string{good, "{"}, reports.Advice, "safe to enforce"},
 	} {
-		s := read(t, tt.reports...)
+		s := read(tt.reports...)
 		if got := s.Verdict(); got != tt.want || !strings.Contains(printed(t, s), tt.text) {
 			t.Errorf("%s: verdict %d, want %d with %q\n%s", name, got, tt.want, tt.text, printed(t, s))
 		}
@@ -401,7 +399,7 @@ func TestManyRows(t *testing.T) {
 		for j := range 15_000 {
 			policies = append(policies, fmt.Sprintf(`{"policy": {"policy-type": "sts", "policy-domain": "d%d-%d.example"}, "summary": {"total-successful-session-count": 1}}`, i, j))
 		}
-		c.Read(write(t, filepath.Join(t.TempDir(), "report"), fmt.Sprintf(`{"report-id": "%d", "policies": [%s]}`, i, strings.Join(policies, ","))))
+		c.ReadStream("report", strings.NewReader(fmt.Sprintf(`{"report-id": "%d", "policies": [%s]}`, i, strings.Join(policies, ","))))
 	}
 	s := c.Summary()
 	if n := len(s.Policies); n < 20_000 || n > 50_000 {

@@ -12,30 +12,35 @@ import (
 	"path/filepath"
 )
 
-// Stdin is the name of the standard input among those of files.
-const Stdin = "-"
-
 // Limits of what is read.
 const (
 	maxMessage = 32 << 20 // bytes of a mail
 	maxMailbox = 1 << 30  // bytes of a mailbox that comes out of gzip
 )
 
-// Read reads a file, a directory such as a Maildir with all below it, or the standard input.
-// What cannot be read is a problem of the summary. Files below a directory may be something
-// else than reports.
+// Read reads a file, or a directory such as a Maildir with all below it. What cannot be read
+// is a problem of the summary. Files below a directory may be something else than reports.
 func (c *Collector) Read(name string) {
+	c.expect(name, func() {
+		if info, err := os.Stat(name); err != nil {
+			c.problem(name, reasonOf(err))
+		} else if info.IsDir() {
+			c.directory(name)
+		} else {
+			c.file(name)
+		}
+	})
+}
+
+// ReadStream reads what is in a file of that name.
+func (c *Collector) ReadStream(name string, r io.Reader) {
+	c.expect(name, func() { c.stream(name, r) })
+}
+
+// expect notes a problem if read finds nothing.
+func (c *Collector) expect(name string, read func()) {
 	before := c.found()
-	if name == Stdin {
-		c.stream("standard input", os.Stdin)
-	} else if info, err := os.Stat(name); err != nil {
-		c.problem(name, reasonOf(err))
-	} else if info.IsDir() {
-		c.directory(name)
-	} else {
-		c.file(name)
-	}
-	if c.found() == before {
+	if read(); c.found() == before {
 		c.problem(name, "no TLS report is in it")
 	}
 }
