@@ -308,7 +308,7 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("a file that is missing: %v", s.Problems)
 	}
 	// What precedes a fault counts.
-	if s := read(reference+reference[:50]); inJSON(t, s) != referenceSummary || s.NumProblems != 1 {
+	if s := read(reference + reference[:50]); inJSON(t, s) != referenceSummary || s.NumProblems != 1 {
 		t.Errorf("cut off after a report: %s %v", inJSON(t, s), s.Problems)
 	}
 }
