@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// awaitInJournal waits until some line of the journal has text in it.
+// awaitInJournal waits until a line of the journal contains text.
 func (v *server) awaitInJournal(t *testing.T, text string, match ...string) {
 	t.Helper()
 	args := append([]string{"--boot", "--output=cat"}, match...)
@@ -31,7 +31,7 @@ func readJournal(t *testing.T, v *server) {
 	}
 }
 
-// explainJournal looks for what the catalog says of an event.
+// explainJournal looks for the explanation of an event in the catalog.
 func explainJournal(t *testing.T, v *server) {
 	const d domain = "catalog.test"
 	v.publish(d)

@@ -15,9 +15,8 @@ const (
 	outcomesAddr = "127.0.0.1:9462"
 )
 
-// countOutcomes has the unit that follows the journal count mail, while journald
-// restarts and while the unit itself does: no delivery is lost, and none counts
-// twice.
+// countOutcomes counts mail with the unit that follows the journal, during restarts of journald
+// and of the unit itself: no delivery is lost, and none counts twice.
 func countOutcomes(t *testing.T, v *server) {
 	const d domain = "outcomes.test"
 	v.publish(d)
@@ -50,7 +49,7 @@ func countOutcomes(t *testing.T, v *server) {
 	sendSome()
 	v.awaitVerified(t, sent)
 
-	// It is in nobody's way.
+	// Mail does not depend on it.
 	v.run(t, "systemctl", "kill", "--kill-whom=main", "--signal=KILL", outcomesUnit)
 	sendSome()
 
@@ -70,7 +69,7 @@ func countOutcomes(t *testing.T, v *server) {
 }
 
 // awaitVerified waits until the unit has counted n deliveries under a policy, all
-// verified, and looks that there are no others.
+// verified, and no other deliveries.
 func (v *server) awaitVerified(t *testing.T, n int) {
 	t.Helper()
 	var page string
@@ -91,7 +90,7 @@ func (v *server) awaitVerified(t *testing.T, n int) {
 	}
 }
 
-// get returns what the machine serves.
+// get returns the page that the machine serves.
 func (v *server) get(t *testing.T, addr, path string) string {
 	t.Helper()
 	dial := func(_ context.Context, network, addr string) (conn net.Conn, err error) {

@@ -12,8 +12,7 @@ import (
 const unixSocket = "/var/spool/postfix/mta-sts/sock"
 
 // checkPassed checks that both units are active, and that the service answers on
-// the sockets that systemd holds.
-// (sd_listen_fds(3)).
+// the sockets that systemd holds (sd_listen_fds(3)).
 func (v *server) checkPassed(t *testing.T, address string) {
 	t.Helper()
 	// A command that names the socket unit alone does not wait for the service.
@@ -68,7 +67,7 @@ func restartUnits(t *testing.T, v *server) {
 	}
 }
 
-// moveSocket changes where the socket unit listens, and changes it back.
+// moveSocket changes the address of the socket unit, and changes it back.
 func moveSocket(t *testing.T, v *server) {
 	const (
 		dropIn = "/etc/systemd/system/" + socketUnit + ".d"
@@ -86,9 +85,9 @@ func moveSocket(t *testing.T, v *server) {
 	v.checkPassed(t, moved)
 }
 
-// installBesideOther installs the package while another program has the port. When
-// that has ended, both units come up by themselves, because the service is started
-// again every other second and each time starts the socket unit first.
+// installBesideOther installs the package while another program has the port, of which the
+// installation informs. When that program ends, both units start by themselves: systemd
+// restarts the service every two seconds, and starts the socket unit first each time.
 func installBesideOther(t *testing.T, v *server) {
 	v.run(t, "apt-get", "remove", "--yes", "mta-sts-daemon")
 	var other net.Listener
@@ -99,7 +98,12 @@ func installBesideOther(t *testing.T, v *server) {
 		}
 	})
 	defer other.Close()
-	v.aptInstall(t, nextVersion)
+	said := v.aptInstall(t, nextVersion)
+	for _, want := range []string{"does not answer Postfix yet", "another program has its port", "ss -ltnp 'sport = :8461'"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("apt does not print %q:\n%s", want, said)
+		}
+	}
 	v.runFailing(t, "systemctl", "is-active", socketUnit)
 	findings, _ := v.command("mta-sts-daemon", "doctor").Output()
 	if want := socketUnit + " is enabled and "; !strings.Contains(string(findings), want) {

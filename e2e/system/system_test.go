@@ -7,9 +7,9 @@ import (
 	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// TestSystem takes a mail server through the life of the package, on each
-// Debian. The steps share one server. Each finds it as the installation has left
-// it, and leaves it so; but for the last, which takes the package off.
+// TestSystem installs the package on a mail server, uses, upgrades and removes it, on each
+// Debian. The steps share one server, and each restores the state after the installation,
+// except the last one, which removes the package.
 func TestSystem(t *testing.T) {
 	isolated.Need(t, "the package on a booted Debian")
 	for _, s := range suites() {
@@ -22,6 +22,7 @@ func TestSystem(t *testing.T) {
 				show func(t *testing.T, v *server)
 			}{
 				{"status", showStatus},
+				{"lintian", runLintian},
 				{"before Postfix", precedePostfix},
 				{"without sockets", serveWithoutSockets},
 				{"restart of the units", restartUnits},
@@ -55,7 +56,7 @@ type server struct {
 	*world
 }
 
-// What is called so on the machine.
+// Names on the machine.
 const (
 	serviceUnit = "mta-sts-daemon.service"
 	socketUnit  = "mta-sts-daemon.socket"
@@ -63,7 +64,7 @@ const (
 	mainCFFile  = "/etc/postfix/main.cf"
 )
 
-// newServer boots a server and installs the package on it as an operator does.
+// newServer boots a server and installs the package.
 func newServer(t *testing.T, s suite) *server {
 	t.Helper()
 	m := newMachine(t, s)
@@ -83,12 +84,11 @@ func (v *server) furnish(t *testing.T) {
 	v.root.write(t, "/etc/resolv.conf", "nameserver "+resolverAddr+"\n")
 	v.root.write(t, "/etc/unbound/unbound.conf", unboundConf)
 	v.root.write(t, mainCFFile, mainCF("socketmap:inet:"+socketmapAddr+":postfix"))
-	// They would hold apt's lock, and there is no network.
+	// They would hold apt's lock; the network is missing.
 	v.root.mask(t, "apt-daily.timer", "apt-daily-upgrade.timer")
 }
 
-// unboundConf makes unbound a plain recursive resolver whose world is the zone
-// test.
+// unboundConf makes unbound a plain recursive resolver for the zone test.
 const unboundConf = `
 server:
 	interface: ` + resolverAddr + `
@@ -103,7 +103,7 @@ remote-control:
 	control-enable: no
 `
 
-// mainCF makes Postfix send to the world's domains, as policyMaps has it.
+// mainCF makes Postfix send to the world's domains with these policy maps.
 func mainCF(policyMaps string) string {
 	return fmt.Sprintf(`compatibility_level = 3.6
 myhostname = host.test
@@ -117,7 +117,7 @@ smtp_tls_loglevel = 1
 `, policyMaps)
 }
 
-// tell shows what the machine has to say of a failure.
+// tell logs the status and journal of the machine if the test has failed.
 func (v *server) tell(t *testing.T) {
 	if !t.Failed() {
 		return

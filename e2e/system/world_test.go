@@ -9,7 +9,7 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// Who is where in a machine's network, besides what runs on the machine.
+// Addresses in a machine's network.
 const (
 	resolverAddr    = "127.0.0.53"     // unbound, on the machine
 	authorityAddr   = "127.0.0.54"     // has the zone test, asked by unbound
@@ -18,8 +18,8 @@ const (
 	socketmapAddr   = "127.0.0.1:8461" // the daemon, on the machine
 )
 
-// world is what a machine finds outside: an authority, policy hosts and an MX
-// host. It outlasts the machine's reboots.
+// world is the network around a machine: an authority, policy hosts and an MX host. It outlasts
+// the machine's reboots.
 type world struct {
 	ca    *resolvertest.CA
 	zone  *resolvertest.DNS

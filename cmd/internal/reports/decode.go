@@ -175,7 +175,7 @@ func (r *report) period() period {
 // layouts are those of RFC 8460 and of senders who leave something out.
 var layouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", time.DateTime, time.DateOnly} // never changed
 
-// parseTime returns the zero time for what is no time.
+// parseTime returns the zero time if s is malformed.
 func parseTime(s string) time.Time {
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, s); err == nil {

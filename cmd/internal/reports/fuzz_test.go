@@ -11,8 +11,7 @@ import (
 	"mta-sts-daemon/cmd/internal/reports"
 )
 
-// checkOutput holds what every summary has: printable output, and results that are not more
-// than JSON can say.
+// checkOutput checks a summary: its output is printable and its texts are short.
 func checkOutput(t *testing.T, s reports.Summary) {
 	t.Helper()
 	text := printed(t, s)
@@ -35,7 +34,8 @@ func checkOutput(t *testing.T, s reports.Summary) {
 	}
 }
 
-// FuzzFile reads any bytes as a file. Read twice, they say the same: reports are duplicates.
+// FuzzFile reads any bytes as a file. Reading them twice changes nothing: the reports are
+// duplicates.
 func FuzzFile(f *testing.F) {
 	for _, name := range []string{"google.json", "microsoft.json", "nopolicy.json"} {
 		text, err := os.ReadFile("testdata/" + name)
@@ -57,8 +57,8 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// FuzzEnvelope wraps JSON: the same report says the same in a file, in gzip, in a mail and in
-// a mailbox.
+// FuzzEnvelope wraps JSON: a report has the same summary in a file, in gzip, in a mail and in a
+// mailbox.
 func FuzzEnvelope(f *testing.F) {
 	f.Add([]byte(reference))
 	f.Add([]byte(`[{"date-range": null, "policies": {"policy": {"policy-domain": ["a.example", 1]}, "failure-details": {}}}]`))

@@ -23,7 +23,7 @@ const (
 )
 
 // message counts the reports that are attached to a mail. Senders give the attachments various
-// media types, so only the content decides what is a report.
+// media types, so the content alone identifies a report.
 func (c *Collector) message(name string, data []byte) {
 	if bytes.HasPrefix(data, mboxFrom) {
 		_, data, _ = bytes.Cut(data, []byte("\n"))
@@ -102,7 +102,7 @@ func (w *walk) note(err error) {
 	}
 }
 
-// leaf counts the reports of one attachment. What is text for a person may begin like JSON.
+// leaf counts the reports of one attachment. Prose may begin like JSON.
 func (w *walk) leaf(data []byte, prose bool) {
 	if bytes.HasPrefix(bytes.TrimSpace(data), base64Magic) {
 		data = decodeBase64(data) // its encoding is not declared
@@ -161,7 +161,7 @@ func decodeBase64(data []byte) []byte {
 	var decoded []byte
 	for piece := range bytes.SplitSeq(bytes.Map(base64Byte, data), []byte("=")) {
 		if len(piece)%4 == 1 {
-			piece = piece[:len(piece)-1] // six bits are no byte
+			piece = piece[:len(piece)-1] // six bits are less than a byte
 		}
 		decoded, _ = base64.RawStdEncoding.AppendDecode(decoded, piece) // base64Byte has left nothing else
 	}

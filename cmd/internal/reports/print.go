@@ -9,7 +9,7 @@ import (
 	"mta-sts-daemon/cmd/internal/layout"
 )
 
-// Limits of what is printed for each domain; JSON has everything.
+// Rows printed for each domain; JSON has all.
 const (
 	maxFailures = 40
 	maxSenders  = 20

@@ -37,7 +37,7 @@ import (
 	"mta-sts-daemon/resolver/printable"
 )
 
-// Limits of what a Collector keeps.
+// Limits of a Collector.
 const (
 	maxReports  = 500_000 // identities of reports, to recognise duplicates
 	maxRows     = 50_000  // policies, senders and kinds of failures together
@@ -45,7 +45,7 @@ const (
 	maxText     = 255     // bytes of a text in a report, such as a host name
 )
 
-// Collector counts what is in reports. It is not safe for concurrent use.
+// Collector counts the sessions in reports. It is not safe for concurrent use.
 type Collector struct {
 	since    time.Time
 	seen     map[digest]digest // content by identity
@@ -57,7 +57,7 @@ type Collector struct {
 	span                       period
 	problems                   []Problem
 	numProblems                int
-	leftOut                    bool // whether there was no room for a row
+	leftOut                    bool // whether rows are missing because of maxRows
 }
 
 type digest [sha256.Size]byte
@@ -67,7 +67,7 @@ type Problem struct{ Name, Reason string }
 
 func (p Problem) String() string { return p.Name + ": " + p.Reason }
 
-// policyKey is what the counts of several reports are added by.
+// policyKey identifies a policy in all reports.
 type policyKey struct{ domain, kind string }
 
 // policyCounts are the sessions under a policy.

@@ -27,7 +27,7 @@ const reference = `{"organization-name": "Sender Inc.",
 "summary": {"total-successful-session-count": 90, "total-failure-session-count": 3},
 "failure-details": [{"result-type": "certificate-expired", "receiving-mx-hostname": "mx1.example.com", "failed-session-count": 3}]}]}`
 
-// referenceSummary is what it says.
+// referenceSummary is its summary.
 const referenceSummary = `{"policies":[{"domain":"example.com","type":"sts","success":90,"failure":3,"results":[{"result_type":"certificate-expired","mx":"mx1.example.com","count":3}]}]}`
 
 // read returns the summary of files with these contents.
@@ -103,7 +103,7 @@ func TestSenders(t *testing.T) {
 	}
 }
 
-// Each deviation from the RFC leaves what the report says.
+// A report that deviates from the RFC has the same summary.
 func TestDeviations(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string][]string{
@@ -193,7 +193,7 @@ Content-Disposition: attachment; filename="sender.example!example.com!1795651200
 
 const base64Header = "Content-Type: application/tlsrpt+gzip\nContent-Transfer-Encoding: base64"
 
-// However the report arrives, it says the same.
+// A report has the same summary in every envelope.
 func TestEnvelopes(t *testing.T) {
 	t.Parallel()
 	packed := compressed(t, reference)
@@ -256,7 +256,7 @@ func TestEnvelopes(t *testing.T) {
 	})
 }
 
-// What cannot be read is named, and what can be read is counted all the same.
+// Unreadable files are named, and readable ones are counted.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	packed := compressed(t, reference)
@@ -307,7 +307,7 @@ func TestUnreadable(t *testing.T) {
 	if s := c.Summary(); s.NumProblems != 1 || s.Problems[0].Reason != "no such file or directory" {
 		t.Errorf("a file that is missing: %v", s.Problems)
 	}
-	// What precedes a fault counts.
+	// A report before a fault counts.
 	if s := read(reference + reference[:50]); inJSON(t, s) != referenceSummary || s.NumProblems != 1 {
 		t.Errorf("cut off after a report: %s %v", inJSON(t, s), s.Problems)
 	}

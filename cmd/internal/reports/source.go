@@ -12,14 +12,14 @@ import (
 	"path/filepath"
 )
 
-// Limits of what is read.
+// Limits of files.
 const (
 	maxMessage = 32 << 20 // bytes of a mail
 	maxMailbox = 1 << 30  // bytes of a mailbox that comes out of gzip
 )
 
-// Read reads a file, or a directory such as a Maildir with all below it. What cannot be read
-// is a problem of the summary. Files below a directory may be something else than reports.
+// Read reads a file, or a directory such as a Maildir with all below it. An unreadable one
+// is a problem of the summary. Files below a directory need not be reports.
 func (c *Collector) Read(name string) {
 	c.expect(name, func() {
 		if info, err := os.Stat(name); err != nil {
@@ -32,7 +32,7 @@ func (c *Collector) Read(name string) {
 	})
 }
 
-// ReadStream reads what is in a file of that name.
+// ReadStream reads r like a file of that name.
 func (c *Collector) ReadStream(name string, r io.Reader) {
 	c.expect(name, func() { c.stream(name, r) })
 }
@@ -118,7 +118,7 @@ func (c *Collector) stream(name string, r io.Reader) {
 	} else {
 		c.message(name, data)
 	}
-	// What comes after a complete report, such as bytes after the end of gzip, does not matter.
+	// An error after a complete report does not matter, for example bytes after the end of gzip.
 	if err != nil && c.found() == before {
 		c.problem(name, reasonOf(err))
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Summary is what the reports say. Its JSON is the output for scripts.
+// Summary is the result. Its JSON is the output for scripts.
 type Summary struct {
 	// Policies begin with the one under which most sessions failed.
 	Policies []Policy `json:"policies"`
@@ -58,7 +58,7 @@ const (
 	typeTLSA = "tlsa"
 )
 
-// Summary returns what was counted so far.
+// Summary returns the counts so far.
 func (c *Collector) Summary() Summary {
 	s := Summary{
 		Policies: []Policy{}, Problems: c.problems, NumProblems: c.numProblems,

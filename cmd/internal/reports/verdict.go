@@ -16,7 +16,7 @@ const (
 	Fault                  // mail is deferred, or would be, or nobody could use the policy
 )
 
-// effect is what a failed session means for mail.
+// effect is the effect of a failed session on mail.
 type effect int
 
 const (
@@ -28,7 +28,7 @@ const (
 	defersNow
 )
 
-// resultType is what is known of a result type, RFC 8460 section 4.3.
+// resultType describes a result type of RFC 8460 section 4.3.
 type resultType struct {
 	name   string
 	effect effect
@@ -62,7 +62,7 @@ func effectOf(policyType, result string) effect {
 	return defers
 }
 
-// domain is what the reports say of one domain.
+// domain is the result for one domain.
 type domain struct {
 	name     string
 	verdict  Verdict
