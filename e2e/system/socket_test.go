@@ -109,6 +109,12 @@ func installBesideOther(t *testing.T, v *server) {
 	if want := socketUnit + " is enabled and "; !strings.Contains(string(findings), want) {
 		t.Errorf("doctor does not say %q:\n%s", want, findings)
 	}
+	// Between two starts: if the port became free between the starts of the socket unit and of the
+	// service, the daemon would listen by itself, which healthcheck and doctor report.
+	before := v.property(t, "NRestarts")
+	eventually(t, "the next start to fail", func() bool {
+		return v.property(t, "NRestarts") != before && v.property(t, "SubState") == "auto-restart"
+	})
 	other.Close()
 	v.checkPassed(t, socketmapAddr)
 	v.run(t, "mta-sts-daemon", "healthcheck")

@@ -304,8 +304,8 @@ const maxCount = 1 << 53
 func (c *count) UnmarshalJSON(data []byte) error {
 	*c = count{}
 	digits := strings.ReplaceAll(strings.TrimSpace(strings.Trim(string(data), `"`)), ",", "")
-	if f, err := strconv.ParseFloat(digits, 64); err == nil && f >= 0 {
-		*c = count{uint64(min(f, maxCount)), true}
+	if f, err := strconv.ParseFloat(digits, 64); err == nil && f >= 0 && f <= maxCount {
+		*c = count{uint64(f), true}
 	}
 	return nil
 }

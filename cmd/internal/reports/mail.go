@@ -17,8 +17,8 @@ import (
 
 // Limits of one mail.
 const (
-	maxNesting  = 8  // parts within each other, attached messages included
-	maxParts    = 64 // in all
+	maxNesting  = 8 // parts within each other, attached messages included
+	maxParts    = 1000
 	maxInflated = 2 * maxReport
 )
 
@@ -35,12 +35,9 @@ func (c *Collector) message(name string, data []byte) {
 	before := c.found()
 	w := walk{Collector: c, name: name, inflate: maxInflated}
 	w.part(textproto.MIMEHeader(msg.Header), msg.Body, 0)
-	if c.found() > before {
-		return
-	}
 	if w.err != nil {
 		c.problem(name, w.err.Error())
-	} else if announcesReport(msg.Header) {
+	} else if c.found() == before && announcesReport(msg.Header) {
 		c.problem(name, "the report in this mail cannot be found")
 	}
 }

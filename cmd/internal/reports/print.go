@@ -9,8 +9,10 @@ import (
 	"mta-sts-daemon/cmd/internal/layout"
 )
 
-// Rows printed for each domain; JSON has all.
+// Limits of the printed text; JSON has all.
 const (
+	maxDomains = 50
+	// of each domain:
 	maxFailures = 40
 	maxSenders  = 20
 )
@@ -20,13 +22,17 @@ func (s Summary) Print(page layout.Page) error {
 	if len(s.domains) == 0 {
 		return page.Paragraph("No TLS report was read.")
 	}
-	for _, d := range s.domains {
+	domains := s.domains[:min(len(s.domains), maxDomains)]
+	for _, d := range domains {
 		colour := map[Verdict]layout.Colour{Safe: layout.Green, Advice: layout.Yellow, Unknown: layout.Yellow, Fault: layout.Red}[d.verdict]
 		if err := page.Line(layout.Cell{Text: d.title() + ": " + d.reason, Colour: colour}); err != nil {
 			return err
 		}
 	}
-	for _, d := range s.domains {
+	if left := len(s.domains) - len(domains); left > 0 {
+		fmt.Fprintf(page, "and %s more\n", counted(left, "domain"))
+	}
+	for _, d := range domains {
 		fmt.Fprintf(page, "\n%s\n", d.title())
 		for _, print := range []func(layout.Page) error{d.printPolicies, d.printFailures, d.printSenders} {
 			if err := print(page); err != nil {
