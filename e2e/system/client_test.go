@@ -86,13 +86,13 @@ func (v *server) checkLookupAt(t *testing.T, address, key, want string) {
 	}
 }
 
-// load counts the results of lookups without pause.
+// load has the results of lookups without pause.
 type load struct {
 	mu       sync.Mutex // guards what follows
 	answers  int
 	retried  int
 	longest  time.Duration
-	lost     []string // errors and wrong answers
+	lost     []string // errors and other answers
 	answered chan struct{}
 }
 

@@ -31,7 +31,7 @@ func readJournal(t *testing.T, v *server) {
 	}
 }
 
-// explainJournal looks for the explanation of an event in the catalog.
+// explainJournal looks for the catalog's text of an event.
 func explainJournal(t *testing.T, v *server) {
 	const d domain = "catalog.test"
 	v.publish(d)

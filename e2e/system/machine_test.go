@@ -47,7 +47,7 @@ func (m *machine) boot(t *testing.T) {
 	ready := listenForNotice(t)
 	nspawn, err := nspawn(
 		"--directory="+m.root.dir, "--boot",
-		"--keep-unit", "--register=no", "--link-journal=no", // the host's systemd is not involved
+		"--keep-unit", "--register=no", "--link-journal=no", // unknown to the host's systemd
 		"--network-namespace-path="+m.network.Path(),
 		"--resolv-conf=off", "--timezone=off", "--console=pipe", "--notify-ready=yes")
 	if err != nil {
@@ -85,8 +85,8 @@ func (m *machine) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command on the machine to its end, which must succeed, and
-// returns its output.
+// run runs a command on the machine to its end, which must succeed, and returns
+// its output.
 func (m *machine) run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := m.command(name, args...)
@@ -120,7 +120,7 @@ func (m *machine) reboot(t *testing.T) {
 	m.boot(t)
 }
 
-// processState is a process's state in the kernel.
+// processState is the kernel's state of a process.
 func processState(pid int) string {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -149,7 +149,8 @@ func (m *machine) kill(t *testing.T) {
 	}
 }
 
-// consoleIfOff is the output on the console. It must not be read while the machine is on.
+// consoleIfOff is the output on the machine's console, which may not be read
+// while the machine runs.
 func (m *machine) consoleIfOff() string {
 	select {
 	case <-m.off:

@@ -35,7 +35,7 @@ func listenForNotice(t *testing.T) *notices {
 			}
 			select {
 			case n.told <- string(buf[:size]):
-			case <-n.heard: // read on: systemd-nspawn blocks while its socket is full
+			case <-n.heard: // read on: systemd-nspawn waits for the reader of its socket
 			case <-t.Context().Done():
 				return
 			}

@@ -7,9 +7,9 @@ import (
 	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// TestSystem installs the package on a mail server, uses, upgrades and removes it, on each
-// Debian. The steps share one server, and each restores the state after the installation,
-// except the last one, which removes the package.
+// TestSystem takes a mail server through the life of the package, on each Debian.
+// The steps share one server. Each starts and leaves it as the installation has
+// left it, except the last, which removes the package.
 func TestSystem(t *testing.T) {
 	isolated.Need(t, "the package on a booted Debian")
 	for _, s := range suites() {
@@ -84,7 +84,7 @@ func (v *server) furnish(t *testing.T) {
 	v.root.write(t, "/etc/resolv.conf", "nameserver "+resolverAddr+"\n")
 	v.root.write(t, "/etc/unbound/unbound.conf", unboundConf)
 	v.root.write(t, mainCFFile, mainCF("socketmap:inet:"+socketmapAddr+":postfix"))
-	// They would hold apt's lock; the network is missing.
+	// They would hold apt's lock, and the machine has no network.
 	v.root.mask(t, "apt-daily.timer", "apt-daily-upgrade.timer")
 }
 
@@ -117,7 +117,7 @@ smtp_tls_loglevel = 1
 `, policyMaps)
 }
 
-// tell logs the status and journal of the machine if the test has failed.
+// tell shows the machine's state after a failure.
 func (v *server) tell(t *testing.T) {
 	if !t.Failed() {
 		return
