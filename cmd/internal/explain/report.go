@@ -187,6 +187,8 @@ type TLSRPT struct {
 	TXT     []string `json:"txt"`
 	RUA     []string `json:"rua,omitempty"`
 	Problem string   `json:"problem,omitempty"`
+	// Failed: the DNS did not answer, and Problem says why.
+	Failed bool `json:"-"`
 }
 
 // Daemon is what the running daemon says of the domain.

@@ -54,31 +54,34 @@ func (l *look) judge(port port25) *Report {
 // judgeDNS reports questions that were not answered, which are one finding: most often
 // they have one cause. It returns false if nothing else can be judged then.
 func (l *look) judgeDNS() bool {
+	f := Finding{Severity: Fault, Check: "dns-failure", Remedy: "Repair the zone's name servers, or its DNSSEC signatures if it is signed"}
 	var failed []string
-	effect := Other
-	note := func(problem string, e Effect) {
+	note := func(problem, rfc string, e Effect) {
 		if problem == "" {
 			return
 		}
+		if len(failed) == 0 {
+			f.RFC = rfc
+		}
 		if failed = append(failed, problem); e == StopsMail {
-			effect = e
+			f.Effect = e
 		}
 	}
-	note(l.seen.MX.Problem, StopsMail)
+	note(l.seen.MX.Problem, "RFC 5321 section 5.1", StopsMail)
 	if isDNS(l.seen.Failure) {
-		note(l.seen.Problem, Other)
+		note(l.seen.Problem, "RFC 8461 section 3.1", Other)
 	}
 	for _, h := range l.hosts {
-		note(h.Problem, Other)
-		if h.tlsaErr != nil && h.Problem == "" && len(h.sessions) > 0 && l.seen.MX.Authenticated {
-			note(h.tlsaErr.Error(), StopsMail)
+		note(h.Problem, "RFC 5321 section 5.1", l.ifNoOther(func(o mailHost) bool { return len(o.Addresses) > 0 }))
+		if h.tlsaErr != nil && len(h.Addresses) > 0 && l.seen.MX.Authenticated {
+			note(h.tlsaErr.Error(), "RFC 7672 section 2.1", StopsMail)
 		}
 	}
 	if l.policyHost.err != nil {
-		note(l.policyHost.err.Error(), Other)
+		note(l.policyHost.err.Error(), "RFC 8461 section 3.3", Other)
 	}
-	if l.seen.TLSRPT.Problem != "" && len(l.seen.TLSRPT.TXT) == 0 && !strings.HasPrefix(l.seen.TLSRPT.Problem, lint.ErrNoTLSRPT.Error()) {
-		note(l.seen.TLSRPT.Problem, Other)
+	if l.seen.TLSRPT.Failed {
+		note(l.seen.TLSRPT.Problem, "RFC 8460 section 3", Other)
 	}
 	switch {
 	case len(failed) == 0:
@@ -88,12 +91,11 @@ func (l *look) judgeDNS() bool {
 			Remedy: "Repair it, see /etc/resolv.conf or dns.servers in the configuration", RFC: "RFC 8461 section 3.1"})
 		return false
 	}
-	text := "the DNS does not answer: " + line(failed[0])
+	f.Text = "the DNS does not answer: " + line(failed[0])
 	if more := len(failed) - 1; more > 0 {
-		text += fmt.Sprintf(" (and %d more questions)", more)
+		f.Text += fmt.Sprintf(" (and %d more questions)", more)
 	}
-	l.report.add(Finding{Severity: Fault, Effect: effect, Check: "dns-failure", Text: text,
-		Remedy: "Repair the zone's name servers, or its DNSSEC signatures if it is signed", RFC: "RFC 8461 section 3.1"})
+	l.report.add(f)
 	return l.seen.MX.Problem == ""
 }
 
@@ -368,6 +370,7 @@ func (l *look) judgeTLSRPT() {
 		for _, fault := range l.rua {
 			l.report.add(Finding{Severity: Fault, Check: "tlsrpt-rua", RFC: f.RFC, Text: fmt.Sprintf("reports cannot be sent to %s: %s", line(fault.uri), fault.reason), Remedy: "Name a destination that accepts them"})
 		}
+	case t.Failed: // which judgeDNS reports
 	case t.Problem == lint.ErrNoTLSRPT.Error():
 		if l.applies() && l.policy.Mode == mtasts.ModeTesting {
 			f.Text = "there is no TLSRPT record: nobody receives the reports that mode testing is for"
@@ -375,7 +378,7 @@ func (l *look) judgeTLSRPT() {
 		if l.applies() || l.seen.DANE.Verdict == "full" {
 			l.report.add(f)
 		}
-	case len(t.TXT) > 0:
+	default:
 		f.Severity, f.Check, f.Text = Fault, "tlsrpt-invalid", "the TLSRPT record is not valid: "+line(t.Problem)
 		l.report.add(f)
 	}

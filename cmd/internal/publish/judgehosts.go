@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"net/textproto"
 	"slices"
 	"time"
 
@@ -76,7 +75,7 @@ func (l *look) sessionFindings(h mailHost, addr netip.Addr, others bool) []Findi
 		f.Remedy = "Start the mail server there and open port 25, or remove the address"
 	case connected, greeted:
 		f.Severity, f.Effect, f.Check, f.Text, f.RFC = Unjudged, Other, "mx-refuses", fmt.Sprintf("it does not talk to this host: %v", s.err), "RFC 5321 section 3.1"
-		if _, ok := errors.AsType[*textproto.Error](s.err); !ok {
+		if _, ok := errors.AsType[refusal](s.err); !ok {
 			f.Severity, f.Check, f.Text = Fault, "mx-greeting", fmt.Sprintf("it does not speak SMTP: %v", s.err)
 		}
 		f.Remedy = "Look into the log of that server"

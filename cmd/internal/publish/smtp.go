@@ -18,7 +18,7 @@ import (
 
 // Bounds of a conversation with a mail server.
 const (
-	connectLimit = 15 * time.Second
+	connectLimit = 10 * time.Second
 	// sessionLimit is long because servers delay their greeting against spam.
 	sessionLimit = 60 * time.Second
 	// maxSession is how many bytes are read: replies and the certificates.
@@ -149,11 +149,19 @@ func readable(err error) error {
 	case errors.As(err, &network) && network.Op != "remote error":
 		err = network.Err
 	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = call.Err
+	}
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
-		return &textproto.Error{Code: reply.Code, Msg: printable.Line(reply.Msg, maxReply)}
+		return refusal(fmt.Sprintf("%d %s", reply.Code, printable.Line(reply.Msg, maxReply)))
 	}
 	return &printableError{printable.Line(err.Error(), maxReply), err}
 }
+
+// refusal is a reply that is not the one that was hoped for.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
 
 // printableError has another message.
 type printableError struct {
