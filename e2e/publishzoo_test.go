@@ -161,6 +161,10 @@ func animals() []animal {
 		{name: "dane-partial", records: []string{"_25._tcp.mx.$D TLSA 3 1 1 $GOOD", "+$D MX 20 mx2.$D", "mx2.$D A " + zooMX + "1"}, policy: strings.Replace(enforce, "mx.$D", "*.$D", 1),
 			want: fault("dane-partial", "some MX hosts have TLSA records, and not mx2.dane-partial.example")},
 
+		{name: "dane-host-bogus", records: []string{"-mx.$D A", "$D MX 10 mx.dane.bogus.example", "mx.dane.bogus.example A " + zooMX + "1"},
+			policy: strings.Replace(enforce, "mx.$D", "mx.dane.bogus.example", 1), want: fault("dns-failure", "mx.dane.bogus.example: ")},
+		{name: "dane-bogus", records: []string{"_25._tcp.mx.$D CNAME tlsa.bogus.example.", "tlsa.bogus.example TLSA 3 1 1 $GOOD"}, want: fault("dns-failure", "TLSA _25._tcp.mx.dane-bogus.example: ")},
+
 		{name: "tlsrpt-none", records: []string{"-_smtp._tls.$D TXT"}, want: fault("tlsrpt-missing", "there is no TLSRPT record: nobody reports failures")},
 		{name: "tlsrpt-none-testing", records: []string{"-_smtp._tls.$D TXT"}, policy: strings.Replace(enforce, "enforce", "testing", 1), want: fault("tlsrpt-missing", "nobody receives the reports that mode testing is for")},
 		{name: "tlsrpt-invalid", records: []string{`_smtp._tls.$D TXT "v=TLSRPTv1; rua=tls@good.example"`}, want: fault("tlsrpt-invalid", "is neither mailto:ADDRESS nor https://HOST/")},

@@ -49,7 +49,7 @@ It exits with 0, with 2 if it refused, and with 3 if it could not verify everyth
 				return usageError("--stage %s is not a stage; the stages are %s", printable.Quote(stage), stageNames())
 			}
 			if r.MaxAge = time.Duration(keep).Truncate(time.Second); r.MaxAge <= 0 || r.MaxAge > mtasts.MaxMaxAge {
-				return usageError("--max-age: want a time span up to a year")
+				return usageError("--max-age: want a time span from one second to a year")
 			}
 			if r.RUA != "" {
 				if err := publish.ValidRUA(r.RUA); err != nil {

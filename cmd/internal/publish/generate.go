@@ -131,15 +131,16 @@ func (l *look) wouldFail(policy *mtasts.Policy, invalid error, port port25) (ref
 	if len(l.hosts) == 0 && l.seen.MX.Null {
 		return []Finding{{Severity: Fault, Effect: Other, Check: "null-mx", Text: "the domain accepts no mail (null MX), so there is nothing to protect", Remedy: "Publish no policy, or remove the null MX first", RFC: "RFC 7505 section 3"}}, nil
 	}
-	l.policy = policy
-	if invalid != nil && len(l.hosts) > 0 {
+	if invalid == nil {
+		l.policy = policy
+	} else if len(l.hosts) > 0 {
 		l.report.add(Finding{Severity: Fault, Check: "policy-invalid", Text: line(invalid.Error()), Remedy: "Name each MX host, or *. and its domain", RFC: "RFC 8461 section 3.2"})
 	}
 	r := l.report
 	for _, h := range l.hosts {
 		r.hosts[h.Name] = len(h.sessions) + len(h.refused)
 	}
-	if l.judgeDNS() && invalid == nil {
+	if l.judgeDNS() {
 		l.judgeMX()
 		l.judgeHosts(port)
 	}
@@ -152,8 +153,8 @@ func (l *look) wouldFail(policy *mtasts.Policy, invalid error, port port25) (ref
 			unverified = append(unverified, f)
 		}
 	}
-	if r := slices.IndexFunc(unverified, func(f Finding) bool { return f.Check == "resolver" }); r >= 0 {
-		return append(refused, unverified[r]), nil // the MX hosts are not known
+	if len(l.hosts) == 0 && len(refused) == 0 { // the resolver does not answer
+		return unverified, nil
 	}
 	return refused, unverified
 }
@@ -265,8 +266,13 @@ func (l *look) longest(published *mtasts.Policy) time.Duration {
 
 // span writes a time span in days, or hours if it is short.
 func span(d time.Duration) string {
+	unit, name := day, "day"
 	if d < 2*day {
-		return fmt.Sprintf("%d hours", int((d+time.Hour-1)/time.Hour))
+		unit, name = time.Hour, "hour"
 	}
-	return fmt.Sprintf("%d days", int((d+day-1)/day))
+	n := int((d + unit - 1) / unit)
+	if n != 1 {
+		name += "s"
+	}
+	return fmt.Sprintf("%d %s", n, name)
 }

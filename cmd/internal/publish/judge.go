@@ -47,8 +47,36 @@ func (l *look) judge(port port25) *Report {
 		l.judgeDANE()
 		l.judgeTLSRPT()
 	}
+	l.temper()
 	r.finish()
 	return r
+}
+
+// temper takes back that a fault of one mail host stops mail, if there is another where
+// mail can go.
+func (l *look) temper() {
+	stopped := func(h mailHost) bool {
+		if l.ifEnforced() == StopsMail && lint.MatchedBy(l.policy.MX, h.Name) == "" {
+			return true
+		}
+		for _, f := range l.report.Findings {
+			if f.Effect == StopsMail && f.Host == line(h.Name) && len(f.Addresses) == l.report.hosts[h.Name] {
+				return true
+			}
+		}
+		return false
+	}
+	for _, h := range l.hosts {
+		if stopped(h) {
+			continue
+		}
+		for i, f := range l.report.Findings {
+			if f.Host != "" && f.Effect == StopsMail {
+				l.report.Findings[i].Effect = Other
+			}
+		}
+		return
+	}
 }
 
 // judgeDNS reports questions that were not answered, which are one finding: most often
@@ -72,7 +100,7 @@ func (l *look) judgeDNS() bool {
 		note(l.seen.Problem, "RFC 8461 section 3.1", Other)
 	}
 	for _, h := range l.hosts {
-		note(h.Problem, "RFC 5321 section 5.1", l.ifNoOther(func(o mailHost) bool { return len(o.Addresses) > 0 }))
+		note(h.Problem, "RFC 5321 section 5.1", Other)
 		if h.tlsaErr != nil && len(h.Addresses) > 0 && l.seen.MX.Authenticated {
 			note(h.tlsaErr.Error(), "RFC 7672 section 2.1", StopsMail)
 		}
@@ -279,7 +307,7 @@ func (l *look) judgeMX() {
 			l.report.add(Finding{Severity: Advice, Check: "mx-alias", Host: line(h.Name), Text: "it is an alias (CNAME) of " + line(h.Alias) + ", which an MX record must not name", Remedy: "Name the host itself in the MX record, and in the policy", RFC: "RFC 5321 section 5.1"})
 		}
 		if len(h.Addresses) == 0 && h.Problem == "" {
-			l.report.add(Finding{Severity: Fault, Effect: l.ifNoOther(func(o mailHost) bool { return len(o.Addresses) > 0 }), Check: "mx-address", Host: line(h.Name), Text: "it has no address", Remedy: "Give it A or AAAA records, or remove it from the MX records", RFC: "RFC 5321 section 5.1"})
+			l.report.add(Finding{Severity: Fault, Effect: StopsMail, Check: "mx-address", Host: line(h.Name), Text: "it has no address", Remedy: "Give it A or AAAA records, or remove it from the MX records", RFC: "RFC 5321 section 5.1"})
 		}
 	}
 	l.judgeCoverage()
@@ -348,16 +376,6 @@ func (l *look) ifEnforced() Effect {
 		return StopsMail
 	}
 	return Other
-}
-
-// ifNoOther is the effect of a fault that stops mail if no host is free of it.
-func (l *look) ifNoOther(free func(mailHost) bool) Effect {
-	for _, h := range l.hosts {
-		if free(h) {
-			return Other
-		}
-	}
-	return StopsMail
 }
 
 // judgeTLSRPT judges where the domain wants reports.

@@ -33,7 +33,7 @@ func (l *look) judgeHosts(port port25) {
 	}
 	for _, h := range l.hosts {
 		for _, addr := range slices.SortedFunc(maps.Keys(h.refused), netip.Addr.Compare) {
-			l.report.add(Finding{Severity: Fault, Check: "mx-address-private", Host: line(h.Name), Addresses: []string{addr.String()}, RFC: "RFC 5321 section 5.1",
+			l.report.add(Finding{Severity: Fault, Effect: StopsMail, Check: "mx-address-private", Host: line(h.Name), Addresses: []string{addr.String()}, RFC: "RFC 5321 section 5.1",
 				Text: "senders cannot reach that address: " + h.refused[addr], Remedy: "Give it a public address; if this host sees other addresses than the Internet, list them in fetch.allow_networks"})
 		}
 		for _, addr := range slices.SortedFunc(maps.Keys(h.sessions), netip.Addr.Compare) {
@@ -68,15 +68,12 @@ func (l *look) sessionFindings(h mailHost, addr netip.Addr, others bool) []Findi
 			return []Finding{noRoute(h.Name, addr, others)}
 		}
 		f.Severity, f.Check, f.Text, f.RFC = Fault, "mx-connect", fmt.Sprintf("it does not accept connections on port 25: %v", s.err), "RFC 5321 section 5.1"
-		f.Effect = Other
-		if !others {
-			f.Effect = StopsMail
-		}
+		f.Effect = StopsMail
 		f.Remedy = "Start the mail server there and open port 25, or remove the address"
 	case connected, greeted:
 		f.Severity, f.Effect, f.Check, f.Text, f.RFC = Unjudged, Other, "mx-refuses", fmt.Sprintf("it does not talk to this host: %v", s.err), "RFC 5321 section 3.1"
 		if _, ok := errors.AsType[refusal](s.err); !ok {
-			f.Severity, f.Check, f.Text = Fault, "mx-greeting", fmt.Sprintf("it does not speak SMTP: %v", s.err)
+			f.Severity, f.Effect, f.Check, f.Text = Fault, StopsMail, "mx-greeting", fmt.Sprintf("it does not speak SMTP: %v", s.err)
 		}
 		f.Remedy = "Look into the log of that server"
 	case offered:

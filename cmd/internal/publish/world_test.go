@@ -54,10 +54,13 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// recordID is the id of all records: no date.
+const recordID = "1"
+
 // publish gives a domain a record, a TLSRPT record, this policy, and one MX host with a
 // good certificate.
 func (w *world) publish(t testing.TB, domain, policy string) {
-	w.dns.Publish(domain, "20260101")
+	w.dns.Publish(domain, recordID)
 	w.dns.Add(
 		domain+". 300 IN MX 10 mx."+domain+".",
 		"mx."+domain+". 300 IN A 127.0.0.1",
@@ -98,7 +101,11 @@ func (w *world) serveMail(t testing.TB, host string, serve func(net.Conn)) {
 
 // greet is a mail server with that certificate.
 func (w *world) greet(host string, leaf resolvertest.Leaf) func(net.Conn) {
-	config := &tls.Config{Certificates: []tls.Certificate{w.ca.Certificate(leaf)}}
+	return serveTLS(host, &tls.Config{Certificates: []tls.Certificate{w.ca.Certificate(leaf)}})
+}
+
+// serveTLS is a mail server that offers STARTTLS.
+func serveTLS(host string, config *tls.Config) func(net.Conn) {
 	return func(conn net.Conn) {
 		c := textproto.NewConn(conn)
 		c.PrintfLine("220 %s ESMTP", host)
