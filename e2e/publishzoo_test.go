@@ -110,6 +110,7 @@ func animals() []animal {
 		{name: "record-missing", records: []string{"-_mta-sts.$D TXT"}, want: fault("record-missing", "no record at _mta-sts.record-missing.example announces it")},
 		{name: "record-twice", records: []string{`+_mta-sts.$D TXT "v=STSv1; id=2;"`}, want: fault("record-invalid", "there are 2 of them")},
 		{name: "record-near", records: []string{`_mta-sts.$D TXT "v=STSv1 id=2"`}, want: fault("record-invalid", "no semicolon")},
+		{name: "record-misplaced", records: []string{"-_mta-sts.$D TXT", `$D TXT "v=STSv1; id=2;"`, `+$D TXT "v=spf1 -all"`}, want: fault("record-misplaced", "at record-misplaced.example in place of _mta-sts.record-misplaced.example")},
 		{name: "record-dangles", records: []string{"-_mta-sts.$D TXT", "_mta-sts.$D CNAME gone.example."}, want: fault("record-invalid", "is a CNAME of \"gone.example\", which has no TXT records")},
 
 		{name: "web-none", records: []string{"-mta-sts.$D A"}, want: fault("policy-host-address", "it has no address")},
@@ -167,6 +168,7 @@ func animals() []animal {
 
 		{name: "tlsrpt-none", records: []string{"-_smtp._tls.$D TXT"}, want: fault("tlsrpt-missing", "there is no TLSRPT record: nobody reports failures")},
 		{name: "tlsrpt-none-testing", records: []string{"-_smtp._tls.$D TXT"}, policy: strings.Replace(enforce, "enforce", "testing", 1), want: fault("tlsrpt-missing", "nobody receives the reports that mode testing is for")},
+		{name: "tlsrpt-misplaced", records: []string{"-_smtp._tls.$D TXT", `$D TXT "v=TLSRPTv1; rua=mailto:tls@good.example"`}, want: fault("tlsrpt-misplaced", "at tlsrpt-misplaced.example in place of _smtp._tls.tlsrpt-misplaced.example")},
 		{name: "tlsrpt-invalid", records: []string{`_smtp._tls.$D TXT "v=TLSRPTv1; rua=tls@good.example"`}, want: fault("tlsrpt-invalid", "is neither mailto:ADDRESS nor https://HOST/")},
 		{name: "tlsrpt-nowhere", records: []string{`_smtp._tls.$D TXT "v=TLSRPTv1; rua=mailto:tls@missing.example"`}, want: fault("tlsrpt-rua", "missing.example does not exist")},
 

@@ -84,6 +84,7 @@ type look struct {
 	hosts        []mailHost
 	policyHost   policyHost
 	rua          []ruaFault
+	atDomain     []string      // TXT records of the domain itself, where some put what belongs below it
 	known        *admin.Domain // what the daemon remembers; nil for nothing
 	testingSince time.Time     // by the daemon's history; zero if it is not known
 
@@ -128,11 +129,16 @@ func newLook(c clients.Clients, o Options, p *prober, d mtasts.Domain) *look {
 func (l *look) gather(ctx context.Context) {
 	l.seen, _ = explain.Look(ctx, l.Clients, l.domain.String(), explain.Options{}) // a domain is a next hop
 	var steps sync.WaitGroup
-	for _, step := range []func(context.Context){l.askMemory, l.askHosts, l.fetchAll, l.askReportDestinations} {
+	for _, step := range []func(context.Context){l.askMemory, l.askHosts, l.fetchAll, l.askReportDestinations, l.askDomain} {
 		steps.Go(func() { step(ctx) })
 	}
 	steps.Go(func() { l.resolverDown = l.DNS.Probe(ctx) })
 	steps.Wait()
+}
+
+func (l *look) askDomain(ctx context.Context) {
+	answer, _ := l.DNS.TXT(ctx, l.domain.String()) // if it fails, there is no hint
+	l.atDomain = answer.Records
 }
 
 func (l *look) askMemory(ctx context.Context) {

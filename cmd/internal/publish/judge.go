@@ -169,7 +169,10 @@ func (l *look) judgeNoRecord() {
 	for _, hint := range l.seen.Record.Findings {
 		hints = append(hints, line(hint.String()))
 	}
+	_, misplaced := mtasts.ParseRecord(l.atDomain)
 	switch {
+	case errors.Is(l.seen.Failure, mtasts.ErrNoRecord) && !errors.Is(misplaced, mtasts.ErrNoRecord):
+		f.Check, f.Text = "record-misplaced", "the MTA-STS record is at "+l.domain.String()+" in place of "+name
 	case !errors.Is(l.seen.Failure, mtasts.ErrNoRecord), len(hints) > 0 || l.seen.Record.Alias != "":
 		if len(hints) > 0 {
 			f.Text += ": " + strings.Join(hints, "; ")
@@ -389,6 +392,9 @@ func (l *look) judgeTLSRPT() {
 			l.report.add(Finding{Severity: Fault, Check: "tlsrpt-rua", RFC: f.RFC, Text: fmt.Sprintf("reports cannot be sent to %s: %s", line(fault.uri), fault.reason), Remedy: "Name a destination that accepts them"})
 		}
 	case t.Failed: // which judgeDNS reports
+	case t.Problem == lint.ErrNoTLSRPT.Error() && l.misplacedTLSRPT():
+		f.Severity, f.Check, f.Text = Fault, "tlsrpt-misplaced", "the TLSRPT record is at "+l.domain.String()+" in place of "+t.Name
+		l.report.add(f)
 	case t.Problem == lint.ErrNoTLSRPT.Error():
 		if l.applies() && l.policy.Mode == mtasts.ModeTesting {
 			f.Text = "there is no TLSRPT record: nobody receives the reports that mode testing is for"
@@ -400,6 +406,12 @@ func (l *look) judgeTLSRPT() {
 		f.Severity, f.Check, f.Text = Fault, "tlsrpt-invalid", "the TLSRPT record is not valid: "+line(t.Problem)
 		l.report.add(f)
 	}
+}
+
+// misplacedTLSRPT reports whether the domain itself has a TLSRPT record.
+func (l *look) misplacedTLSRPT() bool {
+	_, err := lint.TLSRPT(l.atDomain)
+	return !errors.Is(err, lint.ErrNoTLSRPT)
 }
 
 // certificateFault says in plain words why a certificate is not valid for a host.
