@@ -113,7 +113,7 @@ func rollOut(t *testing.T, w *world, server webServer, n int) {
 	}
 }
 
-// copyPublished puts the files where the web server looks for them.
+// copyPublished copies the files into the web server's root.
 func copyPublished(t *testing.T, from, to *root) {
 	t.Helper()
 	for _, name := range []string{"www/.well-known/mta-sts.txt", "nginx.conf", "Caddyfile"} {
@@ -143,7 +143,7 @@ func publishRecords(t *testing.T, w *world, domain, zone string) {
 	}
 }
 
-// TestGenerateRefuses: what the mail hosts do not satisfy is not generated.
+// TestGenerateRefuses: a policy that the mail hosts do not satisfy is refused.
 func TestGenerateRefuses(t *testing.T) {
 	w := newWorld(t)
 	for i, cert := range []certificate{goodCertificate, wrongName, expired, selfSigned, noSTARTTLS} {

@@ -76,7 +76,7 @@ type animal struct {
 	records []string
 	mail    string // the kind of mail server; "": good
 	policy  string // "": a good one
-	nginx   string // what is in the location of the policy; "": it is served
+	nginx   string // directives for the policy's location; "": the policy is served
 	web     string // the kind of the policy host's certificate; "": good
 	// want are the checks that report something, each with words of the finding.
 	want map[string]string
@@ -172,7 +172,7 @@ func animals() []animal {
 		{name: "tlsrpt-invalid", records: []string{`_smtp._tls.$D TXT "v=TLSRPTv1; rua=tls@good.example"`}, want: fault("tlsrpt-invalid", "is neither mailto:ADDRESS nor https://HOST/")},
 		{name: "tlsrpt-nowhere", records: []string{`_smtp._tls.$D TXT "v=TLSRPTv1; rua=mailto:tls@missing.example"`}, want: fault("tlsrpt-rua", "missing.example does not exist")},
 
-		// The daemon fetches the policy of the zoo's id before it is what it is here.
+		// The daemon has fetched another policy with the same id.
 		{name: "memory-changed", policy: enforce, want: fault("id-unchanged", "and its id did not: mode (testing to enforce)")},
 
 		{name: "bogus", records: []string{"-*"}, want: fault("dns-failure", "the DNS does not answer: MX bogus.bogus.example: ")},
@@ -474,7 +474,7 @@ func (z *zoo) port25(t *testing.T, d *daemon) {
 	}
 }
 
-// text: what a person or cron gets.
+// text checks the output for a person and for cron.
 func (z *zoo) text(t *testing.T, d *daemon) {
 	for _, test := range []struct {
 		args   string

@@ -27,8 +27,8 @@ func newCheck(load func() (config.Config, error)) *cobra.Command {
 		Long: `check is for those who publish a policy for their own domains. It looks at the record,
 at the policy over each address of the policy host, and at the policy. It connects to port
 25 of each MX host and address, and checks STARTTLS, TLS version, certificate and TLSA
-records. If a daemon runs here, what that remembers counts too. docs/publishing.md lists
-the checks.
+records. If a daemon runs here, its memory of the domain counts too. docs/publishing.md
+lists the checks.
 
 Each finding is one line with its remedy, those that stop mail first. Faults need
 repair; advice is for what will become a fault, or protects less than it could; "not

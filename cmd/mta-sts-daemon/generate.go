@@ -30,7 +30,7 @@ them, the TXT record with a new id, the TLSRPT record, configuration for nginx a
 and the steps to take. It changes nothing; with --output it writes files that
 nginx and Caddy serve as they are.
 
---stage testing is where to begin: senders report failures and deliver all the same.
+--stage testing is where to begin: senders report failures and deliver as before.
 --stage enforce is for when the reports are good. --stage remove is the way back of RFC
 8461 section 8.3; its waiting times come from max_age.
 

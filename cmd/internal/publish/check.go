@@ -26,7 +26,7 @@ const (
 	memoryLimit   = 5 * time.Second
 )
 
-// Memory is what the running daemon remembers; *admin.Client is one.
+// Memory returns the running daemon's knowledge of domains; *admin.Client implements it.
 type Memory interface {
 	Domain(ctx context.Context, domain string) (admin.Domain, error)
 	Changes(ctx context.Context, since time.Time) (admin.History, error)
@@ -34,7 +34,7 @@ type Memory interface {
 
 // Options of Check and Generate. The zero value is fine.
 type Options struct {
-	// Memory is asked what the daemon remembers of each domain; nil for none.
+	// Memory is asked for each domain; nil if no daemon is to be asked.
 	Memory Memory
 	// Reference is a mail host that is known to answer on port 25. If none of those
 	// that are checked answers, it shows whether port 25 is blocked here.
@@ -70,7 +70,7 @@ func Check(ctx context.Context, c clients.Clients, domains []mtasts.Domain, o Op
 	return reports
 }
 
-// look is what was seen of one domain. gather fills it, judge makes findings of it.
+// look holds the observations of one domain. gather fills it, judge makes findings of it.
 type look struct {
 	clients.Clients
 	Options
@@ -84,8 +84,8 @@ type look struct {
 	hosts        []mailHost
 	policyHost   policyHost
 	rua          []ruaFault
-	atDomain     []string      // TXT records of the domain itself, where some put what belongs below it
-	known        *admin.Domain // what the daemon remembers; nil for nothing
+	atDomain     []string      // TXT records of the domain itself: a wrong place for the records below it
+	known        *admin.Domain // the daemon's knowledge; nil if it has none
 	testingSince time.Time     // by the daemon's history; zero if it is not known
 
 	report *Report
@@ -106,6 +106,7 @@ type policyHost struct {
 	err     error // of the lookup of its addresses
 	alias   string
 	fetches []fetch
+	left    int // addresses that were not looked at
 }
 
 // fetch is an attempt to fetch the policy from one address.
@@ -137,7 +138,7 @@ func (l *look) gather(ctx context.Context) {
 }
 
 func (l *look) askDomain(ctx context.Context) {
-	answer, _ := l.DNS.TXT(ctx, l.domain.String()) // if it fails, there is no hint
+	answer, _ := l.DNS.TXT(ctx, l.domain.String()) // without an answer the hint is left out
 	l.atDomain = answer.Records
 }
 
@@ -210,6 +211,7 @@ func otherPaths() []string { return []string{"/mta-sts.txt", "/.well-known/mta-s
 func (l *look) fetchAll(ctx context.Context) {
 	answer, err := l.DNS.Addresses(ctx, l.domain.PolicyHost())
 	l.policyHost.err, l.policyHost.alias = err, answer.Alias
+	l.policyHost.left = max(len(answer.Records)-maxAddresses, 0)
 	l.policyHost.fetches = make([]fetch, min(len(answer.Records), maxAddresses))
 	var group errgroup.Group
 	group.SetLimit(hostsAtOnce)
@@ -247,7 +249,7 @@ type port25 int
 
 const (
 	portOpen    port25 = iota
-	portUnclear        // nobody answered, and there is no reference
+	portUnclear        // nobody answered, and no reference was given
 	portBlocked        // the reference did not answer either
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
 )
@@ -73,7 +75,7 @@ func TestMailServers(t *testing.T) {
 			return w.greet(host, resolvertest.Leaf{Names: []string{"mail.other-in-policy.example"}})
 		}, Fault,
 			"its certificate is for mail.other-in-policy.example, not for the name of the MX host; Postfix accepts that, because the policy has such a name, and other senders do not."},
-		// Only what can be acted on: not the name too, which is another matter, but not the chain.
+		// Two faults, two findings.
 		"expired-and-self-signed": {func(host string) func(net.Conn) {
 			return w.greet(host, resolvertest.Leaf{Names: []string{host}, NotAfter: time.Now().Add(-time.Hour), SelfSigned: true})
 		}, Fault, "mx-certificate-chain: fault, stops mail: mx.expired-and-self-signed.example: its certificate is self-signed."},
@@ -244,7 +246,7 @@ func TestOneConnection(t *testing.T) {
 	}
 }
 
-// Whatever is published, what is printed is one line of printable ASCII for each finding.
+// Each finding is one line of printable ASCII, however hostile the publication.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	const bad = "\x1b]0;x\x07\r\nevil\u202e\u00fc"
@@ -263,6 +265,48 @@ func TestHostile(t *testing.T) {
 			if text := f.String(); strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
 				t.Errorf("%q is not printable ASCII", text)
 			}
+		}
+	}
+}
+
+// Hosts and addresses over the limits are reported as left out.
+func TestLeftOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const hosts, addresses = dane.MaxHosts + 2, maxAddresses + 1
+	w.publish(t, "many.example", strings.Replace(text("enforce", "many.example"), "mx: mx.", "mx: *.", 1))
+	w.dns.Remove("many.example", 15)
+	for i := range hosts {
+		w.dns.Add(fmt.Sprintf("many.example. 300 IN MX %d mx%02d.many.example.", i, i))
+		if i > 0 {
+			w.dns.Add(fmt.Sprintf("mx%02d.many.example. 300 IN A 10.0.0.1", i)) // which is not connected to
+		}
+	}
+	for i := range addresses {
+		w.dns.Add(fmt.Sprintf("mx00.many.example. 300 IN A 10.0.1.%d", i))
+	}
+	got := show(w.check(t, "many.example")...)
+	for _, want := range []string{"left-out: note: 2 more MX hosts were not looked at", "left-out: note: mx00.many.example: 1 more addresses were not looked at"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("found:\n%s\nwant %s", got, want)
+		}
+	}
+}
+
+// Authorities give certificates of ever shorter lives, which are renewed later.
+func TestEndsSoon(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, test := range []struct {
+		life, left int // days
+		want       bool
+	}{
+		{90, 22, false}, {90, 20, true}, {398, 22, false}, {398, 20, true}, {45, 16, false}, {45, 14, true}, {6, 3, false}, {6, 1, true}, {90, -1, true},
+	} {
+		end := now.Add(time.Duration(test.left) * day)
+		cert := &x509.Certificate{NotBefore: end.Add(-time.Duration(test.life) * day), NotAfter: end}
+		if got := endsSoon(cert, now); got != test.want {
+			t.Errorf("%d of %d days left: %v, want %v", test.left, test.life, got, test.want)
 		}
 	}
 }

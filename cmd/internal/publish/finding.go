@@ -3,7 +3,7 @@
 // certificates, TLSA and TLSRPT records. Generate makes a policy and its records.
 //
 // All that the DNS, policy hosts and mail servers send is untrusted: it is bounded in
-// bytes and time, and what is repeated of it is printable.
+// bytes and time, and made printable before it is repeated.
 package publish
 
 import (
@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Severity is what a finding asks of the publisher.
+// Severity says how soon the publisher has to act on a finding.
 type Severity string
 
 const (
@@ -27,7 +27,7 @@ const (
 	Note Severity = "note"
 )
 
-// Effect is what a finding means for mail. The order is that of findings.
+// Effect is the consequence of a finding for mail. Findings are listed in this order.
 type Effect string
 
 const (
@@ -56,7 +56,7 @@ type Finding struct {
 	RFC string `json:"rfc"`
 }
 
-// Report is what was found at one domain.
+// Report has the findings of one domain.
 type Report struct {
 	Domain string `json:"domain"`
 	// Mode is that of the published policy; "" without one.

@@ -17,7 +17,7 @@ import (
 type Stage string
 
 const (
-	StageTesting Stage = "testing" // senders report, and deliver all the same
+	StageTesting Stage = "testing" // senders report failures, and deliver as before
 	StageEnforce Stage = "enforce" // senders deliver only to hosts that satisfy the policy
 	StageRemove  Stage = "remove"  // the way back (RFC 8461 section 8.3)
 )
@@ -43,10 +43,9 @@ type Request struct {
 	MaxAge time.Duration // 0: DefaultMaxAge
 	// MX are the patterns; none: the names of the MX hosts.
 	MX []string
-	// RUA is where reports are to go; "": what is published, else tlsrpt@DOMAIN.
+	// RUA is the destination of reports; "": the published one, else tlsrpt@DOMAIN.
 	RUA string
-	// Directory is where the files will be, as the web server's configuration names
-	// it; "": /srv/mta-sts/DOMAIN.
+	// Directory will hold the files; the web server's configuration names it; "": /srv/mta-sts/DOMAIN.
 	Directory string
 }
 
@@ -56,7 +55,7 @@ type Publication struct {
 	Stage  Stage  `json:"stage"`
 	// Refused is why nothing is generated; the other fields are empty then.
 	Refused []Finding `json:"refused,omitempty"`
-	// Unverified is what could not be looked at from here.
+	// Unverified are the checks that could not be made from here.
 	Unverified []Finding `json:"unverified,omitempty"`
 	Policy     string    `json:"policy,omitempty"`
 	// Records are lines of a zone file.
@@ -67,7 +66,7 @@ type Publication struct {
 	Plan []string `json:"plan,omitempty"`
 }
 
-// ExitStatus is what a publication means to scripts.
+// ExitStatus returns the exit status for scripts.
 func (p *Publication) ExitStatus() int {
 	switch {
 	case len(p.Refused) > 0:
@@ -115,7 +114,7 @@ func Generate(ctx context.Context, c clients.Clients, d mtasts.Domain, r Request
 	return out
 }
 
-// published is the policy that is served now; nil if there is none.
+// published returns the policy that is served now, or nil.
 func (l *look) published() *mtasts.Policy {
 	for _, f := range l.policyHost.fetches {
 		if policy, err := mtasts.ParsePolicy(f.Text); f.err == nil && err == nil {
@@ -259,7 +258,7 @@ func (l *look) longest(published *mtasts.Policy) time.Duration {
 		longest = max(longest, l.known.Policy.Expires.Sub(l.now).Truncate(time.Hour))
 	}
 	if longest == 0 {
-		return DefaultMaxAge // nothing is known of what was served
+		return DefaultMaxAge // the earlier policy is not known
 	}
 	return longest
 }

@@ -112,7 +112,7 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 }
 
-// If no mail host answers, what could not be verified is said, and the rest is there.
+// If no mail host answers, the policy is generated and reported as not verified.
 func TestGenerateUnverified(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,7 +16,8 @@ import (
 const (
 	day = 24 * time.Hour
 
-	// soon is when a certificate that ends should have been replaced.
+	// soon is when a certificate that ends should have been replaced. If it lives for less
+	// than two months, a third of its life is left then.
 	soon = 21 * day
 	// A policy that lives for less than tooShort protects nobody from an attacker who
 	// waits, one under advisedAge less than it could (RFC 8461 section 3.2: weeks).
@@ -25,14 +27,19 @@ const (
 	testingLimit = 90 * day
 )
 
-// maxText limits what a finding repeats of one text of others, in bytes.
+// endsSoon reports whether a certificate should have been replaced.
+func endsSoon(cert *x509.Certificate, now time.Time) bool {
+	return cert.NotAfter.Sub(now) < min(soon, cert.NotAfter.Sub(cert.NotBefore)/3)
+}
+
+// maxText limits how much of one untrusted text a finding repeats, in bytes.
 const maxText = 300
 
 func line(s string) string { return printable.Line(s, maxText) }
 
 func date(t time.Time) string { return t.UTC().Format("2006-01-02") }
 
-// judge makes findings of what was seen.
+// judge turns the observations into findings.
 func (l *look) judge(port port25) *Report {
 	r := l.report
 	r.DNSSEC, r.DANE = l.seen.MX.Authenticated, l.seen.DANE.Verdict
@@ -46,6 +53,7 @@ func (l *look) judge(port port25) *Report {
 		l.judgeHosts(port)
 		l.judgeDANE()
 		l.judgeTLSRPT()
+		l.judgeLimits()
 	}
 	l.temper()
 	r.finish()
@@ -77,6 +85,20 @@ func (l *look) temper() {
 		}
 		return
 	}
+}
+
+// judgeLimits reports hosts and addresses over the limits.
+func (l *look) judgeLimits() {
+	note := func(host string, left int, things string) {
+		if left > 0 {
+			l.report.add(Finding{Severity: Note, Check: "left-out", Host: host, Text: fmt.Sprintf("%d more %s were not looked at", left, things), Remedy: "Mail servers try only a few", RFC: "RFC 5321 section 5.1"})
+		}
+	}
+	note("", l.seen.MX.Left, "MX hosts")
+	for _, h := range l.hosts {
+		note(line(h.Name), len(h.Addresses)-maxAddresses, "addresses")
+	}
+	note(l.domain.PolicyHost(), l.policyHost.left, "addresses")
 }
 
 // judgeDNS reports questions that were not answered, which are one finding: most often
@@ -231,7 +253,7 @@ func (l *look) judgeMode() {
 	}
 }
 
-// firstPolicies is when RFC 8461 was published: an older date in an id is none.
+// firstPolicies is when RFC 8461 was published: an earlier number in an id is not a date.
 var firstPolicies = time.Date(2018, 9, 1, 0, 0, 0, 0, time.UTC)
 
 // idDate returns the date that an id begins with, such as 20260131 or 20260131T120000;
@@ -381,7 +403,7 @@ func (l *look) ifEnforced() Effect {
 	return Other
 }
 
-// judgeTLSRPT judges where the domain wants reports.
+// judgeTLSRPT judges the TLSRPT record.
 func (l *look) judgeTLSRPT() {
 	t := l.seen.TLSRPT
 	f := Finding{Check: "tlsrpt-missing", RFC: "RFC 8460 section 3", Severity: Advice, Text: "there is no TLSRPT record: nobody reports failures to the domain",

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,8 +34,8 @@ func (l *look) judgeFetches() {
 		}
 		return
 	}
-	var texts []fetch // the first of each text
-	ends := time.Time{}
+	var texts []fetch            // the first of each text
+	var ending *x509.Certificate // the one that ends first
 	for _, f := range l.policyHost.fetches {
 		if f.err != nil {
 			continue
@@ -47,8 +48,8 @@ func (l *look) judgeFetches() {
 			texts = append(texts, f)
 		}
 		for _, a := range f.Attempts {
-			if len(a.Chain) > 0 && (ends.IsZero() || a.Chain[0].NotAfter.Before(ends)) {
-				ends = a.Chain[0].NotAfter
+			if len(a.Chain) > 0 && (ending == nil || a.Chain[0].NotAfter.Before(ending.NotAfter)) {
+				ending = a.Chain[0]
 			}
 		}
 	}
@@ -67,15 +68,15 @@ func (l *look) judgeFetches() {
 			Text:   fmt.Sprintf("it serves one policy at %v and another at %v", texts[0].addr, texts[1].addr),
 			Remedy: "Serve the same text at all addresses"})
 	}
-	if left := ends.Sub(l.now); left < soon {
+	if ending != nil && endsSoon(ending, l.now) {
 		l.report.add(Finding{Severity: Advice, Check: "policy-host-certificate-ends", Host: host, RFC: "RFC 8461 section 3.3",
-			Text:   fmt.Sprintf("its certificate ends on %s, in %s", date(ends), days(left)),
+			Text:   fmt.Sprintf("its certificate ends on %s, in %s", date(ending.NotAfter), days(ending.NotAfter.Sub(l.now))),
 			Remedy: "Renew it; after that the policy cannot be fetched"})
 	}
 	l.parse(texts[0].Text, announced)
 }
 
-// parse sets the policy, or says why the text is none.
+// parse sets the policy, or reports why the text is invalid.
 func (l *look) parse(text string, announced bool) {
 	policy, err := mtasts.ParsePolicy(text)
 	if err == nil {
@@ -126,7 +127,7 @@ func (l *look) fetchFinding(f fetch, others bool) Finding {
 	return out
 }
 
-// responseFinding says what is wrong with a response.
+// responseFinding describes a response that senders refuse.
 func (l *look) responseFinding(out *Finding, f fetch) {
 	r, host := f.Response, l.domain.PolicyHost()
 	address := "https://" + host + policyPath
@@ -163,7 +164,7 @@ func isDenial(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
-// target is where a redirect leads, without what may be long in it.
+// target is the destination of a redirect without its query, which may be long.
 func target(location string) string {
 	if u, err := url.Parse(location); err == nil && u.Host != "" {
 		return line(u.Scheme + "://" + u.Host + u.Path)
@@ -219,8 +220,7 @@ type ruaFault struct{ uri, reason string }
 // maxRUA limits how many destinations are looked up.
 const maxRUA = 4
 
-// askReportDestinations looks up whether reports can be sent where the domain wants
-// them. Destinations outside of the domain are as good as others.
+// askReportDestinations looks up whether the destinations of reports exist. Destinations outside of the domain are as good as others.
 func (l *look) askReportDestinations(ctx context.Context) {
 	rua := l.seen.TLSRPT.RUA
 	for _, uri := range rua[:min(len(rua), maxRUA)] {

@@ -123,7 +123,7 @@ func (l *look) certificateFindings(h mailHost, state tls.ConnectionState) (found
 		add(Finding{Check: "mx-certificate-expired", Text: "its certificate expired on " + date(leaf.NotAfter), Remedy: "Renew it, and reload the mail server"})
 	case l.now.Before(leaf.NotBefore):
 		add(Finding{Check: "mx-certificate-early", Text: "its certificate is valid only from " + date(leaf.NotBefore), Remedy: "Look at the clock of the machine that made it"})
-	case left < soon && chain == "":
+	case endsSoon(leaf, l.now) && chain == "":
 		add(Finding{Severity: Advice, Effect: Other, Check: "mx-certificate-ends", Text: fmt.Sprintf("its certificate ends on %s, in %s", date(leaf.NotAfter), days(left)), Remedy: "Renew it, and reload the mail server"})
 	}
 	if chain != "" {
@@ -184,7 +184,7 @@ func (l *look) judgeTLSA(h mailHost) {
 	usable := slices.DeleteFunc(slices.Clone(h.tlsa.Records), func(r dnsclient.TLSA) bool { return !dane.Usable(r) })
 	switch {
 	case h.tlsa.Unvouched || l.seen.DANE.Verdict == "" && !h.tlsa.Authenticated:
-		// Whether the zone is signed cannot be told here, and a mismatch is wrong anyway.
+		// Whether the zone is signed is not known here. A mismatch is a fault in either case.
 		l.report.add(Finding{Severity: Note, Check: "dane-unknown", Text: "whether DANE applies is not known: the resolver's word on DNSSEC does not count here", Remedy: "Run a validating resolver on this host (docs/dane.md)", RFC: "RFC 7672 section 2.2"})
 	case !h.tlsa.Authenticated || !l.seen.MX.Authenticated:
 		f.Check, f.Text, f.Remedy = "tlsa-unsigned", "it has TLSA records without DNSSEC, which have no effect", "Sign the zones of the domain and of the MX host, or remove the records"

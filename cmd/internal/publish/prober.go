@@ -25,7 +25,7 @@ type prober struct {
 	sessions map[probe]*session
 }
 
-// probe is what a session is made with.
+// probe identifies a session.
 type probe struct {
 	host string
 	addr netip.Addr
@@ -58,7 +58,7 @@ func (p *prober) probe(ctx context.Context, host string, addr netip.Addr) sessio
 	return s
 }
 
-// occupy waits until there is no connection to a host or address.
+// occupy waits until no other connection to a host or address is open.
 func (p *prober) occupy(what string) (release func()) {
 	p.mu.Lock()
 	busy := p.busy[what]

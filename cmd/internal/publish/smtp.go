@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/textproto"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ const (
 	secured
 )
 
-// session is what a mail server at one address did.
+// session is the result of a conversation with a mail server at one address.
 type session struct {
 	stage stage
 	err   error               // why it went no further; its message is printable
@@ -99,13 +100,22 @@ func (s *session) converse(conn net.Conn, host string) error {
 	if client.R.Buffered() > 0 {
 		return errors.New("the server sent more than its reply to STARTTLS before TLS began")
 	}
-	secure := tls.Client(conn, &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10})
+	secure := tls.Client(conn, &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, CipherSuites: allCipherSuites()})
 	if err := secure.Handshake(); err != nil {
 		return readable(err)
 	}
 	s.stage, s.state = secured, secure.ConnectionState()
 	fmt.Fprint(secure, "QUIT\r\n") // the server's farewell is not needed
 	return nil
+}
+
+// allCipherSuites are those of TLS 1.2 and before that are known, insecure ones too: a
+// server that has no better ones fails for few senders.
+func allCipherSuites() (ids []uint16) {
+	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		ids = append(ids, suite.ID)
+	}
+	return ids
 }
 
 func offersSTARTTLS(extensions string) bool {
@@ -117,7 +127,7 @@ func offersSTARTTLS(extensions string) bool {
 	return false
 }
 
-// ownName is what this host calls itself: its name if that is a full one, else its
+// ownName is the name for EHLO: this host's if it is fully qualified, else its
 // address (RFC 5321 section 4.1.3).
 func ownName(conn net.Conn) string {
 	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") {
@@ -134,7 +144,7 @@ func ownName(conn net.Conn) string {
 	}
 }
 
-// readable makes one printable line of an error that may repeat what a server sent.
+// readable makes one printable line of an error that may contain bytes of a server.
 func readable(err error) error {
 	var network *net.OpError
 	switch {
