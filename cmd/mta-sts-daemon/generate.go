@@ -65,6 +65,9 @@ It exits with 0, with 2 if it refused, and with 3 if it could not verify everyth
 				if r.Directory, err = filepath.Abs(output); err != nil {
 					return err
 				}
+				if strings.Trim(r.Directory, plainPath) != "" {
+					return usageError("--output: %s has characters that would need quoting in the web server's configuration", printable.Quote(r.Directory))
+				}
 			}
 			c, memory, err := publishers(load)
 			if err != nil {
@@ -105,9 +108,13 @@ It exits with 0, with 2 if it refused, and with 3 if it could not verify everyth
 	cmd.Flags().StringVar(&r.RUA, "rua", "", "where reports go, a `URI` (default what is published, else mailto:tlsrpt@DOMAIN)")
 	cmd.Flags().StringVar(&reference, "reference", "", "a mail `host` that is known to answer on port 25")
 	_ = cmd.RegisterFlagCompletionFunc("stage", cobra.FixedCompletions(strings.Split(stageNames(), ", "), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.MarkFlagDirname("output")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
+
+// plainPath are the characters of a path that nginx and Caddy take as they are.
+const plainPath = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-"
 
 func stageNames() string {
 	var names []string

@@ -24,6 +24,7 @@ const (
 	hostsAtOnce   = 4
 	maxAddresses  = 8 // of a host; mail servers try a handful
 	memoryLimit   = 5 * time.Second
+	historyLimit  = 2 * 365 * day
 )
 
 // Memory returns the running daemon's knowledge of domains; *admin.Client implements it.
@@ -153,7 +154,10 @@ func (l *look) askMemory(ctx context.Context) {
 		return // no daemon runs, or it knows nothing
 	}
 	l.known = &known
-	history, err := l.Memory.Changes(ctx, time.Time{})
+	if l.seen.Policy == nil || l.seen.Policy.Mode != mtasts.ModeTesting.String() {
+		return
+	}
+	history, err := l.Memory.Changes(ctx, l.now.Add(-historyLimit))
 	if err != nil {
 		return
 	}
@@ -197,12 +201,16 @@ func (l *look) askHost(ctx context.Context, h explain.Host) mailHost {
 	}
 	// The end of a chain of CNAME records comes first (RFC 7672 section 2.2.3).
 	for _, base := range []string{h.Alias, h.Name} {
-		if base != "" && len(m.tlsa.Records) == 0 && m.tlsaErr == nil {
-			m.tlsa, m.tlsaErr = l.DNS.TLSA(ctx, "_25._tcp."+base)
+		name := "_25._tcp." + base
+		if base != "" && len(name) <= maxNameLen && len(m.tlsa.Records) == 0 && m.tlsaErr == nil {
+			m.tlsa, m.tlsaErr = l.DNS.TLSA(ctx, name)
 		}
 	}
 	return m
 }
+
+// maxNameLen is the length of the longest name in the DNS (RFC 1035 section 2.3.4).
+const maxNameLen = 253
 
 // otherPaths are those at which policies are found that were put in the wrong place.
 func otherPaths() []string { return []string{"/mta-sts.txt", "/.well-known/mta-sts"} }

@@ -10,9 +10,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -307,6 +309,35 @@ func TestEndsSoon(t *testing.T) {
 		cert := &x509.Certificate{NotBefore: end.Add(-time.Duration(test.life) * day), NotAfter: end}
 		if got := endsSoon(cert, now); got != test.want {
 			t.Errorf("%d of %d days left: %v, want %v", test.left, test.life, got, test.want)
+		}
+	}
+}
+
+// Without a route for a family, its addresses are not judged, and no fault is found.
+func TestNoRoute(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t, "one.example", text("enforce", "one.example"))
+	w.publish(t, "both.example", text("enforce", "both.example"))
+	w.dns.Add("mx.both.example. 300 IN A 127.0.0.2")
+	for domainName, test := range map[string]struct {
+		unroutable string
+		want       string
+	}{
+		"one.example":  {"127.0.0.1", "no-route: not judged: mx.one.example: not looked at: this host has no route for IPv4."},
+		"both.example": {"127.0.0.2", "no-route: note: mx.both.example [127.0.0.2]: not looked at: this host has no route for IPv4."},
+	} {
+		p := newProber(w.options().TestingOnlyPort)
+		p.talk = func(ctx context.Context, host string, at netip.AddrPort) session {
+			if at.Addr() == netip.MustParseAddr(test.unroutable) {
+				return session{err: readable(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)})}
+			}
+			return talk(ctx, host, at)
+		}
+		l := newLook(w.Clients, Options{}, p, domain(t, domainName))
+		l.gather(t.Context())
+		if got := show(l.judge(p.port25(t.Context(), w.Clients, ""))); !strings.HasPrefix(got, test.want) || strings.Contains(got, "\n") {
+			t.Errorf("found:\n%s\nwant %s", got, test.want)
 		}
 	}
 }

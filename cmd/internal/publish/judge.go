@@ -123,7 +123,7 @@ func (l *look) judgeDNS() bool {
 	}
 	for _, h := range l.hosts {
 		note(h.Problem, "RFC 5321 section 5.1", Other)
-		if h.tlsaErr != nil && len(h.Addresses) > 0 && l.seen.MX.Authenticated {
+		if h.tlsaErr != nil && h.DANE == explain.HostUnknown && l.seen.MX.Authenticated {
 			note(h.tlsaErr.Error(), "RFC 7672 section 2.1", StopsMail)
 		}
 	}

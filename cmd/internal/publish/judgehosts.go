@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"mta-sts-daemon/cmd/internal/explain"
 	"mta-sts-daemon/cmd/internal/lint"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
@@ -18,24 +19,26 @@ import (
 
 // judgeHosts judges what mail servers do, address by address.
 func (l *look) judgeHosts(port port25) {
-	reached, addresses := 0, 0
+	reached, silent := 0, 0
 	for _, h := range l.hosts {
 		for _, s := range h.sessions {
-			addresses++
-			if s.stage > notConnected {
+			switch {
+			case s.stage > notConnected:
 				reached++
+			case !unroutable(s.err):
+				silent++
 			}
 		}
-	}
-	if addresses > 0 && reached == 0 && port != portOpen {
-		l.report.add(noPort25(port, l.Reference))
-		return
-	}
-	for _, h := range l.hosts {
 		for _, addr := range slices.SortedFunc(maps.Keys(h.refused), netip.Addr.Compare) {
 			l.report.add(Finding{Severity: Fault, Effect: StopsMail, Check: "mx-address-private", Host: line(h.Name), Addresses: []string{addr.String()}, RFC: "RFC 5321 section 5.1",
 				Text: "senders cannot reach that address: " + h.refused[addr], Remedy: "Give it a public address; if this host sees other addresses than the Internet, list them in fetch.allow_networks"})
 		}
+	}
+	if silent > 0 && reached == 0 && port != portOpen {
+		l.report.add(noPort25(port, l.Reference))
+		return
+	}
+	for _, h := range l.hosts {
 		for _, addr := range slices.SortedFunc(maps.Keys(h.sessions), netip.Addr.Compare) {
 			for _, f := range l.sessionFindings(h, addr, reached > 0) {
 				f.Host, f.Addresses = line(h.Name), []string{addr.String()}
@@ -186,7 +189,7 @@ func (l *look) judgeTLSA(h mailHost) {
 	case h.tlsa.Unvouched || l.seen.DANE.Verdict == "" && !h.tlsa.Authenticated:
 		// Whether the zone is signed is not known here. A mismatch is a fault in either case.
 		l.report.add(Finding{Severity: Note, Check: "dane-unknown", Text: "whether DANE applies is not known: the resolver's word on DNSSEC does not count here", Remedy: "Run a validating resolver on this host (docs/dane.md)", RFC: "RFC 7672 section 2.2"})
-	case !h.tlsa.Authenticated || !l.seen.MX.Authenticated:
+	case h.DANE == explain.HostNoTLSA || !l.seen.MX.Authenticated:
 		f.Check, f.Text, f.Remedy = "tlsa-unsigned", "it has TLSA records without DNSSEC, which have no effect", "Sign the zones of the domain and of the MX host, or remove the records"
 		l.report.add(f)
 		return
