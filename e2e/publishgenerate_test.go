@@ -65,23 +65,23 @@ func webServers() []webServer {
 // as the stage wants.
 func TestGenerate(t *testing.T) {
 	w := newPublisherWorld(t)
+	// The daemon asks the authority itself: unbound would remember the records.
+	d := startDaemon(t, w, askAuthority)
+	d.stopLater(t)
+	f := startFleet(t, w, []answers{plain})
 	for i, server := range webServers() {
 		t.Run(server.name, func(t *testing.T) {
 			server.suite.need(t)
-			rollOut(t, w, server, i+1)
+			domain := server.name + ".test"
+			mx := w.openMX(t, domain, i+1, goodCertificate)
+			rollOut(t, w, d, f, server, domain, mx)
 		})
 	}
 }
 
 // rollOut publishes a policy for a domain of its own, stage by stage.
-func rollOut(t *testing.T, w *world, server webServer, n int) {
-	outer, domain := t, server.name+".test"
-	host := "mta-sts." + domain
-	mx := w.openMX(t, domain, n, goodCertificate)
-	// The daemon asks the authority itself: unbound would remember the records.
-	d := startDaemon(t, w, askAuthority)
-	d.stopLater(t)
-	f := startFleet(t, w, []answers{plain})
+func rollOut(t *testing.T, w *world, d *daemon, f fleet, server webServer, domain string, mx *sink) {
+	outer, host := t, "mta-sts."+domain
 	web := newRoot(t, server.suite)
 	table := newMatrix()
 	for _, stage := range []struct {
