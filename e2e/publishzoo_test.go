@@ -105,6 +105,7 @@ func animals() []animal {
 		{name: "good-dane", records: []string{"_25._tcp.mx.$D TLSA 3 1 1 $GOOD"}},
 		{name: "good-dane-alone", mail: "self-signed", records: []string{"_25._tcp.mx.$D TLSA 3 1 1 $GOOD", "-_mta-sts.$D TXT", "-mta-sts.$D A"}},
 		{name: "good-dane-rollover", records: []string{"_25._tcp.mx.$D TLSA 3 1 1 $BAD", "+_25._tcp.mx.$D TLSA 3 1 1 $GOOD"}},
+		{name: "good-null", records: []string{"-*", "$D MX 0 ."}},
 
 		{name: "nothing", records: []string{"-_mta-sts.$D TXT", "-mta-sts.$D A"}, want: fault("no-mta-sts", "neither an MTA-STS record nor DANE")},
 		{name: "record-missing", records: []string{"-_mta-sts.$D TXT"}, want: fault("record-missing", "no record at _mta-sts.record-missing.example announces it")},
@@ -139,6 +140,7 @@ func animals() []animal {
 		{name: "mx-unlisted", records: []string{"+$D MX 20 backup.$D", "backup.$D A " + zooMX + "1"}, want: fault("mx-not-in-policy", "the policy has no mx for backup.mx-unlisted.example")},
 		{name: "mx-none-listed", policy: strings.Replace(enforce, "mx.$D", "mail.$D", 1), want: fault("mx-not-in-policy", "the policy has no mx for mx.mx-none-listed.example; its mx mail.mx-none-listed.example matches no MX host")},
 		{name: "mx-unused", policy: enforce + "mx: old.$D\n", want: fault("pattern-unused", "no MX host matches the policy's mx old.mx-unused.example")},
+		{name: "mx-nxdomain", records: []string{"-*"}, want: fault("mx-none", "the domain does not exist")},
 		{name: "mx-null", records: []string{"$D MX 0 ."}, want: fault("null-mx", "accepts no mail (null MX), and has a policy")},
 		{name: "mx-alias", records: []string{"-mx.$D A", "mx.$D CNAME mx.good.example."}, want: fault("mx-alias", "it is an alias (CNAME) of mx.good.example")},
 		{name: "mx-no-address", records: []string{"-mx.$D A", `mx.$D TXT "x"`}, want: fault("mx-address", "it has no address")},

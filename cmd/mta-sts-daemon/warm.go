@@ -90,7 +90,7 @@ func newBar(cmd *cobra.Command, doing string, domains int) *progressbar.Progress
 	if !ok || !term.IsTerminal(int(stderr.Fd())) {
 		return nil
 	}
-	return progressbar.NewOptions(domains,
+	bar := progressbar.NewOptions(domains,
 		progressbar.OptionSetWriter(stderr),
 		progressbar.OptionSetDescription(doing),
 		progressbar.OptionShowCount(),
@@ -99,6 +99,8 @@ func newBar(cmd *cobra.Command, doing string, domains int) *progressbar.Progress
 		progressbar.OptionFullWidth(),
 		progressbar.OptionClearOnFinish(),
 	)
+	bar.RenderBlank() // the first domain may take long
+	return bar
 }
 
 // printSummary tells what became of the list. err is why it ended early.

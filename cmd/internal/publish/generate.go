@@ -219,7 +219,7 @@ func (l *look) plan(r Request, published *mtasts.Policy) (steps []string) {
 		if published != nil && published.Mode == mtasts.ModeEnforce {
 			step("Note: the domain enforces a policy now. Senders that have it enforce it until they see the new id.")
 		}
-		step("Publish the TLSRPT record, and the address of %s.", l.domain.PolicyHost())
+		step("Publish the TLSRPT record and the address of %s, unless they are there.", l.domain.PolicyHost())
 		step("%s", serve)
 		step("%s", record)
 		step("Run: %s", check)

@@ -206,8 +206,8 @@ func (l *look) judgeNoRecord() {
 	case l.policy != nil && l.policy.Mode != mtasts.ModeNone:
 		f.Check = "record-missing"
 		f.Text = "a policy is served, and no record at " + name + " announces it"
-	case l.seen.DANE.Verdict == "full":
-		return // the domain has chosen DANE
+	case l.seen.DANE.Verdict == "full", len(l.hosts) == 0:
+		return // the domain has chosen DANE, or takes no mail
 	default:
 		f.Severity, f.Check = Advice, "no-mta-sts"
 		f.Text = "the domain has neither an MTA-STS record nor DANE: mail to it can be intercepted"
