@@ -138,11 +138,14 @@ func (l *look) gather(ctx context.Context) {
 	steps.Wait()
 }
 
+// askDomain looks for records at the domain itself that belong below it.
 func (l *look) askDomain(ctx context.Context) {
 	answer, _ := l.DNS.TXT(ctx, l.domain.String()) // without an answer the hint is left out
 	l.atDomain = answer.Records
 }
 
+// askMemory asks the daemon what it keeps of the domain, and since when its policy has
+// been in mode testing.
 func (l *look) askMemory(ctx context.Context) {
 	if l.Memory == nil {
 		return

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
@@ -339,5 +340,21 @@ func TestNoRoute(t *testing.T) {
 		if got := show(l.judge(p.port25(t.Context(), w.Clients, ""))); !strings.HasPrefix(got, test.want) || strings.Contains(got, "\n") {
 			t.Errorf("found:\n%s\nwant %s", got, test.want)
 		}
+	}
+}
+
+// A host without authorities judges no certificate, and blames no publisher.
+func TestNoAuthorities(t *testing.T) {
+	w := newWorld(t)
+	w.publish(t, "good.example", text("enforce", "good.example"))
+	t.Setenv("SSL_CERT_FILE", "/missing")
+	t.Setenv("SSL_CERT_DIR", "/missing")
+	var err error
+	if w.Authorities, err = authorities.Open(""); err != nil {
+		t.Fatal(err)
+	}
+	const want = "authorities: not judged: no certificate can be verified: this host has no certificate authorities. Install the package ca-certificates."
+	if got := show(w.check(t, "good.example")...); got != want {
+		t.Errorf("found:\n%s\nwant %s", got, want)
 	}
 }

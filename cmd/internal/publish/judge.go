@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,12 +249,13 @@ func (l *look) judgeMode() {
 			return
 		}
 		l.report.add(Finding{Severity: Advice, Effect: Unprotected, Check: "testing-long", RFC: "RFC 8461 section 5",
-			Text:   fmt.Sprintf("mode testing since %s (%s): senders report failures and deliver all the same", date(since), by),
+			Text:   fmt.Sprintf("mode testing since %s (%s): senders report failures, and deliver unprotected", date(since), by),
 			Remedy: "Read the reports and enforce (mta-sts-daemon generate --stage enforce " + l.domain.String() + ")"})
 	}
 }
 
 // firstPolicies is when RFC 8461 was published: an earlier number in an id is not a date.
+// Never changed.
 var firstPolicies = time.Date(2018, 9, 1, 0, 0, 0, 0, time.UTC)
 
 // idDate returns the date that an id begins with, such as 20260131 or 20260131T120000;
@@ -298,21 +300,10 @@ func (l *look) judgeMemory() {
 		Remedy: "Publish a new id, such as " + NewID(l.now, l.seen.Record.ID)})
 }
 
-// sameSet reports whether two lists have the same elements, each once.
+// sameSet reports whether two lists have the same elements.
 func sameSet(a, b []string) bool {
-	seen := map[string]int{}
-	for _, s := range a {
-		seen[s] |= 1
-	}
-	for _, s := range b {
-		seen[s] |= 2
-	}
-	for _, in := range seen {
-		if in != 3 {
-			return false
-		}
-	}
-	return true
+	set := func(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
+	return slices.Equal(set(a), set(b))
 }
 
 // judgeMX judges the MX records, and holds the policy against the hosts.
@@ -328,7 +319,7 @@ func (l *look) judgeMX() {
 		l.report.add(Finding{Severity: Advice, Check: "null-mx", Text: "the domain accepts no mail (null MX), and has a policy", Remedy: "Publish mode none, and remove it later (mta-sts-daemon generate --stage remove " + domain + ")", RFC: "RFC 7505 section 3"})
 	}
 	for _, h := range l.hosts {
-		if h.Alias != "" && len(h.Addresses) > 0 {
+		if h.Alias != "" && h.Preference != nil && len(h.Addresses) > 0 {
 			l.report.add(Finding{Severity: Advice, Check: "mx-alias", Host: line(h.Name), Text: "it is an alias (CNAME) of " + line(h.Alias) + ", which an MX record must not name", Remedy: "Name the host itself in the MX record, and in the policy", RFC: "RFC 5321 section 5.1"})
 		}
 		if len(h.Addresses) == 0 && h.Problem == "" {

@@ -108,7 +108,7 @@ func (l *look) fetchFinding(f fetch, others bool) Finding {
 	invalid, badCertificate := errors.AsType[*tls.CertificateVerificationError](f.err)
 	switch {
 	case errors.Is(f.err, authorities.ErrNone):
-		out.Severity, out.Check, out.Text, out.Remedy = Unjudged, "authorities", "this host has no certificate authorities to verify with", "Install the package ca-certificates"
+		out = noAuthorities()
 	case l.Policies.WhyNot(f.addr) != "":
 		out.Text = "senders do not connect to that address: " + l.Policies.WhyNot(f.addr)
 		out.Remedy = "Give it a public address"

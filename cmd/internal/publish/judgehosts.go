@@ -147,8 +147,14 @@ func (l *look) certificateFindings(h mailHost, state tls.ConnectionState) (found
 func (l *look) chainFault(chain []*x509.Certificate) string {
 	leaf := chain[0]
 	at := l.now
-	if at.After(leaf.NotAfter) || at.Before(leaf.NotBefore) {
+	switch {
+	case l.noAuthorities():
+		l.report.add(noAuthorities())
+		return ""
+	case at.After(leaf.NotAfter):
 		at = leaf.NotAfter
+	case at.Before(leaf.NotBefore):
+		at = leaf.NotBefore
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: l.roots, Intermediates: pool(chain[1:]), CurrentTime: at})
 	if err == nil {
@@ -164,6 +170,13 @@ func (l *look) chainFault(chain []*x509.Certificate) string {
 		return "it sends no intermediate certificate, or no known authority has issued its certificate (issuer " + line(leaf.Issuer.String()) + ")"
 	}
 	return "no known authority has issued its certificate (issuer " + line(leaf.Issuer.String()) + ")"
+}
+
+// noAuthorities reports whether this host can verify no certificate.
+func (l *look) noAuthorities() bool { return l.roots != nil && l.roots.Equal(x509.NewCertPool()) }
+
+func noAuthorities() Finding {
+	return Finding{Severity: Unjudged, Check: "authorities", Text: "no certificate can be verified: this host has no certificate authorities", Remedy: "Install the package ca-certificates", RFC: "RFC 8461 section 4.2"}
 }
 
 func pool(certs []*x509.Certificate) *x509.CertPool {
