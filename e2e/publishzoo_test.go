@@ -62,6 +62,7 @@ func mailKinds() map[string]mailKind {
 			return z.otherCA.Certificate(resolvertest.Leaf{Names: hosts})
 		}, nil},
 		"ends soon": {zooMX + "9", leaf(func(l *resolvertest.Leaf) { l.NotAfter = time.Now().Add(10 * day) }), nil},
+		"refuses":   {zooMX + "11", nil, []string{"smtpd_delay_reject=no", "smtpd_client_restrictions=reject"}},
 		"nobody":    {zooMX + "99", nil, nil}, // nothing listens there
 	}
 }
@@ -146,6 +147,7 @@ func animals() []animal {
 		{name: "mx-no-address", records: []string{"-mx.$D A", `mx.$D TXT "x"`}, want: fault("mx-address", "it has no address")},
 		{name: "mx-private", records: []string{"mx.$D A 192.168.1.1"}, want: fault("mx-address-private", "it is in 192.168.0.0/16")},
 		{name: "mx-refuses", mail: "nobody", want: fault("mx-connect", "it does not accept connections on port 25: connection refused")},
+		{name: "mx-refuses-us", mail: "refuses", want: fault("mx-refuses", "it does not talk to this host: 554 5.7.1 <unknown[127.0.0.1]>: Client host rejected: Access denied")},
 		{name: "mx-one-of-two", records: []string{"+mx.$D A " + zooMX + "99"}, want: fault("mx-connect", "connection refused")},
 		{name: "mx-no-starttls", mail: "none", want: fault("mx-no-starttls", "it does not offer STARTTLS")},
 		{name: "mx-starttls-refused", mail: "refuses TLS", want: fault("mx-starttls-refused", "it offers STARTTLS and refuses it: 454 4.7.0 TLS not available due to local problem")},

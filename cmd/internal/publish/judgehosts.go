@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -164,7 +165,7 @@ func (l *look) chainFault(chain []*x509.Certificate) string {
 		return "its chain of certificates is not valid: " + line(err.Error())
 	}
 	switch {
-	case leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil:
+	case bytes.Equal(leaf.RawIssuer, leaf.RawSubject) && leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil:
 		return "its certificate is self-signed"
 	case len(chain) == 1:
 		return "it sends no intermediate certificate, or no known authority has issued its certificate (issuer " + line(leaf.Issuer.String()) + ")"
