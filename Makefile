@@ -55,7 +55,7 @@ lint:
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.
 FUZZTIME = 10m
 FUZZPROCS = $(shell nproc)
-FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/reports
+FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/reports ./cmd/internal/publish
 
 # Targets are listed first: a pipe would hide that a package does not build.
 fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in place of a time

@@ -3,7 +3,9 @@ package dnsclient
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -16,6 +18,18 @@ import (
 type TLSA struct {
 	Usage, Selector, MatchingType uint8
 	Data                          []byte
+}
+
+// Matches reports whether the record selects cert (RFC 6698 section 2.1). It looks at
+// the selector, the matching type and the data, not at the usage.
+func (r TLSA) Matches(cert *x509.Certificate) bool {
+	want, err := dns.CertificateToDANE(r.Selector, r.MatchingType, cert)
+	return err == nil && want == hex.EncodeToString(r.Data)
+}
+
+// String returns the record's data as a zone file has it.
+func (r TLSA) String() string {
+	return fmt.Sprintf("%d %d %d %s", r.Usage, r.Selector, r.MatchingType, hex.EncodeToString(r.Data))
 }
 
 // TLSA asks for the TLSA records of name, such as _25._tcp.mx.example.com.
