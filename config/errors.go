@@ -14,7 +14,7 @@ import (
 // line, "/etc/mta-sts-daemon/config.yaml:12: dns.timeout: reason", of printable
 // ASCII but for File.
 type Error struct {
-	File   string // empty for a Config made in code
+	File   string // or the environment variable; empty for a Config made in code
 	Line   int    // counts from 1; 0 where no line is to blame
 	Key    string // dotted, "dns.timeout"; empty where no key is to blame
 	Reason string

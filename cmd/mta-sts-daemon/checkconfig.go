@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,11 +20,12 @@ func newCheckConfig(load func() (config.Config, error), file func() string) *cob
 		Use:   "check-config",
 		Short: "Say whether the configuration is valid",
 		Long: `check-config reads the configuration as serve would, and the files that it names:
-authorities, password, key. It also finds listeners that collide and a socket_group
+authorities, password, key. It names the environment variables that set a key. It also finds listeners that collide and a socket_group
 that this host does not have. It exits with 0 if all is valid, else with 1 after
 naming each fault: file, line and key, or the key whose file cannot be used. It warns
 of what the daemon starts with although it is probably not meant: no authorities, a CA
-file with a certificate that cannot be read, metrics for every network. The
+file with a certificate that cannot be read, metrics for every network, a variable
+MTA_STS_... that sets no key. The
 daemon's user must be able to read what check-config could read as another. Files
 that systemd makes only while the daemon runs (LoadCredential=) may be missing.`,
 		Args: noArgs,
@@ -34,7 +36,11 @@ that systemd makes only while the daemon runs (LoadCredential=) may be missing.`
 			}
 			found, warnings := clients.CheckFiles(cfg)
 			faults, more := daemon.CheckListeners(cfg)
+			set, unknown := config.Variables(os.Environ())
 			warnings = append(warnings, more...)
+			for _, variable := range unknown {
+				cmd.Println("Warning:", variable)
+			}
 			for _, fault := range found {
 				if errors.Is(fault, clients.ErrCredential) {
 					cmd.Println("Not checked:", fault)
@@ -47,6 +53,9 @@ that systemd makes only while the daemon runs (LoadCredential=) may be missing.`
 			}
 			if err := errors.Join(faults...); err != nil {
 				return err
+			}
+			if len(set) > 0 {
+				cmd.Println("Set by the environment:", strings.Join(set, ", "))
 			}
 			if _, err := os.Stat(file()); errors.Is(err, fs.ErrNotExist) {
 				cmd.Printf("There is no %s. The defaults apply and are valid.\n", file())

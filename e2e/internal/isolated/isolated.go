@@ -19,12 +19,12 @@ import (
 
 // EnvWorkDir is the variable with the directory that Build was given. It is set
 // inside the namespaces only.
-const EnvWorkDir = "MTA_STS_E2E_WORKDIR"
+const EnvWorkDir = "E2E_WORKDIR"
 
 // What else the outer process tells the inner one.
 const (
-	envSkip    = "MTA_STS_E2E_SKIP"      // why the tests cannot run here
-	envLeftOut = "MTA_STS_E2E_LEFT_OUT_" // and a release of Debian: why that one cannot be had
+	envSkip    = "E2E_SKIP"      // why the tests cannot run here
+	envLeftOut = "E2E_LEFT_OUT_" // and a release of Debian: why that one cannot be had
 )
 
 // Package is a package of tests.
