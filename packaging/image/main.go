@@ -46,6 +46,7 @@ func run(dir string, b build, arches []string, first string) error {
 		if err := a.add(b.image(arch), layer, arch == first, name); err != nil {
 			return err
 		}
+		fmt.Printf("%s for %s: %.1f MB compressed\n", name, arch, float64(len(layer.compressed))/1e6)
 	}
 	file, err := os.Create(filepath.Join(dir, "mta-sts-daemon.tar"))
 	if err != nil {

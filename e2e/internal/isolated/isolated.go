@@ -58,8 +58,7 @@ func (p Package) Main(m *testing.M) (code int) {
 	}
 	os.Remove(p.leftOutFile())
 	if reason := p.missing(); reason != "" {
-		p.NoteLeftOut("all of " + p.Name + ": " + reason)
-		os.Setenv(envSkip, reason)
+		p.LeaveOut(reason)
 		return m.Run()
 	}
 	code, err := p.outside()
@@ -107,6 +106,12 @@ func (p Package) furnish(scratch string) error {
 		return err
 	}
 	return p.Furnish(scratch)
+}
+
+// LeaveOut skips all tests that Need the package, and notes why. Furnish may call it.
+func (p Package) LeaveOut(reason string) {
+	p.NoteLeftOut("all of " + p.Name + ": " + reason)
+	os.Setenv(envSkip, reason)
 }
 
 // NoteLeftOut says what is not tested, now and when "make test" ends, because "go
