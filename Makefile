@@ -42,7 +42,7 @@ lint:
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.
 FUZZTIME = 10m
 FUZZPROCS = $(shell nproc)
-FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes
+FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/moveover
 
 # Targets are listed first: the pipe would not tell of a package that does not build.
 fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in place of a time

@@ -70,15 +70,28 @@ func (c *Config) setFrom(environ []string) error {
 		if !ok {
 			continue
 		}
-		r := &report{file: name}
-		if _, reason := unreadable([]byte(value)); reason != "" {
-			r.fail(0, key, "%s", reason)
-		} else if n := f.variable(r, value); n != nil {
-			decodeChild(r, key, n, f)
-		}
-		errs = append(errs, r.err())
+		errs = append(errs, setLeaf(&report{file: name}, key, f, value))
 	}
 	return errors.Join(errs...)
+}
+
+// Set sets a key, such as dns.servers, to a value as its environment variable has it.
+func (c *Config) Set(key, value string) error {
+	for k, f := range schema(c).leaves("") {
+		if k == key {
+			return setLeaf(&report{}, key, f, value)
+		}
+	}
+	return &Error{Key: key, Reason: "unknown key"}
+}
+
+func setLeaf(r *report, key string, f leaf, value string) error {
+	if _, reason := unreadable([]byte(value)); reason != "" {
+		r.fail(0, key, "%s", reason)
+	} else if n := f.variable(r, value); n != nil {
+		decodeChild(r, key, n, f)
+	}
+	return r.err()
 }
 
 // A leaf is a field of the schema that is no section.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -10,13 +11,15 @@ import (
 
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/daemon"
+	"mta-sts-daemon/cmd/internal/moveover"
 	"mta-sts-daemon/config"
 )
 
 // newCheckConfig returns check-config. file is the configuration's; it may be missing if
 // the default one is meant.
 func newCheckConfig(load func() (config.Config, error), file func() string) *cobra.Command {
-	return &cobra.Command{
+	var from string
+	cmd := &cobra.Command{
 		Use:   "check-config",
 		Short: "Say whether the configuration is valid",
 		Long: `check-config reads the configuration as serve would, and the files that it names:
@@ -27,9 +30,15 @@ of what the daemon starts with although it is probably not meant: no authorities
 file with a certificate that cannot be read, metrics for every network, a variable
 MTA_STS_... that sets no key. The
 daemon's user must be able to read what check-config could read as another. Files
-that systemd makes only while the daemon runs (LoadCredential=) may be missing.`,
+that systemd makes only while the daemon runs (LoadCredential=) may be missing.
+
+With --from it reads a configuration of postfix-tlspol or postfix-mta-sts-resolver
+instead, and prints ours for it; comments name what has no counterpart.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from != "" {
+				return printTranslation(cmd, from)
+			}
 			cfg, err := load()
 			if err != nil {
 				return err
@@ -65,4 +74,20 @@ that systemd makes only while the daemon runs (LoadCredential=) may be missing.`
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&from, "from", "", "print our configuration for that of postfix-tlspol or postfix-mta-sts-resolver in `file`")
+	return cmd
+}
+
+// printTranslation prints our configuration for the one of another program.
+func printTranslation(cmd *cobra.Command, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	t, err := moveover.Translate(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	cmd.Print(t.Text(file))
+	return nil
 }
