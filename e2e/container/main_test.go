@@ -106,7 +106,7 @@ func imageDir(workDir string) string { return filepath.Join(workDir, "image") }
 
 // furnish makes Debian the root directory of the namespaces.
 func furnish(scratch string) error {
-	if isolated.LeftOut(debian().Suite) != "" {
+	if isolated.LeftOut(debian().Name) != "" {
 		tests().LeaveOut("podman cannot be unpacked")
 		return nil
 	}

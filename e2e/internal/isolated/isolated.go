@@ -24,7 +24,7 @@ const EnvWorkDir = "E2E_WORKDIR"
 // What else the outer process tells the inner one.
 const (
 	envSkip    = "E2E_SKIP"      // why the tests cannot run here
-	envLeftOut = "E2E_LEFT_OUT_" // and a release of Debian: why that one cannot be had
+	envLeftOut = "E2E_LEFT_OUT_" // and the name of a tree: why it is not available
 )
 
 // Package is a package of tests.
@@ -85,8 +85,8 @@ func (p Package) outside() (code int, err error) {
 			return 0, err
 		}
 		if err != nil {
-			p.NoteLeftOut(fmt.Sprintf("all tests on Debian %s: %v", tree.Suite, err))
-			os.Setenv(envLeftOut+tree.Suite, "it cannot be unpacked")
+			p.NoteLeftOut(fmt.Sprintf("all tests on %s (Debian %s): %v", tree.Name, tree.Suite, err))
+			os.Setenv(envLeftOut+tree.Name, "it cannot be unpacked")
 		}
 	}
 	return namespace.Enter(namespace.Own(p.Namespaces), (*exec.Cmd).Start, EnvWorkDir+"="+workDir)
