@@ -94,11 +94,11 @@ func setLeaf(r *report, key string, f leaf, value string) error {
 	return r.err()
 }
 
-// A leaf is a field of the schema that is no section.
+// A leaf is a field of the schema other than a section.
 type leaf interface {
 	field
-	// variable returns what the text of an environment variable means as a node of the
-	// file, or nil if it means nothing or a fault was reported.
+	// variable turns the text of an environment variable into a node as a file would have
+	// it. It returns nil if the text is empty YAML or a fault was reported.
 	variable(r *report, text string) *yaml.Node
 }
 

@@ -10,7 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxFileLen bounds a configuration file, in octets; thousands of overrides fit.
+// maxFileLen bounds a configuration file, in bytes; thousands of overrides fit.
 const maxFileLen = 1 << 20
 
 // Load reads and parses the file at path, which must exist: whether a missing one means
@@ -39,8 +39,8 @@ func read(path string) ([]byte, error) {
 // whose variables take precedence: MTA_STS_DNS_SERVERS sets dns.servers. What both leave out
 // is as in Default. The name of the file is for messages alone. The error joins an *Error for
 // each fault found: those of the file in the order of their lines, then those of variables.
-// The Config that comes with an error has what is valid, else the defaults. It is not for
-// serving, but says where a running daemon may have its control socket.
+// The Config that comes with an error has the valid values, else the defaults. It must not
+// be served; commands use it to find the control socket of a running daemon.
 func Parse(file string, text []byte, environ []string) (Config, error) {
 	r := &report{file: file}
 	c := Default()
@@ -58,7 +58,7 @@ func (c Config) Validate() error {
 	return r.err()
 }
 
-// readYAML returns the root node of text, or nil where there is none or a fault
+// readYAML returns the root node of text, or nil if text is empty or a fault
 // was reported.
 func readYAML(r *report, text []byte) *yaml.Node {
 	if line, reason := unreadable(text); reason != "" {

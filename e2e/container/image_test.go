@@ -99,7 +99,7 @@ func testImage(t *testing.T, w *world) {
 	}
 }
 
-// testUnprivileged looks at the running process from outside, and at what it logs.
+// testUnprivileged looks at the running process from outside, and at its log.
 func testUnprivileged(t *testing.T, w *world) {
 	w.publish("unprivileged.test")
 	a := w.attach(t)

@@ -21,7 +21,7 @@ type Translation struct {
 	// Program is the one whose configuration was read.
 	Program string
 	Config  config.Config
-	// Notes say, a line each, what was not taken over and why.
+	// Notes name the settings that were not taken over, with the reason, a line each.
 	Notes []string
 }
 

@@ -85,7 +85,7 @@ func (c *Comparison) Ask(ctx context.Context, key string) (answer string, err er
 	return fmt.Sprintf("%s %s", reply.Status, reply.Data), nil
 }
 
-// Result returns what was found so far.
+// Result returns the result so far.
 func (c *Comparison) Result() Differences {
 	c.mu.Lock()
 	defer c.mu.Unlock()
