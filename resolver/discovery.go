@@ -53,6 +53,7 @@ type outcome struct {
 	kind   outcomeKind
 	err    error             // why nothing newer was learned
 	policy mtasts.Policy     // if it was fetched
+	state  policies.State    // if settled without a policy
 	fault  *policies.Failure // if the publisher's fault, also if that was known before
 	while  func() bool       // if nothing was learned: as long as that is so
 	pause  time.Duration     // if nothing was learned: no other attempt before; 0 by the number of failures
@@ -111,8 +112,8 @@ func (d *discovery) recall() *outcome {
 			d.known = e
 			return &outcome{kind: settled}
 		}
-		if f, ok := d.policies.Negative(d.domain(), now); ok {
-			return &outcome{kind: settled, fault: f}
+		if state, f, ok := d.policies.Negative(d.domain(), now); ok {
+			return &outcome{kind: settled, state: state, fault: f}
 		}
 		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
@@ -295,8 +296,10 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 	case fetched:
 		return d.filePolicy(o)
 	case absent:
+		o.state = policies.StateAbsent
 		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: d.recheckAt, Reason: o.err})
 	case failed:
+		o.state = policies.StateBroken
 		until := d.recheckAt
 		if o.fault.ID != "" {
 			until = min(until, o.fault.Due(false))
@@ -312,7 +315,7 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 		d.logger.Debug("No policy", event.Domain(d.domain().String()), event.Reason(o.err))
 	}
 	if live == nil {
-		return d.without(o.fault), o.err
+		return d.without(o.state, o.fault), o.err
 	}
 	return answer(live), o.err
 }

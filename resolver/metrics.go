@@ -63,6 +63,13 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 	for _, result := range []policyhost.Result{policyhost.ResultOK, policyhost.ResultFetchError, policyhost.ResultWebPKIInvalid, policyhost.ResultPolicyInvalid} {
 		m.fetches[result] = fetches(string(result))
 	}
+	for state, count := range r.domainsByState() {
+		factory.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "mta_sts_policies",
+			Help:        "Domains by state, in the words of mta-sts-daemon policies --state. A domain may have several: failing, expiring, mismatch and record-gone are said of live policies, temp of any domain. The modes, expired, record-gone and broken are counted anew every few minutes.",
+			ConstLabels: prometheus.Labels{"state": state},
+		}, func() float64 { return float64(count()) })
+	}
 	factory.NewGaugeFunc(prometheus.GaugeOpts{Name: policies.EntriesMetric, Help: policies.EntriesHelp,
 		ConstLabels: prometheus.Labels{"kind": "dane"}}, func() float64 { return float64(r.verdicts.Len()) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
@@ -75,6 +82,21 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 		return 0
 	})
 	return m
+}
+
+// domainsByState returns, by state, how many domains are in it.
+func (r *Resolver) domainsByState() map[string]func() int {
+	by := map[string]func() int{
+		"temp":        func() int { return len(r.Deferrals()) },
+		"mismatch":    func() int { return r.Counts().Mismatched },
+		"expiring":    func() int { return r.Counts().Expiring48h },
+		"failing":     func() int { return r.Counts().Failing },
+		"record-gone": func() int { return r.policies.Census().RecordGone },
+	}
+	for _, s := range []policies.State{policies.StateEnforce, policies.StateTesting, policies.StateNone, policies.StateExpired, policies.StateBroken} {
+		by[string(s)] = func() int { return r.policies.Census().States[s] }
+	}
+	return by
 }
 
 // fromMemory counts a lookup that memory answered so.

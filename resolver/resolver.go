@@ -215,8 +215,8 @@ func (r *Resolver) Cached(hop NextHop, at time.Time) (a Answer, ok bool) {
 func (r *Resolver) cachedSTS(hop NextHop, now clock.Moment) (a Answer, ok bool) {
 	e := r.policies.Live(hop.Domain, now)
 	if e == nil {
-		f, ok := r.policies.Negative(hop.Domain, now)
-		return r.without(f), ok
+		state, f, ok := r.policies.Negative(hop.Domain, now)
+		return r.without(state, f), ok
 	}
 	if e.RecheckDue(now) {
 		return Answer{}, false
@@ -250,11 +250,11 @@ func answer(e *policies.Entry) Answer {
 
 // without returns the answer for a domain without a usable policy. f is why the one that
 // it announces is not usable; nil if it announces none.
-func (r *Resolver) without(f *policies.Failure) Answer {
+func (r *Resolver) without(s policies.State, f *policies.Failure) Answer {
 	if f == nil || f.Word == "" || !r.reach.blames(f) {
-		return Answer{}
+		return Answer{Without: s}
 	}
-	return Answer{Failure: f}
+	return Answer{Without: s, Failure: f}
 }
 
 // Resolve answers a lookup that Cached could not. If the domain's policy cannot be
@@ -282,7 +282,7 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 // resolveSTS answers for STS; known is the domain's policy, live or expired.
 func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.Entry) (Answer, error) {
 	if !hop.Domain.CanPublish() {
-		return Answer{}, nil
+		return Answer{Without: policies.StateAbsent}, nil
 	}
 	now := r.clock.Now()
 	if a, ok := r.cachedSTS(hop, now); ok {

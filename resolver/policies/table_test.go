@@ -126,7 +126,7 @@ func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
 			if live := put(); live == nil || live.ID() != "1" {
 				t.Errorf("%s: returned %+v", name, live)
 			}
-			if _, ok := b.Negative(a, b.clock.Now()); ok {
+			if _, _, ok := b.Negative(a, b.clock.Now()); ok {
 				t.Errorf("%s was filed", name)
 			}
 		}
@@ -319,7 +319,7 @@ func TestManyCallers(t *testing.T) {
 		if !k.Mismatch.IsZero() {
 			mismatched++
 		}
-		if _, ok := b.Negative(k.Domain, b.clock.Now()); ok {
+		if _, _, ok := b.Negative(k.Domain, b.clock.Now()); ok {
 			t.Errorf("%v has a live policy and an absence", k.Domain)
 		}
 		return true

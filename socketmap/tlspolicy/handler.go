@@ -98,7 +98,7 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 	}
 	hop, ok := ParseKey(req.Key)
 	if !ok {
-		h.lookups.count(resultNotFound)
+		h.lookups.count(resultNoDomain)
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}, true
 	}
 	p := h.profile.Load()
