@@ -62,7 +62,8 @@ const (
 	DANEKnown
 	ReportsLost
 	ReportsSent
-	lastEvent = ReportsSent
+	PageExposed
+	lastEvent = PageExposed
 )
 
 // Definition is what stands in the table for an event.
@@ -120,6 +121,7 @@ var definitions = [...]Definition{
 	DANEKnown:              {LevelNotice, "DANE can be looked up again, mail to the domain is no longer deferred for that", "f2b4c0d65e7f4b0c8c11d5a9e3a6479d"},
 	ReportsLost:            {slog.LevelWarn, "Reports of failed discoveries are lost, the TLSRPT collector cannot take them", "80fb41376e524f8ba7fb600630441df9"},
 	ReportsSent:            {LevelNotice, "Reports of failed discoveries reach the TLSRPT collector again", "8ffc52160469484b8d9033cd429990f5"},
+	PageExposed:            {slog.LevelWarn, "Status page names domains and can be read from other hosts", "d57d3d8529034a988d79d34385b57e47"},
 }
 
 // commands list the domains that a kind of event is about.

@@ -167,3 +167,9 @@ func (h *Handler) noteDeferral(hop resolver.NextHop, p *Profile, r reply) {
 func (h *Handler) log(hop resolver.NextHop, reply reply, took time.Duration) {
 	h.logger.Debug("Lookup", "domain", hop.Domain.String(), "result", reply.Status.String(), "answer", string(reply.Data), "took", took)
 }
+
+// Lookups collects LookupsMetric alone.
+func (h *Handler) Lookups() prometheus.Collector { return h.metrics.lookups }
+
+// Monitor reports whether the Profile in force withholds answers.
+func (h *Handler) Monitor() bool { return h.profile.Load().Monitor }
