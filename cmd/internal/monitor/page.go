@@ -156,6 +156,7 @@ type view struct {
 	SharesFrom time.Time
 
 	Needs, Broken []row
+	NeedsCount    int // one that is in several states counts in each
 	NeedsMore     []more
 	BrokenMore    []more
 	Changes       []admin.Change
@@ -172,15 +173,18 @@ func (v view) Verdict() string {
 			return "Something on this host needs you."
 		}
 	}
-	if len(v.Needs) > 0 {
-		return "The daemon is well. Domains need you."
+	switch v.NeedsCount {
+	case 0:
+		return "All is well."
+	case 1:
+		return "The daemon is well. 1 domain needs you."
 	}
-	return "All is well."
+	return "The daemon is well. " + group(v.NeedsCount) + " domains need you."
 }
 
 // Ill reports whether the verdict is a problem.
 func (v view) Ill() bool {
-	return len(v.Needs) > 0 || slices.ContainsFunc(v.Glance.Items, func(i Item) bool { return i.Problem })
+	return v.NeedsCount > 0 || slices.ContainsFunc(v.Glance.Items, func(i Item) bool { return i.Problem })
 }
 
 // row is a domain with trouble.
@@ -205,6 +209,7 @@ type kind struct {
 
 // look takes over what the page shows of an Overview.
 func (v *view) look(o admin.Overview) {
+	v.NeedsCount = o.Mismatch.Total + o.Temp.Total + o.Expiring.Total
 	listed := func(s admin.Some[admin.Listed], state string, rows func(admin.Listed) []row, to *[]row, left *[]more) {
 		for _, l := range s.First {
 			*to = append(*to, rows(l)...)
