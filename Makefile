@@ -18,7 +18,7 @@ STAGE = $(PACKAGES)/stage-$(ARCH)
 # When the commit was made; without git, when the changelog was written.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run test lint fuzz vuln packages nfpm generate page simulate soak bench bench-go bench-storage clean
+.PHONY: build run test lint fuzz vuln packages nfpm generate page dashboard simulate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -93,6 +93,9 @@ page: ## the status page in a real Chromium, as root; pictures in build/page
 		mv $(CHROMIUM).unpacking $(CHROMIUM); }
 	mkdir -p build/page
 	CHROMIUM=$(CURDIR)/$(CHROMIUM) PICTURES=$(CURDIR)/build/page $(GO) test -count=1 -v -run InBrowser ./cmd/internal/monitor
+
+dashboard: ## docs/dashboard.svg, the Grafana dashboard's panels with real data, as root; two minutes
+	DASHBOARD=$(CURDIR)/docs/dashboard.svg $(GO) test -count=1 -run TestDashboardPicture ./e2e
 
 # How many histories, how long each is, and the seed of one to be replayed.
 SEEDS = 200

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,7 +69,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 			Name:        "mta_sts_policies",
 			Help:        "Domains by state, in the words of mta-sts-daemon policies --state. A domain may have several: failing, expiring, mismatch and record-gone are said of live policies, temp of any domain. The modes, expired, record-gone and broken are counted anew every few minutes.",
 			ConstLabels: prometheus.Labels{"state": state},
-		}, func() float64 { return float64(count()) })
+		}, count)
 	}
 	factory.NewGaugeFunc(prometheus.GaugeOpts{Name: policies.EntriesMetric, Help: policies.EntriesHelp,
 		ConstLabels: prometheus.Labels{"kind": "dane"}}, func() float64 { return float64(r.verdicts.Len()) })
@@ -84,17 +85,26 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 	return m
 }
 
-// domainsByState returns, by state, how many domains are in it.
-func (r *Resolver) domainsByState() map[string]func() int {
-	by := map[string]func() int{
-		"temp":        func() int { return len(r.Deferrals()) },
-		"mismatch":    func() int { return r.Counts().Mismatched },
-		"expiring":    func() int { return r.Counts().Expiring48h },
-		"failing":     func() int { return r.Counts().Failing },
-		"record-gone": func() int { return r.policies.Census().RecordGone },
+// domainsByState returns, by state, how many domains are in it; NaN if that is not known
+// yet.
+func (r *Resolver) domainsByState() map[string]func() float64 {
+	census := func(count func(*policies.Census) int) func() float64 {
+		return func() float64 {
+			if c := r.policies.Census(); c != nil {
+				return float64(count(c))
+			}
+			return math.NaN()
+		}
+	}
+	by := map[string]func() float64{
+		"temp":        func() float64 { return float64(len(r.Deferrals())) },
+		"mismatch":    func() float64 { return float64(r.Counts().Mismatched) },
+		"expiring":    func() float64 { return float64(r.Counts().Expiring48h) },
+		"failing":     func() float64 { return float64(r.Counts().Failing) },
+		"record-gone": census(func(c *policies.Census) int { return c.RecordGone }),
 	}
 	for _, s := range []policies.State{policies.StateEnforce, policies.StateTesting, policies.StateNone, policies.StateExpired, policies.StateBroken} {
-		by[string(s)] = func() int { return r.policies.Census().States[s] }
+		by[string(s)] = census(func(c *policies.Census) int { return c.States[s] })
 	}
 	return by
 }

@@ -129,7 +129,10 @@ func New(o Options) *Resolver {
 	scheduler := refresh.NewScheduler(queue{r}, func() int { return r.settings.Load().Concurrency })
 	r.underway.Go(func() { scheduler.Run(r.ctx) })
 	r.underway.Go(r.maintain)
-	r.underway.Go(func() { r.policies.Recall(r.ctx.Done()) })
+	r.underway.Go(func() {
+		r.policies.Recall(r.ctx.Done())
+		r.policies.TakeCensus(r.ctx.Done())
+	})
 	if r.shared != nil {
 		r.underway.Go(r.followShared)
 	}

@@ -25,6 +25,7 @@ const memoryEntries = 100_000
 //	cold     the same, with nothing of the file in the page cache
 //	memory   as many lookups as fill the cache, and the memory that takes
 //	evict    three times as many, so that most find their place taken
+//	monitor  a scrape that counts all policies, one that does not, and a status page
 func BenchmarkStorage(b *testing.B) {
 	for _, policies := range sizes(b) {
 		b.Run(fmt.Sprintf("policies=%d", policies), func(b *testing.B) {
@@ -41,6 +42,7 @@ func BenchmarkStorage(b *testing.B) {
 			if policies >= 3*memoryEntries {
 				b.Run("evict", func(b *testing.B) { d.fillMemory(b, 3*memoryEntries) })
 			}
+			b.Run("monitor", func(b *testing.B) { d.monitor(b, min(policies, memoryEntries)) })
 		})
 	}
 }
@@ -106,6 +108,29 @@ func (d bench) fillMemory(b *testing.B, lookups int) {
 	b.ReportMetric(ended, "MB-filled")
 	b.ReportMetric(stopping, "MB-stopping")
 	b.ReportMetric(took.Seconds(), "s-to-stop")
+	b.ReportMetric(0, "ns/op")
+}
+
+// monitor asks a daemon that has answered so many lookups.
+func (d bench) monitor(b *testing.B, lookups int) {
+	var counting, scraping, page time.Duration
+	var size int
+	for b.Loop() {
+		cmd := d.start(b)
+		d.ask(b, 0, lookups)
+		took, _ := d.get(b, "/metrics")
+		counting += took
+		took, _ = d.get(b, "/metrics")
+		scraping += took
+		took, size = d.get(b, "/")
+		page += took
+		stop(b, cmd)
+	}
+	each := func(total time.Duration) float64 { return total.Seconds() * 1000 / float64(b.N) }
+	b.ReportMetric(each(counting), "ms-first-scrape")
+	b.ReportMetric(each(scraping), "ms-scrape")
+	b.ReportMetric(each(page), "ms-page")
+	b.ReportMetric(float64(size)/1000, "kB-page")
 	b.ReportMetric(0, "ns/op")
 }
 

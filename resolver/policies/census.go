@@ -16,51 +16,83 @@ type Census struct {
 	RecordGone int
 }
 
-// census is the last Census. Counting reads every policy, 0.3 s of CPU for 100,000, so it is
-// made anew only if somebody asks, and takes a hundredth of the time at most.
-type census struct {
-	mu   sync.Mutex
-	last Census
-	due  clock.Moment
-}
-
 const (
 	// minCensus is for how long a Census counts at least, censusShare how many times as
-	// long as it took to make.
+	// long as it took to make: counting reads every policy.
 	minCensus   = time.Minute
 	censusShare = 100
 )
 
-// Census returns how many domains are in a state, or were a few minutes ago.
-func (t *Table) Census() Census {
+// census is the last Census.
+type census struct {
+	wanted chan struct{} // has an element if the last one is old and somebody has asked
+
+	mu   sync.Mutex
+	last *Census // nil before the first one
+	due  clock.Moment
+}
+
+// Census returns how many domains were in a state a few minutes ago; nil if that is not
+// known yet. If the numbers are old, it has TakeCensus count again.
+func (t *Table) Census() *Census {
 	t.census.mu.Lock()
 	defer t.census.mu.Unlock()
-	now := t.clock.Now()
-	if t.census.last.States != nil && now < t.census.due {
-		return t.census.last
+	if t.clock.Now() >= t.census.due {
+		select {
+		case t.census.wanted <- struct{}{}:
+		default:
+		}
 	}
-	t.census.last = t.count(now)
-	end := t.clock.Now()
-	t.census.due = end.Add(max(minCensus, censusShare*end.Sub(now)))
 	return t.census.last
 }
 
-func (t *Table) count(now clock.Moment) Census {
-	c := Census{States: map[State]int{StateEnforce: 0, StateTesting: 0, StateNone: 0, StateExpired: 0, StateBroken: 0}}
-	o := t.clock.Origin()
+// TakeCensus counts whenever Census wants it, until stop is closed.
+func (t *Table) TakeCensus(stop <-chan struct{}) {
+	for {
+		select {
+		case <-t.census.wanted:
+			t.scan(stop, func(store.Entry) {})
+		case <-stop:
+			return
+		}
+	}
+}
+
+// scan yields every stored policy, and makes a Census of them unless stop is closed before
+// the end.
+func (t *Table) scan(stop <-chan struct{}, yield func(store.Entry)) {
+	began := t.clock.Now()
+	c := &Census{States: map[State]int{}}
+	stopped := false
 	t.store.All(func(s store.Entry) bool {
-		if now >= began(s.Fetched, o, now, t.start).Add(s.Policy.MaxAge) {
-			c.States[StateExpired]++
-			return true
+		t.count(c, s, began)
+		yield(s)
+		select {
+		case <-stop:
+			stopped = true
+		default:
 		}
-		c.States[State(s.Policy.Mode.String())]++
-		if s.RecordGone != 0 {
-			c.RecordGone++
-		}
-		return true
+		return !stopped
 	})
+	if stopped {
+		return
+	}
 	for range t.Broken {
 		c.States[StateBroken]++
 	}
-	return c
+	t.census.mu.Lock()
+	defer t.census.mu.Unlock()
+	now := t.clock.Now()
+	t.census.last, t.census.due = c, now.Add(max(minCensus, censusShare*now.Sub(began)))
+}
+
+func (t *Table) count(c *Census, s store.Entry, now clock.Moment) {
+	if now >= began(s.Fetched, t.clock.Origin(), now, t.start).Add(s.Policy.MaxAge) {
+		c.States[StateExpired]++
+		return
+	}
+	c.States[State(s.Policy.Mode.String())]++
+	if s.RecordGone != 0 {
+		c.RecordGone++
+	}
 }

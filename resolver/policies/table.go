@@ -79,7 +79,8 @@ const lockCount = 64
 // positive; the configuration refuses that.
 func New(o Options) *Table {
 	t := &Table{clock: o.Clock, store: o.Store, verdicts: o.Verdicts, logger: o.Logger,
-		start: o.Clock.Now(), seed: maphash.MakeSeed(), evicted: map[mtasts.Domain]*Entry{}, watched: map[mtasts.Domain]*watched{}}
+		start: o.Clock.Now(), seed: maphash.MakeSeed(), evicted: map[mtasts.Domain]*Entry{}, watched: map[mtasts.Domain]*watched{},
+		census: census{wanted: make(chan struct{}, 1)}}
 	t.limits.Store(&o.Limits)
 	t.judged.Store(int64(o.Clock.Steps()))
 	var err error

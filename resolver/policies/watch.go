@@ -124,20 +124,14 @@ func (t *Table) unwatchAll() {
 }
 
 // Recall counts the domains that an earlier process found failing or mismatched, and
-// corrects when those are due that a clock ahead has written. It ends early if stop is
-// closed.
+// corrects when those are due that a clock ahead has written. The first Census comes with
+// it. It ends early if stop is closed.
 func (t *Table) Recall(stop <-chan struct{}) {
 	latest := t.clock.Now().Add(maxAhead)
-	t.store.All(func(s store.Entry) bool {
+	t.scan(stop, func(s store.Entry) {
 		ahead := !s.Fetched.ThisBoot && s.Fetched.Moment(t.clock.Origin()) > latest
 		if s.Failures > 0 || s.Mismatch != 0 || ahead {
 			t.recall(s.Domain, ahead)
-		}
-		select {
-		case <-stop:
-			return false
-		default:
-			return true
 		}
 	})
 }
