@@ -56,9 +56,11 @@ func (h Host) policyMaps(ctx context.Context, c client) []Finding {
 			j = dropped(problem(checkPolicyMaps, "",
 				"%s in smtp_tls_policy_maps is not how such a table is written: the smtp client does not start and no mail leaves this host", t.Text))
 		case shadowed:
-		case t.Kind == postconf.TypeStatic && (ours < 0 || i < ours):
+		case t.Kind == postconf.TypeStatic:
 			shadowed = true
-			j = dropped(problem(checkPolicyMaps, "", "%s in smtp_tls_policy_maps answers for every domain before the daemon is asked", t.Text))
+			if ours < 0 || i < ours {
+				j = dropped(problem(checkPolicyMaps, "", "%s in smtp_tls_policy_maps answers for every domain before the daemon is asked", t.Text))
+			}
 		case ours >= 0 && i > ours:
 			j = h.table(ctx, c, t, unprotectedDomains)
 		default:
