@@ -130,13 +130,10 @@ func (s *surgery) prepare(t *testing.T, p patient) {
 		masterCF = smtpService.ReplaceAllString(masterCF, "$0\n  -o smtp_tls_policy_maps="+p.ownMap)
 	}
 	s.root.write(t, "etc/postfix/master.cf", masterCF)
+	s.resolve(t, cmp.Or(p.resolver, resolverAddr))
 	s.configure(t, p.restart, p.config...)
 	if p.restart {
 		t.Cleanup(func() { s.configure(t, true) })
-	}
-	s.resolve(t, cmp.Or(p.resolver, resolverAddr))
-	if p.resolver.IsValid() {
-		t.Cleanup(func() { s.resolve(t, resolverAddr) })
 	}
 	if p.socketMode != 0 {
 		sock := filepath.Join(s.root.jail(), "mta-sts", "sock")
@@ -209,8 +206,7 @@ func (s *surgery) examine(t *testing.T, p patient) {
 		}
 		cured = with.String() + ", " + without.String()
 	}
-	text, _, _ := strings.Cut(found.Text, ":")
-	fmt.Fprintf(s.table, "%s\t%s\t%s %s: %.70s\t%v\t%v\t%s\n", p.name, s.version, found.Severity, found.Check, text, with, without, cured)
+	fmt.Fprintf(s.table, "%s\t%s\t%s %s: %.90s\t%v\t%v\t%s\n", p.name, s.version, found.Severity, found.Check, found.Text, with, without, cured)
 }
 
 // fate is what becomes of a message.

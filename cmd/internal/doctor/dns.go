@@ -51,7 +51,7 @@ func (h Host) dane(ctx context.Context, c clients.Clients, instances postconf.In
 			"dns.dane is always, but this host's Postfix does not do DANE: it defers mail to every domain that has it")
 	case does && !h.postfixValidates(ctx):
 		return problem(checkDANE, validating+" (or postconf -e smtp_dns_support_level=enabled smtp_tls_security_level=may; postfix reload)",
-			"Postfix does DANE, but its resolver does not validate DNSSEC: mail to domains with DANE is sent without that protection")
+			"Postfix does DANE, but its resolver does not validate DNSSEC: mail to domains with DANE is sent without that protection, or deferred")
 	case errors.Is(why, clients.ErrADFromFar):
 		return hint(checkDANE, validating, "Postfix does DANE, but policies override it here: %v", why)
 	case errors.Is(why, clients.ErrDANEOff) && does:

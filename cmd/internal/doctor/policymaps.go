@@ -121,7 +121,7 @@ func (h Host) table(ctx context.Context, c client, t postconf.Table, scope strin
 			fmt.Sprintf(`postconf -e "proxy_read_maps=$(postconf -h proxy_read_maps) %s"; postfix reload (or write %s without proxy:)`, t.Text, t.Direct),
 			"%s in smtp_tls_policy_maps: the proxymap service refuses it, because proxy_read_maps does not have it: no mail leaves this host", t.Text)}}
 	}
-	if file := t.File(c.main[bdbMigration]); file != "" {
+	if file := t.File(c.redirected()); file != "" {
 		if _, err := os.Stat(c.seen(file, false)); errors.Is(err, fs.ErrNotExist) {
 			return dropped(problem(checkPolicyMaps, " (or make the file, with postmap if it is a database)",
 				"%s in smtp_tls_policy_maps: there is no %s, so %s", t.Text, file, scope))
@@ -131,6 +131,15 @@ func (h Host) table(ctx context.Context, c client, t postconf.Table, scope strin
 		return judgement{}
 	}
 	return h.answers(ctx, c, t, scope)
+}
+
+// redirected are the types of tables that Postfix 3.11 and later uses in place of those of
+// Berkeley DB.
+func (p postfix) redirected() map[string]string {
+	if !strings.HasPrefix(p.main[bdbMigration], "enable-") {
+		return nil
+	}
+	return map[string]string{"hash": p.main[databaseType], "btree": p.main[cacheDBType]}
 }
 
 // withDaemon is the command that sets the client's policy maps to these tables and, if

@@ -32,6 +32,8 @@ const (
 	logLevel           = "smtp_tls_loglevel"
 	proxyReadMaps      = "proxy_read_maps"
 	bdbMigration       = "non_bdb_migration_level"
+	databaseType       = "default_database_type"
+	cacheDBType        = "default_cache_db_type"
 	enforceSTSPatterns = "smtp_tls_enforce_sts_mx_patterns"
 	tlsrptEnable       = "smtp_tlsrpt_enable"
 	tlsrptSocket       = "smtp_tlsrpt_socket_name"
@@ -117,7 +119,7 @@ func (h Host) instance(ctx context.Context, command postconf.Command, s postconf
 	p := postfix{dns: s}
 	p.main, err = command.Get(ctx, mailVersion, compatibilityLevel, queueDirectory, mailOwner, relayhost, policyMaps,
 		securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns, tlsrptEnable, tlsrptSocket,
-		protocols, mandatoryProtocols, logLevel, proxyReadMaps, bdbMigration)
+		protocols, mandatoryProtocols, logLevel, proxyReadMaps, bdbMigration, databaseType, cacheDBType)
 	if err != nil {
 		return nil, err
 	}

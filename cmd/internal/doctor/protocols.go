@@ -20,7 +20,7 @@ const (
 func (c client) protocols() (findings []Finding) {
 	for _, p := range []struct{ name, remedy, effect string }{
 		{mandatoryProtocols, ">=TLSv1.2", "mail to every domain with an enforced policy is deferred"},
-		{protocols, ">=TLSv1", "mail to domains without a policy is sent without TLS"},
+		{protocols, ">=TLSv1", "mail to domains without a policy is deferred"},
 	} {
 		switch usable, ok := offersTLS(c.get(p.name)); {
 		case !ok:

@@ -106,14 +106,14 @@ func isHostPort(address string) bool {
 }
 
 // File returns the file that a table of this type and name is read from, or "" if
-// there is none. migration is non_bdb_migration_level, by which Postfix 3.11 and later
-// use LMDB in place of Berkeley DB; "" if Postfix does not have it.
-func (t Table) File(migration string) string {
-	switch t.Kind {
+// there is none. redirected has the types that Postfix uses in place of others.
+func (t Table) File(redirected map[string]string) string {
+	kind := t.Kind
+	if other, ok := redirected[kind]; ok {
+		kind = other
+	}
+	switch kind {
 	case "hash", "btree":
-		if strings.HasPrefix(migration, "enable-") {
-			return t.Name + ".lmdb"
-		}
 		return t.Name + ".db"
 	case "lmdb":
 		return t.Name + ".lmdb"

@@ -46,18 +46,22 @@ func TestParseTables(t *testing.T) {
 
 func TestFile(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ table, migration, want string }{
-		{"hash:/a", "", "/a.db"},
-		{"btree:/a", "disable", "/a.db"},
-		{"hash:/a", "enable-redirect", "/a.lmdb"},
-		{"btree:/a", "enable-reindex", "/a.lmdb"},
-		{"lmdb:/a", "", "/a.lmdb"},
-		{"cdb:/a", "enable-redirect", "/a.cdb"},
-		{"proxy:texthash:/a", "", "/a"},
-		{"inline:{a=b}", "", ""},
+	redirected := map[string]string{"hash": "cdb", "btree": "lmdb"}
+	for _, tt := range []struct {
+		table      string
+		redirected map[string]string
+		want       string
+	}{
+		{"hash:/a", nil, "/a.db"},
+		{"btree:/a", nil, "/a.db"},
+		{"hash:/a", redirected, "/a.cdb"},
+		{"proxy:btree:/a", redirected, "/a.lmdb"},
+		{"lmdb:/a", redirected, "/a.lmdb"},
+		{"texthash:/a", redirected, "/a"},
+		{"inline:{a=b}", redirected, ""},
 	} {
-		if got := ParseTables(tt.table)[0].File(tt.migration); got != tt.want {
-			t.Errorf("%s, %q: got %s", tt.table, tt.migration, got)
+		if got := ParseTables(tt.table)[0].File(tt.redirected); got != tt.want {
+			t.Errorf("%s, %q: got %s", tt.table, tt.redirected, got)
 		}
 	}
 }
