@@ -323,6 +323,7 @@ func move(t *testing.T, from, to string) {
 type finding struct {
 	Check    string
 	Severity string
+	Instance string
 	Services []string
 	Text     string
 	Remedy   string
@@ -335,10 +336,15 @@ type diagnosis struct {
 	exitStatus int
 }
 
-// doctor runs it in Postfix's root.
-func (s *surgery) doctor(t *testing.T) (r diagnosis) {
+func (s *surgery) doctor(t *testing.T) diagnosis {
 	t.Helper()
-	out, err := s.root.command(daemonPath, "doctor", "--json", "--config", daemonConfig).Output()
+	return doctorOf(t, s.root)
+}
+
+// doctorOf runs doctor in a root.
+func doctorOf(t *testing.T, root *root) (r diagnosis) {
+	t.Helper()
+	out, err := root.command(daemonPath, "doctor", "--json", "--config", daemonConfig).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		r.exitStatus = exit.ExitCode()
 	} else if err != nil {

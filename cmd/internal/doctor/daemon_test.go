@@ -113,7 +113,10 @@ func TestDNS(t *testing.T) {
 		}
 	}
 	examineAll(t, []sick{
-		{"no answer", func(_ *testing.T, b *bed) { b.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSSilent) }, checkResolver, Problem, "does not answer", nil},
+		{"no answer", func(_ *testing.T, b *bed) {
+			b.Config.DNS.Timeout = 300 * time.Millisecond
+			b.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSSilent)
+		}, checkResolver, Problem, "does not answer", nil},
 		{"refuses everything", func(_ *testing.T, b *bed) {
 			b.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSRcode(dns.RcodeRefused))
 		}, checkResolver, Problem, "REFUSED", nil},

@@ -92,7 +92,6 @@ func newBed(t *testing.T) *bed {
 	b.dns.Add(". 300 IN SOA ns. hostmaster. 1 3600 600 86400 60")
 	b.Config = config.Default()
 	b.Config.DNS.Servers = []config.Server{{Host: b.dns.Addr().Addr().String(), Port: b.dns.Addr().Port()}}
-	b.Config.DNS.Timeout = 300 * time.Millisecond
 	b.Config.Listen.Socketmap = []config.Address{b.asked()}
 	b.PostfixDNS = dnsclient.Options{Servers: []netip.AddrPort{b.dns.Addr()}}
 	b.Daemon = daemon{status: admin.Status{Version: "1", Policies: 3}}
