@@ -34,7 +34,7 @@ type Status struct {
 	Started time.Time `json:"started"`
 	// Policies counts those on disk or, without a file, in memory.
 	Policies int `json:"policies"`
-	// RefreshFailing counts the policies that cannot be renewed.
+	// RefreshFailing counts the policies that cannot be refreshed.
 	RefreshFailing int `json:"refresh_failing"`
 	// Mismatched counts the domains whose enforced policy matches no MX host.
 	Mismatched int `json:"mismatched"`
