@@ -128,6 +128,7 @@ func (d *discovery) askRecord() *outcome {
 		if out := d.dns.outage(); out != nil {
 			switch {
 			case d.known != nil:
+				out.suggest(d.domain())
 				d.noAnswer(errOutage)
 				return nil
 			case !out.wait(d.ctx, d.domain(), deadline.Sub(d.clock.Now())):

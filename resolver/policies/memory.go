@@ -31,9 +31,17 @@ func (t *Table) Live(d mtasts.Domain, now clock.Moment) *Entry {
 // Use notes a lookup answered by e. The LRU learns of it once in usedStep, so most
 // lookups write nothing and do not take its lock.
 func (t *Table) Use(d mtasts.Domain, e *Entry, now clock.Moment) {
-	if now.Sub(e.used.Get()) > usedStep {
+	if now.Sub(e.used.Get()) <= usedStep {
+		return
+	}
+	e.used.Set(now)
+	if current, ok := t.policies.Get(d); ok && current == e {
+		return
+	}
+	// e was evicted, and perhaps saved, before the lookup was noted.
+	defer t.lock(d)()
+	if e = t.current(d); e != nil {
 		e.used.Set(now)
-		t.policies.Get(d)
 	}
 }
 

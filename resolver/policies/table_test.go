@@ -407,3 +407,22 @@ func TestChangesAreRecorded(t *testing.T) {
 		}
 	})
 }
+
+// A lookup counts as use also if memory evicts the entry that answers it before the use is
+// noted.
+func TestUseOfAnEvictedEntry(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		b.Put(d, fetch(t, "1", "enforce", 100*86400))
+		time.Sleep(15 * day) // out of use
+		e := b.Get(d)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 100*86400))
+		b.Use(d, e, b.clock.Now())
+		if !b.Get(d).inUse(b.clock.Now(), &l) {
+			t.Error("the domain counts as out of use")
+		}
+	})
+}
