@@ -426,3 +426,20 @@ func TestUseOfAnEvictedEntry(t *testing.T) {
 		}
 	})
 }
+
+// A refresh that was put off is not due again because memory evicted the policy.
+func TestPostponedRefreshOutlivesEviction(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		e := b.Put(d, fetch(t, "1", "enforce", 10*86400))
+		time.Sleep(27 * time.Hour) // due for more than the spread
+		b.Postpone(d, e, 5*time.Minute, errTest)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 10*86400))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once")
+		}
+	})
+}
