@@ -117,6 +117,14 @@ func (d *discovery) recall() *outcome {
 		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
 	d.known = d.policies.Get(d.domain()).LiveAt(now)
+	return d.nothingToRefresh()
+}
+
+// nothingToRefresh ends a refresh whose policy was purged, or has expired, since it was due.
+func (d *discovery) nothingToRefresh() *outcome {
+	if d.why == renewal && d.known == nil {
+		return &outcome{kind: settled}
+	}
 	return nil
 }
 

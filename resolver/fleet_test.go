@@ -222,3 +222,18 @@ func TestFleetKnowsWhereDNSHangs(t *testing.T) {
 		}
 	})
 }
+
+// A refresh finds out that another node has purged the policy.
+func TestRefreshOfAPolicyPurgedElsewhere(t *testing.T) {
+	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		h.Set(func(h *hub) { h.Silent = true })
+		if err := b.Purge(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(27 * time.Hour)
+		expectKnown(t, a, "a.example", "")
+		w.expectAsked("a.example", 1, 1)
+	})
+}
