@@ -345,7 +345,8 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	if o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
 		d.background(func() { d.judgeMX(d.domain()) })
 	}
-	return answer(d.known), o.err
+	// Not d.known: lookups that began after a purge may wait for this answer.
+	return answer(d.policies.Get(d.domain()).LiveAt(d.clock.Now())), o.err
 }
 
 // filePolicy files a policy just fetched. It replaces the one before, of whatever mode and

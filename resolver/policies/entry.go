@@ -271,7 +271,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		// If Next is the removal, the policy was left alone; it is due no later than
 		// chance would have had it. Else it may be due later because an attempt failed.
 		latest := began(e.fetched(), o, now, t.start).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
-		if s.Next < e.expires.Get() {
+		if s.Next < e.expires.Get().Add(keepExpired/2) {
 			latest = max(latest, now.Add(refresh.LastRetry))
 		}
 		e.refresh.Set(min(s.Next, latest))

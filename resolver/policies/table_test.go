@@ -441,5 +441,11 @@ func TestPostponedRefreshOutlivesEviction(t *testing.T) {
 		if b.Get(d).RefreshDue(b.clock.Now()) {
 			t.Error("the refresh is due at once")
 		}
+		time.Sleep(9*day - 3*time.Hour - time.Minute) // its end is nearer than the next attempt
+		b.Postpone(d, b.Get(d), 5*time.Minute, errTest)
+		b.Get(domain(t, "b.example"))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once before the policy's end")
+		}
 	})
 }

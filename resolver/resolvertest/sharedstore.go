@@ -90,7 +90,19 @@ func (h *SharedStore) Notify(c shared.Change) {
 		if n.Notified != nil {
 			n.Notified(c)
 		}
+		n.see(c.Value)
 		n.changes <- c
+	}
+}
+
+// see raises the node's number of the last purge to that of a value that it gets.
+func (n *SharedNode) see(v shared.Value) {
+	if n.Purges == nil {
+		return
+	}
+	n.Purges.RaisePurges(v.Number)
+	if v.Entry != nil {
+		n.Purges.RaisePurges(v.Entry.Purges)
 	}
 }
 
@@ -113,6 +125,7 @@ func (n *SharedNode) Get(_ context.Context, d mtasts.Domain) shared.Value {
 	if n.all.Number > v.Number {
 		v.Purged, v.Number = n.all.Purged, n.all.Number
 	}
+	n.see(v)
 	if v.Entry != nil && (v.Voids(v.Entry.Fetched, v.Entry.Purges) || !time.Now().Before(v.Entry.Ends())) {
 		v.Entry = nil
 	}
