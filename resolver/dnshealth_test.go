@@ -181,3 +181,21 @@ func TestDANEWhileTheResolverIsAway(t *testing.T) {
 		expect(t, r, "a.example", "enforce/1")
 	})
 }
+
+// A lookup that begins after a purge gets nothing from before it, although it joins a recheck
+// that was under way.
+func TestPurgeDuringARecheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		time.Sleep(2 * time.Hour)
+		w.setTXT("a.example", txtAnswer{err: errServfail, delay: 5 * time.Second})
+		lookUp(t, r, "a.example")
+		if err := r.Purge(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, r, "a.example", "-")
+	})
+}
