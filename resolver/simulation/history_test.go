@@ -111,13 +111,13 @@ func gap(random *rand.Rand) time.Duration {
 	switch n := random.IntN(100); {
 	case n < 15:
 		return 0
-	case n < 45:
+	case n < 48:
 		return upTo(3 * time.Second)
-	case n < 75:
+	case n < 80:
 		return upTo(2 * time.Minute)
-	case n < 93:
+	case n < 96:
 		return upTo(time.Hour)
-	case n < 98:
+	case n < 99:
 		return upTo(6 * time.Hour)
 	}
 	return upTo(30 * time.Hour)

@@ -6,7 +6,7 @@ import (
 )
 
 // sceneEvery: one in so many draws is a scene.
-const sceneEvery = 12
+const sceneEvery = 6
 
 // A scene is a row of events that chance alone would seldom bring together.
 var scenes = []func(*rand.Rand) []happening{outageScene, mxScene, purgeScene, loadScene, busyScene, slowScene, diskScene, latePolicyScene}
@@ -95,8 +95,8 @@ func slowScene(random *rand.Rand) []happening {
 		do(time.Second, "herd", random.Int64N(1<<30)),
 		do(time.Second, "hostsdown", int64(hostSilent)),
 		do(soon(random, 5*time.Hour), "herd", random.Int64N(1<<30)),
-		do(24*time.Hour, "herd", random.Int64N(1<<30)),
-		do(6*time.Hour, "repairall"),
+		do(15*time.Hour, "herd", random.Int64N(1<<30)),
+		do(time.Hour, "repairall"),
 	}
 }
 

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"context"
-	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
@@ -69,7 +68,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	if v.Entry == nil || f == nil || f.policy.Text != v.Entry.Policy.Text {
 		return
 	}
-	k.recheckDue = max(k.recheckDue, min(v.Entry.Recheck.Sub(n.w.began)-n.w.wall, now+maxRecordLife)+time.Second)
+	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
 	last := k.versions[len(k.versions)-1]
 	if last.fact != nil && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
 		return

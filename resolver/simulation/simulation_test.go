@@ -18,7 +18,7 @@ var (
 	seeds  = flag.Int("seeds", 20, "how many histories")
 	first  = flag.Uint64("first", 1, "the first seed")
 	seed   = flag.Uint64("seed", 0, "replay this seed 20 times and print every event")
-	length = flag.Duration("length", 72*time.Hour, "how much time a history takes")
+	length = flag.Duration("length", 24*time.Hour, "how much time a history takes")
 	stop   = flag.Bool("stop", false, "end with the first history that fails")
 	shrink = flag.Bool("shrink", true, "make a history that fails shorter")
 )
