@@ -427,6 +427,9 @@ func (n *node) judgeRefreshes(now instant) {
 		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
 			continue
 		}
+		if n.link != nil && n.settings.Entries < len(n.w.publishers) {
+			continue // how long a lease has been refused is lost with an eviction
+		}
 		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
 			continue // failing domains may wait for one another
 		}
