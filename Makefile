@@ -3,6 +3,7 @@
 
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
@@ -18,13 +19,17 @@ STAGE = $(PACKAGES)/stage-$(ARCH)
 # When the commit was made; without git, when the changelog was written.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run test lint fuzz vuln packages nfpm generate simulate soak bench bench-go bench-storage clean
+.PHONY: build run check test lint fuzz vuln packages nfpm generate simulate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
 
 run: build ## with the built-in defaults, on 127.0.0.1:8461
 	./build/mta-sts-daemon
+
+# Packages that need root or build packages are left to "make test".
+check: lint ## before each commit: lint and unit tests, without root, in about a minute
+	$(GO) test $$($(GO) list ./... | grep -v -e /e2e -e /packaging)
 
 test: ## everything; as root on Debian with real Postfix too
 	@[ -n "$(RACE)" ] || echo "no gcc: testing without the race detector"
@@ -37,6 +42,7 @@ lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(ACTIONLINT)
 
 # How long each fuzz target runs, on each of how many processors, and where
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.

@@ -2,6 +2,8 @@ module mta-sts-daemon
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/google/go-cmp v0.7.0

@@ -70,7 +70,7 @@ func TestAliases(t *testing.T) {
 	checkAnswer(t, sts.name, answerSecure)
 	checkAnswer(t, gone.name, notKnown)
 	query := daemon.root.command(daemonPath, "query", "--json", "--config", daemonConfig, gone.name)
-	out, _ := query.CombinedOutput() // it exits with 1: there is no policy
+	out, _ := query.CombinedOutput() // it exits with 1, because the domain has no policy
 	if want := `_mta-sts.gone.example is a CNAME of \"_mta-sts.none.example\"`; !strings.Contains(string(out), want) {
 		t.Errorf("query does not say %q:\n%s", want, out)
 	}

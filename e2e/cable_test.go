@@ -7,8 +7,8 @@ import (
 	"mta-sts-daemon/e2e/internal/namespace"
 )
 
-// cable leads to a network of its own, where a server for the shared store is.
-// It can be cut: then nothing arrives, and nobody is told.
+// cable connects a network of its own, which has a server for the shared store.
+// When it is cut, packets are lost without an error.
 type cable struct {
 	root    *root
 	network *namespace.Network

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What the environment may ask of TestChaos: how long each fault lasts, such
-// as 10s, and a file for its table.
+// Environment variables for TestChaos: the duration of each fault, such as 10s,
+// and a file for its table.
 const (
 	envChaos      = "CHAOS"
 	envChaosTable = "CHAOS_TABLE"
@@ -25,8 +25,8 @@ type fault struct {
 	blinds   bool                         // no domain that is new can be discovered
 	unbound  bool                         // a resolver that remembers stands before the authority
 	life     time.Duration                // of policies; 0: a week
-	before   func(t *testing.T, s *scene) // prepares what the program starts in; may be nil
-	prime    func(t *testing.T, s *scene) // goes before the load; may be nil
+	before   func(t *testing.T, s *scene) // prepares the environment before the program starts; may be nil
+	prime    func(t *testing.T, s *scene) // runs before the load; may be nil
 	strike   func(t *testing.T, s *scene) (mend func())
 }
 
@@ -50,10 +50,10 @@ func faults() []fault {
 	return slices.Concat(dnsFaults(), publisherFaults(), diskFaults(), clientFaults(), limitFaults())
 }
 
-// TestChaos lets the world around the daemon break in one way after the other.
-// Meanwhile every domain known is answered rightly, afterwards the daemon
-// discovers again and holds no more than before; and a SIGKILL then shows that
-// no policy which was answered is lost. What it costs is in a table.
+// TestChaos breaks the daemon's environment in one way after the other. During
+// each fault every known domain is answered correctly. After it the daemon
+// discovers again and uses no more resources than before; a SIGKILL then shows
+// that no answered policy is lost. The table has the effect on lookups.
 func TestChaos(t *testing.T) {
 	lasts := chaosLasts(t)
 	table := []string{
@@ -124,7 +124,7 @@ func (f fault) run(t *testing.T, lasts time.Duration) string {
 		each(func(h holdings) string { return fmt.Sprint(h.descriptors) }))
 }
 
-// observed is what a fault did.
+// observed has the effects of a fault.
 type observed struct {
 	lookups      tally    // of domains known
 	asked        int      // new domains

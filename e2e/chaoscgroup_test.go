@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// groupMemory is what a control group leaves the program, files and sockets
-// included.
+// groupMemory is the memory limit of the control group, in bytes, with files and
+// sockets.
 const groupMemory = 64 << 20
 
-// limitMemory puts the program into a control group of its own that may have
-// so many octets. The returned function takes it out again.
+// limitMemory moves the program into a control group with a limit of so many
+// bytes. The returned function moves it out again.
 func limitMemory(t *testing.T, s *scene, octets int64) (lift func()) {
 	t.Helper()
 	parent, setting, err := memoryGroup()
@@ -57,8 +57,8 @@ func setGroup(dir, setting string, value int64) error {
 	return os.WriteFile(filepath.Join(dir, setting), fmt.Append(nil, value), 0o644)
 }
 
-// memoryGroup is where this process is among the control groups of memory, of
-// whichever version, and the name of the limit there.
+// memoryGroup returns the memory control group of this process, of either
+// version, and the name of the limit there.
 func memoryGroup() (dir, setting string, err error) {
 	memberships, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -70,7 +70,7 @@ func memoryGroup() (dir, setting string, err error) {
 			return filepath.Join("/sys/fs/cgroup/memory", path), "memory.limit_in_bytes", nil
 		}
 		if path, ok := strings.CutPrefix(of, ":"); ok {
-			dir = path // version 2, unless a line of version 1 goes before
+			dir = path // version 2, unless there is a line of version 1
 		}
 	}
 	return filepath.Join("/sys/fs/cgroup", dir), "memory.max", nil

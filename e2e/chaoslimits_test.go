@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitFaults take from the program what it needs of the machine.
+// limitFaults take resources of the machine away from the program.
 func limitFaults() []fault {
 	return []fault{
 		{

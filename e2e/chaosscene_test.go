@@ -18,26 +18,26 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// scene is where a fault strikes.
+// scene is the environment of a fault.
 type scene struct {
 	*world
 	program
 	root     *root
-	daemon   *daemon        // the program, where that is ours
+	daemon   *daemon        // the program, if it is our daemon
 	resolver netip.AddrPort // that the program asks
-	unbound  *process       // the resolver, where it is a real one
+	unbound  *process       // the resolver, if it is a real one
 	life     time.Duration  // of policies; 0: a week
 	known    []string       // domains that the program knows
 }
 
-// program is what a fault strikes: the daemon, or a peer in its place.
+// program is the program under test: the daemon, or a peer instead.
 type program interface {
 	client() *client // that asks it, with all its fields set
 	pid() int
 	holdings() (holdings, error)
 	stop(t *testing.T)
 	kill(t *testing.T)
-	again(t *testing.T) // starts it anew with what it has left
+	again(t *testing.T) // starts it again with its files
 }
 
 func (d *daemon) client() *client {
@@ -46,8 +46,8 @@ func (d *daemon) client() *client {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// blame tells what the program has failed at: an error of ours, and no more
-// than a figure of a peer.
+// blame records a failure of the program: an error of our daemon, only a figure
+// for a peer.
 func (s *scene) blame(t *testing.T, format string, args ...any) {
 	t.Helper()
 	if s.daemon != nil {
@@ -107,7 +107,8 @@ func (s *scene) open(domain string) {
 	s.publish(domain, living(domain, cmp.Or(s.life, 7*24*time.Hour)))
 }
 
-// crash kills the daemon, and starts it where it must answer from its file.
+// crash kills the daemon and starts it in an environment where it can answer only
+// from its file.
 func (s *scene) crash(t *testing.T, found []string) {
 	t.Helper()
 	s.daemon.kill(t)

@@ -60,14 +60,14 @@ func (c *client) close() {
 	}
 }
 
-// load is what becomes of lookups without pause.
+// load has the results of lookups without pause.
 type load struct {
 	answers, refused, retried int
-	lost                      []string // what came in place of the answer
+	lost                      []string // errors and other answers
 }
 
 // lookUpUntil asks for key until stop is closed; want is the only right answer.
-// Each is told to answered as long as somebody listens there.
+// It sends to answered after each, if somebody receives.
 func lookUpUntil(stop <-chan struct{}, key, want string, answered chan<- struct{}) (l load) {
 	c := &client{}
 	defer c.close()

@@ -36,7 +36,7 @@ type policyReport struct {
 	Text     []string  `json:"policy-string"`
 	MXHosts  []string  `json:"mx-host"`
 	Failures []failure `json:"failure-details"`
-	Failed   int       `json:"f"` // 1 where the session came to nothing
+	Failed   int       `json:"f"` // 1 if the session failed
 }
 
 type failure struct {
@@ -89,8 +89,8 @@ func (c *collector) read() {
 	}
 }
 
-// reports returns what has been said of domain so far, and a channel that is
-// closed when there is more of any.
+// reports returns the reports about domain so far, and a channel that is closed
+// when another report of any domain arrives.
 func (c *collector) reports(t *testing.T, domain string) (about []report, grown <-chan struct{}) {
 	t.Helper()
 	lines, grown := c.heard.snapshot()

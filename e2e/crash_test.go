@@ -14,11 +14,10 @@ import (
 // durable is how long after its answer a policy may still be lost.
 const durable = time.Second
 
-// TestCrashUnderLoad kills the daemon again and again while clients have it
-// discover ever new domains, and cuts it off from everything before it starts
-// anew. What had been answered a second before is answered as before, from the
-// file: no lookup waits for the network, nothing is fetched twice, and no file
-// is ever damaged.
+// TestCrashUnderLoad kills the daemon again and again while clients make it
+// discover new domains, and cuts its network before each start. Answers of a
+// second before are given again from the file: no lookup waits for the network,
+// nothing is fetched twice, and no file is ever corrupt.
 func TestCrashUnderLoad(t *testing.T) {
 	const rounds, clients = 15, 8
 	w := newBareWorld(t)

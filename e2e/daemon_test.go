@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where the daemon answers Postfix: its own default, and the address that its
-// documentation gives for tcp_table.
+// The daemon's addresses for Postfix: its default, and the documented one for
+// tcp_table.
 const (
 	daemonAddr   = "127.0.0.1:8461"
 	tcpTableAddr = "127.0.0.1:8462"
@@ -21,14 +21,14 @@ const (
 // listenAll is the setting for both protocols at once.
 const listenAll = `listen: {socketmap: ["` + daemonAddr + `"], tcp_table: ["` + tcpTableAddr + `", {address: "` + reportAddr + `", map: tlsrpt}]}`
 
-// What the daemon's log says.
+// Messages of the daemon's log.
 const (
 	saysReady       = `msg="Ready to answer lookups"`
-	saysReloaded    = `msg="Configuration loaded anew"`
+	saysReloaded    = `msg="Configuration reloaded"`
 	saysPolicyFound = `msg="Policy found"`
 )
 
-// Where the daemon's files are in its root.
+// Paths of the daemon's files in its root.
 const (
 	daemonPath   = "/usr/sbin/mta-sts-daemon"
 	daemonConfig = "/etc/mta-sts-daemon/config.yaml"

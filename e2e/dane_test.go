@@ -65,8 +65,8 @@ func deliverDANE(t *testing.T, w *signedWorld, p *postfix, cases []*daneCase) {
 	t.Log(daneTable(cases))
 }
 
-// checkTaken holds what the domain's n-th server has taken against what is
-// wanted.
+// checkTaken compares the messages that the domain's n-th server received with
+// the expected ones.
 func checkTaken(t *testing.T, s *sink, rcpt string, want routing, n int) {
 	t.Helper()
 	var expect []message

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// What the daemon's log says of DANE.
+// Messages of the daemon about DANE.
 const (
-	saysDANEOn         = `level=INFO msg="DANE goes before MTA-STS here"`
-	saysDANEOff        = `level=INFO msg="DANE is left to Postfix: it is not looked up"`
-	saysDANENotTrusted = `level=WARN msg="Postfix does DANE but its answers cannot be trusted here, so MTA-STS overrides DANE"`
+	saysDANEOn         = `level=INFO msg="DANE takes precedence over MTA-STS here"`
+	saysDANEOff        = `level=INFO msg="DANE is not looked up here"`
+	saysDANENotTrusted = `level=WARN msg="Postfix does DANE, but the resolver's AD bit does not count here, so MTA-STS overrides DANE"`
 	saysValidates      = `level=INFO msg="Resolver validates DNSSEC"`
 )
 
@@ -20,8 +20,8 @@ const (
 	withDNSSEC = "smtp_dns_support_level = dnssec"
 )
 
-// TestDANEAuto starts the daemon beside a Postfix that does DANE, or does not,
-// or cannot be asked. It starts in all cases and says what it does about DANE.
+// TestDANEAuto starts the daemon next to a Postfix that does DANE, does not, or
+// cannot be asked. It starts in all cases and logs whether it looks DANE up.
 func TestDANEAuto(t *testing.T) {
 	w := newSignedWorld(t)
 	d := w.addDomain("both.example", "$D MX 10 mx.$D", "mx.$D A $1", "_25._tcp.mx.$D TLSA 3 1 1 $GOOD")
@@ -77,9 +77,9 @@ func TestDANEAuto(t *testing.T) {
 	}
 }
 
-// TestDANEFollowsPostfix has Postfix begin to do DANE while the daemon runs. The
-// mail that waits because the server's certificate is not what the policy wants
-// goes out then: DANE vouches for the server.
+// TestDANEFollowsPostfix switches DANE on in Postfix while the daemon runs. Mail
+// that was deferred because the server's certificate does not satisfy the policy
+// is then sent, because it matches the TLSA record.
 func TestDANEFollowsPostfix(t *testing.T) {
 	w := newSignedWorld(t)
 	d := w.addDomain("both.example", "$D MX 10 mx.$D", "mx.$D A $1", "_25._tcp.mx.$D TLSA 3 1 1 $GOOD")

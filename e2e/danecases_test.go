@@ -18,7 +18,7 @@ func TestDANECases(t *testing.T) {
 		answer            string
 		want              routing
 	}{
-		// Where the TLSA records are (sections 2.1.3 and 2.2.2).
+		// Places of the TLSA records (sections 2.1.3 and 2.2.2).
 		{"CNAME, TLSA at its end", "end", inRoot,
 			[]string{"$D MX 10 mx.$D", "mx.$D CNAME host.$D", "host.$D A $1", "_25._tcp.host.$D TLSA 3 1 1 $GOOD"},
 			enforced, matching, "", answerDANEOnly, by(1, verified)},

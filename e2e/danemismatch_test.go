@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// TestSTSOverridesDANE shows what dns.dane is for. With a Postfix that does
-// DANE and a daemon that is told not to, the policy hides the TLSA records:
-// mail goes to a server that DANE denies, and not to one that it vouches for.
-// RFC 8461 section 2 forbids the first.
+// TestSTSOverridesDANE shows the purpose of dns.dane. If Postfix does DANE and
+// the daemon does not, the policy hides the TLSA records: mail goes to a server
+// that DANE refuses, and not to one that it accepts. RFC 8461 section 2 forbids
+// the first.
 func TestSTSOverridesDANE(t *testing.T) {
 	daneAndPolicy(t, daneOff, doesDANE, answerSecure, []routing{
 		by(0, unknownCA), // would be sent: DANE vouches for this server

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestQueryDANE asks the program what DANE says and what Postfix is told.
+// TestQueryDANE checks the output of query about DANE and the answer to Postfix.
 func TestQueryDANE(t *testing.T) {
 	w := newSignedWorld(t)
 	full := w.addDomain("full.example", "$D MX 10 mx.$D", "mx.$D A $1", "_25._tcp.mx.$D TLSA 3 1 1 $GOOD")

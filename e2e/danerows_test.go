@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// daneRow is a row of the table in docs/dane.md: what the DNS has of a domain,
-// what the daemon answers, and what Postfix makes of that.
+// daneRow is a row of the table in docs/dane.md: the domain's DNS records, the
+// daemon's answer, and the deliveries of Postfix.
 type daneRow struct {
 	name    string
 	zone    string
@@ -16,7 +16,7 @@ type daneRow struct {
 	without [2][2]routing // the same, where neither Postfix nor the daemon does DANE
 }
 
-// routing is what becomes of a message.
+// routing is the outcome of a message.
 type routing struct {
 	expectation
 	server int    // which of the domain's servers takes it, counted from 1; 0: none
@@ -43,7 +43,7 @@ var byPolicy = [2][2]routing{
 	{by(0, unknownCA), by(1, verified)},
 }
 
-// What the daemon answers.
+// Answers of the daemon.
 const (
 	answerDANEOnly = "OK dane-only"
 	answerDANE     = "OK dane"

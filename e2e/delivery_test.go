@@ -13,7 +13,7 @@ import (
 type delivery struct {
 	name        string
 	domain      string // as the recipient's address has it
-	asciiDomain string // the same in A-labels, where that differs
+	asciiDomain string // the same in A-labels, if that differs
 	publishes   func(domain string) resolvertest.Behaviour
 	certificate certificate
 	want        expectation
@@ -27,8 +27,8 @@ type expectation struct {
 	fault  string // as in outcome
 }
 
-// What Postfix says when it was told to be strict, and when it was told
-// nothing and takes what there is.
+// Postfix's log with a strict answer, and without an answer, when it accepts any
+// server.
 var (
 	verified    = expectation{statusSent, "2.0.0", "Verified", ""}
 	trusted     = expectation{statusSent, "2.0.0", "Trusted", ""}
@@ -105,15 +105,16 @@ func TestDelivery(t *testing.T) {
 	t.Log(m)
 }
 
-// check holds an outcome against what is wanted, and against what the MX host
-// has seen.
+// check compares an outcome, and the messages that the MX host received, with the
+// expectation.
 func check(t *testing.T, want expectation, got outcome, mx *sink, rcpt string) {
 	t.Helper()
 	checkOutcome(t, want, got)
 	checkMessages(t, want, mx, mx.received(), rcpt)
 }
 
-// checkMessages holds what an MX host has taken against what is wanted.
+// checkMessages compares the messages that an MX host received with the
+// expectation.
 func checkMessages(t *testing.T, want expectation, mx *sink, got []message, rcpt string) {
 	t.Helper()
 	var expect []message

@@ -13,10 +13,9 @@ import (
 	"time"
 )
 
-// TestDoctor sets Postfix up well, and badly in each way that the doctor knows,
-// has it look from within Postfix's root, and has Postfix send a message: it
-// must go out verified where the doctor finds no problem, and must not where it
-// finds one.
+// TestDoctor sets Postfix up well, and badly in each way that doctor knows. It
+// runs doctor in Postfix's root and lets Postfix send a message: it must be sent
+// verified if doctor finds no problem, and not if it finds one.
 func TestDoctor(t *testing.T) {
 	w := newSignedWorld(t)
 	d := w.addDomain("patient.example", "$D MX 10 mx.$D", "mx.$D A $1")
@@ -43,14 +42,13 @@ func TestDoctor(t *testing.T) {
 type surgery struct {
 	*postfix
 	daemon *daemon
-	// As they are where all is well.
+	// The files of a good set-up.
 	mainCF   []string // lines
 	masterCF string
 	agent    string // process id of the smtp client that had the last message
 }
 
-// inSurgery are the daemon's settings: it listens where all kinds of tables may
-// ask it.
+// inSurgery are the daemon's settings: it listens for all kinds of tables.
 const inSurgery = `listen: {socketmap: ["` + daemonAddr + `", "unix:/var/spool/postfix/mta-sts/sock"], tcp_table: ["` + tcpTableAddr + `"]}`
 
 func openSurgery(t *testing.T, w *world, s suite) *surgery {
@@ -163,7 +161,7 @@ func move(t *testing.T, from, to string) {
 	}
 }
 
-// finding is what the doctor says of one thing.
+// finding is one finding of doctor.
 type finding struct {
 	Check    string
 	Severity string
@@ -194,8 +192,8 @@ func (s *surgery) doctor(t *testing.T) (r diagnosis) {
 	return r
 }
 
-// check holds the report to have what is wanted, no other problem, and the exit
-// status of that.
+// check compares the report with the expected finding: no other problem, and the
+// exit status for it.
 func (r diagnosis) check(t *testing.T, want finding) {
 	t.Helper()
 	has := func(f finding) bool {

@@ -2,7 +2,7 @@ package e2e
 
 import "io/fs"
 
-// patient is a way to set up a host, and what the doctor says of it.
+// patient is a set-up of a host, and the findings of doctor for it.
 type patient struct {
 	name       string
 	mainCF     []string // lines in place of the usual ones

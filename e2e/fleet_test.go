@@ -21,7 +21,7 @@ const reportingMap = "socketmap:inet:" + daemonAddr + ":QUERYwithTLSRPT"
 
 // instance is a Postfix of a fleet.
 type instance struct {
-	*postfix // nil where its suite is left out
+	*postfix // nil if its suite is left out
 	suite    suite
 	answers  answers
 }
@@ -55,10 +55,10 @@ func startFleetOf(t *testing.T, w *world, some []suite, kinds []answers, setting
 	return f
 }
 
-// leftOut says why the suite cannot be had, or "".
+// leftOut returns the reason why the suite is not available, or "".
 func (s suite) leftOut() string { return isolated.LeftOut(string(s)) }
 
-// need skips a test where the suite cannot be had.
+// need skips a test if the suite is not available.
 func (s suite) need(t *testing.T) {
 	t.Helper()
 	if reason := s.leftOut(); reason != "" {
@@ -74,7 +74,7 @@ func (p instance) name() string {
 	return string(p.suite) + "-" + string(p.answers)
 }
 
-// host is what the instance calls itself to a sink.
+// host is the name of the instance in its EHLO.
 func (p instance) host() string { return p.name() + "." + senderHost }
 
 // each runs a subtest for every instance, one after the other. Those left out
@@ -105,8 +105,8 @@ func (f fleet) send(t *testing.T, rcpt string) (queueIDs map[string]string) {
 }
 
 // deliver sends a message to rcpt from each instance at the same time, and
-// holds what becomes of it, and what mx takes, against what is wanted. row is
-// the case's in the matrix.
+// compares the outcomes, and the messages that mx received, with the expectation.
+// row is the case's row in the matrix.
 func (f fleet) deliver(t *testing.T, row *row, rcpt string, mx *sink, want wanted) {
 	t.Helper()
 	queueIDs := f.send(t, rcpt)
@@ -120,7 +120,7 @@ func (f fleet) deliver(t *testing.T, row *row, rcpt string, mx *sink, want wante
 	})
 }
 
-// reason is what the log must say of an outcome beside it, or "".
+// reason is the text that the log must have for an outcome, or "".
 func (p instance) reason(want expectation, rcpt string) string {
 	_, domain, _ := strings.Cut(rcpt, "@")
 	switch {

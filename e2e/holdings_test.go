@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// holdings are what a process has taken of the machine. Those of one that
-// leaks grow.
+// holdings are the resources of a process. If it leaks, they grow.
 type holdings struct {
-	memory      int64 // octets, but for the files that it has mapped
+	memory      int64 // bytes, without mapped files
 	threads     int
 	goroutines  int // of our daemon alone, which tells them
 	descriptors int
 }
 
-// holdings reads them. It fails where the daemon does not tell its goroutines
-// soon, which one that is out of descriptors cannot.
+// holdings reads the daemon's resources. It fails if the daemon does not report
+// its goroutines soon, for example without free descriptors.
 func (d *daemon) holdings() (holdings, error) {
 	h, err := d.process.holdings()
 	if err != nil {
@@ -71,12 +70,12 @@ func metric(name string) (value float64, err error) {
 
 // What may be held more after a fault than before it.
 const (
-	moreMemory      = 64 << 20 // octets: garbage of as much as the daemon allows, and what Go keeps of many connections
+	moreMemory      = 64 << 20 // bytes: the garbage that the daemon allows, and memory that Go keeps after many connections
 	moreGoroutines  = 5
 	moreDescriptors = 5
 )
 
-// back reports whether h is what it was, or nearly.
+// back reports whether h is about as low as before.
 func (h holdings) back(before holdings) bool {
 	return h.memory <= before.memory+moreMemory &&
 		h.goroutines <= before.goroutines+moreGoroutines &&
@@ -93,8 +92,8 @@ func (h holdings) most(other holdings) holdings {
 	}
 }
 
-// awaitBack waits until p holds no more than it did before, and returns what it
-// holds then. An error tells what it held before and holds after too long.
+// awaitBack waits until p uses no more resources than before, and returns them.
+// After tooLong it returns an error with both.
 func awaitBack(p program, before holdings, tooLong time.Duration) (after holdings, err error) {
 	end := time.After(tooLong)
 	again := time.NewTicker(100 * time.Millisecond)
@@ -118,8 +117,8 @@ func (h holdings) String() string {
 
 func mebibytes(octets int64) string { return fmt.Sprintf("%.1f MiB", float64(octets)/(1<<20)) }
 
-// watch looks at p for so long and returns the most that it held. What cannot
-// be had meanwhile is left out.
+// watch samples p for a while and returns the maximum of each resource, without
+// values that could not be read.
 func watch(p program, lasts time.Duration) (most holdings) {
 	end := time.After(lasts)
 	again := time.NewTicker(50 * time.Millisecond)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestInstances has two instances of each Postfix, of which the second one sends
-// the mail: what that does about DANE is what the daemon does.
+// TestInstances has two instances of each Postfix. The second one sends the mail,
+// and its DANE settings decide what the daemon does.
 func TestInstances(t *testing.T) {
 	w := newSignedWorld(t)
 	d := w.addDomain("both.example", "$D MX 10 mx.$D", "mx.$D A $1", "_25._tcp.mx.$D TLSA 3 1 1 $GOOD")

@@ -21,8 +21,8 @@ type signerZone struct {
 	lines  []string // of the zone file
 }
 
-// Zones below the root, which is signed. What has no zone of its own, as
-// good.example has not, is in the root zone.
+// Zones below the signed root zone. Names without a zone of their own, such as
+// good.example, are in the root zone.
 const (
 	unsignedZone = "unsigned.example." // an unsigned delegation: nothing in it is authenticated
 	bogusZone    = "bogus.example."    // signed by a key that the root zone does not vouch for: no question in it is answered

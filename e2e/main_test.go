@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { os.Exit(tests().Main(m)) }
 
 func noteLeftOut(what string) { tests().NoteLeftOut(what) }
 
-// needWorld skips a test where the whole world cannot be built.
+// needWorld skips a test if the whole world cannot be built.
 func needWorld(t *testing.T) {
 	t.Helper()
 	isolated.Need(t, "real Postfix behind a real resolver asking the daemon")

@@ -21,7 +21,7 @@ type row struct {
 	said   map[column]string
 }
 
-// column is a version and what it is answered.
+// column is a version of Postfix and a kind of answers.
 type column struct {
 	suite   suite
 	answers answers

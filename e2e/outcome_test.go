@@ -22,12 +22,12 @@ type outcome struct {
 	Status status
 	DSN    string // enhanced status code
 	Relay  string // host[address]:port, or "none"
-	TLS    string // first word of the log's line on TLS: Verified, Trusted, Untrusted, or "" where there was none
-	Fault  string // what the log's line on TLS finds wrong with the certificate, or ""
+	TLS    string // first word of the log's line on TLS: Verified, Trusted, Untrusted, or "" without a TLS line
+	Fault  string // the certificate's fault in the log's TLS line, or ""
 	Text   string // the other side's words, or Postfix's reason
 }
 
-// String is the outcome in one line, without what is not there.
+// String is the outcome in one line, without empty fields.
 func (o outcome) String() string {
 	words := strings.Fields(fmt.Sprintf("%s %s %s", o.Status, o.DSN, o.TLS))
 	if o.Fault != "" {
@@ -89,9 +89,9 @@ func findAgent(lines []string, queueID string) (pid string, ok bool) {
 	return "", false
 }
 
-// findOutcome looks for the first attempt to deliver the message that came to
-// want, or to anything where want is "". The lines on TLS have no queue id:
-// they are what the same process wrote on the same relay before.
+// findOutcome finds the first delivery attempt of the message with status want,
+// or with any status if want is "". TLS lines have no queue id: they are the
+// earlier lines of the same process about the same relay.
 func findOutcome(lines []string, queueID string, want status) (o outcome, ok bool) {
 	type connection struct{ pid, relay string }
 	// A host name is in the letters of whoever was asked last.

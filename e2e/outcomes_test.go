@@ -55,7 +55,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// deliver sends all mail of the scene, and waits for what becomes of it.
+// deliver sends all mail of the scene, and waits for its outcomes.
 func (s *mailScene) deliver(t *testing.T, p instance) {
 	t.Helper()
 	if p.suite != bookworm {
@@ -90,7 +90,7 @@ type kindOfMail struct {
 	want       func(s suite) mailOutcome
 }
 
-// mailOutcome is what becomes of one recipient of a message; the zero mailOutcome
+// mailOutcome is the outcome for one recipient of a message; the zero mailOutcome
 // is one that is not counted.
 type mailOutcome struct {
 	Policy, TLS, Status, Reason string
@@ -216,7 +216,8 @@ func (s *mailScene) lookUp(t *testing.T) {
 	}
 }
 
-// counts is what a version must come to, with TLS lines in the log or without.
+// counts are the expected counts for a version, with or without TLS lines in the
+// log.
 func (s *mailScene) counts(v suite, silent bool) outcomeCounts {
 	c := newOutcomeCounts()
 	for _, m := range s.mail {

@@ -31,7 +31,7 @@ func TestOutcomesFollow(t *testing.T) {
 			d.stopLater(t)
 			p := &postfix{root: r}
 			p.configure(t, w, "maillog_file = "+logFile,
-				"maillog_file_compressor = /bin/true", // there is no gzip
+				"maillog_file_compressor = /bin/true", // the tree has no gzip
 				"maillog_file_rotate_suffix = %Y%m%d-%H%M%S")
 			r.write(t, logFile, "")
 			run(t, r.command("/usr/sbin/postfix", "start"))

@@ -39,8 +39,8 @@ const (
 	peerStarts = 10 * time.Second
 )
 
-// ourselves is the daemon as if it were a peer: with its defaults, but for a
-// file of its own and DANE, and nothing done for it that is not done for others.
+// ourselves is the daemon as a peer: with its defaults, except its policy file
+// and DANE, and under the same conditions as the others.
 func ourselves() peers.Server {
 	adminSocket := filepath.Join(os.TempDir(), "admin.sock") // {dir} is longer than a socket's address may be
 	return peers.Server{
@@ -107,7 +107,7 @@ func (p *peer) start(t *testing.T) error {
 	}
 }
 
-// again starts the peer anew, if it can be.
+// again restarts the peer, if it can be restarted.
 func (p *peer) again(t *testing.T) {
 	t.Helper()
 	if err := p.start(t); err != nil {

@@ -16,9 +16,9 @@ import (
 // envPeers names a list of other daemons, as "make bench" takes.
 const envPeers = "CHAOS_PEERS"
 
-// TestChaosPeers has the faults of TestChaos, and some more, strike peers, and
+// TestChaosPeers applies the faults of TestChaos, and some more, to peers, and to
 // our daemon under the same conditions: with its defaults, every policy known
-// because it was asked for once. What a peer loses is in the table alone.
+// because it was asked for once. The losses of a peer are in the table only.
 func TestChaosPeers(t *testing.T) {
 	list := os.Getenv(envPeers)
 	if list == "" {
@@ -71,8 +71,8 @@ func (f fault) runPeer(t *testing.T, c peers.Server, lasts time.Duration) string
 		each(func(h holdings) string { return fmt.Sprint(h.descriptors) }))
 }
 
-// next asks for a domain that is new when the fault is over, and returns how
-// long the answer took, or what came in place of it.
+// next asks for a new domain after the fault, and returns how long the answer
+// took, or the error.
 func (s *scene) next() string {
 	const domain = "after.test"
 	s.open(domain)

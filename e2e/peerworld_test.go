@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerResolver is where a peer finds the resolver, whatever it may read:
-// /etc/resolv.conf says so too.
+// peerResolver is the resolver's address for peers, in every file that they may
+// read: /etc/resolv.conf names it too.
 var peerResolver = netip.MustParseAddrPort("127.0.0.1:53")
 
-// serveZone answers at peerResolver what the authority answers.
+// serveZone serves the authority's answers at peerResolver.
 func (w *world) serveZone(t *testing.T) {
 	t.Helper()
 	packets, err := net.ListenPacket("udp", peerResolver.String())

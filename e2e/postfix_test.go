@@ -37,7 +37,7 @@ func startPostfix(t *testing.T, w *world, s suite, settings ...string) *postfix 
 	return p
 }
 
-// configure writes main.cf, and what the smtp client's chroot needs.
+// configure writes main.cf and the files that the smtp client's chroot needs.
 func (p *postfix) configure(t *testing.T, w *world, settings ...string) {
 	t.Helper()
 	p.root.write(t, "etc/postfix/ca.pem", string(w.ca.PEM()))
@@ -92,14 +92,14 @@ func (p *postfix) awaitSent(t *testing.T, queueID string) outcome {
 	})
 }
 
-// flush makes Postfix try all deferred mail anew, as an operator does.
+// flush makes Postfix retry all deferred mail, as an operator does.
 func (p *postfix) flush(t *testing.T) {
 	t.Helper()
 	run(t, p.root.command("/usr/sbin/postqueue", "-f"))
 }
 
-// postmap asks a lookup table for key as an operator does. found is false where
-// there is no answer, as postmap's exit status 1 says it.
+// postmap asks a lookup table for key as an operator does. found is false if
+// there is no answer (exit status 1 of postmap).
 func (p *postfix) postmap(t *testing.T, table, key string) (answer string, found bool) {
 	t.Helper()
 	cmd := p.root.command("/usr/sbin/postmap", "-q", key, table)

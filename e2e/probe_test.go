@@ -17,11 +17,11 @@ const probeLife = 50
 // question is a lookup with its only right answer.
 type question struct{ key, want string }
 
-// tally is what becomes of lookups.
+// tally has the results of lookups.
 type tally struct {
 	took    []time.Duration // of those answered rightly
 	refused int             // nobody listened
-	lost    []string        // what came in place of the answer
+	lost    []string        // errors and other answers
 }
 
 func (l *tally) add(other tally) {
@@ -110,7 +110,7 @@ func (p *probes) ask(c *client, q question) {
 	}
 }
 
-// take returns what has become of the lookups since it was called last.
+// take returns the results of lookups since its last call.
 func (p *probes) take() tally {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // a map after 100 s; nothing here comes near that unless it is broken.
 const patience = 60 * time.Second
 
-// process is a long-lived program and what it says.
+// process is a long-lived program and its output.
 type process struct {
 	name string
 	cmd  *exec.Cmd
@@ -24,8 +24,8 @@ type process struct {
 	err  error         // of Wait, once done is closed
 }
 
-// startProcess starts cmd. What it says is shown if the test fails. It is
-// killed at the test's end unless it has ended by then.
+// startProcess starts cmd. Its output is shown if the test fails. It is killed at
+// the end of the test unless it has ended.
 func startProcess(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{
@@ -106,8 +106,8 @@ func (p *process) awaitListening(t *testing.T, addr string) {
 	}
 }
 
-// await hands find what the process has said, from the first line on and again
-// whenever there is more, until it has found what the caller waits for.
+// await calls find with all output lines of the process, now and whenever there
+// are more, until find succeeds.
 func await[T any](t *testing.T, p *process, what string, find func(lines []string) (T, bool)) T {
 	t.Helper()
 	tooLong := time.After(patience)
@@ -126,7 +126,7 @@ func await[T any](t *testing.T, p *process, what string, find func(lines []strin
 	}
 }
 
-// awaitSaid waits until n lines of what the process says have text in them.
+// awaitSaid waits until n lines of the process's output have text in them.
 func (p *process) awaitSaid(t *testing.T, text string, n int) {
 	t.Helper()
 	await(t, p, fmt.Sprintf("line %d with %q", n, text), func(lines []string) (struct{}, bool) {
@@ -144,7 +144,7 @@ func containing(lines []string, text string) (n int) {
 	return n
 }
 
-// run runs a command to its end and returns what it printed.
+// run runs a command to its end and returns its output.
 func run(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := cmd.CombinedOutput()

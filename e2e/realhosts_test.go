@@ -143,8 +143,8 @@ func passNoAlert(record []byte) bool {
 	return record[0] != alert && (record[0] != encrypted || len(record) != tlsHeaderLen+alertLen)
 }
 
-// TestRealPolicyHosts fetches from nginx what a fake could serve otherwise than
-// real servers do.
+// TestRealPolicyHosts fetches from nginx, because a fake may behave differently
+// from real servers.
 func TestRealPolicyHosts(t *testing.T) {
 	w := newBareWorld(t)
 	domains := map[string]string{ // and where their policy hosts are

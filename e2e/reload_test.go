@@ -8,9 +8,9 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// TestReload sends to the same domains under one configuration after the other.
-// No MX host has a certificate that a policy would take, so mail goes out where
-// none holds and is kept back where one does.
+// TestReload sends to the same domains under different configurations. No MX host
+// has a certificate that satisfies a policy, so mail is sent if no policy applies
+// and deferred if one does.
 func TestReload(t *testing.T) {
 	w := newWorld(t)
 	d := startDaemon(t, w)

@@ -17,9 +17,9 @@ import (
 // host's.
 var containerAddr = netip.MustParseAddrPort("127.0.0.11:53")
 
-// TestForeignAD has two resolvers: one on this host that validates, one of a
-// container engine, as far as can be seen, that does not. What the latter says of
-// DANE counts for nothing, whichever is asked first.
+// TestForeignAD has two resolvers: one on this host that validates, and one that
+// looks like a container engine's and does not. The answers of the latter do not
+// count for DANE, whichever is asked first.
 func TestForeignAD(t *testing.T) {
 	w := newSignedWorld(t)
 	d := w.addDomain("both.example", "$D MX 10 mx.$D", "mx.$D A $1", "_25._tcp.mx.$D TLSA 3 1 1 $GOOD")
@@ -48,9 +48,8 @@ func TestForeignAD(t *testing.T) {
 	}
 }
 
-// TestLinkLocalResolver has resolv.conf name fe80::1 on a link where that is
-// another host, a router for example, while this host has the same address on
-// another link.
+// TestLinkLocalResolver has fe80::1 in resolv.conf, on a link where another host,
+// for example a router, has that address, while this host has it on another link.
 func TestLinkLocalResolver(t *testing.T) {
 	w := newSignedWorld(t)
 	w.open(t)
@@ -71,8 +70,8 @@ func TestLinkLocalResolver(t *testing.T) {
 	}
 }
 
-// TestUnansweredAAAA has the domain's name server never answer questions for AAAA
-// records. The first lookup finds the policy all the same.
+// TestUnansweredAAAA has a name server that never answers questions for AAAA
+// records. The first lookup finds the policy nevertheless.
 func TestUnansweredAAAA(t *testing.T) {
 	w := newWorld(t)
 	const domain = "legacy.test"

@@ -64,8 +64,8 @@ func overKeptConnections(t *testing.T, m *matrix) {
 // refusedByProxy is mismatch.
 func refusedByProxy(p instance) expectation { return withoutFault(p.inItsWords(mismatch)) }
 
-// withoutFault is what the smtp client logs of a fault that tlsproxy has found,
-// and tells in its own name.
+// withoutFault is the smtp client's log of a fault that tlsproxy has found and
+// logged itself.
 func withoutFault(want expectation) expectation {
 	want.fault = ""
 	return want

@@ -27,7 +27,8 @@ func newRoot(t *testing.T, s suite) *root {
 	return r
 }
 
-// write puts a file into the root. Its time is set back, because Postfix waits until what it reads is no longer brand-new.
+// write puts a file into the root. Its time is set back, because Postfix waits
+// for files that have just changed.
 func (r *root) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(r.dir, name)

@@ -50,7 +50,8 @@ func (d delivery) route() route {
 	}
 }
 
-// wanted tells what a policy has decided from what goes its way without one.
+// wanted returns the expected outcome under a policy from the outcome without
+// one.
 func (d delivery) wanted() wanted {
 	switch d.want {
 	case trusted, untrusted, unencrypted:
@@ -60,9 +61,9 @@ func (d delivery) wanted() wanted {
 	}
 }
 
-// deliverAll sends one message for each row from all instances, with and
-// without report attributes, and holds what Postfix logs, and what the MX host
-// has taken, against what RFC 8461 wants to happen.
+// deliverAll sends one message for each row from all instances, with and without
+// report attributes, and compares Postfix's log, and the messages that the MX
+// host received, with the requirements of RFC 8461.
 func deliverAll(t *testing.T, m *matrix) {
 	w := newWorld(t)
 	d := startDaemon(t, w)

@@ -24,11 +24,11 @@ const (
 	saysSharedDown = `msg="Shared store cannot be used`
 )
 
-// node is a daemon with an address and a policy file of its own that shares
-// what it knows with others.
+// node is a daemon with its own address and policy file that shares its policies
+// with others.
 type node struct {
 	*daemon
-	client // for what the test itself asks
+	client // for the test's own lookups
 }
 
 // mailers are the nodes, and the world in which they look domains up.
@@ -77,7 +77,7 @@ func (m *mailers) stop(t *testing.T) {
 	}
 }
 
-// restart starts every node anew, with the policies that it has on disk.
+// restart starts every node again, with the policies on its disk.
 func (m *mailers) restart(t *testing.T) {
 	t.Helper()
 	for _, n := range m.nodes {
@@ -149,8 +149,8 @@ func (n *node) command(args ...string) *exec.Cmd {
 	return n.root.command(daemonPath, append(args, "--config", daemonConfig)...)
 }
 
-// change publishes another policy, under a new id or the old one, and returns
-// what Postfix is to be told of it.
+// change publishes another policy, under a new id or the old one, and returns the
+// expected answer to Postfix.
 func (m *mailers) change(domain, id string) (want string) {
 	mx, also := "mx."+domain, fmt.Sprintf("mx%d.%s", m.next(), domain)
 	m.zone.Publish(domain, id)
@@ -158,9 +158,9 @@ func (m *mailers) change(domain, id string) (want string) {
 	return "OK secure match=" + mx + ":" + also + " servername=hostname"
 }
 
-// spread returns how long after one node has done what an operator asks, by
-// refresh or purge, the others answer otherwise too. The domain's policy must be
-// a second old: times in the store are whole seconds.
+// spread returns how long it takes, after an operator's refresh or purge on one
+// node, until the others answer differently too. The domain's policy must be a
+// second old, because times in the store are whole seconds.
 func (m *mailers) spread(t *testing.T, command, domain, id string) time.Duration {
 	t.Helper()
 	want := m.change(domain, id)

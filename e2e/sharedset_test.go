@@ -81,7 +81,7 @@ func TestSharedCluster(t *testing.T) {
 	table.log(t, p.name()+", cluster of three masters")
 }
 
-// clusterUser is who may do what docs/operating.md says, and no more.
+// clusterUser has exactly the rights that docs/operating.md names.
 const clusterUser = "mta on >secret ~mta-sts:* &mta-sts:* -@all +getrange +set +eval +evalsha +publish +subscribe +ping +cluster|slots +command"
 
 func startCluster(t *testing.T, p kvProgram, r *root) (servers []*kvServer) {

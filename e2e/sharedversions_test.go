@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A store that daemons of a later version use too. This one takes values with
-// fields that it does not know, and does without values of a schema that it does
-// not know, which it leaves alone where they are newer than its own.
+// A store that daemons of a later version use too. This daemon accepts values
+// with unknown fields, ignores values of an unknown schema, and does not
+// overwrite those of a newer schema.
 func TestSharedVersions(t *testing.T) {
 	for _, p := range kvPrograms() {
 		t.Run(p.name(), func(t *testing.T) {

@@ -105,7 +105,7 @@ func receive(t *testing.T, from <-chan struct{}, what string, n int) {
 	}
 }
 
-// awaitRefused returns once nobody listens where the daemon did.
+// awaitRefused returns when nobody listens at the daemon's address.
 func awaitRefused(t *testing.T) {
 	t.Helper()
 	tooLong := time.After(patience)

@@ -112,9 +112,9 @@ const (
 	public   certificate = goodCertificate // where TLSA has $BAD: DANE denies it, an authority vouches for it
 )
 
-// startServers starts the domain's mail servers, the first with cert, the
-// second with a public certificate. The name that Postfix is to ask them for,
-// where that is not their own, is alias.
+// startServers starts the domain's mail servers, the first with cert, the second
+// with a public certificate. alias is the name that Postfix has to ask them for
+// if it is not their own.
 func (s *signedWorld) startServers(t *testing.T, d mailDomain, cert certificate, alias string) (servers [2]*sink) {
 	t.Helper()
 	for i, host := range d.servers {

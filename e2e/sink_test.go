@@ -23,7 +23,7 @@ const (
 	expired         certificate = "expired"
 	selfSigned      certificate = "self-signed"
 	noSTARTTLS      certificate = "no STARTTLS"
-	noHandshake     certificate = "handshake fails" // STARTTLS is offered, and there is no certificate
+	noHandshake     certificate = "handshake fails" // STARTTLS is offered, without a certificate
 )
 
 // message is one that a sink has taken.
@@ -96,8 +96,8 @@ func serveSink(t *testing.T, addr, host string, config *tls.Config) *sink {
 	return s
 }
 
-// received returns what the sink has taken so far, from all clients. A message
-// is in it before the client hears that it was taken.
+// received returns the messages that the sink has received so far, from all
+// clients. A message is in it before the client gets the reply.
 func (s *sink) received() (all []message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +107,8 @@ func (s *sink) received() (all []message) {
 	return all
 }
 
-// collect returns what the sink has taken from one client since the last time.
+// collect returns the messages that the sink received from one client since the
+// last call.
 func (s *sink) collect(client string) []message {
 	s.mu.Lock()
 	defer s.mu.Unlock()

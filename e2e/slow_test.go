@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// slowerThanAnswer has a policy host take longer than a lookup may. The first
-// message goes out as to a domain without a policy; what was begun for it goes
-// on and serves the next. (A policy host that is slow, but not too slow, is
-// among the deliveries.)
+// slowerThanAnswer has a policy host that takes longer than a lookup may. The
+// first message is sent as to a domain without a policy; its discovery continues
+// and serves the next message. (Slow policy hosts within the limit are among the
+// deliveries.)
 func slowerThanAnswer(t *testing.T, w *world, d *daemon, f fleet, first, second *row) {
 	const domain, address = "slower.test", "127.0.2.2"
 	w.addMX(domain, "mx."+domain, address)

@@ -14,7 +14,7 @@ import (
 // envSoak is how long TestSoak is to run, such as 1h.
 const envSoak = "SOAK"
 
-// What the soak test does each second: less than a core's tenth, all told.
+// Actions of the soak test per second: less than a tenth of a core in all.
 const (
 	soakKnown  = 200 // domains, refreshed every minute
 	soakLife   = 2 * time.Minute
@@ -23,7 +23,7 @@ const (
 	soakAbsent = 5      // and without
 )
 
-// soakGrowth is what garbage may add to memory, in octets.
+// soakGrowth is the tolerated growth of memory by garbage, in bytes.
 const soakGrowth = 4 << 20
 
 // soakMemory makes the windows in memory so small that they are full before the
@@ -42,10 +42,10 @@ const (
 	soakRestarts = 10
 )
 
-// TestSoak runs the daemon under a mixed load for as long as SOAK says: hits,
-// domains that are new, absences, refreshes and reloads, and restarts in the
-// last third, every other one of them by SIGKILL. Without restarts it holds in
-// the second third no less than in the first third's end: what it holds is flat.
+// TestSoak runs the daemon under a mixed load for the time in SOAK: hits, new
+// domains, absences, refreshes and reloads, and restarts in the last third, every
+// other one by SIGKILL. Without restarts it must use no more resources in the
+// second third than at the end of the first third.
 func TestSoak(t *testing.T) {
 	lasts := os.Getenv(envSoak)
 	if lasts == "" {
@@ -172,7 +172,7 @@ func (s *soak) restart(t *testing.T, crash bool) {
 	s.tally.lost = s.tally.lost[:before]
 }
 
-// gather adds up what has become of all lookups.
+// gather adds up the results of all lookups.
 func (s *soak) gather() {
 	for _, p := range []*probes{s.hits, s.fresh, s.nones} {
 		s.tally.add(p.take())
@@ -219,7 +219,7 @@ func (s *soak) takeLooks() []holdings {
 	return taken
 }
 
-// living is enforce, but for the time that the policy lives.
+// living is enforce with another max_age.
 func living(domain string, life time.Duration) resolvertest.Behaviour {
 	text := strings.Replace(policy("enforce", "mx."+domain), "max_age: 604800", fmt.Sprintf("max_age: %d", int(life.Seconds())), 1)
 	return resolvertest.HostPolicy(text)

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the daemon's log says of its policy file.
+// Messages of the daemon about its policy file.
 const (
 	saysFailing   = `level=WARN msg="Policy file cannot be written`
 	saysWritable  = `msg="Policy file can be written again`
 	saysOtherUser = "another daemon uses this policy file"
 )
 
-// TestStateDirectory has the daemon find no place for its policies: it starts
-// all the same, warns, and answers from memory. Once there is a place, it
-// keeps what it knows.
+// TestStateDirectory starts the daemon without a place for its policies: it
+// starts nevertheless, warns, and answers from memory. When there is a place, it
+// saves its policies.
 func TestStateDirectory(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where a daemon with a memory keeps its policies.
+// Paths of the policy file of a daemon that keeps it.
 const (
 	stateDir   = "/var/lib/mta-sts-daemon"
 	policyFile = stateDir + "/policies.db"
@@ -18,8 +18,8 @@ const (
 // keepPolicies is the setting for such a daemon.
 const keepPolicies = `cache: {file: "` + policyFile + `"}`
 
-// onDisk has the root's state directory on the host's disk rather than in
-// memory, so that what is written takes the time that it takes.
+// onDisk puts the root's state directory on the host's disk instead of memory, so
+// that writes take as long as in reality.
 func (r *root) onDisk(t *testing.T) {
 	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(envWorkDir), "state-")
@@ -50,14 +50,14 @@ func (d *daemon) kill(t *testing.T) {
 	d.awaitEnd(t)
 }
 
-// again starts the daemon anew, with all that the one before has left.
+// again starts the daemon again, with the files of the one before.
 func (d *daemon) again(t *testing.T) {
 	t.Helper()
 	d.process = startProcess(t, d.root.command(daemonPath, "serve", "--config", daemonConfig))
 	d.awaitSaid(t, saysReady, 1)
 }
 
-// warnings are what the daemon has told at level warning or above.
+// warnings are the daemon's log lines of level warning or above.
 func (d *daemon) warnings() (warnings []string) {
 	lines, _ := d.said.snapshot()
 	for _, line := range lines {

@@ -38,9 +38,9 @@ func overTCPTable(t *testing.T, m *matrix) {
 	}
 }
 
-// TestTCPTableReport counts what a listener with report attributes leaves out
-// of an answer that is too long for its line: the policy's text first, then
-// all attributes.
+// TestTCPTableReport checks what a listener with report attributes leaves out if
+// an answer is too long for its line: the policy's text first, then all
+// attributes.
 func TestTCPTableReport(t *testing.T) {
 	w := newWorld(t)
 	startDaemon(t, w, listenAll).stopLater(t)

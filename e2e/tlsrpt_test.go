@@ -13,7 +13,7 @@ import (
 // reported is a delivery, and what TLSRPT has to say of it.
 type reported struct {
 	delivery
-	patterns []string // of the policy in force, $D being the domain; nil: there is none
+	patterns []string // of the policy in force, with $D for the domain; nil without a policy
 	failure  int      // code, or 0
 }
 
@@ -100,8 +100,8 @@ func (r reported) report() report {
 	return report{r.domain, []policyReport{p}}
 }
 
-// TestPolicyText has a policy's author write what could be taken for attributes
-// of Postfix's, or break them.
+// TestPolicyText has policies with text that looks like attributes of Postfix, or
+// could break them.
 func TestPolicyText(t *testing.T) {
 	const domain = "author.test"
 	w := newWorld(t)

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// What the daemon's log says of a policy file that it can use in part, or not
+// Messages of the daemon about a policy file that it can use only in part, or not
 // at all.
 const (
-	saysLost   = `level=WARN msg="Policy file had damaged policies, removed"`
-	saysUnused = `level=WARN msg="Policy file cannot be used, set aside and begun anew"`
+	saysLost   = `level=WARN msg="Policy file had corrupt policies, which were removed"`
+	saysUnused = `level=WARN msg="Policy file cannot be used, set aside and created again"`
 )
 
 // tear is one way to spoil a policy file with tornPolicies in it. It leaves the
@@ -38,7 +38,7 @@ const (
 
 const (
 	tornPolicies = 200
-	tornUsed     = 48 << 10 // octets at its head that the file uses, at least
+	tornUsed     = 48 << 10 // bytes at its head that the file uses, at least
 	tornPage     = 4 << 10  // or a multiple
 )
 
@@ -70,10 +70,10 @@ var tears = []tear{
 	}},
 }
 
-// TestTornFile spoils the policy file between two runs of the daemon, at
-// random, as a failing disk does. The next one warns, once, where a policy is
-// lost, sets aside what it cannot use, answers all lookups and keeps what it
-// finds out anew.
+// TestTornFile corrupts the policy file between two runs of the daemon, at
+// random, as a failing disk does. The next run warns once if a policy is lost,
+// sets an unusable file aside, answers all lookups and saves what it discovers
+// again.
 func TestTornFile(t *testing.T) {
 	w := newBareWorld(t)
 	var domains []string
@@ -140,7 +140,7 @@ func (tc tear) spoil(t *testing.T, path string) (how string) {
 	return how
 }
 
-// overwrite puts noise in the place of n octets.
+// overwrite replaces n bytes by random ones.
 func overwrite(f *os.File, at, n int64) error {
 	_, err := io.Copy(io.NewOffsetWriter(f, at), io.LimitReader(rand.Reader, n))
 	return err

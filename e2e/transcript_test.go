@@ -17,7 +17,7 @@ type transcript struct {
 
 func newTranscript() *transcript { return &transcript{grown: make(chan struct{})} }
 
-// Write takes what the program says.
+// Write receives the program's output.
 func (tr *transcript) Write(said []byte) (int, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 var (
 	resolverAddr  = netip.MustParseAddrPort("127.0.0.53:53") // unbound, asked by the daemon and by Postfix
 	authorityAddr = netip.MustParseAddrPort("127.0.0.54:53") // has the zone test, asked by unbound
-	signerAddr    = netip.MustParseAddrPort("127.0.0.55:53") // knot, has the signed root zone where there is one
+	signerAddr    = netip.MustParseAddrPort("127.0.0.55:53") // knot, with the signed root zone if there is one
 	secondAddr    = netip.MustParseAddrPort("127.0.0.56:53") // another unbound, for outages that Postfix does not see
 )
 
@@ -44,8 +44,8 @@ func startUnbound(t *testing.T, s suite) {
 	startUnboundAt(t, s, resolverAddr, "").stopLater(t)
 }
 
-// startUnboundAt starts a resolver at addr. more is added to its configuration
-// and goes before what is there.
+// startUnboundAt starts a resolver at addr, with more before its usual
+// configuration.
 func startUnboundAt(t *testing.T, s suite, addr netip.AddrPort, more string) *process {
 	t.Helper()
 	r := newRoot(t, s)

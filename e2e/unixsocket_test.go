@@ -21,7 +21,7 @@ func fromJail(t *testing.T, m *matrix) {
 				row    *row
 				domain string
 				table  string
-				access string // what the configuration says of the socket
+				access string // the socket's keys in the configuration
 				mode   fs.FileMode
 				group  uint32
 				want   expectation
@@ -58,8 +58,8 @@ const unixMap = "socketmap:unix:mta-sts/sock:postfix"
 // jails tells whether Debian has the smtp client run in a jail.
 func (s suite) jails() bool { return s != forky }
 
-// startDaemonBeside starts the daemon in Postfix's root, where it listens on a
-// socket below the queue directory, and on TCP.
+// startDaemonBeside starts the daemon in Postfix's root. It listens on a socket
+// below the queue directory, and on TCP.
 func startDaemonBeside(t *testing.T, w *world, p *postfix, access string) {
 	t.Helper()
 	if err := os.Mkdir(filepath.Join(p.root.jail(), "mta-sts"), 0o755); err != nil {

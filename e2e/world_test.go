@@ -8,8 +8,8 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// world is what the daemon and Postfix find outside: a resolver in front of
-// the zone test, policy hosts and an authority that both trust.
+// world is the environment of the daemon and Postfix: a resolver in front of the
+// zone test, policy hosts, and an authority that both trust.
 type world struct {
 	ca    *resolvertest.CA
 	zone  *resolvertest.DNS
@@ -19,8 +19,8 @@ type world struct {
 // policyHostsAddr is where resolvertest.DNS.Publish says the policy hosts are.
 const policyHostsAddr = "127.0.0.1:443"
 
-// newWorld makes the world, or skips the test where there can be none. It is
-// for one test at a time: its addresses are fixed.
+// newWorld makes the world, or skips the test if it cannot. Only one test at a
+// time can use it: its addresses are fixed.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := newBareWorld(t)

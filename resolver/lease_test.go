@@ -40,10 +40,10 @@ func TestFleetRenewalFails(t *testing.T) {
 		expect(t, b, "a.example", "enforce/1")
 		w.setHost("a.example", hostAnswer{err: errRefused})
 		time.Sleep(2 * day)
-		w.expectLogged("Policy cannot be renewed", 2)
+		w.expectLogged("Policy cannot be refreshed", 2)
 		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
 		time.Sleep(2 * time.Hour)
-		w.expectLogged("Policy can be renewed again", 2)
+		w.expectLogged("Policy can be refreshed again", 2)
 	})
 }
 

@@ -45,7 +45,7 @@ func TestRecordGoneLeavesThePolicy(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		time.Sleep(time.Hour)
 		expect(t, r, "a.example", "enforce/1")
-		w.expectLogged("can be renewed again", 1)
+		w.expectLogged("can be refreshed again", 1)
 	})
 }
 
@@ -251,11 +251,11 @@ func TestNewPolicyCannotBeFetched(t *testing.T) {
 		if _, fetches := w.asked("a.example"); fetches != 1+4 {
 			t.Errorf("%d fetches in an hour, want 4 beside the first", fetches)
 		}
-		w.expectLogged("cannot be renewed", 1)
+		w.expectLogged("cannot be refreshed", 1)
 		w.publish("a.example", "2", policyText("enforce", "86400"))
 		time.Sleep(time.Hour)
 		expect(t, r, "a.example", "enforce/2")
-		w.expectLogged("can be renewed again", 1)
+		w.expectLogged("can be refreshed again", 1)
 	})
 }
 

@@ -230,7 +230,7 @@ func TestPolicyHostBusy(t *testing.T) {
 		if _, fetches := w.asked("a.example"); fetches != before+1 {
 			t.Errorf("%d fetches once the host is free, want 1", fetches-before)
 		}
-		w.expectLogged("cannot be renewed", 1) // after six hours
+		w.expectLogged("cannot be refreshed", 1) // after six hours
 		w.expectLogged("could not be fetched", 0)
 	})
 }

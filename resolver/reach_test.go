@@ -33,7 +33,7 @@ func TestPolicyHostsUnreachable(t *testing.T) {
 		keepInUse(t, r, "known.example", "enforce/1", 27*time.Hour)
 		w.expectLogged("No policy host can be reached", 1)
 		w.expectLogged("could not be fetched", 0)
-		w.expectLogged("cannot be renewed", 0)
+		w.expectLogged("cannot be refreshed", 0)
 		w.expectMetric("mta_sts_policy_hosts_unreachable", count(1))
 		if r.Unreachable() == nil {
 			t.Error("no finding")

@@ -119,7 +119,7 @@ func TestRefreshWithoutRecord(t *testing.T) {
 				w.setTXT("a.example", tc.txt)
 				keepInUse(t, r, "a.example", "enforce/1", 20*day) // twice its max_age
 				w.expectLogged("Record gone", tc.logged)
-				w.expectLogged("renewed again", 0)
+				w.expectLogged("refreshed again", 0)
 			})
 		})
 	}
@@ -135,7 +135,7 @@ func TestRefreshFails(t *testing.T) {
 		keepInUse(t, r, "a.example", "enforce/1", 10*day)
 		time.Sleep(time.Second)
 		expect(t, r, "a.example", "-")
-		w.expectLogged("cannot be renewed", 1)
+		w.expectLogged("cannot be refreshed", 1)
 		// From day 1 on: 5, 10, 20 and 40 minutes apart, then hourly.
 		if _, fetches := w.asked("a.example"); fetches < 205 || fetches > 235 {
 			t.Errorf("%d fetches in 10 days", fetches)
@@ -153,8 +153,8 @@ func TestRefreshRecovers(t *testing.T) {
 		keepInUse(t, r, "a.example", "enforce/1", 5*day)
 		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
 		keepInUse(t, r, "a.example", "enforce/1", 9*day) // past what the first fetch allowed
-		w.expectLogged("cannot be renewed", 1)
-		w.expectLogged("can be renewed again", 1)
+		w.expectLogged("cannot be refreshed", 1)
+		w.expectLogged("can be refreshed again", 1)
 	})
 }
 
@@ -170,7 +170,7 @@ func TestPolicyNoneIsNotRefreshed(t *testing.T) {
 		if fetches != 1 {
 			t.Errorf("%d fetches, want 1", fetches)
 		}
-		w.expectLogged("cannot be renewed", 0)
+		w.expectLogged("cannot be refreshed", 0)
 		w.publish("a.example", "2", policyText("enforce", "864000"))
 		time.Sleep(time.Hour)
 		expect(t, r, "a.example", "enforce/2")

@@ -82,7 +82,7 @@ func TestRestartKeepsTheBackoff(t *testing.T) {
 		if _, again := w.asked("a.example"); again > fetches+1 {
 			t.Errorf("%d fetches in 20 s", again-fetches)
 		}
-		w.expectLogged("cannot be renewed", 1)
+		w.expectLogged("cannot be refreshed", 1)
 	})
 }
 

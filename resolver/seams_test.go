@@ -75,7 +75,7 @@ func TestRefusedRefreshIsReported(t *testing.T) {
 		expect(t, m.r, "a.example", "enforce/1")
 		m.setHost("a.example", hostAnswer{err: busyFault()})
 		keepInUse(t, m.r, "a.example", "enforce/1", 40*time.Hour) // due after a day, failing half a day later
-		m.expectLogged("cannot be renewed", 1)
+		m.expectLogged("cannot be refreshed", 1)
 		m.expectMetric(refreshFailing, count(1))
 		m.restart()
 		m.expectMetric(refreshFailing, count(1))
@@ -86,7 +86,7 @@ func TestRefusedRefreshIsReported(t *testing.T) {
 		expect(t, m.r, "a.example", "-")
 		time.Sleep(time.Hour)
 		m.expectLogged("Policy expired", 1)
-		m.expectLogged("cannot be renewed", 1)
+		m.expectLogged("cannot be refreshed", 1)
 	})
 }
 
@@ -101,7 +101,7 @@ func TestRefusedForAWhileIsNoFailure(t *testing.T) {
 		keepInUse(t, r, "a.example", "enforce/1", 27*time.Hour)
 		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
 		keepInUse(t, r, "a.example", "enforce/1", 12*day)
-		w.expectLogged("cannot be renewed", 0)
+		w.expectLogged("cannot be refreshed", 0)
 	})
 }
 

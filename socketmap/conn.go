@@ -134,8 +134,8 @@ func (c *conn) took(n int) error {
 	return nil
 }
 
-// notePartial sets partial. fresh is set if what is left in the buffer came after
-// a complete request.
+// notePartial sets partial. fresh is set if the incomplete request in the buffer
+// follows a complete one.
 func (c *conn) notePartial(fresh bool) {
 	switch {
 	case c.filled == 0:
@@ -286,8 +286,8 @@ func (c *conn) sendReady() error {
 	return err
 }
 
-// flush writes what the reading goroutine has appended to out. While lookups
-// wait, out is not its own and whoever completes them writes.
+// flush writes the replies that the reading goroutine has appended to out. While
+// lookups wait, their goroutines own out and write it.
 func (c *conn) flush() error {
 	if c.waiting.Load() > 0 || len(c.out) == 0 {
 		return nil

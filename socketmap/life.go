@@ -56,8 +56,8 @@ func (c *conn) goOn() bool {
 	return true
 }
 
-// drain ends reading after drainGrace, so that the connection ends when what was
-// asked is answered.
+// drain ends reading after drainGrace, so that the connection ends when all its
+// requests are answered.
 func (c *conn) drain() {
 	c.readUntil = time.Now().Add(drainGrace)
 	c.socket.SetReadDeadline(c.readUntil)

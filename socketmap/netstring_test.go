@@ -112,7 +112,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// What is accepted formats to the same bytes, however it arrives.
+// Property: an accepted request formats to the same bytes, in whatever pieces it
+// arrives.
 func FuzzNetstring(f *testing.F) {
 	for _, seed := range []string{"", "0:,", "5:hello,", "19:postfix example.com,rest", "05:hello,", "5:hello", "99999:", "-1:,"} {
 		f.Add([]byte(seed))

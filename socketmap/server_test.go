@@ -45,7 +45,7 @@ func (h *handler) Wait(ctx context.Context, dst []byte, req *Request) Reply {
 	}
 }
 
-// bed is a server on loopback, or on pipes, and what it logs.
+// bed is a server on loopback, or on pipes, with its log.
 type bed struct {
 	*handler
 	server *Server

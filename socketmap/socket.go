@@ -106,9 +106,9 @@ func (s *socket) setSkipped(skipped bool) {
 	}
 }
 
-// writeNow writes what fits without waiting and returns how much that was. Errors
-// come back when the rest is written. It works only in calls of took; otherwise it
-// returns 0.
+// writeNow writes as much of p as the send buffer takes, without waiting, and returns
+// the number of bytes. An error is returned by the write of the rest. It works only
+// in calls of took; otherwise it returns 0.
 func (s *socket) writeNow(p []byte) int {
 	if s.fd == noDescriptor {
 		return 0

@@ -126,7 +126,7 @@ func TestShutdownAfterARecheck(t *testing.T) {
 	}
 }
 
-// Who closes a connection does not wait for a lookup that it is at.
+// Closing a connection does not wait for its lookup.
 func TestCutDoesNotWait(t *testing.T) {
 	t.Parallel()
 	g := gated{make(chan struct{}), make(chan struct{})}

@@ -67,7 +67,7 @@ type Handler interface {
 type Protocol interface {
 	// next cuts the first request off in. It returns its text and how many bytes
 	// of in it takes, 0 if the request is not complete. After an error, a
-	// *ProtocolError, it is unknown where the next request begins.
+	// *ProtocolError, the beginning of the next request is unknown.
 	next(in string) (text string, n int, err error)
 	// parse reads a request's text into req, except its time. An error is the
 	// answer to that request.

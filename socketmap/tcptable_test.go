@@ -89,8 +89,8 @@ func TestTCPTableReplies(t *testing.T) {
 	}
 }
 
-// What is accepted means the same when it is quoted again, and no reply is
-// more than one line that Postfix reads, whatever its data.
+// Property: an accepted key, quoted again, is the same key, and a reply with any data
+// is one line that Postfix can read.
 func FuzzTCPTable(f *testing.F) {
 	for _, seed := range []string{"get example.com\n", "get %65%2e\n", "get %\n", "put a b\n", "get \x00\xff\nget b\n", strings.Repeat("x", 5000) + "\n"} {
 		f.Add([]byte(seed))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// nowhere is a connection that swallows what is written.
+// nowhere is a connection that discards all writes.
 type nowhere struct{ net.Conn }
 
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
@@ -38,7 +38,7 @@ func TestReadAllocatesOnce(t *testing.T) {
 	}
 }
 
-// One lookup that memory answers, but for the system calls.
+// A lookup that memory answers, without the system calls.
 func BenchmarkWarmLookup(b *testing.B) {
 	s := NewServer(Netstrings(), &handler{}, NewConnections(1), time.Minute, slog.New(slog.DiscardHandler))
 	defer s.Shutdown(b.Context())

@@ -15,8 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialogue is what a client sends, and what it gets for the requests that are
-// complete.
+// dialogue is a sequence of requests and the replies to those that are complete.
 type dialogue struct {
 	protocol Protocol
 	requests []string

@@ -16,13 +16,13 @@ import (
 	"mta-sts-daemon/socketmap"
 )
 
-// bench is the built daemon and what it runs with.
+// bench is the built daemon and its files.
 type bench struct {
 	program, config, socket string
 }
 
-// newBench builds the daemon and writes its configuration: defaults, but for
-// where its peers are.
+// newBench builds the daemon and writes its configuration: defaults and the
+// addresses of its peers.
 func newBench(b *testing.B, policyFile string) bench {
 	b.Helper()
 	dir := b.TempDir()

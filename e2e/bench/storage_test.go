@@ -21,10 +21,10 @@ const memoryEntries = 100_000
 
 // BenchmarkStorage measures the daemon on policy files of different sizes.
 //
-//	restart  from exec to the first answer, the record asked for anew
-//	cold     the same, with nothing of the file in the page cache
-//	memory   as many lookups as fill the cache, and the memory that takes
-//	evict    three times as many, so that most find their place taken
+//	restart  from exec to the first answer, with a recheck of the record
+//	cold     the same, without the file in the page cache
+//	memory   lookups that fill the cache, and the memory used
+//	evict    three times as many, so that most lookups evict another entry
 func BenchmarkStorage(b *testing.B) {
 	for _, policies := range sizes(b) {
 		b.Run(fmt.Sprintf("policies=%d", policies), func(b *testing.B) {
@@ -60,7 +60,8 @@ func sizes(b *testing.B) (sizes []int) {
 	return sizes
 }
 
-// restarts asks for one domain after each start, which reads and asks anew.
+// restarts looks up one domain after each start: a read of the file and a
+// recheck.
 func (d bench) restarts(b *testing.B, policies int, prepare func()) {
 	for b.Loop() {
 		b.StopTimer()
@@ -77,9 +78,9 @@ func (d bench) restarts(b *testing.B, policies int, prepare func()) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// fillMemory looks up so many domains, then stops the daemon. It takes its
-// memory at the beginning, at the end of the lookups, and where it was most,
-// while it answered and while it wrote down what it had learned.
+// fillMemory looks up this many domains, then stops the daemon. It reads the
+// daemon's memory at the beginning, after the lookups, and at its maximum during
+// lookups and writes.
 func (d bench) fillMemory(b *testing.B, lookups int) {
 	var began, most, ended, stopping float64
 	var took time.Duration

@@ -30,8 +30,8 @@ func newControlGroup(t *testing.T, s suite) string {
 	return dir
 }
 
-// removeControlGroup removes an empty group and what the machine has made below
-// it.
+// removeControlGroup removes an empty group and the groups that the machine has
+// made below it.
 func removeControlGroup(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

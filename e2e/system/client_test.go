@@ -87,13 +87,13 @@ func (v *server) checkLookupAt(t *testing.T, address, key, want string) {
 	}
 }
 
-// load is what becomes of lookups without pause.
+// load has the results of lookups without pause.
 type load struct {
 	mu       sync.Mutex // guards what follows
 	answers  int
 	retried  int
 	longest  time.Duration
-	lost     []string // what came in place of the answer
+	lost     []string // errors and other answers
 	answered chan struct{}
 }
 

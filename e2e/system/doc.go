@@ -1,6 +1,6 @@
-// Package system tests the Debian package on booted servers: systemd as the
-// first process, the package installed by apt, Postfix and unbound beside it. It
-// has nothing but tests.
+// Package system tests the Debian package on booted servers: systemd is the first
+// process, apt installs the package, Postfix and unbound run next to it. It contains
+// only tests.
 //
 // # Running
 //
@@ -10,11 +10,11 @@
 //	go test -v -run TestSystem/trixie/watchdog ./e2e/system
 //
 // The first run installs a Debian 12 and a Debian 13 below build/e2e, which
-// takes a minute or two and Debian's archive; later ones need no network. A
-// Debian 13 that cannot be had is left out and named at the run's beginning.
+// takes a minute or two and Debian's archive; later ones need no network. If
+// Debian 13 is not available, the run names it at its beginning.
 // mmdebstrap is installed if it is missing. Nothing else of the host changes: its
-// systemd hears nothing of the servers, and it need not have systemd-nspawn,
-// or systemd at all. Without root, namespaces, cgroup2 or mmdebstrap the tests
+// systemd does not know the servers, and it need not have systemd-nspawn or
+// systemd at all. Without root, namespaces, cgroup2 or mmdebstrap the tests
 // skip themselves and say so.
 //
 // A test that fails shows the units' status and the journal. To begin from
@@ -23,14 +23,14 @@
 // # How it works
 //
 // TestMain has "make packages" build two versions and mmdebstrap install Debian,
-// then runs the test binary once more in namespaces of its own
+// then runs the test binary again in namespaces of its own
 // (internal/isolated of e2e), where systemd-nspawn boots one server for each Debian
-// (machine_test.go), side by side. A server's disk is a layer in memory above
+// (machine_test.go), in parallel. A server's disk is a layer in memory above
 // the installed tree, which is never written to (root_test.go); it outlasts
-// reboots. All ends with the binary, even if it is killed.
+// reboots. Everything ends with the binary, even if it is killed.
 //
-// Each server has a network of its own, without a way out.
-// What is outside the server is played by the tests, within that network:
+// Each server has a network of its own, without a route to others. The tests serve
+// everything outside of the server, within that network:
 //
 //	127.0.0.1:8461   the daemon                 on the server
 //	127.0.0.1:9462   outcomes, metrics          on the server
@@ -48,5 +48,5 @@
 //	v.checkLookup(t, string(d), d.secure())
 //	v.run(t, "systemctl", "restart", serviceUnit)
 //
-// Steps leave the server as they have found it, so that each can be run alone.
+// Steps restore the server's state, so that each can be run alone.
 package system

@@ -25,7 +25,7 @@ func buildPackages(workDir string) error {
 	for _, version := range []string{firstVersion, nextVersion} {
 		cmd := exec.Command("make", "packages", "VERSION="+version, "PACKAGES="+filepath.Join(workDir, version))
 		cmd.Dir = isolated.Repository()
-		// What a make above this one was told is not for this one.
+		// Variables of an outer make do not apply to this one.
 		cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "MAKE") })
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("make packages: %w\n%s", err, out)

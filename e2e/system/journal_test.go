@@ -31,7 +31,7 @@ func readJournal(t *testing.T, v *server) {
 	}
 }
 
-// explainJournal looks for what the catalog says of an event.
+// explainJournal looks for the catalog's text of an event.
 func explainJournal(t *testing.T, v *server) {
 	const d domain = "catalog.test"
 	v.publish(d)

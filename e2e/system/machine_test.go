@@ -48,7 +48,7 @@ func (m *machine) boot(t *testing.T) {
 	ready := listenForNotice(t)
 	nspawn, err := nspawn(
 		"--directory="+m.root.dir, "--boot",
-		"--keep-unit", "--register=no", "--link-journal=no", // the host's systemd hears nothing
+		"--keep-unit", "--register=no", "--link-journal=no", // unknown to the host's systemd
 		"--network-namespace-path="+m.network.Path(),
 		"--resolv-conf=off", "--timezone=off", "--console=pipe", "--notify-ready=yes")
 	if err != nil {
@@ -86,8 +86,8 @@ func (m *machine) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command on the machine to its end, which must be a good one, and
-// returns what it printed.
+// run runs a command on the machine to its end, which must succeed, and returns
+// its output.
 func (m *machine) run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := m.command(name, args...)
@@ -121,7 +121,7 @@ func (m *machine) reboot(t *testing.T) {
 	m.boot(t)
 }
 
-// processState is what the kernel says a process is at.
+// processState is the kernel's state of a process.
 func processState(pid int) string {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -150,8 +150,8 @@ func (m *machine) kill(t *testing.T) {
 	}
 }
 
-// consoleIfOff is what the machine has said on its console; while it is on that
-// may not be read.
+// consoleIfOff is the output on the machine's console, which may not be read
+// while the machine runs.
 func (m *machine) consoleIfOff() string {
 	select {
 	case <-m.off:

@@ -32,8 +32,8 @@ func tests() isolated.Package {
 
 func TestMain(m *testing.M) { os.Exit(tests().Main(m)) }
 
-// missing says what this host lacks for booting machines and building packages,
-// or "".
+// missing returns what this host lacks for booting machines and building
+// packages, or "".
 func missing() string {
 	if kinds, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(kinds), "\tcgroup2\n") {
 		return "the kernel has no cgroup2, which systemd needs"

@@ -36,7 +36,7 @@ func listenForNotice(t *testing.T) *notices {
 			}
 			select {
 			case n.told <- string(buf[:size]):
-			case <-n.heard: // all is read all the same: systemd-nspawn waits for whoever has its socket
+			case <-n.heard: // read on: systemd-nspawn waits for the reader of its socket
 			case <-t.Context().Done():
 				return
 			}

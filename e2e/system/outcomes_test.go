@@ -70,7 +70,7 @@ func countOutcomes(t *testing.T, v *server) {
 }
 
 // awaitVerified waits until the unit has counted n deliveries under a policy, all
-// verified, and looks that there are no others.
+// verified, and checks that there are no others.
 func (v *server) awaitVerified(t *testing.T, n int) {
 	t.Helper()
 	var page string
@@ -91,7 +91,7 @@ func (v *server) awaitVerified(t *testing.T, n int) {
 	}
 }
 
-// get returns what the machine serves.
+// get returns the machine's HTTP response.
 func (v *server) get(t *testing.T, addr, path string) string {
 	t.Helper()
 	dial := func(_ context.Context, network, addr string) (conn net.Conn, err error) {

@@ -2,8 +2,8 @@ package system
 
 import "testing"
 
-// removeAndPurge takes the package off the server, first with what it has
-// learned and been told left where it is, then without a trace.
+// removeAndPurge removes the package from the server, first without its policies
+// and configuration, then completely.
 func removeAndPurge(t *testing.T, v *server) {
 	v.run(t, "apt-get", "remove", "--yes", "mta-sts-daemon")
 	for _, kept := range []string{configFile, "/var/lib/private/mta-sts-daemon/policies.db"} {

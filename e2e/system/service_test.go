@@ -13,7 +13,7 @@ func (v *server) property(t *testing.T, name string) string {
 	return strings.TrimSpace(v.run(t, "systemctl", "show", "--value", "--property="+name, serviceUnit))
 }
 
-// showStatus looks for what the daemon says of itself in systemctl's status.
+// showStatus checks the daemon's status line in systemctl's output.
 func showStatus(t *testing.T, v *server) {
 	said := v.property(t, "StatusText")
 	if want := "Answering lookups; 1 policy"; said != want {
@@ -24,9 +24,9 @@ func showStatus(t *testing.T, v *server) {
 	}
 }
 
-// precedePostfix looks whether the service starts before Postfix at boot and ends
-// after it, whatever units Postfix has: where the sockets are the daemon's own,
-// mail would be deferred in between.
+// precedePostfix checks that the service starts before Postfix at boot and ends
+// after it, whatever units Postfix has. If the sockets are the daemon's own, mail
+// would be deferred in between.
 func precedePostfix(t *testing.T, v *server) {
 	running := v.run(t, "systemctl", "list-units", "--plain", "--no-legend", "postfix.service", "postfix@*.service")
 	for line := range strings.Lines(running) {
@@ -121,7 +121,7 @@ func decideDANE(t *testing.T, v *server) {
 	})
 	v.root.write(t, mainCFFile, usual+"smtp_dns_support_level = dnssec\n")
 	v.run(t, "systemctl", "restart", serviceUnit)
-	v.awaitInJournal(t, "DANE goes before MTA-STS here", "--unit="+serviceUnit)
+	v.awaitInJournal(t, "DANE takes precedence over MTA-STS here", "--unit="+serviceUnit)
 }
 
 // upgradeUnderLoad installs the next version while clients ask.

@@ -68,7 +68,7 @@ func restartUnits(t *testing.T, v *server) {
 	}
 }
 
-// moveSocket changes where the socket unit listens, and changes it back.
+// moveSocket changes the address of the socket unit, and changes it back.
 func moveSocket(t *testing.T, v *server) {
 	const (
 		dropIn = "/etc/systemd/system/" + socketUnit + ".d"

@@ -23,8 +23,8 @@ func (s suite) need(t *testing.T) {
 	}
 }
 
-// packages are what a small mail server has installed; on bookworm
-// systemd-nspawn too, which the host need not have.
+// packages are the packages of a small mail server; on bookworm systemd-nspawn
+// too, which the host need not have.
 func (s suite) packages() string {
 	const server = "systemd,systemd-sysv,dbus,init-system-helpers,ca-certificates,postfix,unbound"
 	if s == bookworm {

@@ -7,9 +7,9 @@ import (
 	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// TestSystem takes a mail server through the life of the package, on each
-// Debian. The steps share one server. Each finds it as the installation has left
-// it, and leaves it so; but for the last, which takes the package off.
+// TestSystem takes a mail server through the life of the package, on each Debian.
+// The steps share one server. Each starts and leaves it as the installation has
+// left it, except the last, which removes the package.
 func TestSystem(t *testing.T) {
 	isolated.Need(t, "the package on a booted Debian")
 	for _, s := range suites() {
@@ -55,7 +55,7 @@ type server struct {
 	*world
 }
 
-// What is called so on the machine.
+// Names on the machine.
 const (
 	serviceUnit = "mta-sts-daemon.service"
 	socketUnit  = "mta-sts-daemon.socket"
@@ -83,7 +83,7 @@ func (v *server) furnish(t *testing.T) {
 	v.root.write(t, "/etc/resolv.conf", "nameserver "+resolverAddr+"\n")
 	v.root.write(t, "/etc/unbound/unbound.conf", unboundConf)
 	v.root.write(t, mainCFFile, mainCF("socketmap:inet:"+socketmapAddr+":postfix"))
-	// They would hold apt's lock, and there is no network.
+	// They would hold apt's lock, and the machine has no network.
 	v.root.mask(t, "apt-daily.timer", "apt-daily-upgrade.timer")
 }
 
@@ -117,7 +117,7 @@ smtp_tls_loglevel = 1
 `, policyMaps)
 }
 
-// tell shows what the machine has to say of a failure.
+// tell shows the machine's state after a failure.
 func (v *server) tell(t *testing.T) {
 	if !t.Failed() {
 		return

@@ -18,8 +18,8 @@ const (
 	socketmapAddr   = "127.0.0.1:8461" // the daemon, on the machine
 )
 
-// world is what a machine finds outside: an authority, policy hosts and an MX
-// host. It outlasts the machine's reboots.
+// world is the outside of a machine: an authority, policy hosts and an MX host.
+// It exists longer than the machine's boots.
 type world struct {
 	ca    *resolvertest.CA
 	zone  *resolvertest.DNS

@@ -13,8 +13,8 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// The corpus is real policies of real publishers. It stands beside a checkout
-// of this project where there is one, and is no part of it.
+// The corpus is a set of real policies of real publishers. It is not part of this
+// project; the test needs it in a directory next to the checkout.
 const (
 	corpusDir   = "../../../shared/corpus"
 	corpusFiles = 208

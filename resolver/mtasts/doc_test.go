@@ -7,8 +7,8 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// The errors of this package are told apart by type, not by their words.
-func TestSyntaxErrorIsNoErrNoRecord(t *testing.T) {
+// The errors of this package differ by type, not only by text.
+func TestSyntaxErrorIsNotErrNoRecord(t *testing.T) {
 	t.Parallel()
 	_, err := mtasts.ParseRecord([]string{"v=STSv1;"})
 	if errors.Is(err, mtasts.ErrNoRecord) {
@@ -16,9 +16,8 @@ func TestSyntaxErrorIsNoErrNoRecord(t *testing.T) {
 	}
 }
 
-// checkSyntaxError holds what every error of this package about a stranger's
-// text promises: its kind, its line, and a message that is one short line of
-// printable ASCII.
+// checkSyntaxError checks the properties of every error about untrusted text: its
+// kind, its line, and a message that is one short line of printable ASCII.
 func checkSyntaxError(t *testing.T, err error, what string, line int) {
 	t.Helper()
 	var syntax *mtasts.SyntaxError
@@ -34,10 +33,10 @@ func checkSyntaxError(t *testing.T, err error, what string, line int) {
 
 func checkPrintable(t *testing.T, err error) {
 	t.Helper()
-	const longest = 1000 // a bounded quotation, every octet escaped, and the words around it
+	const longest = 1000 // a bounded quotation, every byte escaped, and the words around it
 	msg := err.Error()
 	if len(msg) > longest {
-		t.Errorf("message has %d octets: %.200s", len(msg), msg)
+		t.Errorf("message has %d bytes: %.200s", len(msg), msg)
 	}
 	for i := range len(msg) {
 		if msg[i] < ' ' || msg[i] > '~' {

@@ -9,37 +9,37 @@ import (
 	"mta-sts-daemon/resolver/printable"
 )
 
-// Limits of host names, RFC 1035 section 2.3.4, in octets without the root dot.
+// Limits of host names in bytes, without the root dot (RFC 1035 section 2.3.4).
 const (
 	maxHostLen  = 253
 	maxLabelLen = 63
 
-	// maxUnicodeLen bounds what goes through IDNA, whose cost grows with the
-	// square of a label's length: four octets of UTF-8 a character.
+	// maxUnicodeLen limits the input of IDNA, whose cost grows with the square of
+	// a label's length: four bytes of UTF-8 per character.
 	maxUnicodeLen = 4 * maxHostLen
 )
 
-// RFC 8461 sections 3.1 and 3.2: what is put before a policy domain to find
-// its record and its policy host.
+// Prefixes of a policy domain: the name of its record (RFC 8461 section 3.1) and
+// of its policy host (section 3.2).
 const (
 	recordLabel     = "_mta-sts."
 	policyHostLabel = "mta-sts."
 )
 
 // Domain is a policy domain: a host name of at least two labels, A-labels in
-// lower case, without a trailing dot, and no IP address. Only ParseDomain makes
-// one, so nothing that holds a Domain needs to check or normalise it again. It
-// is comparable; the zero Domain stands for none.
+// lower case, without a trailing dot, not an IP address. Only ParseDomain makes
+// one, so users of a Domain do not check or normalise it again. It is comparable;
+// the zero Domain means no domain.
 type Domain struct{ name string }
 
 // String returns the name, "example.com".
 func (d Domain) String() string { return d.name }
 
-// Clone returns d in memory of its own, to be kept where what d was parsed from
-// is not.
+// Clone returns d in memory of its own. Clone a Domain that is kept for longer
+// than the text from which it was parsed.
 func (d Domain) Clone() Domain { return Domain{strings.Clone(d.name)} }
 
-// IsZero reports whether d is no domain at all.
+// IsZero reports whether d is the zero Domain.
 func (d Domain) IsZero() bool { return d.name == "" }
 
 // RecordName returns the name that holds the domain's TXT record (RFC 8461
@@ -50,8 +50,8 @@ func (d Domain) RecordName() string { return recordLabel + d.name }
 // (RFC 8461 section 3.2), "mta-sts.example.com".
 func (d Domain) PolicyHost() string { return policyHostLabel + d.name }
 
-// Parent returns the domain without its first label; ok is false where what is
-// left is a single label.
+// Parent returns the domain without its first label; ok is false if only a
+// single label remains.
 func (d Domain) Parent() (parent Domain, ok bool) {
 	_, rest, _ := strings.Cut(d.name, ".")
 	if strings.IndexByte(rest, '.') < 0 {
@@ -60,21 +60,21 @@ func (d Domain) Parent() (parent Domain, ok bool) {
 	return Domain{rest}, true
 }
 
-// CanPublish reports whether the DNS can hold the domain's record: the longest
-// host names leave no room for the label before them.
+// CanPublish reports whether the name of the domain's record fits into the DNS. It
+// does not for the longest host names.
 func (d Domain) CanPublish() bool { return len(recordLabel)+len(d.name) <= maxHostLen }
 
 // toASCII maps as Postfix does: UTS 46, non-transitional.
 var toASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false))
 
-// ParseDomain makes a policy domain of a host name as a mail server writes it:
-// case, one trailing dot and U-labels are made canonical. IP addresses, single
-// labels and whatever is no host name are refused with a *SyntaxError.
+// ParseDomain makes a policy domain of a host name as mail servers write it:
+// it lower-cases s, drops one trailing dot and converts U-labels to A-labels. For
+// IP addresses, single labels and other text the error is a *SyntaxError.
 func ParseDomain(s string) (Domain, error) {
 	name, ok := canonicalHost(s)
 	if !ok && len(s) <= maxUnicodeLen && !isASCII(s) && utf8.ValidString(s) {
-		// The whole of it goes through IDNA: its dots may be U+3002. It must
-		// be UTF-8 already: idna takes stray octets for U+FFFD and goes on.
+		// Convert the whole name, not each label: its dots may be U+3002. It must be
+		// valid UTF-8, because idna replaces invalid bytes by U+FFFD.
 		if ascii, err := toASCII.ToASCII(s); err == nil {
 			name, ok = canonicalHost(ascii)
 		}
@@ -95,9 +95,9 @@ func domainError(format, s string) *SyntaxError {
 }
 
 // canonicalHost lower-cases a host name of ASCII letters, digits and hyphens
-// (RFC 1123 section 2.1) and drops one trailing dot. ok is false where s is no
-// such name. It allocates only where the case changes. Every lookup comes
-// through here, so it goes over the name once.
+// (RFC 1123 section 2.1) and drops one trailing dot. ok is false for other
+// strings. It allocates only if it changes case. Every lookup calls it, so it
+// reads the name only once.
 func canonicalHost(s string) (name string, ok bool) {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > maxHostLen {
@@ -127,7 +127,7 @@ func canonicalHost(s string) (name string, ok bool) {
 	return s, true
 }
 
-// isLabel reports whether letters, digits and hyphens make a label.
+// isLabel reports whether s, of letters, digits and hyphens, is a label.
 func isLabel(s string) bool {
 	return s != "" && len(s) <= maxLabelLen && s[0] != '-' && s[len(s)-1] != '-'
 }

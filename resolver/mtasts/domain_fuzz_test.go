@@ -7,8 +7,8 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// What is accepted is canonical: lower-case LDH labels, short enough for the
-// DNS, at least two of them, and the same domain when it is read again.
+// Property: an accepted domain is canonical (at least two lower-case LDH labels,
+// short enough for the DNS), and parsing it again returns the same domain.
 func FuzzParseDomain(f *testing.F) {
 	for _, seed := range []string{
 		"example.com", "EXAMPLE.com.", "bücher.example", "faß.example", "例え。テスト", "xn--bcher-kva.example",
@@ -34,7 +34,7 @@ func FuzzParseDomain(f *testing.F) {
 }
 
 // isCanonicalHost is written apart from the code under test: lower-case LDH
-// labels of 1 to 63 octets, 253 octets in all.
+// labels of 1 to 63 bytes, 253 bytes in all.
 func isCanonicalHost(name string) bool {
 	for label := range strings.SplitSeq(name, ".") {
 		if len(label) < 1 || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") ||

@@ -194,18 +194,18 @@ func TestDomainNames(t *testing.T) {
 	}
 }
 
-// The DNS holds names of 253 octets; the label of the record takes nine.
+// The DNS holds names of 253 bytes; the label of the record takes nine.
 func TestDomainCanPublish(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]bool{3: true, 243: true, 244: true, 245: false, 253: false} {
 		d := mustDomain(t, nameOfLen(n))
 		if got := d.CanPublish(); got != want {
-			t.Errorf("CanPublish of %d octets = %t, want %t; its record is %d octets", n, got, want, len(d.RecordName()))
+			t.Errorf("CanPublish of %d bytes = %t, want %t; its record is %d bytes", n, got, want, len(d.RecordName()))
 		}
 	}
 }
 
-// nameOfLen makes a host name of n octets, 3 or more.
+// nameOfLen makes a host name of n bytes, 3 or more.
 func nameOfLen(n int) string {
 	name := []byte(strings.Repeat("a", n))
 	for i := n - 2; i > 0; i -= 60 {

@@ -8,14 +8,14 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// The reported errata of RFC 8461 (docs/rfc8461.md says what is chosen): each
-// reading is a case, so that the choice cannot change unnoticed.
+// The reported errata of RFC 8461 (docs/rfc8461.md has the choices). Each reading
+// is a case, so that a choice cannot change unnoticed.
 func TestErrata(t *testing.T) {
 	t.Parallel()
 	const policy = "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 86400\n"
 
-	// 6253, section 3.2: are lines ended by CRLF, or by LF too? Both, also mixed; CR
-	// alone is no line end.
+	// 6253, section 3.2: do lines end with CRLF only, or also with LF? Both, also mixed, but
+	// not with CR alone.
 	for name, text := range map[string]string{
 		"LF":    policy,
 		"CRLF":  strings.ReplaceAll(policy, "\n", "\r\n"),
@@ -41,8 +41,8 @@ func TestErrata(t *testing.T) {
 		t.Errorf("6285: both: %+v, %v; want it invalid", r, err)
 	}
 
-	// 7282, section 3.2: has max_age up to ten digits, or up to eight? Ten; what is
-	// above the maximum counts as the maximum.
+	// 7282, section 3.2: has max_age up to ten digits, or up to eight? Ten. Values
+	// above the maximum count as the maximum.
 	for value, want := range map[string]time.Duration{
 		"1":           time.Second,
 		"0000000001":  time.Second,

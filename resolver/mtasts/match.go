@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// Matches reports whether one of the policy's patterns allows the MX host
-// (RFC 8461 section 4.1): a wildcard stands for exactly one label. An MX host is any
-// DNS name, with underscores or of a single label too, and in any case; it is no
-// policy domain.
+// Matches reports whether one of the policy's patterns matches the MX host
+// (RFC 8461 section 4.1). A wildcard matches exactly one label. An MX host may be
+// any DNS name in any case, also one with underscores or of a single label.
 func (p Policy) Matches(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return slices.ContainsFunc(p.MX, func(pattern string) bool { return matches(pattern, host) })
 }
 
-// MatchesAny reports whether Matches is true of at least one of the hosts.
+// MatchesAny reports whether Matches is true for at least one of the hosts.
 func (p Policy) MatchesAny(hosts []string) bool { return slices.ContainsFunc(hosts, p.Matches) }
 
 func matches(pattern, host string) bool {

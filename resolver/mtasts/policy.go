@@ -15,24 +15,24 @@ const (
 	policyVersion = "STSv1"
 	bom           = "\ufeff"
 
-	// MaxPolicyLen is the longest policy text that is read, in octets: the
-	// limit that RFC 8461 section 3.3 suggests.
+	// MaxPolicyLen is the maximum length of a policy in bytes, as RFC 8461 section
+	// 3.3 suggests.
 	MaxPolicyLen = 64 << 10
 
-	// MaxMaxAge is the longest a policy may ask to be kept (RFC 8461 section
-	// 3.2); above it counts as this.
+	// MaxMaxAge is the maximum of max_age (RFC 8461 section 3.2). Higher values
+	// count as this one.
 	MaxMaxAge = 31557600 * time.Second
 
 	maxAgeDigits = 10
 )
 
-// Mode is what a policy asks a sender to do where an MX host fails validation
-// (RFC 8461 section 5). The zero Mode is no mode at all.
+// Mode is a policy's mode: how a sender treats an MX host that fails validation
+// (RFC 8461 section 5). The zero Mode is invalid.
 type Mode uint8
 
 const (
-	ModeNone    Mode = iota + 1 // as though the domain had no policy
-	ModeTesting                 // deliver all the same, report
+	ModeNone    Mode = iota + 1 // as if the domain had no policy
+	ModeTesting                 // deliver nevertheless, and report
 	ModeEnforce                 // do not deliver
 )
 
@@ -67,16 +67,16 @@ type Policy struct {
 	// host names in lower case without a trailing dot, or "*." and one. Never
 	// empty unless Mode is ModeNone.
 	MX []string
-	// Text is the policy as published, unknown keys and all.
+	// Text is the policy as published, with unknown keys.
 	Text string
 }
 
-// ParsePolicy reads the body that a policy host served. The error is a
-// *SyntaxError that names the line. Nothing is guessed or repaired: a policy
-// misread is mail bounced or mail unprotected.
+// ParsePolicy parses the body of a policy host's response. The error is a
+// *SyntaxError with the line. ParsePolicy guesses and repairs nothing: a misread
+// policy would defer mail or leave it unprotected.
 func ParsePolicy(text string) (Policy, error) {
 	if len(text) > MaxPolicyLen {
-		return Policy{}, policyError(0, "it is longer than %d octets", MaxPolicyLen)
+		return Policy{}, policyError(0, "it is longer than %d bytes", MaxPolicyLen)
 	}
 	p := Policy{Text: text}
 	var version, maxAge bool
@@ -125,8 +125,8 @@ func ParsePolicy(text string) (Policy, error) {
 	return p, nil
 }
 
-// Lines yields the lines of the policy as published that are not blank, in
-// order, without byte order mark, line ends and the blanks before them.
+// Lines yields the non-blank lines of Text in order, without byte order mark, line
+// ends and trailing blanks.
 func (p Policy) Lines(yield func(line string) bool) {
 	for _, line := range lines(p.Text) {
 		if line != "" && !yield(line) {
@@ -135,8 +135,8 @@ func (p Policy) Lines(yield func(line string) bool) {
 	}
 }
 
-// lines yields the number, from 1, and the text of each line, without what may
-// stand at its end. A CR that is not part of a CRLF stays, to be refused.
+// lines yields the number, from 1, and the text of each line without its line end
+// and trailing blanks. A CR outside of CRLF stays in the text, and parseLine refuses it.
 func lines(text string) func(yield func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		n := 0
@@ -152,9 +152,9 @@ func lines(text string) func(yield func(int, string) bool) {
 	}
 }
 
-// parseLine reads sts-policy-field: a key, ":", blanks and a value. Any line
-// of another shape speaks against the whole file: it is a web page, a template
-// that was never filled in or a policy that was damaged on its way.
+// parseLine parses sts-policy-field: a key, ":", blanks and a value. A line of any
+// other form makes the whole policy invalid: it may be a web page, an unfinished
+// template or a corrupt policy.
 func parseLine(n int, line string) (key, value string, err error) {
 	key, value, ok := strings.Cut(line, ":")
 	value = strings.TrimLeft(value, wsp)
@@ -169,10 +169,10 @@ func parseLine(n int, line string) (key, value string, err error) {
 	return key, value, nil
 }
 
-// isControl is CTL of RFC 5234 appendix B.1.
+// isControl reports whether r is CTL of RFC 5234 appendix B.1.
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// parseMaxAge is sts-policy-max-age-value: 1 to 10 digits.
+// parseMaxAge parses sts-policy-max-age-value: 1 to 10 digits.
 func parseMaxAge(n int, value string) (time.Duration, error) {
 	if value == "" || len(value) > maxAgeDigits || strings.Trim(value, "0123456789") != "" {
 		return 0, policyError(n, "max_age %s is not 1 to %d digits", printable.Quote(value), maxAgeDigits)
@@ -185,9 +185,9 @@ func parseMaxAge(n int, value string) (time.Duration, error) {
 	return time.Duration(min(seconds, int64(MaxMaxAge/time.Second))) * time.Second, nil
 }
 
-// addMX is sts-policy-mx-value. Two kinds of value are valid and left out:
-// addresses, which no MX host name can match, and single labels, which Postfix
-// would read as words of its own ("hostname", "nexthop").
+// addMX parses sts-policy-mx-value and adds the pattern. Two kinds of values are
+// valid but not added: addresses, which no MX host name can match, and single
+// labels, because "hostname" and "nexthop" are keywords of Postfix.
 func (p *Policy) addMX(n int, value string, seen map[string]bool) error {
 	suffix, wildcard := strings.CutPrefix(value, "*.")
 	host, ok := canonicalHost(suffix)
@@ -201,7 +201,7 @@ func (p *Policy) addMX(n int, value string, seen map[string]bool) error {
 	case !wildcard && strings.IndexByte(host, '.') < 0:
 		return nil
 	}
-	// Most often this shares the memory of Text.
+	// This usually shares the memory of Text.
 	pattern := strings.ToLower(strings.TrimSuffix(value, "."))
 	if !seen[pattern] {
 		seen[pattern] = true

@@ -13,9 +13,9 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// What is accepted is within the limits of RFC 8461, its patterns are
-// canonical, its canonical form is accepted as an equal policy, and so are its
-// own lines put together anew.
+// Property: an accepted policy is within the limits of RFC 8461 and its patterns
+// are canonical. Its canonical form and its lines, joined again, parse to an equal
+// policy.
 func FuzzParsePolicy(f *testing.F) {
 	for _, name := range glob(f, "testdata/policies/*.txt") {
 		f.Add(readFile(f, name))
@@ -70,7 +70,7 @@ func checkLines(t *testing.T, p mtasts.Policy) {
 	}
 }
 
-// checkEqual reports where text is not the same policy as p but for its text.
+// checkEqual checks that text parses to p, except for Policy.Text.
 func checkEqual(t *testing.T, p mtasts.Policy, text string) {
 	t.Helper()
 	if len(text) > mtasts.MaxPolicyLen {

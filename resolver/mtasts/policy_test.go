@@ -15,8 +15,8 @@ import (
 )
 
 // Each case is a pair of files: NAME.txt as a policy host would serve it, and
-// NAME.want with a comment that says why the case exists and what becomes of
-// it: the policy's dump, or its exact error.
+// NAME.want with the reason for the case in a comment, and the expected result:
+// the policy's dump or its exact error.
 func TestParsePolicy(t *testing.T) {
 	t.Parallel()
 	texts := glob(t, "testdata/policies/*.txt")
@@ -40,7 +40,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 }
 
-// outcome is the canonical dump of a policy or of the reason why it is none.
+// outcome is the canonical dump of a policy or the error.
 func outcome(p mtasts.Policy, err error) string {
 	if err != nil {
 		return "error " + err.Error() + "\n"
@@ -76,12 +76,12 @@ func TestParsePolicyLength(t *testing.T) {
 	text := "version: STSv1\nmode: none\nmax_age: 1\n"
 	text += strings.Repeat("\n", mtasts.MaxPolicyLen-len(text))
 	if _, err := mtasts.ParsePolicy(text); err != nil {
-		t.Errorf("%d octets: %v", len(text), err)
+		t.Errorf("%d bytes: %v", len(text), err)
 	}
 	_, err := mtasts.ParsePolicy(text + "\n")
 	checkSyntaxError(t, err, "policy", 0)
-	if want := "policy invalid: it is longer than 65536 octets"; err == nil || err.Error() != want {
-		t.Errorf("%d octets: %v, want %s", len(text)+1, err, want)
+	if want := "policy invalid: it is longer than 65536 bytes"; err == nil || err.Error() != want {
+		t.Errorf("%d bytes: %v, want %s", len(text)+1, err, want)
 	}
 }
 

@@ -15,22 +15,22 @@ const (
 	wsp           = " \t"
 )
 
-// ErrNoRecord means that no TXT record begins with "v=STSv1;": the domain has
-// not published MTA-STS. Treat it as an answer, not as a failure.
+// ErrNoRecord means that no TXT record begins with "v=STSv1;": the domain does not
+// use MTA-STS. It is a result, not a failure: cache it for the record's TTL.
 var ErrNoRecord = errors.New("no MTA-STS record")
 
 // Record is a valid _mta-sts TXT record (RFC 8461 section 3.1).
 type Record struct {
-	// ID names this instance of the policy: 1 to 32 letters and digits, to be
-	// compared for equality alone.
+	// ID is the policy id, 1 to 32 letters and digits. Compare it for equality only:
+	// ids have no order.
 	ID string
 }
 
 // ParseRecord finds the one MTA-STS record among a name's TXT records, each
-// with its strings already joined. TXT records of other kinds are passed over.
-// The error is ErrNoRecord where there is none, a *SyntaxError where there are
-// several or the one is malformed; RFC 8461 section 3.1 treats all three alike:
-// the domain has no policy to offer.
+// with its strings already joined. It ignores other TXT records. The error is
+// ErrNoRecord if there is no record, and a *SyntaxError if there are several or the
+// only one is malformed. In all three cases the domain has no policy (RFC 8461
+// section 3.1).
 func ParseRecord(txts []string) (Record, error) {
 	var found string
 	n := 0
@@ -44,7 +44,7 @@ func ParseRecord(txts []string) (Record, error) {
 	case n == 0:
 		return Record{}, ErrNoRecord
 	case n > 1:
-		return Record{}, recordError("there are %d of them, RFC 8461 wants exactly one", n)
+		return Record{}, recordError("there are %d of them, RFC 8461 requires exactly one", n)
 	}
 	return parseRecord(found)
 }
@@ -55,8 +55,8 @@ func isRecord(txt string) bool {
 	return ok && strings.HasPrefix(strings.TrimLeft(rest, wsp), ";")
 }
 
-// parseRecord reads sts-text-record of RFC 8461 section 3.1. White space
-// belongs to the delimiter, so it may stand around a ";" and nowhere else.
+// parseRecord parses sts-text-record of RFC 8461 section 3.1. White space is part
+// of the delimiter, so it is allowed around ";" only.
 func parseRecord(txt string) (Record, error) {
 	fields := strings.Split(txt, ";")
 	last := len(fields) - 1
@@ -83,10 +83,11 @@ func parseRecord(txt string) (Record, error) {
 	case !isID(id):
 		return Record{}, recordError("id %s is not 1 to 32 letters and digits", printable.Quote(id))
 	}
-	return Record{ID: strings.Clone(id)}, nil // it is kept, and its owner chose how long txt is
+	// The id is kept. A clone does not keep txt, whose length its author chooses.
+	return Record{ID: strings.Clone(id)}, nil
 }
 
-// parseField reads sts-field: sts-ext-name "=" sts-ext-value. An id has this
+// parseField parses sts-field: sts-ext-name "=" sts-ext-value. An id has this
 // shape too.
 func parseField(field string) (name, value string, err error) {
 	if field == "" {
@@ -99,7 +100,7 @@ func parseField(field string) (name, value string, err error) {
 	return name, value, nil
 }
 
-// isName is sts-ext-name and sts-policy-ext-name.
+// isName reports whether s is sts-ext-name, which is also sts-policy-ext-name.
 func isName(s string) bool {
 	if s == "" || len(s) > maxNameLen || !isAlnum(s[0]) {
 		return false
@@ -112,7 +113,8 @@ func isName(s string) bool {
 	return true
 }
 
-// isFieldValue is sts-ext-value: printable ASCII but for "=", ";" and space.
+// isFieldValue reports whether s is sts-ext-value: printable ASCII without "=", ";"
+// and space.
 func isFieldValue(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c > '~' || c == '=' || c == ';' {

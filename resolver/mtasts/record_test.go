@@ -81,7 +81,7 @@ func TestParseRecord(t *testing.T) {
 	none(" v=STSv1; id=1;")
 	none("\"v=STSv1; id=1;\"")
 	none("id=1; v=STSv1;")
-	none("v=STSv1\n; id=1;") // WSP is no line end
+	none("v=STSv1\n; id=1;") // WSP does not include line ends
 	none("v=STSv1\u00a0; id=1;")
 	none("v=spf1 -all")
 	none("v=TLSRPTv1; rua=mailto:tls@example.com")
@@ -166,9 +166,9 @@ func TestParseRecordAmongOthers(t *testing.T) {
 		{"others only", []string{"v=spf1 -all", "google-site-verification=x", ""}, "no MTA-STS record"},
 		{"first of three", []string{valid, "v=spf1 -all", "v=STSv2; id=2;"}, "1"},
 		{"last of three", []string{"", "v=spf1 -all", valid}, "1"},
-		{"twice the same", []string{valid, valid}, "record invalid: there are 2 of them, RFC 8461 wants exactly one"},
-		{"valid and malformed", []string{valid, "v=STSv1;"}, "record invalid: there are 2 of them, RFC 8461 wants exactly one"},
-		{"valid and one with a blank", []string{"v=STSv1 ;id=2", valid}, "record invalid: there are 2 of them, RFC 8461 wants exactly one"},
+		{"twice the same", []string{valid, valid}, "record invalid: there are 2 of them, RFC 8461 requires exactly one"},
+		{"valid and malformed", []string{valid, "v=STSv1;"}, "record invalid: there are 2 of them, RFC 8461 requires exactly one"},
+		{"valid and one with a blank", []string{"v=STSv1 ;id=2", valid}, "record invalid: there are 2 of them, RFC 8461 requires exactly one"},
 		{"valid and an unfinished one", []string{"v=STSv1", valid}, "1"},
 		{"malformed alone among others", []string{"x", "v=STSv1;"}, "record invalid: it has no id"},
 	}
@@ -187,8 +187,8 @@ func TestParseRecordAmongOthers(t *testing.T) {
 	}
 }
 
-// What is accepted has an id of the grammar, and the canonical form of it is
-// accepted as the same record.
+// Property: the id of an accepted record conforms to the grammar, and the record's
+// canonical form parses to the same record.
 func FuzzParseRecord(f *testing.F) {
 	for _, seed := range []string{
 		"v=STSv1; id=20160831085700Z;", "v=STSv1;id=1", "v=STSv1 ;\tid=1 ; a=b", "v=STSv1; id=1; id=2",

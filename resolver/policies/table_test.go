@@ -400,7 +400,7 @@ func TestChangesAreRecorded(t *testing.T) {
 		if complete.After(start.Add(2 * time.Second)) {
 			t.Errorf("complete from %v, want %v", complete, start)
 		}
-		for message, times := range map[string]int{"Policy found": 2, "cannot be renewed": 1, "renewed again": 2, "matches none": 1,
+		for message, times := range map[string]int{"Policy found": 2, "cannot be refreshed": 1, "refreshed again": 2, "matches none": 1,
 			"matches an MX host again": 1, "Record gone": 1, "Policy changed": 2, "no longer enforced": 1, "could not be fetched": 1,
 			"Policy expired": 1, "All policies purged": 1} {
 			b.wantLogged(t, message, times)

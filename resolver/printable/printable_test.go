@@ -44,8 +44,8 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// Whatever the text, what comes of it is printable and bounded, and begins as the
-// text does.
+// Property: for any text the result is printable and bounded, and begins with the
+// same characters.
 func FuzzPrintable(f *testing.F) {
 	for _, seed := range []string{"", "policy", "\x1b]0;x\a", "bücher", "a\xff\u202e\n", strings.Repeat("€", 99)} {
 		f.Add(seed, uint8(20))

@@ -24,10 +24,9 @@ func AppendSecure(dst []byte, p *mtasts.Policy) []byte {
 	return append(dst, " servername=hostname"...)
 }
 
-// AppendReport appends what Postfix 3.10 and later report and check beside a
-// policy (postconf(5) smtp_tlsrpt_enable, smtp_tls_enforce_sts_mx_patterns).
-// Of what does not fit whole groups are left out: the policy's lines first,
-// then all of it.
+// AppendReport appends the attributes of a policy that Postfix 3.10 and later report
+// and check (postconf(5) smtp_tlsrpt_enable, smtp_tls_enforce_sts_mx_patterns). If
+// they do not fit, it leaves out the policy's lines, or else all attributes.
 func AppendReport(dst []byte, d mtasts.Domain, p *mtasts.Policy, fits func([]byte) bool) []byte {
 	without := len(dst)
 	dst = append(dst, " policy_type=sts policy_domain="...)

@@ -35,7 +35,7 @@ func enforce(mx ...string) string {
 	return text
 }
 
-// maxData is what a socketmap reply has room for.
+// maxData is the maximum length of a socketmap reply's data.
 const maxData = 99_980
 
 func within(limit int) func([]byte) bool {

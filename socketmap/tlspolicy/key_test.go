@@ -21,7 +21,7 @@ func TestParseKey(t *testing.T) {
 			t.Errorf("ParseKey(%q) = %v, %v; want nothing", key, hop, ok)
 		}
 	}
-	long := strings.Repeat("a.", 126) + "b" // 253 octets
+	long := strings.Repeat("a.", 126) + "b" // 253 bytes
 
 	good("example.com", "example.com", true, 25)
 	good("EXAMPLE.com.", "example.com", true, 25)
@@ -33,7 +33,7 @@ func TestParseKey(t *testing.T) {
 	good("example.com:submissions", "example.com", true, 465)
 	good("example.com:smtps", "example.com", true, 465)
 	good("example.com:lmtp", "example.com", true, 24)
-	good("example.com:mailsrv", "example.com", true, 0) // services(5) of that host may say what it is
+	good("example.com:mailsrv", "example.com", true, 0) // the other host's services(5) may have this name
 	good("example.com:+25", "example.com", true, 0)
 	good("example.com:-", "example.com", true, 0)
 	good("example.com:25a", "example.com", true, 0)
@@ -50,7 +50,7 @@ func TestParseKey(t *testing.T) {
 	good("xn--bcher-kva.example", "xn--bcher-kva.example", true, 25)
 	good(long, long, true, 25)
 
-	bad("example.com:0") // a number that is no port
+	bad("example.com:0") // not a port number
 	bad("example.com:-25")
 	bad("example.com:65536")
 	bad("example.com:99999999999999999999")

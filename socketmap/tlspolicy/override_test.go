@@ -45,8 +45,8 @@ func overrides(t *testing.T, texts map[string]string) Overrides {
 	return o
 }
 
-// The most exact key counts, a near parent before a far one, and ".example" is not
-// for example itself. What is overridden is not looked up.
+// The most exact key counts, a near parent before a far one, and ".example" does not
+// match example itself. Keys with an override are not looked up.
 func TestOverrides(t *testing.T) {
 	t.Parallel()
 	p := Profile{Overrides: overrides(t, map[string]string{

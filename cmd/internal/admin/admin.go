@@ -34,7 +34,7 @@ type Status struct {
 	Started time.Time `json:"started"`
 	// Policies counts those on disk or, without a file, in memory.
 	Policies int `json:"policies"`
-	// RefreshFailing counts the policies that cannot be renewed.
+	// RefreshFailing counts the policies that cannot be refreshed.
 	RefreshFailing int `json:"refresh_failing"`
 	// StoreError is why policies cannot be written down; empty while they can.
 	StoreError string `json:"store_error,omitempty"`

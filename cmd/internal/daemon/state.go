@@ -73,7 +73,7 @@ func (d *daemon) statusLine() string {
 	}
 	parts := []string{"Answering lookups; " + policies}
 	if s.RefreshFailing > 0 {
-		parts = append(parts, fmt.Sprintf("%d cannot be renewed", s.RefreshFailing))
+		parts = append(parts, fmt.Sprintf("%d cannot be refreshed", s.RefreshFailing))
 	}
 	if len(s.LostSockets) > 0 {
 		parts = append(parts, "socket file missing")

@@ -119,7 +119,7 @@ func (h Host) daemon(ctx context.Context) []Finding {
 	}
 	if s.RefreshFailing > 0 {
 		findings = append(findings, hint(checkDaemon, "`mta-sts-daemon policies` names the domains, `mta-sts-daemon query DOMAIN` says why",
-			"Policies that cannot be renewed, and hold until they expire: %d", s.RefreshFailing))
+			"Policies that cannot be refreshed, and hold until they expire: %d", s.RefreshFailing))
 	}
 	return findings
 }

@@ -15,18 +15,18 @@ const (
 	identifier  = "mta-sts-daemon"
 	fieldPrefix = "MTASTS_"
 
-	// Attributes with a place of their own in MESSAGE.
+	// Attributes that message formats in a special way.
 	domainKey = "domain"
 	reasonKey = "reason"
 
-	// What strangers wrote may be long. A field is kept short enough for an
-	// entry to fit a datagram, a value in MESSAGE to be read.
+	// Untrusted text may be long. maxField lets an entry fit into a datagram;
+	// maxMessageValue keeps MESSAGE readable.
 	maxField        = 8 << 10
 	maxMessageValue = 500
 )
 
-// entry is a record as journald gets it, and as it is logged if journald does
-// not take it.
+// entry is a log record in journald's form, with the record itself for the
+// fallback handler.
 type entry struct {
 	message  string
 	priority systemd.Priority
@@ -36,8 +36,7 @@ type entry struct {
 	fallback slog.Handler
 }
 
-// newEntry makes an entry of a record and the flattened attributes that belong
-// to it.
+// newEntry makes an entry of a record and its flattened attributes.
 func newEntry(r slog.Record, attrs []slog.Attr, fallback slog.Handler) entry {
 	e := entry{
 		message:  message(r.Message, attrs),
@@ -51,14 +50,14 @@ func newEntry(r slog.Record, attrs []slog.Attr, fallback slog.Handler) entry {
 			e.fields["MESSAGE_ID"] = what.Define().ID
 			continue
 		}
-		// Without invalid UTF-8, which journalctl would show as numbers.
+		// journalctl shows a field with invalid UTF-8 as a list of numbers.
 		e.fields[fieldName(a.Key)] = strings.ToValidUTF8(printable.Cut(text(a.Value), maxField), "\uFFFD")
 	}
 	return e
 }
 
-// message is the line that journalctl shows by itself: the record's words, the
-// domain, in parentheses what else is known, and the reason.
+// message is the line that journalctl shows by default: the record's message, the
+// domain, the other attributes in parentheses, and the reason.
 //
 //	Policy changed: example.com (mode enforce, id 2, expires 2026-01-01T00:00:00Z)
 func message(words string, attrs []slog.Attr) string {
@@ -75,7 +74,7 @@ func message(words string, attrs []slog.Attr) string {
 			domain = ": " + value
 		case a.Key == reasonKey:
 			reason = ": " + value
-		case a.Key != countKey: // which the words have
+		case a.Key != countKey: // the message has it already
 			others = append(others, strings.ReplaceAll(a.Key, "_", " ")+" "+value)
 		}
 	}
@@ -86,7 +85,7 @@ func message(words string, attrs []slog.Attr) string {
 	return printable.Text(line+reason, maxField)
 }
 
-// priority is syslog's for a level of slog's.
+// priority converts a slog level to a syslog priority.
 func priority(level slog.Level) systemd.Priority {
 	switch {
 	case level < slog.LevelInfo:
@@ -103,7 +102,7 @@ func priority(level slog.Level) systemd.Priority {
 	return systemd.PriCrit
 }
 
-// fieldName is the journal's name for an attribute.
+// fieldName returns the journal field of an attribute.
 func fieldName(key string) string {
 	return fieldPrefix + strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
@@ -113,7 +112,7 @@ func fieldName(key string) string {
 	}, strings.ToUpper(key))
 }
 
-// flatten appends a to attrs, its groups' names joined with its key.
+// flatten appends a to attrs. It joins the names of groups with the key.
 func flatten(attrs []slog.Attr, group string, a slog.Attr) []slog.Attr {
 	if _, ok := eventIn(a); ok {
 		return append(attrs, a)
@@ -139,7 +138,7 @@ func join(group, key string) string {
 	return group + "_" + key
 }
 
-// eventIn returns the event that the attribute carries.
+// eventIn returns the event in the attribute.
 func eventIn(a slog.Attr) (event.Event, bool) {
 	if a.Key != event.Key {
 		return 0, false

@@ -1,6 +1,5 @@
-// Package journal has the slog handlers of a daemon that logs to systemd's
-// journal: one speaks journald's native protocol, one keeps a flood of events
-// out of it.
+// Package journal has slog handlers for systemd's journal: [Handler] sends records
+// with journald's native protocol, [Limiter] summarises floods of events.
 package journal
 
 import (
@@ -15,12 +14,10 @@ import (
 
 // Handler sends records to journald with their attributes as fields: domain is
 // MTASTS_DOMAIN, expires MTASTS_EXPIRES, and so on with every other key; an
-// event is MESSAGE_ID. A record that journald does not take goes to another
-// handler.
+// event is MESSAGE_ID. If journald refuses a record, the fallback handler gets it.
 //
-// Whoever logs never waits: journald may be stopped or behind, and mail must go
-// on. While it is, some thousand records are kept; the number of those lost
-// after that is told.
+// Logging never blocks, because a stopped or slow journald must not delay mail. A
+// thousand records wait in a queue; more are dropped, and their number is logged.
 type Handler struct {
 	writer   *writer
 	fallback slog.Handler
@@ -28,16 +25,16 @@ type Handler struct {
 	attrs    []slog.Attr // flattened
 }
 
-// New returns a Handler that gives fallback what journald does not take, and
-// that is enabled where fallback is. It is to be closed.
+// New returns a Handler that passes records to fallback if journald refuses them,
+// and that is enabled for the same levels as fallback. Close it after use.
 func New(fallback slog.Handler) *Handler { return newHandler(fallback, systemd.Send) }
 
 func newHandler(fallback slog.Handler, send sendFunc) *Handler {
 	return &Handler{writer: newWriter(send, fallback), fallback: fallback}
 }
 
-// Close waits for the records logged so far, but not for a journald that takes
-// none. What is logged later is lost.
+// Close waits until the queued records are sent, at most closeWait. Later records
+// are lost.
 func (h *Handler) Close() { h.writer.close() }
 
 // Enabled implements slog.Handler.
@@ -73,13 +70,13 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// IsStderr reports whether w is the standard error that systemd has connected
-// to the journal.
+// IsStderr reports whether w is standard error and systemd has connected it to the
+// journal.
 func IsStderr(w io.Writer) bool {
 	if w != os.Stderr {
 		return false
 	}
-	// An error means a JOURNAL_STREAM that is not systemd's.
+	// An error means that JOURNAL_STREAM was not set by systemd.
 	is, err := systemd.StderrIsJournalStream()
 	return is && err == nil
 }

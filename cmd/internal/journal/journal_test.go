@@ -17,7 +17,7 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-// sent is what a fake journald got.
+// sent is an entry that the fake journald received.
 type sent struct {
 	Message  string
 	Priority systemd.Priority
@@ -42,7 +42,7 @@ func TestEntry(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		log  func(*slog.Logger)
-		want sent // but for SYSLOG_IDENTIFIER
+		want sent // without SYSLOG_IDENTIFIER
 	}{
 		{"an event", func(l *slog.Logger) {
 			event.PolicyChanged.Log(l, event.Domain("a.example"), event.Mode("enforce"), event.ID("2"), event.Expires(expires), event.OldID("1"))
@@ -60,7 +60,7 @@ func TestEntry(t *testing.T) {
 		{"a reason comes last", func(l *slog.Logger) {
 			event.RecordGone.Log(l, event.Reason(errors.New("NXDOMAIN")), event.Domain("a.example"), event.ID("2"))
 		}, sent{
-			"Record gone or invalid, the cached policy is applied until it expires: a.example (id 2): NXDOMAIN", systemd.PriWarning,
+			"Record gone or invalid, the cached policy applies until it expires: a.example (id 2): NXDOMAIN", systemd.PriWarning,
 			map[string]string{
 				"MESSAGE_ID":    event.RecordGone.Define().ID,
 				"MTASTS_DOMAIN": "a.example",
@@ -71,7 +71,7 @@ func TestEntry(t *testing.T) {
 		{"a reason alone", func(l *slog.Logger) {
 			event.ConfigRefused.Log(l, event.Reason(errors.New("line 3: no")))
 		}, sent{
-			"Configuration refused, the old one stays in force: line 3: no", systemd.PriErr,
+			"Configuration refused, the previous one stays in force: line 3: no", systemd.PriErr,
 			map[string]string{"MESSAGE_ID": event.ConfigRefused.Define().ID, "MTASTS_REASON": "line 3: no"},
 		}},
 		{"words alone", func(l *slog.Logger) { l.Info("Ready") }, sent{"Ready", systemd.PriInfo, map[string]string{}}},
@@ -125,9 +125,9 @@ func TestPriority(t *testing.T) {
 	}
 }
 
-// What strangers wrote stays one readable line in MESSAGE and does not make an
-// entry too large for a datagram.
-func TestStrangersBytes(t *testing.T) {
+// Untrusted text is one readable line in MESSAGE, and no entry is too large for a
+// datagram.
+func TestUntrustedText(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, value, message, field string }{
 		{"plain", `say "hi" \ bye`, `say "hi" \ bye`, `say "hi" \ bye`},
@@ -146,7 +146,7 @@ func TestStrangersBytes(t *testing.T) {
 	}
 	got := logged(slog.LevelInfo, func(l *slog.Logger) { l.Info("two\nlines") })
 	if want := `two\nlines`; got[0].Message != want {
-		t.Errorf("the words are %q, want %q", got[0].Message, want)
+		t.Errorf("the message is %q, want %q", got[0].Message, want)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestEnabled(t *testing.T) {
 	h := newHandler(slog.NewTextHandler(&bytes.Buffer{}, &slog.HandlerOptions{Level: slog.LevelWarn}), nil)
 	defer h.Close()
 	if h.Enabled(t.Context(), slog.LevelInfo) || !h.Enabled(t.Context(), slog.LevelWarn) {
-		t.Error("the level is not the fallback's")
+		t.Error("the level is not that of the fallback")
 	}
 }
 
@@ -181,6 +181,6 @@ func TestIsStderr(t *testing.T) {
 	}
 	t.Setenv("JOURNAL_STREAM", stream)
 	if IsStderr(&bytes.Buffer{}) {
-		t.Error("a buffer is taken for stderr")
+		t.Error("a buffer counts as stderr")
 	}
 }

@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	// burst is how many events of one kind are logged one by one in a window.
+	// burst is the number of events of a kind that are logged individually in a window.
 	burst = 20
-	// window begins with the first event of its kind.
+	// A window begins with the first event of its kind.
 	window = 10 * time.Minute
 
 	countKey = "count"
 )
 
-// Limiter hands records on to another slog.Handler, but of one kind of event at
-// most 20 in 10 minutes. The rest are counted, and told in one record when the
-// 10 minutes end. Records that are no events pass, and all do where debug is
-// enabled: who looks that closely wants to see them.
+// Limiter passes records to another slog.Handler, but at most 20 events of a kind
+// in 10 minutes. It counts the others and logs their number in one record when the
+// 10 minutes end. It passes all records that are not events, and all events if
+// debug is enabled.
 type Limiter struct {
 	next  slog.Handler
 	flood *flood // shared with the Limiters made from this one
 }
 
-// flood has what all loggers together have logged.
+// flood counts the events of all loggers together.
 type flood struct {
-	out slog.Handler // for what is told later
+	out slog.Handler // for the summaries
 
 	mu    sync.Mutex
 	kinds map[event.Event]*kind
@@ -40,16 +40,16 @@ type flood struct {
 type kind struct {
 	began  time.Time
 	passed int
-	held   int // back, to be told when the window ends
+	held   int // not passed; the summary has the number
 	timer  *time.Timer
 }
 
-// NewLimiter returns a Limiter before next. It is to be closed.
+// NewLimiter returns a Limiter that passes records to next. Close it after use.
 func NewLimiter(next slog.Handler) *Limiter {
 	return &Limiter{next: next, flood: &flood{out: next, kinds: map[event.Event]*kind{}}}
 }
 
-// Close tells at once what is still to be told.
+// Close logs all pending summaries.
 func (l *Limiter) Close() { l.flood.settleAll() }
 
 // Enabled implements slog.Handler.
@@ -75,7 +75,7 @@ func (l *Limiter) WithGroup(name string) slog.Handler {
 	return &Limiter{next: l.next.WithGroup(name), flood: l.flood}
 }
 
-// admit reports whether one more e may pass, and counts it if not.
+// admit reports whether an event e may pass. If not, it counts the event.
 func (f *flood) admit(e event.Event) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -96,7 +96,7 @@ func (f *flood) admit(e event.Event) bool {
 	return false
 }
 
-// settle ends the window k, unless that was done before.
+// settle ends the window k, unless it has ended already.
 func (f *flood) settle(e event.Event, k *kind) {
 	f.mu.Lock()
 	current := f.kinds[e] == k
@@ -105,7 +105,7 @@ func (f *flood) settle(e event.Event, k *kind) {
 	}
 	f.mu.Unlock()
 	if current {
-		f.tell(e, k)
+		f.summarise(e, k)
 	}
 }
 
@@ -117,13 +117,13 @@ func (f *flood) settleAll() {
 	for e := range event.All {
 		if k := kinds[e]; k != nil && k.held > 0 {
 			k.timer.Stop()
-			f.tell(e, k)
+			f.summarise(e, k)
 		}
 	}
 }
 
-// tell logs how many events of a kind were held back.
-func (f *flood) tell(e event.Event, k *kind) {
+// summarise logs how many events of a kind did not pass.
+func (f *flood) summarise(e event.Event, k *kind) {
 	def := e.Define()
 	if !f.out.Enabled(context.Background(), def.Level) {
 		return
@@ -136,10 +136,10 @@ func (f *flood) tell(e event.Event, k *kind) {
 	}
 	r := slog.NewRecord(now, def.Level, words, 0)
 	r.AddAttrs(slog.Int(countKey, k.held), slog.Any(event.Key, e))
-	_ = f.out.Handle(context.Background(), r) // as slog does with every record
+	_ = f.out.Handle(context.Background(), r) // slog ignores this error too
 }
 
-// eventOf returns the event that r tells of.
+// eventOf returns the event of r, if it has one.
 func eventOf(r slog.Record) (event.Event, bool) {
 	for a := range r.Attrs {
 		if e, ok := eventIn(a); ok {

@@ -67,7 +67,7 @@ func TestFlood(t *testing.T) {
 		time.Sleep(time.Minute - time.Nanosecond)
 		synctest.Wait()
 		if got := l.passed(); got != nil {
-			t.Errorf("told before the window ends: %q", got)
+			t.Errorf("summary before the window ends: %q", got)
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
@@ -94,7 +94,7 @@ func TestFloodLeavesOtherKinds(t *testing.T) {
 		for _, e := range []event.Event{event.PolicyDowngraded, event.PolicyMatchesNoMX, event.PolicyExpired, event.DANEUnknown} {
 			logTimes(1, e, l.Logger)
 			if got := l.passed(); len(got) != 1 || !strings.Contains(got[0], e.Define().ID) {
-				t.Errorf("%q in a flood of finds: %q", e.Define().Message, got)
+				t.Errorf("%q in a flood of PolicyFound: %q", e.Define().Message, got)
 			}
 		}
 	})
@@ -114,12 +114,12 @@ func TestFewEventsAllPass(t *testing.T) {
 		}
 		l.limiter.Close()
 		if got := l.passed(); got != nil {
-			t.Errorf("told at the end: %q", got)
+			t.Errorf("summary at the end: %q", got)
 		}
 	})
 }
 
-func TestKindsAreApart(t *testing.T) {
+func TestKindsAreCountedSeparately(t *testing.T) {
 	t.Parallel()
 	l := newLimited()
 	logTimes(burst+1, event.PolicyFound, l.Logger)
@@ -144,7 +144,7 @@ func TestDebugShowsAll(t *testing.T) {
 	}
 }
 
-func TestCloseTellsWhatWasHeld(t *testing.T) {
+func TestCloseLogsSummaries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimited()
@@ -155,21 +155,21 @@ func TestCloseTellsWhatWasHeld(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		l.limiter.Close()
 		got := strings.Join(l.passed(), "\n")
-		want := `level=ERROR msg="Configuration refused, the old one stays in force: 3 more in 2 min, not shown one by one" count=3 event=` +
+		want := `level=ERROR msg="Configuration refused, the previous one stays in force: 3 more in 2 min, not shown one by one" count=3 event=` +
 			event.ConfigRefused.Define().ID + "\n" +
 			`level=INFO msg="Policy found: 2 more in 2 min, not shown one by one; \"mta-sts-daemon changes --kind found\" lists the domains" count=2 event=` + event.PolicyFound.Define().ID
 		if got != want {
-			t.Errorf("told at the end:\n%s\nwant:\n%s", got, want)
+			t.Errorf("summary at the end:\n%s\nwant:\n%s", got, want)
 		}
 		time.Sleep(2 * window)
 		synctest.Wait()
 		if got := l.passed(); got != nil {
-			t.Errorf("told twice: %q", got)
+			t.Errorf("summary logged twice: %q", got)
 		}
 	})
 }
 
-// A level that a reload has raised holds for what is told later.
+// A level that a reload has raised applies to later summaries.
 func TestSummaryHasALevel(t *testing.T) {
 	t.Parallel()
 	l := newLimited()
@@ -178,7 +178,7 @@ func TestSummaryHasALevel(t *testing.T) {
 	l.level.Set(slog.LevelWarn)
 	l.limiter.Close()
 	if got := l.passed(); got != nil {
-		t.Errorf("told below the level: %q", got)
+		t.Errorf("summary below the level: %q", got)
 	}
 }
 
@@ -200,7 +200,7 @@ func TestDerivedLoggersShareTheCount(t *testing.T) {
 	}
 	l.limiter.Close()
 	if got := l.passed(); len(got) != 1 || !strings.Contains(got[0], " count=40 ") || strings.Contains(got[0], "a=1") {
-		t.Errorf("told at the end: %q", got)
+		t.Errorf("summary at the end: %q", got)
 	}
 }
 

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// queueLength is how many entries wait for a journald that is behind.
+	// queueLength is the number of entries that can wait for a slow journald.
 	queueLength = 1024
-	// closeWait is how long close waits for it.
+	// closeWait limits the time that close waits for journald.
 	closeWait = time.Second
 )
 
-var errClosed = errors.New("the journal was closed before")
+var errClosed = errors.New("the journal is closed")
 
 type sendFunc func(message string, priority systemd.Priority, fields map[string]string) error
 
-// writer sends entries from a goroutine of its own: sending blocks while
+// writer sends entries in its own goroutine, because sending blocks while
 // journald's socket is full.
 type writer struct {
 	send     sendFunc
@@ -74,19 +74,19 @@ func (w *writer) run() {
 	for e := range w.queue {
 		w.write(e)
 		if len(w.queue) == 0 {
-			w.tellLost()
+			w.reportLost()
 		}
 	}
 }
 
 func (w *writer) write(e entry) {
 	if err := w.send(e.message, e.priority, e.fields); err != nil {
-		// If that fails too there is nobody left to tell.
+		// If this fails too, there is no other place to report it.
 		_ = e.fallback.Handle(context.Background(), e.record)
 	}
 }
 
-func (w *writer) tellLost() {
+func (w *writer) reportLost() {
 	w.mu.Lock()
 	lost := w.lost
 	w.lost = 0

@@ -50,8 +50,8 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// A journald that is stopped holds up nobody, and what it could not be given is
-// told when it goes on.
+// A stopped journald blocks nothing. When it continues, the number of lost entries
+// is logged.
 func TestJournaldStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

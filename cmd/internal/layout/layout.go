@@ -1,5 +1,5 @@
-// Package layout lays text out for a person: aligned, wrapped to the width of
-// the terminal, in colour where that helps.
+// Package layout formats text for a terminal: aligned, wrapped to its width, with or
+// without colour.
 package layout
 
 import (
@@ -10,11 +10,11 @@ import (
 	"golang.org/x/term"
 )
 
-// DefaultWidth is how wide a line may be where no terminal says otherwise.
+// DefaultWidth is the width of lines if the output is not a terminal.
 const DefaultWidth = 80
 
-// Page is where text for a person goes. What is written must be printable:
-// strangers' bytes are quoted by whoever has them.
+// Page writes formatted text. The text must be printable: callers quote untrusted
+// bytes.
 type Page struct {
 	io.Writer
 	Width  int // columns of a line; a word that is longer is not broken
@@ -36,8 +36,8 @@ func On(w io.Writer) Page {
 	return p
 }
 
-// OnLines is On, except that lines are not wrapped when w is no terminal: each row of a
-// table is one line, for grep.
+// OnLines is On, except that lines are not wrapped if w is not a terminal: each row of
+// a table is one line, for grep.
 func OnLines(w io.Writer) Page {
 	p := On(w)
 	if file, ok := w.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
@@ -46,11 +46,11 @@ func OnLines(w io.Writer) Page {
 	return p
 }
 
-// Colour is what a cell's text is painted with. It must not be all that tells
-// something: many see none.
+// Colour is the colour of a cell's text. It must not be the only sign of anything,
+// because not everybody sees colours.
 type Colour string
 
-// The colours of a terminal (ECMA-48 SGR); the zero Colour is none.
+// The colours of a terminal (ECMA-48 SGR). The zero Colour means no colour.
 const (
 	Red    Colour = "31"
 	Green  Colour = "32"

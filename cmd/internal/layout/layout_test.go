@@ -142,7 +142,7 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// A writer that fails is told of.
+// Errors of the writer are returned.
 func TestWriteFails(t *testing.T) {
 	t.Parallel()
 	p := Page{Writer: broken{}, Width: 80}

@@ -40,8 +40,8 @@ func (p Page) List(rows [][2]Cell) error {
 }
 
 // Table writes rows under a header, each column as wide as its widest cell.
-// Where they do not fit beside each other the widest are wrapped; nothing is
-// cut off. Every row has as many cells as the header.
+// If they do not fit next to each other, the widest are wrapped; nothing is cut
+// off. Every row has as many cells as the header.
 func (p Page) Table(header []string, rows [][]Cell) error {
 	all := make([][]Cell, 0, 1+len(rows))
 	head := make([]Cell, 0, len(header))
@@ -72,8 +72,8 @@ func (p Page) Line(text Cell) error {
 	return err
 }
 
-// fit returns the width of each column: that of its widest cell and, where the
-// page is too narrow, less for the widest, down to their longest words.
+// fit returns the width of each column: that of its widest cell or, if the page is
+// too narrow, less for the widest columns, down to their longest words.
 func (p Page) fit(rows [][]Cell) []int {
 	widths, least := make([]int, len(rows[0])), make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -129,8 +129,8 @@ func (p Page) row(out *bytes.Buffer, widths []int, cells []Cell) {
 	}
 }
 
-// width is the widest line of text, in columns. Text here is ASCII, but for a
-// file name now and then.
+// width is the width of the widest line of text, in columns. It counts runes: text
+// here is ASCII, except for some file names.
 func width(text string) int {
 	widest := 0
 	for line := range strings.SplitSeq(text, "\n") {

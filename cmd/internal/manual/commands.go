@@ -26,7 +26,7 @@ func commandsPage(root *cobra.Command, e Edition) string {
 	return p.String()
 }
 
-// commands describes what is below parent, each with its own flags.
+// commands describes the subcommands of parent, each with its own flags.
 func (p *page) commands(parent *cobra.Command) {
 	for _, c := range parent.Commands() {
 		if !c.IsAvailableCommand() || c.Name() == "help" {

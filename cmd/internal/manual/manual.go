@@ -20,7 +20,7 @@ const (
 	configPage = "mta-sts-daemon.yaml"
 )
 
-// Edition is what the pages say about themselves.
+// Edition is the version and date in the pages.
 type Edition struct {
 	Version string
 	Date    time.Time // zero: none is named

@@ -2,7 +2,7 @@ package manual
 
 import "strings"
 
-// Where the packages and the unit put things.
+// Paths of the packages and the unit.
 const (
 	configFile  = "/etc/mta-sts-daemon/config.yaml"
 	exampleFile = "/usr/share/doc/mta-sts-daemon/examples/config.yaml"

@@ -9,8 +9,7 @@ import (
 // A page is a manual page as it grows, in the macros of man(7).
 type page struct{ strings.Builder }
 
-// newPage begins a page: its name and section, and what it says in its own
-// header and footer.
+// newPage begins a page: its name and section, header and footer.
 func newPage(name, section string, e Edition) *page {
 	var p page
 	date := ""
@@ -33,7 +32,7 @@ func (p *page) macro(name string, args ...string) {
 func (p *page) heading(name string)    { p.macro("SH", name) }
 func (p *page) subheading(name string) { p.macro("SS", name) }
 
-// item writes a term and what is to say about it.
+// item writes a term and its description.
 func (p *page) item(term, about string) {
 	p.macro("TP")
 	p.macro("B", term)

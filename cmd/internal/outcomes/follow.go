@@ -17,19 +17,19 @@ import (
 const (
 	// pollInterval is how often files are looked at.
 	pollInterval = 250 * time.Millisecond
-	// rotatedLife is how long a file is still read that nothing was written to since
-	// it was rotated: a syslog daemon writes to it until it is told.
+	// rotatedLife is the time for which a rotated file is still read after its last
+	// line: a syslog daemon writes to it until it reopens its files.
 	rotatedLife = time.Minute
 	// saveInterval is how often the position is saved.
 	saveInterval = 5 * time.Second
 )
 
-// Follower counts the lines that are appended to a log file, through rotations
-// and truncations: from where an earlier Follower ended or, the first time, from
-// the file's end.
+// Follower counts the lines that are appended to a log file, through rotations and
+// truncations. It begins at the position saved by an earlier Follower or, the first
+// time, at the end of the file.
 //
-// It reads a file that was rotated on, until nothing is written to it any more;
-// what a syslog daemon writes between the rotation and its reload is not lost.
+// It continues to read a rotated file, so lines that a syslog daemon writes between
+// the rotation and its reload are not lost.
 type Follower struct {
 	Tally *Tally
 	Path  string
@@ -51,7 +51,7 @@ type fileID struct {
 	Inode  uint64 `json:"inode"`
 }
 
-// filePosition is where the reading of a file ended.
+// filePosition is a position in a file that was read.
 type filePosition struct {
 	fileID
 	Offset int64 `json:"offset"`
@@ -66,8 +66,8 @@ type followed struct {
 	lastRead time.Time // when there was something to read, or it was opened
 }
 
-// Run follows the file until ctx is done, which is no error. A file that is
-// missing is waited for.
+// Run follows the file until ctx is done, and then returns nil. If the file is
+// missing, it waits for it.
 func (f *Follower) Run(ctx context.Context) error {
 	f.buffer = make([]byte, maxLine)
 	defer func() { closeAll(f.files) }()
@@ -131,9 +131,8 @@ func (f *Follower) begin() error {
 	return nil
 }
 
-// openFrom opens the file with that id and those that came after it in the
-// rotation. If there is none, found is false and all that is opened is the file at
-// Path.
+// openFrom opens the file with that id and its successors in the rotation. If the
+// file does not exist, found is false and only the file at Path is opened.
 func (f *Follower) openFrom(id fileID) (files []*followed, found bool, err error) {
 	for _, name := range inRotationOrder(Rotated(f.Path)) {
 		file, err := open(name)
@@ -157,13 +156,14 @@ func (f *Follower) openFrom(id fileID) (files []*followed, found bool, err error
 	return files, found, nil
 }
 
-// poll reads what was written.
+// poll reads the new lines of all open files.
 func (f *Follower) poll() error {
 	if err := f.openNext(); err != nil {
 		return err
 	}
 	now := time.Now()
-	// What is in a file now was written after all that is in the ones before.
+	// Read in the order of the rotation: lines of a file are newer than those of its
+	// predecessors.
 	limits := make([]int64, len(f.files))
 	for i, file := range f.files {
 		limits[i] = file.size()

@@ -14,8 +14,7 @@ import (
 	"mta-sts-daemon/cmd/internal/outcomes"
 )
 
-// logWriter is a syslog daemon: it has the file open until it is told to open it
-// again. Each message has a TLS line and a delivery line.
+// logWriter acts as a syslog daemon: it keeps the file open until reopen. Each message has a TLS line and a delivery line.
 type logWriter struct {
 	t    *testing.T
 	path string
@@ -86,8 +85,8 @@ func (w *logWriter) rotate(create bool, meanwhile int) {
 	w.open()
 }
 
-// follower returns one that begins where the log ends now, or where an earlier one
-// with the same state ended.
+// follower returns a Follower that begins at the end of the log, or at the end of an
+// earlier one with the same state.
 func (w *logWriter) follower(state string) *outcomes.Follower {
 	f := &outcomes.Follower{
 		Tally: outcomes.NewTally(outcomes.Options{}), Path: w.path, StateFile: state, Logger: slog.New(slog.DiscardHandler),
@@ -212,7 +211,7 @@ func TestFollowUnderLoad(t *testing.T) {
 	stop()
 }
 
-// runOnce has f take what is in the log now.
+// runOnce lets f read the log up to its present end.
 func (w *logWriter) runOnce(f *outcomes.Follower) {
 	w.t.Helper()
 	ended, cancel := context.WithCancel(context.Background())

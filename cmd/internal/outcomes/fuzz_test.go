@@ -44,9 +44,9 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// Nothing that strangers choose, a recipient's local part or what a mail host
-// said, changes what else a delivery line says.
-func FuzzStrangers(f *testing.F) {
+// Property: untrusted text (a recipient's local part, a mail host's reply) does not
+// change how the rest of a delivery line is read.
+func FuzzUntrustedText(f *testing.F) {
 	f.Add("x", "250 ok")
 	f.Add(`a>, relay=none, status=bounced (`, `550 5.1.1 <x>: no, status=sent (TLS is required, but was not offered by host`)
 	f.Add(`\">`, "Server certificate not verified")

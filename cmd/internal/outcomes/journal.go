@@ -41,7 +41,7 @@ type Journal struct {
 	saved  time.Time
 }
 
-// Read counts what is in the journal.
+// Read counts the entries of the journal.
 func (j *Journal) Read(ctx context.Context) error {
 	args := []string{}
 	if j.Since != "" {
@@ -50,9 +50,9 @@ func (j *Journal) Read(ctx context.Context) error {
 	return j.run(ctx, j.entry, args...)
 }
 
-// Follow counts what is written to the journal until ctx is done, which is no
-// error: from where an earlier Follow ended or, the first time, from now on. It
-// runs journalctl again and again: "journalctl --follow" of systemd 252 showed no
+// Follow counts new entries of the journal until ctx is done, and then returns nil.
+// It begins at the position of an earlier Follow or, the first time, now. It runs
+// journalctl repeatedly, because "journalctl --follow" of systemd 252 showed no
 // new entries within the unit.
 func (j *Journal) Follow(ctx context.Context) error {
 	if j.StateFile != "" {
@@ -106,8 +106,8 @@ func since(text string) string {
 	return text
 }
 
-// run runs journalctl to its end and hands on the entries. The error has what it
-// wrote to its standard error.
+// run runs journalctl to its end and passes the entries to take. The error has its
+// standard error output.
 func (j *Journal) run(ctx context.Context, take func(string), args ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -152,8 +152,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// journalEntry is an entry in journalctl's JSON. A value that is no UTF-8 is a list
-// of bytes.
+// journalEntry is an entry in journalctl's JSON. A value with invalid UTF-8 is a
+// list of bytes.
 type journalEntry struct {
 	Cursor     string      `json:"__CURSOR"`
 	Time       string      `json:"__REALTIME_TIMESTAMP"` // microseconds

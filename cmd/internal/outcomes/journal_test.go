@@ -37,7 +37,7 @@ func fakeJournal(t *testing.T, n, atOnce int) (arguments string) {
 	}
 	for i := range n {
 		entry(map[string]any{"MESSAGE": text(smtp1 + verifiedMX), "SYSLOG_IDENTIFIER": "postfix/smtp", "SYSLOG_PID": "1", "_PID": "1"})
-		// Bytes that are no UTF-8 make a list of numbers.
+		// A value with invalid UTF-8 is a list of numbers.
 		var bytes []int
 		for _, b := range []byte(strings.ReplaceAll(text(sentLine(i)), "ok", "\xff")) {
 			bytes = append(bytes, int(b))

@@ -32,9 +32,9 @@ const (
 	byteOrderMark  = "\ufeff"
 )
 
-// parseLine reads a line of a log file: RFC 3164, also with fractions of a
+// parseLine parses a line of a log file: RFC 3164, also with fractions of a
 // second, RFC 5424, or RFC 3164 with an ISO 8601 time, each with or without
-// priority. ok is false if it is none of these, or not Postfix's.
+// priority. ok is false for other formats and other programs than Postfix.
 func parseLine(line string) (e entry, ok bool) {
 	line = strings.TrimRight(line, "\r\n")
 	if rest, ok := strings.CutPrefix(line, "<"); ok {

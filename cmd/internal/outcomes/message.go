@@ -10,12 +10,12 @@ type delivery struct {
 	reused    bool   // the connection had been used before: conn_use=
 	feature   string // of Postfix 3.11, the value of tls=; or ""
 	status    status
-	text      string // what the other side said, or Postfix's reason
+	text      string // the other side's reply, or Postfix's reason
 }
 
 // parseDelivery reads "QUEUEID: to=<ADDRESS>, relay=…, status=WORD (TEXT)".
-// ok is false if the message is none. cut is set if it begins as one and its status
-// is missing, as in a line that was wrapped or cut off; then d has its queue id.
+// ok is false for other messages. cut is set if the message begins like this but has
+// no status, because the line was wrapped or cut off; then d has its queue id.
 func parseDelivery(message string) (d delivery, cut, ok bool) {
 	id, rest, ok := cutQueueID(message)
 	if !ok {

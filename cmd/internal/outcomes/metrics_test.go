@@ -47,7 +47,7 @@ func TestMetrics(t *testing.T) {
 	check("1", "mta_sts_log_blind")
 	check("1", "mta_sts_log_lines_total")
 
-	// A TLS line settles what was unknown.
+	// After a TLS line, earlier deliveries are no longer unknown.
 	tally.Line(strings.TrimSuffix(smtp1+verifiedMX, "\n"))
 	tally.Line(strings.TrimSuffix(smtp1+"Q2: to=<x@a.test>"+toMX+", dsn=4.7.5, status=deferred (Server certificate not verified)", "\n"))
 	check("0", deliveries, "sts", "unknown", "sent")

@@ -1,6 +1,6 @@
-// Package outcomes finds out what became of mail, from Postfix's log: under which
-// policy it was sent, how the connection was secured, whether it was sent,
-// deferred or bounced and, if TLS was the cause, why.
+// Package outcomes reads the outcomes of deliveries from Postfix's log: the policy
+// of each, the TLS of its connection, its status (sent, deferred or bounced) and,
+// if TLS was the cause, the reason.
 //
 // Two kinds of lines of the smtp client matter. Delivery lines, one for each
 // attempt and recipient:
@@ -17,7 +17,7 @@
 // summary into the delivery line itself, "tls=secure", which takes precedence.
 //
 // A Tally counts, from lines (ReadFiles, Follower) or from entries of the journal
-// (Journal). It never fails: what it does not understand it ignores. Its memory
+// (Journal). It never fails: it ignores lines that it does not know. Its memory
 // has a limit, however long the log is.
 package outcomes
 
@@ -45,7 +45,7 @@ func (p Policy) String() string { return policyNames[p] }
 // applies reports whether p is a policy that demands TLS.
 func (p Policy) applies() bool { return p == PolicySTS || p == PolicyDANE }
 
-// security is what is known of how a connection was secured.
+// security is the TLS of a connection, as far as it is known.
 type security uint8
 
 const (
@@ -58,13 +58,13 @@ const (
 	numTLS
 )
 
-// What a delivery line says alone can be undecided until a line elsewhere in the
-// log shows that Postfix logs TLS at all. These become noTLS or unknownTLS.
+// Values of delivery lines that are undecided until a line elsewhere in the log shows
+// that Postfix logs TLS at all. They become noTLS or unknownTLS.
 const (
 	// silent: the line has no tls= field, and no TLS line belongs to it.
 	silent = numTLS + iota
-	// unsecured: so is this one, and there was no connection, or one that was kept
-	// from an earlier delivery. If a kept one has TLS, Postfix logs that at any level.
+	// unsecured: undecided too, without a connection, or with one that was kept from an
+	// earlier delivery. If a kept one has TLS, Postfix logs that at any level.
 	unsecured
 	numSecurities
 )
@@ -125,9 +125,9 @@ var reasonNames = [numReasons]string{"", "no-starttls", "certificate", "handshak
 
 func (r reason) String() string { return reasonNames[r] }
 
-// reasonTexts are how Postfix's own texts begin, those of 3.7 to 3.11. The first
-// that fits counts. What a mail host said begins otherwise ("host mx… said:"), so
-// that it cannot choose the reason.
+// reasonTexts are the beginnings of Postfix's own texts, of 3.7 to 3.11. The first
+// match counts. A mail host cannot choose the reason, because its replies begin
+// differently ("host mx… said:").
 var reasonTexts = []struct {
 	prefix string
 	reason reason

@@ -87,8 +87,8 @@ func (d *Daemon) ask(nextHop string) (reply socketmap.Reply, err error) {
 	return d.client.Lookup(ctx, tlspolicy.PeekMap, nextHop)
 }
 
-// policyOf reads an answer: the first word is the level. Levels that only an
-// override gives, such as encrypt, are no policy of the domain's.
+// policyOf parses an answer, whose first word is the level. Levels that only an
+// override can give, such as encrypt, do not count as a policy of the domain.
 func policyOf(reply socketmap.Reply) Policy {
 	level, _, _ := strings.Cut(string(reply.Data), " ")
 	switch {

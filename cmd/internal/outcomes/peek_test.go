@@ -11,7 +11,7 @@ import (
 	"mta-sts-daemon/socketmap"
 )
 
-// answering answers every map name alike, and counts what it was asked.
+// answering gives the same answer for every map name, and counts the requests.
 type answering struct {
 	t       *testing.T
 	answers map[string]string
@@ -69,7 +69,7 @@ func TestDaemon(t *testing.T) {
 	if n := len(asked); n != 7 {
 		t.Errorf("the daemon was asked %d times for 7 next hops", n)
 	}
-	// It is gone: what it said a moment ago holds, and the rest is unknown.
+	// Without the daemon, recent answers still hold, and other domains are unknown.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	server.Shutdown(ctx)

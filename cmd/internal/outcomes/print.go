@@ -102,7 +102,7 @@ func (s Summary) printDomains(page layout.Page) error {
 
 func count(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// printable quotes what is not printable ASCII: the log has bytes of strangers.
+// printable quotes all but printable ASCII, because the log has untrusted bytes.
 func printable(s string) string {
 	quoted := strconv.QuoteToASCII(s)
 	if quoted[1:len(quoted)-1] == s {

@@ -52,13 +52,13 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }
 
-// rotation is where a file is in the rotation of base.
+// rotation is a file's place in the rotation of base.
 type rotation struct {
 	base string
 	// age grows with the number at the end of the name; 0 is the file that is
 	// written to.
 	age int
-	// date is what the name ends in if files are named by the date.
+	// date is the end of the name if files are named by date.
 	date string
 }
 

@@ -10,13 +10,13 @@ import (
 	"path/filepath"
 )
 
-// savedState is what is kept over a restart of a process that follows a log: where it
-// was, and what the lines to come may refer to. The counts begin again at 0, as
-// counters of Prometheus do.
+// savedState is the state of a process that follows a log, kept over its restart: its
+// position, and data of earlier lines to which later lines may refer. Counts begin
+// again at 0, as counters of Prometheus do.
 type savedState struct {
 	// Cursor is that of the journal entry that was read last.
 	Cursor string `json:"cursor,omitempty"`
-	// File is where the reading of a file ended; nil for none.
+	// File is the position in the log file; nil if the journal is read.
 	File *filePosition `json:"file,omitempty"`
 
 	TLSLines bool           `json:"tls_lines"`

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Summary is what a Tally has counted. Its JSON is the output for scripts.
+// Summary has the counts of a Tally. Its JSON is the output for scripts.
 type Summary struct {
 	// Since and Until are the times of the first and last line that counted, as the
 	// log has them.
@@ -23,7 +23,7 @@ type Summary struct {
 	Messages   []Message  `json:"messages"`
 	// Domains begin with those that TLS failed most.
 	Domains []Domain `json:"domains"`
-	// DomainsForgotten counts the domains that there was no memory for.
+	// DomainsForgotten counts the domains that were dropped at the limit.
 	DomainsForgotten uint64 `json:"domains_forgotten"`
 
 	lines uint64
@@ -90,7 +90,7 @@ func (d Domain) failed() (n uint64) {
 	return n
 }
 
-// Summary returns what was counted so far.
+// Summary returns the counts so far.
 func (t *Tally) Summary() Summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,7 +138,7 @@ type deliveryKey struct {
 	status status
 }
 
-// settled returns the deliveries by what is known of them now.
+// settled returns the deliveries with undecided values resolved by settle.
 func (t *Tally) settled() map[deliveryKey]uint64 {
 	all := make(map[deliveryKey]uint64)
 	for p := range numPolicies {
@@ -153,9 +153,9 @@ func (t *Tally) settled() map[deliveryKey]uint64 {
 	return all
 }
 
-// enforced counts the attempts under a policy that it let go to a verified
-// connection, and those that it did not, or should not have. If the log is blind
-// there are none.
+// enforced counts the attempts under a policy: success over a verified connection,
+// failure otherwise, also if the message was sent. If the log has no TLS
+// information, both are 0.
 func (t *Tally) enforced() (success, failure uint64) {
 	if t.blind() {
 		return 0, 0
@@ -176,7 +176,7 @@ func (t *Tally) enforced() (success, failure uint64) {
 // blind reports whether the log does not say how connections were secured.
 func (t *Tally) blind() bool { return !t.tlsLines && !t.features }
 
-// settle decides what a delivery line left undecided.
+// settle resolves a value that a delivery line left undecided.
 func (t *Tally) settle(s security) security {
 	switch {
 	case s == silent && t.tlsLines, s == unsecured && !t.blind():

@@ -28,7 +28,7 @@ type Policies interface {
 	Policy(nextHop string) Policy
 }
 
-// Options are what a Tally goes by.
+// Options are the settings of a Tally.
 type Options struct {
 	Policies Policies // nil: no policy is known
 	// RelayHost is the relayhost of main.cf, to which mail belongs that it takes; ""
@@ -70,7 +70,7 @@ type counts struct {
 // process is a process of an smtp client.
 type process struct{ host, pid string }
 
-// session is what a process logged of its connection.
+// session is the current connection of an smtp process, according to its log lines.
 type session struct {
 	relay string
 	tls   security
@@ -265,7 +265,7 @@ func (t *Tally) note(e *entry) {
 	t.until = e.time
 }
 
-// session returns what is known of the process that wrote e.
+// session returns the session of the process that wrote e.
 func (t *Tally) session(e *entry) *session {
 	s, ok := t.sessions.Get(process{e.host, e.pid})
 	if !ok {
@@ -342,7 +342,7 @@ func (t *Tally) policy(nextHop string, d *delivery) Policy {
 	return t.options.Policies.Policy(nextHop)
 }
 
-// notDomain is what a recipient's domain is called that is no host name.
+// notDomain stands for a recipient's domain that is not a host name.
 const notDomain = "(no domain)"
 
 // nextHop returns what d was sent to: the recipient's domain or, if mail goes to a
@@ -380,7 +380,7 @@ func (t *Tally) leaves(_ messageKey, m *message) {
 	}
 }
 
-// queueManager reads what the queue manager says of a message.
+// queueManager reads a line of the queue manager.
 func (t *Tally) queueManager(e *entry) (cut bool) {
 	id, rest, ok := cutQueueID(e.text)
 	if !ok {

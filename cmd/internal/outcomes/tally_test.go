@@ -287,7 +287,7 @@ func TestFeature(t *testing.T) {
 	}
 }
 
-// One line in each format of log file, and what is none.
+// One line in each format of log file, and lines in other formats.
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	const text = "Q1: to=<x@a.test>, relay=mx.a.test[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"

@@ -24,19 +24,19 @@ type Tree struct {
 	Contents string
 	// Prepare completes a tree that has just been unpacked. Nil is for nothing.
 	Prepare func(dir string) error
-	// Optional says that the tests can do without: where it cannot be had they
-	// name it as left out.
+	// Optional means that the tests can run without the tree. If it is not
+	// available, they name it as left out.
 	Optional bool
 }
 
-// Dir is where the tree is.
+// Dir is the directory of the tree.
 func (tree Tree) Dir() string {
 	hash := sha256.Sum256([]byte(tree.Packages + tree.Contents))
 	return filepath.Join(Repository(), buildDir, "roots", fmt.Sprintf("%s-%x", tree.Name, hash[:6]))
 }
 
-// unpack makes sure that the tree is there. Runs side by side wait for the one
-// that unpacks; what a killed one left half done is thrown away.
+// unpack makes sure that the tree exists. Parallel runs wait for the one that
+// unpacks; the incomplete tree of a killed run is removed.
 func (tree Tree) unpack() error {
 	dir := tree.Dir()
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -73,8 +73,8 @@ func (tree Tree) unpack() error {
 	return os.Rename(half, dir)
 }
 
-// Layer makes a private copy of the tree: what is written to it stays in memory,
-// above the tree itself, and goes with the test.
+// Layer makes a private copy of the tree: changes stay in memory, above the tree
+// itself, and end with the test.
 func (tree Tree) Layer(t *testing.T) (dir string) {
 	t.Helper()
 	base := t.TempDir()

@@ -1,6 +1,6 @@
-// Package namespace runs a program once more in namespaces of its own, and makes
-// further networks. What was started or mounted there ends with the program, however
-// that ends.
+// Package namespace runs a program again in namespaces of its own, and makes
+// further networks. Processes and mounts there end with the program, even if it
+// is killed.
 package namespace
 
 import (
@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Own returns what a process needs to have a network, mounts and processes of its
-// own, and what more flags of clone(2) say. It dies with the thread that started it.
+// Own returns the attributes of a process with a network, mounts and processes of
+// its own, and further flags of clone(2). It dies with the thread that started
+// it.
 func Own(more uintptr) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | more,
@@ -23,10 +24,10 @@ func Own(more uintptr) *syscall.SysProcAttr {
 	}
 }
 
-// Enter runs this program again, with the same arguments and env beside what it
-// has, in the namespaces of attr, and returns its exit code. When the inner
-// process ends, the kernel ends every process it has started and undoes every
-// mount; it dies with this one. start does no more than to start it.
+// Enter runs this program again, with the same arguments and env in addition to
+// its environment, in the namespaces of attr, and returns its exit code. When the
+// inner process ends, the kernel ends every process that it has started and
+// undoes every mount; it dies with this process. start only starts it.
 func Enter(attr *syscall.SysProcAttr, start func(*exec.Cmd) error, env ...string) (code int, err error) {
 	// Pdeathsig speaks of the thread that started the process.
 	runtime.LockOSThread()

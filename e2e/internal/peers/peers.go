@@ -19,7 +19,7 @@ type Server struct {
 	Command []string          `yaml:"command"`
 	Env     []string          `yaml:"env"`   // NAME=VALUE, beside what there is
 	Files   map[string]string `yaml:"files"` // in {dir}
-	// Where it answers, in each way that it can.
+	// Its addresses, one for each protocol that it speaks.
 	TCP      string `yaml:"tcp"`
 	Unix     string `yaml:"unix"`
 	TCPTable string `yaml:"tcp_table"`

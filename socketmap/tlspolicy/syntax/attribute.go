@@ -57,8 +57,8 @@ func validTrustFile(value string) string {
 	return ""
 }
 
-// validMatch checks what a certificate is compared with: fingerprints with "|"
-// between them, or names with ":".
+// validMatch checks the value of match: fingerprints separated by "|", or names
+// separated by ":".
 func validMatch(level, value string) string {
 	if level == "fingerprint" {
 		if slices.Contains(strings.Split(value, "|"), "") {

@@ -34,11 +34,11 @@ type NextHop struct {
 	Port uint16
 }
 
-// ParseNextHop reads a next hop, "example.com", "example.com:25",
+// ParseNextHop parses a next hop, "example.com", "example.com:25",
 // "[mx.example.com]:587". ok is false if no policy can belong to it: IP addresses,
 // single labels, ".example.com" (Postfix's search for parent domains, which a
-// policy never covers: RFC 8461 section 3.4), anything that is no host name, and
-// ports that are numbers outside 1 to 65535.
+// policy never covers: RFC 8461 section 3.4), other text than host names, and
+// port numbers outside 1 to 65535.
 func ParseNextHop(text string) (hop NextHop, ok bool) {
 	host, port := text, ""
 	if rest, bracket := strings.CutPrefix(text, "["); bracket {
@@ -66,7 +66,7 @@ func ParseNextHop(text string) (hop NextHop, ok bool) {
 }
 
 // parsePort returns 0 for a service that only this host's services(5) can name. ok is
-// false for a number that is no port.
+// false for an invalid port number.
 func parsePort(s string) (port uint16, ok bool) {
 	if len(s) == 0 {
 		return smtpPort, true

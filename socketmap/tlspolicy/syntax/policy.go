@@ -26,8 +26,8 @@ var levels = map[string][]string{
 	"secure":      {"match", "tafile"},
 }
 
-// attributes are those that a policy may have, and what is wrong with a value
-// that is not empty. Postfix takes case for nothing in level, name and value.
+// attributes are the attributes of a policy. Each function returns the fault of a
+// non-empty value, or "". Postfix ignores case in level, name and value.
 var attributes = map[string]func(value string) string{
 	"ciphers":          oneOf("null", "export", "low", "medium", "high"),
 	"connection_reuse": oneOf("yes", "no"),
@@ -113,8 +113,8 @@ func sorted[V any](m map[string]V) string {
 
 func isNotPrintable(c rune) bool { return c < ' ' || c > '~' }
 
-// IsHostName reports whether s may be the name of a host, of any number of
-// labels, and is no attempt at an IPv4 address.
+// IsHostName reports whether s may be a host name, of any number of labels, and does
+// not look like an IPv4 address.
 func IsHostName(s string) bool {
 	const maxLen = 253 // RFC 1035 section 2.3.4, without the root dot
 	s = strings.TrimSuffix(s, ".")
@@ -134,7 +134,7 @@ func isNoLabel(c rune) bool {
 	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_')
 }
 
-// maxQuoted limits what a message repeats of a text.
+// maxQuoted limits quoted text in a message, in bytes.
 const maxQuoted = 64
 
 // quote makes text safe and short enough for a message.

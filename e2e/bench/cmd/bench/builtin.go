@@ -27,9 +27,9 @@ func nullServer(batch bool) server {
 	return s
 }
 
-// ours is the daemon with its defaults and its unit's environment, but for where
-// its peers are, metrics on, and a file of the first policies, whose records need
-// not be asked for again for an hour. dane is the value of dns.dane.
+// ours is the daemon with its defaults, its unit's environment, the addresses of
+// its peers, metrics, and a file of the first policies, whose records are not due
+// for an hour. dane is the value of dns.dane.
 func (b *bench) ours(dane string, policies uint32) server {
 	s := server{Server: peers.Server{
 		Name: "mta-sts-daemon", TCP: "127.0.0.1:8461", Unix: "{dir}/socket", TCPTable: "127.0.0.1:8462", Map: "postfix",
@@ -61,8 +61,8 @@ const (
 	daneOn  = "always"
 )
 
-// readUnitEnv returns what a unit file sets in its service's environment: GOGC
-// above all.
+// readUnitEnv returns the environment that a unit file sets for its service,
+// above all GOGC.
 func readUnitEnv(path string) (env []string, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"mta-sts-daemon/e2e/bench/internal/null"
 )
 
-// Where the bed is, in the network namespace of a run.
+// Addresses of the bed in the network namespace of a run.
 const (
 	dnsAddr   = "127.0.0.1:53"
 	httpsAddr = "127.0.0.1:443"

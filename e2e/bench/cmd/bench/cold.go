@@ -85,7 +85,7 @@ func (b *bench) discover(what string, domains uint32, absent bool, servers []*ru
 	return nil
 }
 
-// bare runs the bare loop where the servers run.
+// bare runs the bare loop on the servers' processor.
 func (b *bench) bare(from, to uint32, absent bool) (sample, error) {
 	cmd := exec.Command(program, "bare", "--ca", b.caFile(), "--concurrency", fmt.Sprint(coldConnections),
 		"--from", fmt.Sprint(from), "--to", fmt.Sprint(to), fmt.Sprintf("--absent=%t", absent))

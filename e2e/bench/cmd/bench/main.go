@@ -1,6 +1,6 @@
-// Command bench measures the daemon beside a null server, which shows what the
-// machine can do, and beside other daemons of its kind. See the documentation of
-// package bench for how to run it.
+// Command bench measures the daemon next to a null server, which shows the limit
+// of the machine, and next to other daemons of its kind. The documentation of
+// package bench has its usage.
 package main
 
 import (
@@ -84,7 +84,7 @@ func (b *bench) part(parts ...func(*bench) error) func(*cobra.Command, []string)
 	}
 }
 
-// enter does not return where there is an inner process.
+// enter does not return if there is an inner process.
 func enter() error {
 	cpus, err := proc.Allowed()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/e2e/bench/internal/load"
 )
 
-// profile has perf(1) write down where the daemon spends its time under a few
+// profile records with perf(1) where the daemon spends its time under a few
 // loads, each in a file of its own: perf report -i FILE.
 func (b *bench) profile() error {
 	stop, err := b.startBed(0)

@@ -68,8 +68,8 @@ func (s series) median(get func(sample) float64) float64 {
 	return middle(values)
 }
 
-// cpu is what the server used of its processor for a lookup, in microseconds, over
-// all rounds: the kernel counts in steps of 10 ms.
+// cpu is the processor time of the server for a lookup in microseconds, over all
+// rounds: the kernel counts in steps of 10 ms.
 func (s series) cpu() float64 {
 	var cpu time.Duration
 	lookups := 0
@@ -80,8 +80,8 @@ func (s series) cpu() float64 {
 	return float64(cpu.Microseconds()) / float64(lookups)
 }
 
-// ratios of what get gives to the same of the baseline in the same round, in
-// ascending order. Where something is not known there is none.
+// ratios returns get divided by the baseline's get in the same round, in
+// ascending order. It leaves out rounds with an unknown value.
 func (s series) ratios(baseline series, get func(sample) float64) (ratios []float64) {
 	for i, sample := range s.samples {
 		if base := get(baseline.samples[i]); base != 0 {
@@ -121,7 +121,7 @@ func row(load string, s, baseline series) string {
 	return line
 }
 
-// middle is the median of values in ascending order, 0 where there are none.
+// middle is the median of values in ascending order; 0 without values.
 func middle(sorted []float64) float64 {
 	if len(sorted) == 0 {
 		return 0
@@ -129,7 +129,7 @@ func middle(sorted []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// known formats a value, but for one that is not known.
+// known formats a value; an unknown one is "-".
 func known(v float64, format string) string {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return ""

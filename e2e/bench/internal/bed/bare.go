@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Bare asks the bed for what a discovery needs and does nothing with it: its rate
-// is the most that a server of lookups could reach.
+// Bare asks the bed for all that a discovery needs and ignores the answers. Its
+// rate is an upper limit for a server of lookups.
 type Bare struct {
 	DNS         netip.AddrPort
 	HTTPSPort   uint16

@@ -63,7 +63,7 @@ func TestBare(t *testing.T) {
 	}
 }
 
-// What the daemon's own client reads is what the servers compared are told.
+// The bed's answers, read with the daemon's own client.
 func TestDNS(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

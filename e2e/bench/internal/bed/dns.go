@@ -32,7 +32,7 @@ func (d DNS) Serve(conn *net.UDPConn) error {
 		}
 		reply, err := d.reply(out, in[:n])
 		if err != nil {
-			continue // what cannot be read has no answer
+			continue // no answer to a malformed message
 		}
 		if _, err := conn.WriteToUDPAddrPort(reply, client); err != nil {
 			return err
@@ -40,7 +40,7 @@ func (d DNS) Serve(conn *net.UDPConn) error {
 	}
 }
 
-// question is what has been asked, and whether authentic data is wanted.
+// question is a question, and whether it asks for authenticated data.
 type question struct {
 	dnsmessage.Question
 	header   dnsmessage.Header
@@ -79,7 +79,7 @@ func (d DNS) reply(dst, packet []byte) ([]byte, error) {
 	}
 	b := dnsmessage.NewBuilder(dst, header)
 	b.EnableCompression()
-	// The builder refuses what does not fit a message, which none of this is.
+	// The builder returns errors for messages that are too long; these are short.
 	b.StartQuestions()
 	b.Question(q.Question)
 	rr := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: longTTL}
@@ -112,8 +112,8 @@ var soa = dnsmessage.SOAResource{
 	Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, MinTTL: longTTL,
 }
 
-// find returns what the name has of that type, nil for nothing, and whether there
-// is such a name.
+// find returns the name's record of that type, or nil, and whether the name
+// exists.
 func (d DNS) find(name string, qtype dnsmessage.Type) (exists bool, resource dnsmessage.ResourceBody) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	label, rest, _ := strings.Cut(name, ".")

@@ -38,7 +38,7 @@ func Policy(domain string) string {
 	return fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx1.%s\r\nmx: *.mx.%[1]s\r\nmax_age: 604800\r\n", domain)
 }
 
-// Answer is what Postfix is to be told of a domain with a policy.
+// Answer is the expected answer to Postfix for a domain with a policy.
 func Answer(domain string) string {
 	return fmt.Sprintf("secure match=mx1.%s:.mx.%[1]s servername=hostname", domain)
 }

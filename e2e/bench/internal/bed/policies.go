@@ -22,7 +22,7 @@ func Fill(path string, policies int, fetched time.Time, recheck time.Duration) e
 	if err != nil {
 		return err
 	}
-	defer st.Close() // in vain where it has been closed below
+	defer st.Close() // fails if it was closed below
 	for n := range policies {
 		e, err := entry(Domain(uint32(n)))
 		if err != nil {

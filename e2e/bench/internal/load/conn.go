@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Target is where a server answers, and in what protocol.
+// Target is a server's address and protocol.
 type Target struct {
 	Network  string // "tcp" or "unix"
 	Address  string // IP:port or path
@@ -24,8 +24,9 @@ const (
 	minRead = 4 << 10
 )
 
-// conn is one connection. It blocks, which it never feels: it is read when there
-// is something to read, and what is in flight fits the kernel's buffers.
+// conn is one connection. Its calls can block but do not in practice: it is read
+// only when data has arrived, and the requests in flight fit into the kernel's
+// buffers.
 type conn struct {
 	fd       int
 	key      []byte // scratch
@@ -81,7 +82,7 @@ func (c *conn) close() {
 	}
 }
 
-// read appends what has arrived to in.
+// read appends the data that has arrived to in.
 func (c *conn) read() error {
 	if len(c.in) == cap(c.in) {
 		c.in = slices.Grow(c.in, max(minRead, len(c.in)))

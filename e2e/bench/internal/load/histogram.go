@@ -18,8 +18,8 @@ func (h *Histogram) Add(d time.Duration) {
 	h.count++
 }
 
-// Quantile returns the latency that the part q of all, 0 to 1, do not exceed: the
-// least one that its bucket holds. It is 0 where there are none.
+// Quantile returns the latency that a share q of all, 0 to 1, do not exceed: the
+// lower bound of its bucket. It is 0 without latencies.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	rank := uint64(q * float64(h.count))
 	var seen uint64
@@ -31,8 +31,8 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
-// bucket keeps the seven highest binary digits of a latency: what is below 128 ns
-// has a bucket of its own, and each power of two above has 64.
+// bucket keeps the seven highest binary digits of a latency: each value below 128
+// ns has a bucket of its own, and each power of two above has 64.
 func bucket(d time.Duration) int {
 	v := uint64(max(d, 0))
 	shift := max(bits.Len64(v)-7, 0)

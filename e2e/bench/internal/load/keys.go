@@ -10,12 +10,12 @@ const sequenceLen = 1 << 21
 // of a mail server's traffic.
 const zipfExponent = 1.1
 
-// Keys are what a run looks up: numbers of domains in an order, and the name that
-// belongs to a number.
+// Keys are the keys of a run: numbers of domains in an order, and the name for
+// each number.
 type Keys struct {
 	Name func(dst []byte, n uint32) []byte // appends it
-	// Once ends the run when every key has been looked up; otherwise they begin
-	// anew.
+	// Once ends the run after each key was looked up once; otherwise the keys
+	// repeat.
 	Once  bool
 	order []uint32
 }

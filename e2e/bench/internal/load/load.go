@@ -18,7 +18,7 @@ import (
 // patience is how long a server may answer nothing at all.
 const patience = 60 * time.Second
 
-// Load is what a run asks, and how.
+// Load is the load of a run: its keys, connections and duration.
 type Load struct {
 	Target
 	Connections int
@@ -31,7 +31,7 @@ type Load struct {
 	Duration time.Duration
 }
 
-// Result is what a run has found.
+// Result is the result of a run.
 type Result struct {
 	Lookups                 int
 	Found, NotFound, Failed int
@@ -48,7 +48,7 @@ type run struct {
 	start   time.Time
 	epoll   int
 	conns   []*conn // by the number that epoll knows them by
-	first   int     // key; a run does not ask what the one before has asked
+	first   int     // key; a run does not repeat the keys of the run before
 	asked   int
 	stopped bool
 	counts  [statuses]int
@@ -120,7 +120,8 @@ func (r *run) inFlight() bool {
 	return done < r.asked
 }
 
-// handle reads what has arrived on a connection and asks as much again.
+// handle reads the replies that have arrived on a connection and sends as many
+// requests.
 func (r *run) handle(i int) error {
 	c := r.conns[i]
 	if err := c.read(); err != nil {

@@ -9,12 +9,12 @@ import (
 // Protocol is how lookups are written and replies are read.
 type Protocol interface {
 	appendRequest(dst, key []byte) []byte
-	// next returns the first reply in buf and how many octets it takes, 0 where
-	// more must be read first.
+	// next returns the first reply in buf and its length in bytes; 0 if it is
+	// incomplete.
 	next(buf []byte) (status, int, error)
 }
 
-// status is what the run's result counts.
+// status is a reply's status, as the result counts it.
 type status int
 
 const (

@@ -1,7 +1,7 @@
-// Package null is the least that a server of Postfix lookups can do, written the
-// usual way: accept, read, write a constant reply. What a real server is slower
-// than this is what its work costs; the rest is the kernel's and the Go
-// runtime's.
+// Package null is a minimal server of Postfix lookups, written the usual way:
+// accept, read, write a constant reply. The difference between it and a real
+// server is the cost of the real server's work; the rest is the cost of the
+// kernel and the Go runtime.
 package null
 
 import (
@@ -73,8 +73,8 @@ func (s *Server) reply(conn net.Conn, requests int, buf *[]byte) error {
 	return err
 }
 
-// count returns how many whole requests there are at the beginning of in, and
-// how many octets they take.
+// count returns the number of complete requests at the beginning of in, and their
+// length in bytes.
 func (s *Server) count(in []byte) (requests, used int) {
 	next := netstring
 	if s.Lines {

@@ -1,5 +1,5 @@
-// Package proc runs programs, each on a processor that is its own, and reads in
-// /proc what they cost.
+// Package proc runs programs, each on a processor of its own, and reads their
+// cost from /proc.
 package proc
 
 import (
@@ -17,8 +17,8 @@ import (
 // clockTick is the unit of times in /proc/PID/stat, the same on every Linux.
 const clockTick = time.Second / 100
 
-// CPUs are the processors that servers and those who ask them run on. They are
-// the same one where there is no other.
+// CPUs are the processors of the servers and of the load. They are the same one
+// on a machine with one processor.
 type CPUs struct{ Server, Load int }
 
 // Allowed returns the first and the last of the processors that this process may
@@ -59,8 +59,8 @@ func Start(cmd *exec.Cmd, cpu int) error {
 	return cmd.Start()
 }
 
-// CPUTime is what a process has used of processors, in its own code and in the
-// kernel's: utime and stime of proc_pid_stat(5).
+// CPUTime is the processor time of a process in user and kernel mode: utime and
+// stime of proc_pid_stat(5).
 func CPUTime(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -79,8 +79,8 @@ func CPUTime(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, nil
 }
 
-// Anonymous is the memory that a process holds beside the files that it has
-// mapped, which the kernel may drop, in octets: RssAnon of proc_pid_status(5).
+// Anonymous is the memory of a process in bytes without mapped files, which the
+// kernel may drop: RssAnon of proc_pid_status(5).
 func Anonymous(pid int) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
