@@ -3,11 +3,11 @@ package resolver
 import (
 	"testing"
 
-	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // hub is the shared store of a test.
-type hub = resolvertest.SharedStore
+type hub = sharedtest.Store
 
 // join returns a Resolver of another node.
 func (w *world) join(h *hub) *Resolver { return w.resolverIn(h.Join(), w.memory()) }

@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // inFleet runs a test with two nodes of a fleet, in fake time that does not
@@ -15,7 +15,7 @@ func inFleet(t *testing.T, test func(t *testing.T, w *world, h *hub, a, b *Resol
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
-		w, h := newWorld(t), resolvertest.NewSharedStore()
+		w, h := newWorld(t), sharedtest.NewStore()
 		test(t, w, h, w.join(h), w.join(h))
 	})
 }
@@ -160,7 +160,7 @@ func TestFleetPurgeFails(t *testing.T) {
 	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
-		h.Set(func(h *hub) { h.Fault = resolvertest.ErrShared })
+		h.Set(func(h *hub) { h.Fault = sharedtest.ErrDown })
 		const want = "purged here, but not in the shared store yet, so other nodes may bring it back; the daemon keeps trying: no answer in time"
 		if err := a.Purge(t.Context(), hop(t, "a.example").Domain); err == nil || err.Error() != want {
 			t.Errorf("one: %v", err)
@@ -201,7 +201,7 @@ func TestFleetNewerWins(t *testing.T) {
 // A fleet that cannot be asked costs nothing but its help.
 func TestFleetDown(t *testing.T) {
 	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
-		h.Set(func(h *hub) { h.Fault = resolvertest.ErrShared })
+		h.Set(func(h *hub) { h.Fault = sharedtest.ErrDown })
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		expect(t, b, "a.example", "enforce/1")

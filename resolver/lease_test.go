@@ -5,13 +5,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // One node of the fleet renews a policy; the others take what it fetched.
 func TestFleetRenewsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, h := newWorld(t), resolvertest.NewSharedStore()
+		w, h := newWorld(t), sharedtest.NewStore()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		var fleet []*Resolver
 		for range 4 {
@@ -50,7 +50,7 @@ func TestFleetRenewalFails(t *testing.T) {
 // A policy of a new id is fetched without waiting for whoever has the lease.
 func TestFleetRenewalFindsANewID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, h := newWorld(t), resolvertest.NewSharedStore()
+		w, h := newWorld(t), sharedtest.NewStore()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolverIn(h.Join(), w.memory())
 		expect(t, r, "a.example", "enforce/1")
@@ -65,7 +65,7 @@ func TestFleetRenewalFindsANewID(t *testing.T) {
 // A lease that nobody gives back keeps nobody from a renewal for long.
 func TestFleetLeaseHeldForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, h := newWorld(t), resolvertest.NewSharedStore()
+		w, h := newWorld(t), sharedtest.NewStore()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolverIn(h.Join(), w.memory())
 		expect(t, r, "a.example", "enforce/1")

@@ -13,8 +13,8 @@ import (
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
-	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -37,7 +37,7 @@ type node struct {
 
 	r    *resolver.Resolver // nil while it is stopped
 	st   *store.Store
-	link *resolvertest.SharedNode // of this process; nil if nothing is shared
+	link *sharedtest.Node // of this process; nil if nothing is shared
 	reg  *prometheus.Registry
 
 	known   map[mtasts.Domain]*knowledge
@@ -127,7 +127,7 @@ func (n *node) start() error {
 	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
 	if n.w.shared != nil {
 		n.link = n.w.shared.Join()
-		n.w.shared.Set(func(*resolvertest.SharedStore) {
+		n.w.shared.Set(func(*sharedtest.Store) {
 			n.link.Purges, n.link.Notified = n.st, func(c shared.Change) { n.notified(c) }
 		})
 		o.Shared = sharedLink{n.link, n}

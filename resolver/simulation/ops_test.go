@@ -11,7 +11,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
-	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // op is a kind of event: how often it comes, what its arguments may be, each from 0 up to
@@ -102,7 +102,7 @@ func begin(w *world, args []int64) {
 		nodes = int(args[4])
 	}
 	if nodes > 1 {
-		w.shared = resolvertest.NewSharedStore()
+		w.shared = sharedtest.NewStore()
 	}
 	for i := range nodes {
 		n := newNode(w, i, args[1] == 0, settings{
@@ -154,14 +154,14 @@ func setShared(w *world, args []int64) {
 	if w.shared == nil {
 		return
 	}
-	w.shared.Set(func(s *resolvertest.SharedStore) {
+	w.shared.Set(func(s *sharedtest.Store) {
 		s.Fault, s.Silent = nil, args[0] == 2
 		for _, n := range w.nodes {
 			n.link.Away = args[0] == 3 && n.number == int(args[1])%len(w.nodes)
 		}
 		switch args[0] {
 		case 1:
-			s.Fault = resolvertest.ErrShared
+			s.Fault = sharedtest.ErrDown
 		case 4:
 			s.Lose()
 		}
@@ -374,7 +374,7 @@ func (k *knowledge) purge(now instant) {
 
 // checkPurge: that the shared store fails is expected.
 func (w *world) checkPurge(err error) {
-	if !errors.Is(err, resolvertest.ErrShared) {
+	if !errors.Is(err, sharedtest.ErrDown) {
 		w.check(err)
 	}
 }

@@ -4,19 +4,19 @@ import (
 	"context"
 
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // sharedLink is a node's way to the shared store; the model sees what comes and goes.
 type sharedLink struct {
-	*resolvertest.SharedNode
+	*sharedtest.Node
 	n *node
 }
 
 func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
 	before := l.n.st.Purges()
-	v := l.SharedNode.Get(ctx, d)
+	v := l.Node.Get(ctx, d)
 	l.n.w.locked(func(now instant) { l.n.learnShared(d, v, before, now, false) })
 	return v
 }
@@ -27,7 +27,7 @@ func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
 		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval}
 		w.put[d] = f
 	})
-	l.SharedNode.Put(d, e)
+	l.Node.Put(d, e)
 }
 
 // notified takes a change that another node, or this one, has made.

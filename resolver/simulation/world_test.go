@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/resolver/clock/clocktest"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // instant is the true time since the world began, suspends included.
@@ -23,8 +23,8 @@ type world struct {
 	dir     string // of policy files
 	verbose bool
 	nodes   []*node
-	node    *node                     // whom the next events concern
-	shared  *resolvertest.SharedStore // nil if there is one node
+	node    *node             // whom the next events concern
+	shared  *sharedtest.Store // nil if there is one node
 
 	mu         sync.Mutex // guards everything in the world and in the model
 	slept      time.Duration

@@ -1,4 +1,5 @@
-package resolvertest
+// Package sharedtest has a shared store in memory, for tests.
+package sharedtest
 
 import (
 	"context"
@@ -10,16 +11,16 @@ import (
 	"mta-sts-daemon/resolver/shared"
 )
 
-// ErrShared is why a SharedStore that fails has not purged anything.
-var ErrShared = errors.New("no answer in time")
+// ErrDown is why a Store that fails has not purged anything.
+var ErrDown = errors.New("no answer in time")
 
-// SharedStore is a shared store in memory: what package shared does with a real one. Its
+// Store is a shared store in memory: what package shared does with a real one. Its
 // exported fields are changed within Set.
-type SharedStore struct {
+type Store struct {
 	mu     sync.Mutex
 	all    shared.Value // the purge of everything
 	number uint64       // of the last purge
-	nodes  []*SharedNode
+	nodes  []*Node
 
 	Values map[mtasts.Domain]shared.Value
 	Leases map[mtasts.Domain]time.Time
@@ -29,9 +30,9 @@ type SharedStore struct {
 	Silent bool
 }
 
-// SharedNode is one node's way to a SharedStore.
-type SharedNode struct {
-	*SharedStore
+// Node is one node's way to a Store.
+type Node struct {
+	*Store
 	changes chan shared.Change
 	// Away: this node cannot reach the store.
 	Away bool
@@ -41,29 +42,29 @@ type SharedNode struct {
 	Notified func(shared.Change)
 }
 
-// NewSharedStore returns an empty SharedStore.
-func NewSharedStore() *SharedStore {
-	h := &SharedStore{}
+// NewStore returns an empty Store.
+func NewStore() *Store {
+	h := &Store{}
 	h.Lose()
 	return h
 }
 
 // Lose lets the store lose everything. It is called within Set.
-func (h *SharedStore) Lose() {
+func (h *Store) Lose() {
 	h.Values, h.Leases, h.all, h.number = map[mtasts.Domain]shared.Value{}, map[mtasts.Domain]time.Time{}, shared.Value{}, 0
 }
 
 // Join returns another node's way to the store.
-func (h *SharedStore) Join() *SharedNode {
+func (h *Store) Join() *Node {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := &SharedNode{SharedStore: h, changes: make(chan shared.Change, 10_000)}
+	n := &Node{Store: h, changes: make(chan shared.Change, 10_000)}
 	h.nodes = append(h.nodes, n)
 	return n
 }
 
 // Leave ends a node's process: it gets no more changes.
-func (n *SharedNode) Leave() {
+func (n *Node) Leave() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i, other := range n.nodes {
@@ -75,14 +76,14 @@ func (n *SharedNode) Leave() {
 }
 
 // Set changes the store, or nodes.
-func (h *SharedStore) Set(change func(*SharedStore)) {
+func (h *Store) Set(change func(*Store)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	change(h)
 }
 
 // Notify sends a change to all nodes. It is called within Set.
-func (h *SharedStore) Notify(c shared.Change) {
+func (h *Store) Notify(c shared.Change) {
 	for _, n := range h.nodes {
 		if h.Silent || n.Away {
 			continue
@@ -96,7 +97,7 @@ func (h *SharedStore) Notify(c shared.Change) {
 }
 
 // see raises the node's number of the last purge to that of a value that it gets.
-func (n *SharedNode) see(v shared.Value) {
+func (n *Node) see(v shared.Value) {
 	if n.Purges == nil {
 		return
 	}
@@ -107,15 +108,15 @@ func (n *SharedNode) see(v shared.Value) {
 }
 
 // fault is why this node cannot use the store.
-func (n *SharedNode) fault() error {
+func (n *Node) fault() error {
 	if n.Fault == nil && n.Away {
-		return ErrShared
+		return ErrDown
 	}
 	return n.Fault
 }
 
 // Get implements resolver.SharedStore.
-func (n *SharedNode) Get(_ context.Context, d mtasts.Domain) shared.Value {
+func (n *Node) Get(_ context.Context, d mtasts.Domain) shared.Value {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.fault() != nil {
@@ -133,7 +134,7 @@ func (n *SharedNode) Get(_ context.Context, d mtasts.Domain) shared.Value {
 }
 
 // Put implements resolver.SharedStore.
-func (n *SharedNode) Put(d mtasts.Domain, e shared.Entry) {
+func (n *Node) Put(d mtasts.Domain, e shared.Entry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.fault() != nil {
@@ -148,7 +149,7 @@ func (n *SharedNode) Put(d mtasts.Domain, e shared.Entry) {
 }
 
 // Lease implements resolver.SharedStore.
-func (n *SharedNode) Lease(_ context.Context, d mtasts.Domain) bool {
+func (n *Node) Lease(_ context.Context, d mtasts.Domain) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.fault() == nil && time.Now().Before(n.Leases[d]) {
@@ -159,7 +160,7 @@ func (n *SharedNode) Lease(_ context.Context, d mtasts.Domain) bool {
 }
 
 // Purge implements resolver.SharedStore.
-func (n *SharedNode) Purge(_ context.Context, d mtasts.Domain) (uint64, error) {
+func (n *Node) Purge(_ context.Context, d mtasts.Domain) (uint64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.fault(); err != nil {
@@ -171,7 +172,7 @@ func (n *SharedNode) Purge(_ context.Context, d mtasts.Domain) (uint64, error) {
 }
 
 // PurgeAll implements resolver.SharedStore.
-func (n *SharedNode) PurgeAll(context.Context) (uint64, error) {
+func (n *Node) PurgeAll(context.Context) (uint64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.fault(); err != nil {
@@ -183,7 +184,7 @@ func (n *SharedNode) PurgeAll(context.Context) (uint64, error) {
 }
 
 // purge returns the next purge. A number that the store has lost comes back from the nodes.
-func (n *SharedNode) purge() shared.Value {
+func (n *Node) purge() shared.Value {
 	if n.Purges != nil {
 		n.number = max(n.number, n.Purges.Purges())
 	}
@@ -192,4 +193,4 @@ func (n *SharedNode) purge() shared.Value {
 }
 
 // Changes implements resolver.SharedStore.
-func (n *SharedNode) Changes() <-chan shared.Change { return n.changes }
+func (n *Node) Changes() <-chan shared.Change { return n.changes }
