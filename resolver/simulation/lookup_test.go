@@ -48,10 +48,12 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 	if !ok {
 		a, l.unknown = n.r.Resolve(context.Background(), hop)
 	}
+	l.end = n.w.nowLocked()
+	time.Sleep(time.Nanosecond) // questions that the lookup did not wait for have been asked
 	n.w.locked(func(now instant) {
 		k, p := n.about(d), n.w.of(d)
 		k.looking--
-		l.end, l.policy, l.kind, l.failure = now, a.Policy, a.DANE, a.Failure
+		l.policy, l.kind, l.failure = a.Policy, a.DANE, a.Failure
 		alone = alone && begun == k.begun
 		if life != n.life || l.start < n.disturbed+observed {
 			return

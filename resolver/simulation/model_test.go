@@ -253,6 +253,7 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 	switch {
 	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
 	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
+	case n.crammed: // what is evicted while its discovery is under way may be lost
 	case l.start < k.blocked, l.start < n.dnsBlocked(k), l.start < n.loaded+stored, l.end <= n.loaded+stored:
 	default:
 		n.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
