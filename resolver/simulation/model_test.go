@@ -306,6 +306,7 @@ func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 		return
 	}
 	switch {
+	case k.askedAt < l.start && n.link != nil: // the shared store may have settled it
 	case k.askedAt < l.start:
 		n.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
 	case !p.healthy() || p.recordID() == live.id || p.hostDelay > n.settings.RecheckWait/4 || k.failed.at != 0:
