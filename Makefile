@@ -128,7 +128,7 @@ dashboard: ## docs/dashboard.svg, the Grafana dashboard's panels with real data,
 
 # How many histories, how long each is, and the seed of one to be replayed.
 SEEDS = 200
-LENGTH = 72h
+LENGTH = 24h
 SEED = 0
 
 simulate: ## random histories against a model. SEEDS=5000 LENGTH=240h, or SEED=42 to replay one

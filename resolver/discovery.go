@@ -119,6 +119,14 @@ func (d *discovery) recall() *outcome {
 		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
 	d.known = d.policies.Get(d.domain()).LiveAt(d.began)
+	return d.nothingToRefresh()
+}
+
+// nothingToRefresh ends a refresh whose policy was purged, or has expired, since it was due.
+func (d *discovery) nothingToRefresh() *outcome {
+	if d.why == scheduledRefresh && d.known == nil {
+		return &outcome{kind: settled}
+	}
 	return nil
 }
 
@@ -130,6 +138,7 @@ func (d *discovery) askRecord() *outcome {
 		if out := d.dns.outage(); out != nil {
 			switch {
 			case d.known != nil:
+				out.suggest(d.domain())
 				d.noAnswer(errOutage)
 				return nil
 			case !out.wait(d.ctx, d.domain(), deadline.Sub(d.clock.Now())):
@@ -343,7 +352,8 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	if o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
 		d.background(func() { d.judgeMX(d.domain()) })
 	}
-	return answer(d.known), o.err
+	// Not d.known: lookups that began after a purge may wait for this answer.
+	return answer(d.policies.Get(d.domain()).LiveAt(d.clock.Now())), o.err
 }
 
 // filePolicy files a policy just fetched. It replaces the one before, of whatever mode and

@@ -180,8 +180,21 @@ type queue struct{ *Resolver }
 // Due implements refresh.Queue.
 func (q queue) Due(failing bool, yield func(mtasts.Domain) bool) { q.policies.Due(failing, yield) }
 
-// Ready implements refresh.Queue: without DNS no policy host is found.
-func (q queue) Ready() bool { return q.dns.outage() == nil }
+// Ready implements refresh.Queue: without DNS no policy host is found. In an outage the
+// domains that are due are probes, since those that failed may have no servers that answer.
+func (q queue) Ready() bool {
+	out := q.dns.outage()
+	if out == nil {
+		return true
+	}
+	probes := 0
+	q.policies.Due(false, func(d mtasts.Domain) bool {
+		out.suggest(d)
+		probes++
+		return probes < maxFailed/2
+	})
+	return false
+}
 
 // Do implements refresh.Queue.
 func (q queue) Do(ctx context.Context, d mtasts.Domain) {

@@ -37,9 +37,17 @@ func (t *Table) Use(d mtasts.Domain, e *Entry, now clock.Moment) {
 	if e.MatchesNoMX() {
 		t.countDeferred(d)
 	}
-	if now.Sub(e.used.Get()) > usedStep {
+	if now.Sub(e.used.Get()) <= usedStep {
+		return
+	}
+	e.used.Set(now)
+	if current, ok := t.policies.Get(d); ok && current == e {
+		return
+	}
+	// e was evicted, and perhaps saved, before the lookup was noted.
+	defer t.unlock(t.lock(d))
+	if e = t.current(d); e != nil {
 		e.used.Set(now)
-		t.policies.Get(d)
 	}
 }
 

@@ -505,3 +505,45 @@ func BenchmarkCensus(b *testing.B) {
 		b.Errorf("%d policies counted", got)
 	}
 }
+
+// A lookup counts as use also if memory evicts the entry that answers it before the use is
+// noted.
+func TestUseOfAnEvictedEntry(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		b.Put(d, fetch(t, "1", "enforce", 100*86400))
+		time.Sleep(15 * day) // out of use
+		e := b.Get(d)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 100*86400))
+		b.Use(d, e, b.clock.Now())
+		if !b.Get(d).inUse(b.clock.Now(), &l) {
+			t.Error("the domain counts as out of use")
+		}
+	})
+}
+
+// A refresh that was put off is not due again because memory evicted the policy.
+func TestPostponedRefreshOutlivesEviction(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		e := b.Put(d, fetch(t, "1", "enforce", 10*86400))
+		time.Sleep(27 * time.Hour) // due for more than the spread
+		b.Postpone(d, e, 5*time.Minute, errTest)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 10*86400))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once")
+		}
+		time.Sleep(9*day - 3*time.Hour - time.Minute) // its end is nearer than the next attempt
+		b.Postpone(d, b.Get(d), 5*time.Minute, errTest)
+		b.Get(domain(t, "b.example"))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once before the policy's end")
+		}
+	})
+}
