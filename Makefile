@@ -19,7 +19,7 @@ STAGE = $(PACKAGES)/stage-$(ARCH)
 # The time of the commit; without git, of the changelog.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run check test would-install lint fuzz vuln packages nfpm generate page dashboard simulate soak bench bench-go bench-storage clean
+.PHONY: build run check test would-install lint fuzz vuln packages image nfpm generate page dashboard simulate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -56,7 +56,7 @@ lint:
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.
 FUZZTIME = 10m
 FUZZPROCS = $(shell nproc)
-FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/reports
+FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/reports ./cmd/internal/publish ./cmd/internal/moveover
 
 # Targets are listed first: a pipe would hide that a package does not build.
 fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in place of a time
@@ -71,8 +71,13 @@ fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in pla
 vuln: ## known vulnerabilities of what is used, from vuln.go.dev or VULNDB=file:///a/copy
 	$(GO) run $(GOVULNCHECK) $(addprefix -db ,$(VULNDB)) ./...
 
-packages: export CGO_ENABLED = 0
-packages: FLAGS = -trimpath -buildvcs=false -ldflags '-s -X main.version=$(VERSION)'
+# The image for containers. Its certificate authorities are this host's.
+IMAGE = build/image
+IMAGE_ARCHES = amd64 arm64
+AUTHORITIES = /etc/ssl/certs/ca-certificates.crt
+
+packages image: export CGO_ENABLED = 0
+packages image: FLAGS = -trimpath -buildvcs=false -ldflags '-s -X main.version=$(VERSION)'
 packages: ## .deb and .rpm, in build/packages; also ARCH=arm64, VERSION=1.2.3~rc1
 	rm -rf $(STAGE)
 	GOOS=linux GOARCH=$(ARCH) $(GO) build $(FLAGS) -o $(STAGE)/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -86,6 +91,17 @@ packages: ## .deb and .rpm, in build/packages; also ARCH=arm64, VERSION=1.2.3~rc
 			-t $(PACKAGES)/mta-sts-daemon_$(VERSION)_$(ARCH).$$kind || exit 1; \
 	done
 	rm -rf $(STAGE)
+
+image: ## for containers, in build/image; also ARCH=arm64 for a Docker on arm64
+	rm -rf $(IMAGE)
+	for arch in $(IMAGE_ARCHES); do \
+		GOOS=linux GOARCH=$$arch $(GO) build $(FLAGS) -o $(IMAGE)/stage-$$arch/mta-sts-daemon ./cmd/mta-sts-daemon && \
+		$(GO) run $(FLAGS) ./packaging/documents -version '$(VERSION)' -maintainer '$(MAINTAINER)' \
+			-date $(SOURCE_DATE_EPOCH) -arch $$arch $(IMAGE)/stage-$$arch || exit 1; \
+	done
+	$(GO) run $(FLAGS) ./packaging/image -version '$(VERSION)' -date $(SOURCE_DATE_EPOCH) -authorities '$(AUTHORITIES)' \
+		-arches '$(IMAGE_ARCHES)' -arch $(ARCH) $(IMAGE)
+	rm -rf $(IMAGE)/stage-*
 
 # The program that makes packages, fetched and built on first use.
 nfpm: export CGO_ENABLED = 0

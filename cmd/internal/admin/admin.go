@@ -36,6 +36,10 @@ type Status struct {
 	Policies int `json:"policies"`
 	// RefreshFailing counts the policies that cannot be refreshed.
 	RefreshFailing int `json:"refresh_failing"`
+	// Mismatched counts the domains whose enforced policy matches no MX host.
+	Mismatched int `json:"mismatched"`
+	// Deferred counts the domains of which a lookup is answered with TEMP.
+	Deferred int `json:"deferred"`
 	// StoreError is why policies cannot be written down; empty while they can.
 	StoreError string `json:"store_error,omitempty"`
 	// Unreachable is why no policy host can be reached from this host; empty if that is

@@ -45,7 +45,7 @@ func TestCheckListeners(t *testing.T) {
 		{text: "listen: {socket_group: no-such-group}"}, // no unix socket is made
 		{text: "listen: {socket_group: root, socketmap: [\"unix:/run/a/sock\"]}"},
 	} {
-		cfg, err := config.Parse("f", []byte(tc.text))
+		cfg, err := config.Parse("f", []byte(tc.text), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

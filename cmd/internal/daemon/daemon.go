@@ -90,9 +90,9 @@ type daemon struct {
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
 // ctx ends or SIGTERM or SIGINT comes, and loads the configuration anew at each
-// SIGHUP and whenever the control socket asks for that. It logs to stderr or
-// the journal.
-func Run(ctx context.Context, version string, load func() (config.Config, error), stderr io.Writer) error {
+// SIGHUP and whenever the control socket asks for that. It logs to the journal, in JSON to
+// stdout or in text to stderr.
+func Run(ctx context.Context, version string, load func() (config.Config, error), stdout, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
@@ -107,8 +107,11 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	if err != nil {
 		return err
 	}
-	logging := newLogging(cfg.Log, stderr)
+	logging := newLogging(cfg.Log, stdout, stderr)
 	defer logging.Close()
+	if _, unknown := config.Variables(os.Environ()); len(unknown) > 0 {
+		event.VariablesUnknown.Log(slog.New(logging), slog.Any("variables", unknown))
+	}
 	ballast := newBallast(heapRoom)
 	defer runtime.KeepAlive(ballast)
 	d, err := newDaemon(ctx, cfg, monitor.NewMetrics(version), load, logging)

@@ -60,7 +60,9 @@ func (s *state) get() admin.Status {
 func (d *daemon) status() admin.Status {
 	s := d.state.get()
 	s.Policies = d.resolver.PolicyCount()
-	s.RefreshFailing = d.resolver.RefreshFailing()
+	counts := d.resolver.Counts()
+	s.RefreshFailing, s.Mismatched = counts.Failing, counts.Mismatched
+	s.Deferred = len(d.resolver.Deferrals())
 	if err := d.store.Err(); err != nil {
 		s.StoreError = err.Error()
 	}
