@@ -12,7 +12,7 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// Overview is what an operator wants to see first.
+// Overview lists the domains and changes that matter most to an operator.
 type Overview struct {
 	// Mismatch and Temp are the domains with the most lookups, Expiring those that end
 	// first, Broken the publishers with the most lookups.
@@ -99,7 +99,7 @@ func (c Controls) broken(limit int) (s Some[Listed]) {
 	return s
 }
 
-// About says in a line what a change consists of.
+// About describes the change in one line.
 func (c Change) About() string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }

@@ -33,7 +33,7 @@ func (d *daemon) newPage() *monitor.Page {
 	return monitor.NewPage(lookups, d.glance, d.controls().Overview)
 }
 
-// glance is what the page says of the daemon itself.
+// glance returns the state of the daemon itself, for the page.
 func (d *daemon) glance(ctx context.Context) monitor.Glance {
 	s := d.status()
 	host, _ := os.Hostname()

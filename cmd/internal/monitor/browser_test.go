@@ -24,7 +24,7 @@ const (
 	envPictures = "PICTURES"
 )
 
-// inspect looks at the page as the browser has laid it out. It returns what is wrong.
+// inspect checks the layout in the browser and returns the faults found.
 const inspect = `(() => {
   const faults = [];
   const wide = document.documentElement.scrollWidth;

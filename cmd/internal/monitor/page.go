@@ -48,8 +48,8 @@ type Item struct {
 	Problem    bool
 }
 
-// Page is the status page. It has no script and loads nothing; the browser is told not to
-// accept either. It is safe for concurrent use.
+// Page is the status page. It has no script and loads nothing; its Content-Security-Policy
+// forbids both. It is safe for concurrent use.
 type Page struct {
 	glance   func(context.Context) Glance
 	overview func(limit int, since time.Time) admin.Overview
@@ -113,7 +113,7 @@ func contentPolicy() string {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
-// text returns the page, made anew if the last one is old.
+// text returns the last page, or a new one if that is older than pageLife.
 func (p *Page) text() ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,7 +147,7 @@ var (
 	}).Parse(pageText))
 )
 
-// view is what the template shows.
+// view has the values for the template.
 type view struct {
 	Style      template.CSS
 	At         time.Time
@@ -194,7 +194,7 @@ type row struct {
 	Lookups                     string
 }
 
-// more says what a list leaves out and which command shows it.
+// more is the number of rows that a list leaves out, and the command that shows them.
 type more struct {
 	Count   int
 	What    string
@@ -207,7 +207,7 @@ type kind struct {
 	Count int
 }
 
-// look takes over what the page shows of an Overview.
+// look copies an Overview into the view.
 func (v *view) look(o admin.Overview) {
 	v.NeedsCount = o.Mismatch.Total + o.Temp.Total + o.Expiring.Total
 	listed := func(s admin.Some[admin.Listed], state string, rows func(admin.Listed) []row, to *[]row, left *[]more) {
@@ -275,7 +275,7 @@ type share struct {
 	Note  string
 	Count int64
 	Part  float64 // of 100
-	From  float64 // where it begins in the bar
+	From  float64 // its start in the bar, of 100
 }
 
 // Percent writes Part.
@@ -286,7 +286,7 @@ func (s share) Percent() string {
 	return fmt.Sprintf("%.1f %%", s.Part)
 }
 
-// sharesOf divides the lookups by what they mean for mail. counts is nil if nothing was
+// sharesOf divides the lookups by their meaning for mail. counts is nil if nothing was
 // counted.
 func sharesOf(counts map[answer]float64) []share {
 	notFound := func(reason string) answer { return answer{"notfound", reason} }

@@ -24,10 +24,10 @@ import (
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
-// hostile is what the DNS, a policy host or a policy may put into a reason.
+// hostile is a text that an attacker may put into a reason.
 const hostile = `<script>document.title="pwned"</script>"'><img src=x onerror=pwned()>{{.}}</style>` + "\u202egnp.\x1b[31m"
 
-// scene is what a page shows.
+// scene is the content of a page.
 type scene struct {
 	glance   Glance
 	overview admin.Overview
@@ -36,7 +36,7 @@ type scene struct {
 
 var sceneTime = time.Date(2026, 11, 28, 12, 30, 0, 0, time.UTC)
 
-// scenes returns what the page is tested with, by name.
+// scenes returns the contents that the page is tested with, by name.
 func scenes() map[string]scene {
 	well := Glance{Host: "mx1.example.org", Version: "0.1.0", Started: sceneTime, Items: []Item{
 		{Name: "Answering lookups", Text: "yes"},
@@ -106,8 +106,8 @@ func get(h http.Handler) *httptest.ResponseRecorder {
 	return w
 }
 
-// The page has no script and loads nothing, and the browser is told so; what others write
-// is text. People who do not see it find headings, captions and headers of rows and columns.
+// The page has no script and loads nothing, and its policy forbids both; text of others stays
+// text. People who do not see it find headings, captions and headers of rows and columns.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	for name, s := range scenes() {

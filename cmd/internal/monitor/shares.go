@@ -67,7 +67,7 @@ func (h *lastHour) add() {
 	}
 }
 
-// clear forgets all samples.
+// clear removes all samples.
 func (h *lastHour) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
