@@ -54,7 +54,7 @@ be, some differ or it was interrupted, and with 2 if no daemon could be asked.`,
 				return err
 			}
 			defer list.Close()
-			if bar := newBar(cmd, total); bar != nil {
+			if bar := newBar(cmd, "Looking up", total); bar != nil {
 				defer bar.Exit()
 				o.Progress = func() { bar.Add(1) }
 			}
@@ -135,21 +135,23 @@ func openList(name string, stdin io.Reader, from int) (list io.ReadCloser, looku
 	return f, lookups, nil
 }
 
-// newBar returns a progress bar where a person sees it, else nil.
-func newBar(cmd *cobra.Command, lookups int) *progressbar.ProgressBar {
+// newBar returns a progress bar over so many domains if a person sees it, else nil.
+func newBar(cmd *cobra.Command, doing string, domains int) *progressbar.ProgressBar {
 	stderr, ok := cmd.ErrOrStderr().(*os.File)
 	if !ok || !term.IsTerminal(int(stderr.Fd())) {
 		return nil
 	}
-	return progressbar.NewOptions(lookups,
+	bar := progressbar.NewOptions(domains,
 		progressbar.OptionSetWriter(stderr),
-		progressbar.OptionSetDescription("Looking up"),
+		progressbar.OptionSetDescription(doing),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("domains"),
 		progressbar.OptionFullWidth(),
 		progressbar.OptionClearOnFinish(),
 	)
+	bar.RenderBlank() // the first domain may take long
+	return bar
 }
 
 // printSummary tells what became of the list. err is why it ended early.

@@ -2,8 +2,6 @@ package explain
 
 import (
 	"context"
-	"encoding/hex"
-	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,6 +55,7 @@ func (l *look) lookAtHost(ctx context.Context, h *Host) {
 	if err != nil {
 		h.Problem = err.Error()
 	}
+	h.Alias = answer.Alias
 	for _, addr := range answer.Records {
 		h.Addresses = append(h.Addresses, addr.String())
 	}
@@ -91,7 +90,7 @@ type tlsaRecords struct {
 func (t *tlsaRecords) TLSA(ctx context.Context, name string) (dnsclient.Answer[dnsclient.TLSA], error) {
 	answer, err := t.DNS.TLSA(ctx, name)
 	for _, r := range answer.Records {
-		t.seen = append(t.seen, fmt.Sprintf("%d %d %d %s", r.Usage, r.Selector, r.MatchingType, hex.EncodeToString(r.Data)))
+		t.seen = append(t.seen, r.String())
 	}
 	return answer, err
 }
