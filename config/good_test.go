@@ -102,6 +102,7 @@ func TestGood(t *testing.T) {
 		"admin: {socket: /run/a.sock}":          func(c *Config) { c.Admin.Socket = "/run/a.sock" },
 		`metrics: {listen: ""}`:                 none,
 		`metrics: {listen: "127.0.0.1:9461"}`:   func(c *Config) { c.Metrics.Listen = tcp("127.0.0.1:9461") },
+		"metrics: {page: true}":                 func(c *Config) { c.Metrics.Page = true },
 		"metrics: {listen: 'unix:/run/m.sock'}": func(c *Config) { c.Metrics.Listen = unix("/run/m.sock") },
 		"log: {level: debug, format: json}":     func(c *Config) { c.Log = Log{slog.LevelDebug, LogJSON} },
 		"log: {level: notice, format: text}":    func(c *Config) { c.Log = Log{event.LevelNotice, LogText} },

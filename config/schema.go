@@ -58,6 +58,9 @@ func schema(c *Config) section {
 			{"listen", `Where /metrics, /healthz and /readyz are served, 127.0.0.1:9461 for example. Empty:
 				nowhere.`,
 				optional(address).at(&c.Metrics.Listen)},
+			{"page", `Whether the status page is served there too, at /. It names domains, so the address
+				should be one that only operators can reach.`,
+				boolean.at(&c.Metrics.Page)},
 		}},
 		{"tlsrpt", "", section{
 			{"socket", `The datagram socket of this host's TLSRPT collector, as in Postfix's

@@ -27,6 +27,7 @@ func newRoot() *cobra.Command {
 		}
 		return c, err
 	}
+	path := func() string { return cmp.Or(file, defaultConfigFile) }
 	serve := newServe(load)
 	root := &cobra.Command{
 		Use:   "mta-sts-daemon",
@@ -47,6 +48,6 @@ smtp_tls_policy_maps lookups with them. Without a command it serves.`,
 	root.CompletionOptions.HiddenDefaultCmd = true // packages bring the completions
 	root.AddCommand(serve, newQuery(load),
 		newPolicies(load), newRefresh(load), newPurge(load), newChanges(load), newReload(load), newExport(load), newWarm(load),
-		newOutcomes(load), newCheck(load), newGenerate(load), newReports(), newCheckConfig(load, func() string { return cmp.Or(file, defaultConfigFile) }), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
+		newOutcomes(load), newCheck(load), newGenerate(load), newReports(), newCheckConfig(load, path), newDoctor(load, path), newHealthcheck(load), newVersion(), newManual())
 	return root
 }

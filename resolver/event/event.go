@@ -66,7 +66,8 @@ const (
 	ReportsLost
 	ReportsSent
 	VariablesUnknown
-	lastEvent = VariablesUnknown
+	PageExposed
+	lastEvent = PageExposed
 )
 
 // Definition is an event's row of the table.
@@ -125,6 +126,7 @@ var definitions = [...]Definition{
 	ReportsLost:            {slog.LevelWarn, "Reports of failed discoveries are lost, the TLSRPT collector cannot take them", "80fb41376e524f8ba7fb600630441df9"},
 	ReportsSent:            {LevelNotice, "Reports of failed discoveries reach the TLSRPT collector again", "8ffc52160469484b8d9033cd429990f5"},
 	VariablesUnknown:       {slog.LevelWarn, "Environment variables are ignored: they set no key of the configuration", "908e29db1c4e45e0a6703ae340632b14"},
+	PageExposed:            {slog.LevelWarn, "Status page names domains and can be read from other hosts", "d57d3d8529034a988d79d34385b57e47"},
 }
 
 // commands list the domains of an event.

@@ -66,9 +66,12 @@ type daemon struct {
 	resolver   *resolver.Resolver
 	reporter   *tlsrpt.Reporter
 	handler    *tlspolicy.Handler
+	conns      *socketmap.Connections
 	servers    []*socketmap.Server
 	sockets    watch // for lookups
 	webs       []*web
+	monitoring *web          // of webs
+	page       *monitor.Page // of monitoring
 	notifier   notifier
 	state      state         // for others than the main loop
 	started    config.Config // what it started with
@@ -126,14 +129,13 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	}
 	d.sockets.set(listeners)
 
-	conns := socketmap.NewConnections(cfg.Listen.MaxConnections)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, e := range endpoints {
-		server := socketmap.NewServer(e.protocol, d.handler.For(e.counted), conns, e.idle, d.logger)
+		server := socketmap.NewServer(e.protocol, d.handler.For(e.counted), d.conns, e.idle, d.logger)
 		d.servers = append(d.servers, server)
 		group.Go(func() error { return server.Serve(e) })
 	}
-	d.state.begin(version, names(endpoints), d.settings.DANE != nil)
+	d.state.begin(version, names(endpoints))
 	d.startWebs(cfg, sockets)
 	event.DaemonStarted.Log(d.logger, slog.String("listen", strings.Join(names(endpoints), " ")))
 	d.notifier.ready(d.statusLine())
@@ -150,6 +152,8 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 	defer ticker.Stop()
 	watching := time.NewTicker(watchInterval)
 	defer watching.Stop()
+	sampling := time.NewTicker(monitor.SampleInterval)
+	defer sampling.Stop()
 	for {
 		select {
 		case <-hangup:
@@ -168,6 +172,8 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 			for _, w := range d.webs {
 				w.sockets.check()
 			}
+		case <-sampling.C:
+			d.page.Sample()
 		case <-ctx.Done():
 			return
 		}
@@ -208,6 +214,10 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		Metrics: metrics.Registry, Logger: logger})
 	d.reporter = tlsrpt.New(d.reporting(ctx), metrics.Registry, logger)
 	d.handler = tlspolicy.NewHandler(d.resolver, d.profile(), metrics.Registry, logger)
+	d.conns = socketmap.NewConnections(cfg.Listen.MaxConnections)
+	d.page = d.newPage()
+	d.registerOwn()
+	d.state.doesDANE(d.dane.why)
 	d.dane.tell(ctx, d.clients.DNS)
 	d.checkAuthorities()
 	d.ends.log(d.config.Overrides, time.Now())
@@ -256,7 +266,7 @@ func (d *daemon) followPostfix(ctx context.Context) {
 	if (checker == nil) != (d.settings.DANE == nil) || d.dane.looksUpNative() != native {
 		d.settings.DANE = checker
 		d.resolver.Configure(d.settings)
-		d.state.doesDANE(checker != nil)
+		d.state.doesDANE(d.dane.why)
 	}
 	d.dane.tell(ctx, d.clients.DNS)
 }
@@ -274,6 +284,7 @@ func (d *daemon) checkAuthorities() {
 		return
 	}
 	d.authorityProblem = reason
+	d.state.authorities(reason)
 	switch {
 	case problem == nil:
 	case errors.Is(problem, authorities.ErrNone):
