@@ -23,13 +23,13 @@ func newCheckConfig(load func() (config.Config, error), file func() string) *cob
 		Use:   "check-config",
 		Short: "Say whether the configuration is valid",
 		Long: `check-config reads the configuration as serve would, and the files that it names:
-authorities, password, key. It names the environment variables that set a key. It also finds listeners that collide and a socket_group
-that this host does not have. It exits with 0 if all is valid, else with 1 after
+authorities, password, key. It names the environment variables that set a key. It
+also finds listeners that collide and a socket_group that this host does not have. It
+exits with 0 if all is valid, else with 1 after
 naming each fault: file, line and key, or the key whose file cannot be used. It warns
 of what the daemon starts with although it is probably not meant: no authorities, a CA
 file with a certificate that cannot be read, metrics for every network, a variable
-MTA_STS_... that sets no key. The
-daemon's user must be able to read what check-config could read as another. Files
+MTA_STS_... that sets no key. The daemon's user must be able to read what check-config could read as another. Files
 that systemd makes only while the daemon runs (LoadCredential=) may be missing.
 
 With --from it reads a configuration of postfix-tlspol or postfix-mta-sts-resolver
