@@ -8,18 +8,18 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
 
-# The packages: whose program they have, their version, who publishes them, and
-# where they go. Two builds of one commit are equal, octet for octet.
+# The packages: architecture, version, publisher and directory. Two builds of one commit are
+# equal, byte for byte.
 NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 ARCH = $(shell $(GO) env GOARCH)
 VERSION = $(shell sed -n 's/^var version = "\(.*\)"/\1/p' cmd/mta-sts-daemon/version.go)
-MAINTAINER = mta-sts-daemon authors <postmaster@localhost>
+MAINTAINER = mta-sts-daemon authors <postmaster@example.org>
 PACKAGES = build/packages
 STAGE = $(PACKAGES)/stage-$(ARCH)
-# When the commit was made; without git, when the changelog was written.
+# The time of the commit; without git, of the changelog.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run check test lint fuzz vuln packages nfpm generate simulate soak bench bench-go bench-storage clean
+.PHONY: build run check test would-install lint fuzz vuln packages nfpm generate simulate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -31,12 +31,19 @@ run: build ## with the built-in defaults, on 127.0.0.1:8461
 check: lint ## before each commit: lint and unit tests, without root, in about a minute
 	$(GO) test $$($(GO) list ./... | grep -v -e /e2e -e /packaging)
 
-test: ## everything; as root on Debian with real Postfix too
+test: would-install ## everything; as root on Debian with real Postfix too
 	@[ -n "$(RACE)" ] || echo "no gcc: testing without the race detector"
-	@# First what e2e unpacks, for others use its servers too.
+	@# First unpack the trees of e2e, because other packages use their servers too.
 	$(GO) test $(RACE) -run '^$$' ./e2e
 	$(GO) test $(RACE) -timeout 18m ./...
 	@cat build/e2e/left-out* 2>/dev/null || true
+
+would-install: ## lists what "make test" installs on this host: as root on Debian, mmdebstrap
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v mmdebstrap >/dev/null; then \
+		echo "The end-to-end tests install these packages of Debian on this host:"; \
+		apt-get install --simulate --no-install-recommends mmdebstrap 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/  \1/p' | grep . || \
+		echo "  mmdebstrap and what it depends on (the list needs apt-get update)"; \
+	fi
 
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted; exit 1; }
@@ -48,9 +55,9 @@ lint:
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.
 FUZZTIME = 10m
 FUZZPROCS = $(shell nproc)
-FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/publish
+FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/publish ./cmd/internal/reports
 
-# Targets are listed first: the pipe would not tell of a package that does not build.
+# Targets are listed first: a pipe would hide that a package does not build.
 fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in place of a time
 	@listed=$$($(GO) test -list '^Fuzz' $(FUZZED)) || { echo "$$listed" | grep FAIL; exit 1; }; \
 	echo "$$listed" | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, t[i]; n = 0}' | \

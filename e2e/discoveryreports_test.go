@@ -117,6 +117,7 @@ func TestDiscoveryReports(t *testing.T) {
 					u.check(t, got, sessions, failures)
 				})
 			}
+			t.Run("read", func(t *testing.T) { readReports(t, d, c) })
 			t.Run("mismatch", func(t *testing.T) { mismatchReports(t, w, d, f, c) })
 			// Commands and monitor mode report nothing.
 			for _, args := range [][]string{{"query", "not-found.test"}, {"refresh", "not-found.test"}} {

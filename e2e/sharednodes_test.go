@@ -28,8 +28,20 @@ const (
 // with others.
 type node struct {
 	*daemon
-	client // for the test's own lookups
+	client        // for the test's own lookups
+	store  string // settings of cache.shared
 }
+
+// settings returns the node's configuration, with more settings of cache.shared.
+func (n *node) settings(more string) []string {
+	return []string{askAuthority, "log: {level: info}",
+		fmt.Sprintf("listen: {socketmap: [%q]}", n.addr), fmt.Sprintf("admin: {socket: %q}", nodeAdmin),
+		fmt.Sprintf("cache: {file: %q, shared: {%s%s}}", policyFile, n.store, more)}
+}
+
+// waitForStore has lookups wait for the store for as long as a busy machine takes. By
+// default they wait for 100 ms and then ask the DNS and the policy host again.
+const waitForStore = ", timeout: 5s"
 
 // mailers are the nodes, and the world in which they look domains up.
 type mailers struct {
@@ -48,8 +60,8 @@ const (
 	withoutKey = false
 )
 
-// newMailers starts nodes that share the store at url, which is on servers. They
-// are to be stopped.
+// newMailers starts nodes that share the store at url, which is on servers, and wait
+// for it. They must be stopped.
 func newMailers(t *testing.T, w *world, servers []*kvServer, url string, keyed bool) *mailers {
 	t.Helper()
 	m := &mailers{world: w, servers: servers}
@@ -60,10 +72,11 @@ func newMailers(t *testing.T, w *world, servers []*kvServer, url string, keyed b
 			r.write(t, fleetKeyFile, fleetKey)
 			keyFile = fleetKeyFile
 		}
-		n := &node{client: client{addr: fmt.Sprintf("127.0.0.%d:8461", 11+i)}}
-		n.daemon = startDaemonIn(t, w, r, askAuthority, "log: {level: info}",
-			fmt.Sprintf("listen: {socketmap: [%q]}", n.addr), fmt.Sprintf("admin: {socket: %q}", nodeAdmin),
-			fmt.Sprintf("cache: {file: %q, shared: {url: %q, key_file: %q}}", policyFile, url, keyFile))
+		n := &node{
+			client: client{addr: fmt.Sprintf("127.0.0.%d:8461", 11+i)},
+			store:  fmt.Sprintf("url: %q, key_file: %q", url, keyFile),
+		}
+		n.daemon = startDaemonIn(t, w, r, n.settings(waitForStore)...)
 		m.nodes = append(m.nodes, n)
 	}
 	return m
@@ -77,11 +90,13 @@ func (m *mailers) stop(t *testing.T) {
 	}
 }
 
-// restart starts every node again, with the policies on its disk.
+// restart starts every node again, with the policies that it has on disk and with the
+// usual timeout for the store.
 func (m *mailers) restart(t *testing.T) {
 	t.Helper()
 	for _, n := range m.nodes {
 		n.stop(t)
+		n.configure(t, n.settings("")...)
 		n.again(t)
 	}
 }
@@ -115,7 +130,9 @@ func (m *mailers) learn(t *testing.T, domains int) {
 		for _, domain := range m.known {
 			n.wantAnswer(t, domain, secure(domain))
 		}
-		eventually(t, "all are written", func() bool { return m.written(t, m.known[len(m.known)-1]) })
+		for _, domain := range m.known { // each server has a queue of its own
+			eventually(t, domain+" is written", func() bool { return m.written(t, domain) })
+		}
 	}
 }
 

@@ -11,14 +11,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 )
 
-// deb is what is in a .deb file, by name without the "./".
+// deb holds the members of a .deb file, by name without the "./".
 type deb struct{ control, data map[string]member }
 
 type member struct {
@@ -90,8 +92,15 @@ func (d deb) testFiles(t *testing.T) {
 			t.Errorf("directory %s has mode %04o", name, m.header.Mode)
 		}
 	}
-	slices.Sort(got)
-	differ(t, "files", `0644 etc/mta-sts-daemon/config.yaml
+	documents, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(documents) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	var want []string
+	for _, name := range documents {
+		want = append(want, "0644 usr/share/doc/mta-sts-daemon/"+filepath.Base(name)+"\n")
+	}
+	want = append(want, strings.SplitAfter(`0644 etc/mta-sts-daemon/config.yaml
 0644 usr/lib/systemd/catalog/mta-sts-daemon.catalog
 0644 usr/lib/systemd/system/mta-sts-daemon.service
 0644 usr/lib/systemd/system/mta-sts-daemon.socket
@@ -100,30 +109,29 @@ func (d deb) testFiles(t *testing.T) {
 0644 usr/share/bash-completion/completions/mta-sts-daemon
 0644 usr/share/doc/mta-sts-daemon/changelog.gz
 0644 usr/share/doc/mta-sts-daemon/copyright
-0644 usr/share/doc/mta-sts-daemon/dane.md
 0644 usr/share/doc/mta-sts-daemon/examples/config.yaml
 0644 usr/share/doc/mta-sts-daemon/examples/grafana.json
 0644 usr/share/doc/mta-sts-daemon/examples/mta-sts-daemon.rules.yml
 0644 usr/share/doc/mta-sts-daemon/examples/postfix-main.cf
-0644 usr/share/doc/mta-sts-daemon/operating.md
-0644 usr/share/doc/mta-sts-daemon/outcomes.md
-0644 usr/share/doc/mta-sts-daemon/rfc8461.md
 0644 usr/share/doc/mta-sts-daemon/sbom.cdx.json
-0644 usr/share/doc/mta-sts-daemon/tlsrpt.md
 0644 usr/share/fish/vendor_completions.d/mta-sts-daemon.fish
 0644 usr/share/lintian/overrides/mta-sts-daemon
 0644 usr/share/man/man5/mta-sts-daemon.yaml.5.gz
 0644 usr/share/man/man8/mta-sts-daemon.8.gz
 0644 usr/share/zsh/vendor-completions/_mta-sts-daemon
 0755 usr/bin/mta-sts-daemon
-`, strings.Join(got, ""))
+`, "\n")...)
+	want = slices.DeleteFunc(want, func(line string) bool { return line == "" })
+	slices.Sort(want)
+	slices.Sort(got)
+	differ(t, "files", strings.Join(want, ""), strings.Join(got, ""))
 }
 
 func (d deb) testControl(t *testing.T) {
 	control := string(d.control["control"].contents)
 	for _, line := range []string{
 		"Package: mta-sts-daemon", "Version: " + testVersion, "Architecture: amd64", "Section: mail",
-		"Recommends: ca-certificates",
+		"Depends: ca-certificates", "Conflicts: postfix-mta-sts-resolver", "Replaces: postfix-mta-sts-resolver",
 	} {
 		if !strings.Contains(control, line+"\n") {
 			t.Errorf("control lacks %s:\n%s", line, control)
@@ -141,7 +149,7 @@ func (d deb) testControl(t *testing.T) {
 	}
 }
 
-// syntax has the shell read a script without running it.
+// syntax checks a script without running it.
 func syntax(script []byte) ([]byte, error) {
 	sh := exec.Command("sh", "-n")
 	sh.Stdin = bytes.NewReader(script)
@@ -185,4 +193,58 @@ func (d deb) testDocuments(t *testing.T) {
 			t.Errorf("copyright lacks %s", want)
 		}
 	}
+}
+
+// link is a link in Markdown to another file or to a heading.
+var link = regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`) // never changed
+
+// Documents link to documents in the package, and to headings that these have.
+func (d deb) testLinks(t *testing.T) {
+	const dir = "usr/share/doc/mta-sts-daemon/"
+	links := 0
+	for name, m := range d.data {
+		if !strings.HasPrefix(name, dir) || !strings.HasSuffix(name, ".md") {
+			continue
+		}
+		for _, l := range link.FindAllStringSubmatch(string(m.contents), -1) {
+			target, anchor := l[1], l[2]
+			if strings.Contains(target, "://") {
+				continue
+			}
+			links++
+			file := name
+			if target != "" {
+				file = dir + target
+			}
+			linked, ok := d.data[file]
+			if !ok {
+				t.Errorf("%s links to %s, which is not in the package", name, target)
+			} else if anchor != "" && !slices.Contains(anchors(string(linked.contents)), anchor) {
+				t.Errorf("%s links to %s%s, a heading that does not exist", name, target, anchor)
+			}
+		}
+	}
+	if links == 0 {
+		t.Error("no document has a link")
+	}
+}
+
+// anchors returns the links to a document's headings, as GitHub makes them.
+func anchors(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		heading := strings.TrimLeft(line, "#")
+		if heading == line || !strings.HasPrefix(heading, " ") {
+			continue
+		}
+		all = append(all, "#"+strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ', r == '-':
+				return '-'
+			case unicode.IsLetter(r), unicode.IsDigit(r), r == '_':
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(heading)))
+	}
+	return all
 }

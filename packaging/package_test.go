@@ -1,4 +1,4 @@
-// Package packaging holds the packages to what docs/packaging.md says of them.
+// Package packaging tests the packages that docs/packaging.md describes.
 package packaging
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// testVersion is of a form that semver does not know and Debian does.
+	// testVersion is valid for Debian and not for semver.
 	testVersion = "0.1.0~test1"
 	testEpoch   = "1700000000" // 2023-11-14
 	debFile     = "mta-sts-daemon_" + testVersion + "_amd64.deb"
@@ -42,26 +42,27 @@ func TestPackages(t *testing.T) {
 	t.Run("Control", deb.testControl)
 	t.Run("Version", deb.testVersion)
 	t.Run("Documents", deb.testDocuments)
+	t.Run("Links", deb.testLinks)
 }
 
 // leftOut says why packages cannot be built here, or "".
 func leftOut() string {
 	for _, tool := range []string{"make", "gzip"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return "the packages: there is no " + tool
+			return "the packages: " + tool + " is missing"
 		}
 	}
-	// The module's version is the Makefile's to say.
+	// The Makefile has the module's version.
 	out, err := exec.Command("make", "-s", "-C", "..", "nfpm").CombinedOutput()
 	if err != nil {
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		return fmt.Sprintf("the packages: nfpm cannot be had: %.200q", lines[max(0, len(lines)-2)])
+		return fmt.Sprintf("the packages: nfpm cannot be fetched: %.200q", lines[max(0, len(lines)-2)])
 	}
 	return ""
 }
 
-// leftOutFile is what "make test" shows at its end, because "go test" shows
-// nothing of a package that passes.
+// leftOutFile is shown by "make test" at its end, because "go test" hides the output of a
+// package that passes.
 const leftOutFile = "../build/e2e/left-out-packaging"
 
 func note(t *testing.T, what string) {
@@ -74,7 +75,7 @@ func note(t *testing.T, what string) {
 	}
 }
 
-// copyTree copies the project without what is built, its files of mode mode.
+// copyTree copies the project without built files. Its files get the mode.
 func copyTree(t *testing.T, from, to string, mode os.FileMode) {
 	t.Helper()
 	entries, err := os.ReadDir(from)

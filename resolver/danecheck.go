@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
@@ -50,8 +52,7 @@ func (r *Resolver) currentDANE(hop NextHop, now clock.Moment) (kind dane.Kind, o
 
 // askDANE starts a check if memory has no current verdict; the function that it returns waits
 // for it. Stored verdicts must be in memory already. For an old verdict one lookup alone waits.
-func (r *Resolver) askDANE(hop NextHop) func(context.Context) (dane.Kind, error) {
-	now := r.clock.Now()
+func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) (dane.Kind, error) {
 	known := func(kind dane.Kind, err error) func(context.Context) (dane.Kind, error) {
 		return func(context.Context) (dane.Kind, error) { return kind, err }
 	}
@@ -100,8 +101,8 @@ var errNotInTime = errors.New("no answer in time")
 
 // awaitDANE waits for a check. One that ended while the policy was waited for counts, also
 // if the timer has fired since.
-func (r *Resolver) awaitDANE(ctx context.Context, check <-chan flown, timer <-chan time.Time) (dane.Kind, error) {
-	var found flown
+func (r *Resolver) awaitDANE(ctx context.Context, check <-chan singleflight.Result, timer <-chan time.Time) (dane.Kind, error) {
+	var found singleflight.Result
 	select {
 	case found = <-check:
 	case <-timer:
@@ -120,7 +121,7 @@ func (r *Resolver) awaitDANE(ctx context.Context, check <-chan flown, timer <-ch
 }
 
 // flyDANE joins the check of a next hop or starts it.
-func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan flown {
+func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan singleflight.Result {
 	key := hop.Domain.String() + " " + strconv.FormatBool(hop.MX) + " " + strconv.Itoa(int(hop.Port))
 	return r.checks.DoChan(key, func() (any, error) {
 		if !r.begin() {
@@ -153,13 +154,13 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
 	now := r.clock.Now()
 	if err == nil {
 		if r.verdicts.Put(hop, verdict, now) {
-			r.policies.Save(hop.Domain)
+			saved := r.policies.Save(hop.Domain)
 			if verdict.Kind == dane.Unknown {
 				r.logUnknown(hop, cmp.Or(verdict.Failed, errSomeHosts))
 			} else {
 				r.endDeferral(hop)
 			}
-			if hop.MX {
+			if hop.MX && saved {
 				r.background(func() { r.judgeMX(hop.Domain) })
 			}
 			return verdict.Kind, nil
@@ -186,7 +187,7 @@ func (r *Resolver) askChecker(s *Settings, hop NextHop, renewing bool) (v dane.V
 		}
 		began := r.clock.Now()
 		if v, err = s.DANE.Check(r.ctx, hop.Domain, hop.MX, hop.Port); err == nil {
-			r.dns.answered()
+			r.dns.answered(r.clock.Now())
 			return v, nil, nil
 		}
 		if r.ctx.Err() != nil || !r.dns.failed(hop.Domain, began) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -20,10 +21,10 @@ import (
 type reason int
 
 const (
-	firstDiscovery reason = iota // nothing is known of the domain
-	recheck                      // its record is due to be asked for again
-	renewal                      // its policy is due to be fetched again
-	asked                        // an operator wants that now
+	firstDiscovery   reason = iota // nothing is known of the domain
+	recheck                        // its record is due to be asked for again
+	scheduledRefresh               // its policy is due to be fetched again
+	asked                          // an operator wants that now
 )
 
 // Bounds of the time for which a record, or the absence of one, is believed; docs/rfc8461.md
@@ -77,12 +78,13 @@ type discovery struct {
 	why      reason
 	settings *Settings
 	limits   limits
+	began    clock.Moment
 
 	known     *policies.Entry // live; nil without one
 	record    mtasts.Record
 	recordErr error        // why the record cannot be used; nil if it is valid
 	recheckAt clock.Moment // when it is due to be asked for again
-	purges    uint64       // known when the discovery began
+	purges    uint64       // known when the fetch began
 }
 
 func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
@@ -93,7 +95,7 @@ func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
 // answer is valid with an error too.
 func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 	stack.Grow()
-	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), purges: r.store.Purges()}
+	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), began: r.clock.Now()}
 	for _, step := range []func() *outcome{d.recall, d.askShared, d.askRecord, d.judgeRecord, d.fetch} {
 		if o := step(); o != nil {
 			return d.file(o)
@@ -105,25 +107,24 @@ func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 // recall looks into memory again: the discovery that would have served this lookup may have
 // ended just before it came here.
 func (d *discovery) recall() *outcome {
-	now := d.clock.Now()
 	if d.why == firstDiscovery {
-		if e := d.policies.Live(d.domain(), now); e != nil {
+		if e := d.policies.Live(d.domain(), d.began); e != nil {
 			d.known = e
 			return &outcome{kind: settled}
 		}
-		if f, ok := d.policies.Negative(d.domain(), now); ok {
+		if f, ok := d.policies.Negative(d.domain(), d.began); ok {
 			return &outcome{kind: settled, fault: f}
 		}
 		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
-	d.known = d.policies.Get(d.domain()).LiveAt(now)
+	d.known = d.policies.Get(d.domain()).LiveAt(d.began)
 	return nil
 }
 
 // askRecord asks for the domain's record. During an outage of the DNS, the discovery of an
 // unknown domain waits for the end, for as long as a lookup waits, and then asks.
 func (d *discovery) askRecord() *outcome {
-	deadline := d.clock.Now().Add(d.settings.AnswerTimeout)
+	deadline := d.began.Add(d.settings.AnswerTimeout)
 	for {
 		if out := d.dns.outage(); out != nil {
 			switch {
@@ -162,8 +163,9 @@ func (d *discovery) askRecordOnce() (o *outcome, again bool) {
 		}
 		return &outcome{kind: ignorant, err: d.recordErr}, outage
 	}
-	d.dns.answered()
-	d.recheckAt = d.clock.Now().Add(recordLife(txt.TTL))
+	now := d.clock.Now()
+	d.dns.answered(now)
+	d.recheckAt = now.Add(recordLife(txt.TTL))
 	if d.record, d.recordErr = mtasts.ParseRecord(txt.Records); d.recordErr != nil && txt.Dangles() {
 		d.recordErr = fmt.Errorf("%w: %s is a CNAME of %s, which has no TXT records", d.recordErr, d.domain().RecordName(), printable.Quote(txt.Alias))
 	}
@@ -185,11 +187,12 @@ func recordLife(ttl time.Duration) time.Duration {
 
 // judgeRecord decides by the record whether the policy is fetched.
 func (d *discovery) judgeRecord() *outcome {
+	if d.known == nil && errors.Is(d.recordErr, mtasts.ErrNoRecord) {
+		return &outcome{kind: absent, err: d.recordErr}
+	}
 	now := d.clock.Now()
 	due := d.known != nil && (d.why == asked || d.known.RefreshDue(now))
 	switch {
-	case d.recordErr != nil && d.known == nil && errors.Is(d.recordErr, mtasts.ErrNoRecord):
-		return &outcome{kind: absent, err: d.recordErr}
 	case d.recordErr != nil && d.known == nil:
 		return &outcome{kind: failed, err: d.recordErr, fault: d.failure(d.recordErr, "")}
 	case d.recordErr != nil:
@@ -209,7 +212,7 @@ func (d *discovery) judgeRecord() *outcome {
 	if f := d.policies.Failure(d.domain()); f != nil && f.ID == d.record.ID && now < f.Due(d.known != nil) && d.why != asked {
 		return &outcome{kind: failed, err: errTriedLately, fault: f}
 	}
-	if d.why == renewal && d.known.ID() == d.record.ID && !d.mayRefresh() {
+	if d.why == scheduledRefresh && d.known.ID() == d.record.ID && !d.mayRefresh() {
 		return &outcome{kind: unchanged, err: d.recordErr}
 	}
 	return nil
@@ -218,6 +221,7 @@ func (d *discovery) judgeRecord() *outcome {
 // fetch fetches the policy. A first discovery that is refused because too much is under way
 // at its policy host stays queued for a while; its lookups do not wait meanwhile.
 func (d *discovery) fetch() *outcome {
+	d.purges = d.store.Purges()
 	until := d.clock.Now().Add(refusedFor)
 	for queued := false; ; queued = true {
 		policy, took, o, err := d.fetchOnce()
@@ -309,7 +313,7 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 		live = d.policies.Live(d.domain(), d.clock.Now())
 	}
 	if o.err != nil {
-		d.logger.Debug("No policy", event.Domain(d.domain().String()), event.Reason(o.err))
+		d.logger.LogAttrs(d.ctx, slog.LevelDebug, "No policy", event.Domain(d.domain().String()), event.Reason(o.err))
 	}
 	if live == nil {
 		return d.without(o.fault), o.err
@@ -349,7 +353,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		Recheck:    d.recheckAt,
 		RecordLost: d.recordErr != nil,
 		Purges:     d.purges,
-		ToMX:       d.hop.MX && d.why != renewal && d.why != asked,
+		ToMX:       d.hop.MX && d.why != scheduledRefresh && d.why != asked,
 	})
 	d.share(e)
 	if before != nil || o.policy.MaxAge > 0 { // or it would be done for every lookup
@@ -363,8 +367,9 @@ func (r *Resolver) judgeMX(d mtasts.Domain) {
 	if !r.policies.NeedsMX(d) {
 		return
 	}
+	asked := r.clock.Now()
 	if mx, err := r.settings.Load().MX.MX(r.ctx, d.String()); err == nil {
-		r.policies.JudgeMX(d, mailHosts(d, mx))
+		r.policies.JudgeMX(d, mailHosts(d, mx), asked)
 	}
 }
 

@@ -66,9 +66,9 @@ func newDNSHealth(ctx context.Context, c *clock.Clock, probe func(context.Contex
 // outage returns the outage under way, nil while the DNS works.
 func (h *dnsHealth) outage() *outage { return h.now.Load() }
 
-// answered notes that a question was answered, for whatever name.
-func (h *dnsHealth) answered() {
-	h.last.Set(h.clock.Now())
+// answered notes that a question was answered now, for whatever name.
+func (h *dnsHealth) answered(now clock.Moment) {
+	h.last.Set(now)
 	if h.silent.Get() != 0 {
 		h.silent.Set(0)
 	}
@@ -146,7 +146,7 @@ func (o *outage) watch() {
 		d := o.health.pick(general)
 		go func() { // a name whose servers are silent delays no other probe
 			if o.health.probe(o.health.ctx, d) == nil {
-				o.health.answered()
+				o.health.answered(o.health.clock.Now())
 			}
 		}()
 	}

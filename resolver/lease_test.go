@@ -7,7 +7,7 @@ import (
 )
 
 // One node of the fleet renews a policy; the others take what it fetched.
-func TestFleetRenewsOnce(t *testing.T) {
+func TestOneNodeRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), newHub()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
@@ -31,8 +31,8 @@ func TestFleetRenewsOnce(t *testing.T) {
 
 // Where the host fails one node tries after the other, and where it recovers all
 // have the policy.
-func TestFleetRenewalFails(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestNodesRefreshInTurnIfTheHostFails(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		expect(t, b, "a.example", "enforce/1")
@@ -46,7 +46,7 @@ func TestFleetRenewalFails(t *testing.T) {
 }
 
 // A policy of a new id is fetched without waiting for whoever has the lease.
-func TestFleetRenewalFindsANewID(t *testing.T) {
+func TestNewIDNeedsNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), newHub()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
@@ -61,7 +61,7 @@ func TestFleetRenewalFindsANewID(t *testing.T) {
 }
 
 // A lease that nobody gives back keeps nobody from a renewal for long.
-func TestFleetLeaseHeldForEver(t *testing.T) {
+func TestLeaseHeldForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), newHub()
 		w.publish("a.example", "1", policyText("enforce", "864000"))

@@ -178,7 +178,7 @@ func (q queue) Do(ctx context.Context, d mtasts.Domain) {
 		return
 	}
 	select {
-	case <-q.fly(NextHop{Domain: d}, renewal, Answer{}):
+	case <-q.fly(NextHop{Domain: d}, scheduledRefresh, Answer{}):
 	case <-ctx.Done():
 	}
 }

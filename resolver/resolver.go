@@ -263,10 +263,10 @@ func (r *Resolver) without(f *policies.Failure) Answer {
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	stack.Grow()
 	hop = hop.Clone()
-	r.policies.Observe()
-	known := r.policies.Get(hop.Domain) // its stored verdicts come to memory with it
-	verdict := r.askDANE(hop)           // in parallel with the discovery
-	a, err := r.resolveSTS(ctx, hop, known)
+	known := r.policies.Judged(hop.Domain) // its stored verdicts come to memory with it
+	now := r.clock.Now()
+	verdict := r.askDANE(hop, now) // in parallel with the discovery
+	a, err := r.resolveSTS(ctx, hop, known, now)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -280,20 +280,20 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 }
 
 // resolveSTS answers for STS; known is the domain's policy, live or expired.
-func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.Entry) (Answer, error) {
+func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.Entry, now clock.Moment) (Answer, error) {
 	if !hop.Domain.CanPublish() {
 		return Answer{}, nil
-	}
-	now := r.clock.Now()
-	if a, ok := r.cachedSTS(hop, now); ok {
-		r.metrics.lookups.fromMemory(a)
-		return a, nil
 	}
 	s := r.settings.Load()
 	live := known.LiveAt(now)
 	if live == nil {
+		if f, ok := r.policies.Negative(hop.Domain, now); ok {
+			a := r.without(f)
+			r.metrics.lookups.fromMemory(a)
+			return a, nil
+		}
 		r.metrics.lookups.miss.Inc()
-		return r.await(ctx, hop, firstDiscovery, s.AnswerTimeout, Answer{})
+		return r.await(ctx, hop, firstDiscovery, now, s.AnswerTimeout, Answer{})
 	}
 	r.policies.Use(hop.Domain, live, now)
 	if hop.MX && r.policies.UsedForMX(hop.Domain, live) {
@@ -308,7 +308,7 @@ func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.
 		r.fly(hop, recheck, answer(live))
 		return answer(live), nil
 	}
-	return r.await(ctx, hop, recheck, s.recheckWait(), answer(live))
+	return r.await(ctx, hop, recheck, now, s.recheckWait(), answer(live))
 }
 
 // claimLapse is how long a recheck that a lookup waits for keeps other lookups from
@@ -316,14 +316,13 @@ func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.
 const claimLapse = 30 * time.Second
 
 // await joins the domain's discovery, or starts it, and waits for it for at most limit;
-// after that the answer is what memory has, else meanwhile.
-func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, limit time.Duration, meanwhile Answer) (Answer, error) {
-	began := r.clock.Now()
+// after that the answer is what memory has, else meanwhile. began is now.
+func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clock.Moment, limit time.Duration, meanwhile Answer) (Answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	landed := r.fly(hop, why, meanwhile)
+	done := r.fly(hop, why, meanwhile)
 	select {
-	case res := <-landed:
+	case res := <-done:
 		return res.Val.(Answer), nil
 	case <-timer.C:
 		if why == recheck {
@@ -333,7 +332,7 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, limit tim
 			return answer(e), nil // the shared store had it
 		}
 		if why == firstDiscovery {
-			meanwhile.Later = func() *policies.Failure { return (<-landed).Val.(Answer).Failure }
+			meanwhile.Later = func() *policies.Failure { return (<-done).Val.(Answer).Failure }
 		}
 		return meanwhile, nil
 	case <-ctx.Done():
@@ -341,12 +340,9 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, limit tim
 	}
 }
 
-// flown is the result of a flight.
-type flown = singleflight.Result
-
 // fly joins the domain's discovery or starts it. The result has an answer also if it has
 // an error; once the Resolver is closed that is meanwhile.
-func (r *Resolver) fly(hop NextHop, why reason, meanwhile Answer) <-chan flown {
+func (r *Resolver) fly(hop NextHop, why reason, meanwhile Answer) <-chan singleflight.Result {
 	return r.flights.DoChan(hop.Domain.String(), func() (any, error) {
 		if !r.begin() {
 			return meanwhile, errClosed

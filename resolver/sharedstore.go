@@ -43,7 +43,6 @@ func (d *discovery) askShared() *outcome {
 	}
 	v := d.shared.Get(d.ctx, d.domain())
 	leave()
-	d.purges = d.store.Purges() // the shared store may have told of another
 	before := d.known
 	d.known = d.adopt(d.domain(), v).LiveAt(d.clock.Now())
 	if now := d.clock.Now(); d.known != nil && d.known != before && !d.known.RecheckDue(now) && !d.known.RefreshDue(now) {

@@ -127,6 +127,9 @@ type age time.Duration
 // String implements pflag.Value.
 func (a *age) String() string {
 	d := time.Duration(*a)
+	if d == 0 {
+		return "0" // help does not show it as a default
+	}
 	if d%(24*time.Hour) == 0 {
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
 	}

@@ -46,6 +46,7 @@ smtp_tls_policy_maps lookups with them. Without a command it serves.`,
 	root.CompletionOptions.HiddenDefaultCmd = true // packages bring the completions
 	root.AddCommand(serve, newQuery(load),
 		newPolicies(load), newRefresh(load), newPurge(load), newChanges(load), newReload(load), newExport(load), newWarm(load),
-		newOutcomes(load), newCheck(load), newGenerate(load), newCheckConfig(load, func() string { return cmp.Or(file, defaultConfigFile) }), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
+		newOutcomes(load), newReports(), newCheck(load), newGenerate(load),
+		newCheckConfig(load, func() string { return cmp.Or(file, defaultConfigFile) }), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
 	return root
 }

@@ -9,9 +9,8 @@ import (
 	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// cgroups is where control groups are mounted. Whatever the host has there, a
-// machine finds the one hierarchy that Debian's kernel gives it; its top is the
-// group that the tests have begun in.
+// cgroups is the mount point of control groups. A machine sees one hierarchy there, as with
+// Debian's kernel, whose top is the group in which the tests were started.
 const cgroups = "/sys/fs/cgroup"
 
 // newControlGroup makes the control group of a machine.
@@ -39,7 +38,7 @@ func removeControlGroup(dir string) error {
 	}
 	for _, entry := range entries {
 		if !entry.IsDir() {
-			continue // the group's own files, which go with it
+			continue // the group's own files are removed with it
 		}
 		if err := removeControlGroup(filepath.Join(dir, entry.Name())); err != nil {
 			return err

@@ -14,9 +14,8 @@ import (
 	"mta-sts-daemon/socketmap"
 )
 
-// client asks the daemon as a process of Postfix does: over one connection,
-// and once more over a new one when that breaks. It is not safe for concurrent
-// use.
+// client asks the daemon as a process of Postfix does: over one connection, and again over a
+// new one if that breaks. It is not safe for concurrent use.
 type client struct {
 	network *namespace.Network
 	address string            // of the daemon; "": socketmapAddr
@@ -24,8 +23,8 @@ type client struct {
 	retried int               // how many lookups took a second connection
 }
 
-// lookup returns the answer for key. An error is a lookup lost. Like Postfix it
-// does not try again where nobody listens.
+// lookup returns the answer for key. An error is a lost lookup. Like Postfix it does not try
+// again if nobody listens.
 func (c *client) lookup(key string) (answer string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -121,7 +120,7 @@ func (v *server) underLoad(t *testing.T, f func(l *load)) *load {
 // ask looks up with one client until stop is closed.
 func (l *load) ask(c *client, stop <-chan struct{}) {
 	defer c.close()
-	pause := time.NewTicker(time.Millisecond) // leaves the machine some of the processor
+	pause := time.NewTicker(time.Millisecond) // leaves processor time for the machine
 	defer pause.Stop()
 	for {
 		begun := time.Now()
@@ -153,7 +152,7 @@ func (l *load) note(took time.Duration, answer string, err error) {
 	}
 }
 
-// awaitAnswers waits until the clients have had some more replies.
+// awaitAnswers waits until the clients have received some more replies.
 func (l *load) awaitAnswers(t *testing.T) {
 	t.Helper()
 	tooLong := time.After(patience)

@@ -13,14 +13,13 @@ import (
 	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// The versions that are built: the one that is installed, and its upgrade.
+// The versions that are built: the first one that is installed, and its upgrade.
 const (
 	firstVersion = "1.0.0"
 	nextVersion  = "1.0.1"
 )
 
-// buildPackages builds the packages of the program under test, as they are
-// released, below workDir.
+// buildPackages builds the packages below workDir, as they are released.
 func buildPackages(workDir string) error {
 	for _, version := range []string{firstVersion, nextVersion} {
 		cmd := exec.Command("make", "packages", "VERSION="+version, "PACKAGES="+filepath.Join(workDir, version))
@@ -34,7 +33,7 @@ func buildPackages(workDir string) error {
 	return nil
 }
 
-// packageOf is the Debian package of a version, as this process sees it.
+// packageOf returns the path of a version's Debian package.
 func packageOf(t *testing.T, version string) string {
 	t.Helper()
 	file, err := onlyMatch(filepath.Join(os.Getenv(isolated.EnvWorkDir), version, "*.deb"))
@@ -44,23 +43,43 @@ func packageOf(t *testing.T, version string) string {
 	return file
 }
 
-// aptInstall installs one version with apt, which can fetch nothing.
-func (v *server) aptInstall(t *testing.T, version string) {
+// aptInstall installs one version with apt, which has no network, and returns its output.
+func (v *server) aptInstall(t *testing.T, version string) string {
 	t.Helper()
 	deb, err := os.ReadFile(packageOf(t, version))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const name = "/root/package.deb" // /tmp is the machine's own
-	v.root.write(t, name, string(deb))
-	v.run(t, "apt-get", "install", "--yes", name)
+	v.root.write(t, debFile, string(deb))
+	return v.run(t, "apt-get", "install", "--yes", debFile)
 }
 
-// install takes the server from no package to one in use, and looks whether
-// that starts all there is to start.
+// debFile is the package on the machine, whose /tmp is a separate file system.
+const debFile = "/root/package.deb"
+
+// runLintian checks that lintian finds no error and no warning in the package. Only the current
+// Debian's lintian counts: earlier ones have tags that do not exist any more.
+func runLintian(t *testing.T, v *server) {
+	if v.suite == trixie {
+		v.run(t, "lintian", "--fail-on=error,warning", debFile)
+	}
+}
+
+// Debian's package of postfix-mta-sts-resolver, whose service listens at the same address.
+const (
+	replacedPackage = "postfix-mta-sts-resolver"
+	replacedUnit    = replacedPackage + ".service"
+)
+
+// install moves the server from postfix-mta-sts-resolver to the package, with the main.cf
+// that the former has. The installation starts everything that has to run.
 func (v *server) install(t *testing.T) {
 	t.Helper()
+	v.run(t, "systemctl", "is-active", replacedUnit)
+	v.checkLookup(t, "no-policy.test", "NOTFOUND ")
 	v.aptInstall(t, firstVersion)
+	v.runFailing(t, "systemctl", "is-active", replacedUnit)
+	v.run(t, "apt-get", "purge", "--yes", replacedPackage) // must not affect the new package
 	for _, unit := range []string{serviceUnit, socketUnit} {
 		v.run(t, "systemctl", "is-enabled", unit)
 		v.run(t, "systemctl", "is-active", unit)
@@ -76,8 +95,8 @@ func (v *server) install(t *testing.T) {
 // known is a domain whose policy the daemon has had from the beginning.
 const known domain = "known.test"
 
-// checkKnown checks that the policy of known is still there, and is the one that
-// was fetched at the beginning.
+// checkKnown checks that the policy of known is still the one that was fetched at the
+// beginning.
 func (v *server) checkKnown(t *testing.T) {
 	t.Helper()
 	v.checkLookup(t, string(known), known.secure())
@@ -89,16 +108,16 @@ func (v *server) checkKnown(t *testing.T) {
 // config is a configuration with one setting more.
 func config(more string) string { return "fetch: {allow_networks: [127.0.0.0/8]}\n" + more + "\n" }
 
-// eventually asks again and again whether what must come has come.
-func eventually(t *testing.T, what string, come func() bool) {
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	for tooLong := time.After(patience); !come(); {
+	for tooLong := time.After(patience); !holds(); {
 		select {
 		case <-again.C:
 		case <-tooLong:
-			t.Fatalf("waited %v in vain for %s", patience, what)
+			t.Fatalf("timeout after %v waiting for %s", patience, what)
 		}
 	}
 }

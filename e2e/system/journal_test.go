@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// awaitInJournal waits until some line of the journal has text in it.
+// awaitInJournal waits until a line of the journal contains text.
 func (v *server) awaitInJournal(t *testing.T, text string, match ...string) {
 	t.Helper()
 	args := append([]string{"--boot", "--output=cat"}, match...)

@@ -14,8 +14,8 @@ import (
 	"mta-sts-daemon/e2e/internal/namespace"
 )
 
-// patience is how long the tests wait for what must come. Nothing here comes
-// near it unless it is broken.
+// patience limits how long the tests wait for an event. Nothing takes nearly that long unless
+// it is broken.
 const patience = 60 * time.Second
 
 // machine is a server with Debian, systemd its first process.
@@ -41,8 +41,7 @@ func newMachine(t *testing.T, s suite) *machine {
 	return m
 }
 
-// boot switches the machine on and waits until it has started all it has to
-// start.
+// boot switches the machine on and waits until all its units are started.
 func (m *machine) boot(t *testing.T) {
 	t.Helper()
 	ready := listenForNotice(t)
@@ -68,7 +67,7 @@ func (m *machine) boot(t *testing.T) {
 	}
 	m.nspawn, m.leader, m.off = nspawn, 0, make(chan struct{})
 	go func() {
-		nspawn.Wait() // its outcome says nothing: a machine that was killed has failed
+		nspawn.Wait() // its exit status is useless: a machine that was killed has failed
 		close(m.off)
 	}()
 	if m.leader, err = ready.await(m.off); err != nil {
@@ -98,7 +97,7 @@ func (m *machine) run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// runFailing is run for a command that must fail by itself.
+// runFailing is run for a command that must fail and not be killed.
 func (m *machine) runFailing(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := m.command(name, args...).CombinedOutput()
@@ -108,7 +107,7 @@ func (m *machine) runFailing(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// reboot switches the machine off and on again, in good order.
+// reboot shuts the machine down and boots it again.
 func (m *machine) reboot(t *testing.T) {
 	t.Helper()
 	m.run(t, "systemctl", "poweroff")
@@ -131,7 +130,7 @@ func processState(pid int) string {
 	return fmt.Sprintf("%s\n%s", status, stack)
 }
 
-// kill switches the machine off the hard way.
+// kill switches the machine off without a shutdown.
 func (m *machine) kill(t *testing.T) {
 	select {
 	case <-m.off:

@@ -12,10 +12,9 @@ import (
 	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// tests is this package, whose machines are booted in the namespaces. Control
-// groups are among them because a mount of cgroup2 from the host's own would
-// change the options of the host's. Nothing but an empty control group outlives a
-// run that was killed.
+// tests describes this package, whose machines are booted in namespaces. There is one for
+// control groups, because a mount of cgroup2 in the host's namespace would change the options of
+// the host's mount. A run that is killed leaves an empty control group and nothing else.
 func tests() isolated.Package {
 	p := isolated.Package{
 		Name:       "e2e/system",
@@ -39,7 +38,7 @@ func missing() string {
 		return "the kernel has no cgroup2, which systemd needs"
 	}
 	if _, err := exec.LookPath("make"); err != nil {
-		return "there is no make to build the packages with"
+		return "make is missing, which builds the packages"
 	}
 	return ""
 }

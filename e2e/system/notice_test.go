@@ -11,12 +11,11 @@ import (
 	"time"
 )
 
-// notices is where systemd-nspawn tells how the machine is getting on, as
-// sd_notify(3) says.
+// notices receives the state of the machine from systemd-nspawn, see sd_notify(3).
 type notices struct {
 	path  string
 	told  chan string
-	heard chan struct{} // closed when nobody waits for more
+	heard chan struct{} // closed when no more notices are awaited
 }
 
 func listenForNotice(t *testing.T) *notices {
@@ -45,8 +44,8 @@ func listenForNotice(t *testing.T) *notices {
 	return n
 }
 
-// await returns the number of the machine's first process once the machine has
-// started all it has to start. off ends the waiting.
+// await returns the process id of the machine's first process when all units are started. It
+// returns an error when off is closed.
 func (n *notices) await(off <-chan struct{}) (leader int, err error) {
 	defer close(n.heard)
 	tooLong := time.After(patience)
@@ -66,9 +65,9 @@ func (n *notices) await(off <-chan struct{}) (leader int, err error) {
 				}
 			}
 		case <-off:
-			return leader, errors.New("it has gone off")
+			return leader, errors.New("it is off")
 		case <-tooLong:
-			return leader, fmt.Errorf("not in %v", patience)
+			return leader, fmt.Errorf("timeout after %v", patience)
 		}
 	}
 	return leader, nil

@@ -15,9 +15,8 @@ const (
 	outcomesAddr = "127.0.0.1:9462"
 )
 
-// countOutcomes has the unit that follows the journal count mail, while journald
-// restarts and while the unit itself does: no delivery is lost, and none counts
-// twice.
+// countOutcomes counts mail with the unit that follows the journal, during restarts of journald
+// and of the unit itself: no delivery is lost, and none counts twice.
 func countOutcomes(t *testing.T, v *server) {
 	const d domain = "outcomes.test"
 	v.publish(d)
@@ -50,7 +49,7 @@ func countOutcomes(t *testing.T, v *server) {
 	sendSome()
 	v.awaitVerified(t, sent)
 
-	// It is in nobody's way.
+	// Mail does not depend on it.
 	v.run(t, "systemctl", "kill", "--kill-whom=main", "--signal=KILL", outcomesUnit)
 	sendSome()
 

@@ -17,7 +17,7 @@ func (v *server) property(t *testing.T, name string) string {
 func showStatus(t *testing.T, v *server) {
 	said := v.property(t, "StatusText")
 	if want := "Answering lookups; 1 policy"; said != want {
-		t.Errorf("the daemon tells systemd %q, want %q", said, want)
+		t.Errorf("the status text is %q, want %q", said, want)
 	}
 	if status := v.run(t, "systemctl", "status", serviceUnit); !strings.Contains(status, `Status: "`+said+`"`) {
 		t.Errorf("systemctl status does not show %q:\n%s", said, status)
@@ -41,8 +41,7 @@ func precedePostfix(t *testing.T, v *server) {
 	}
 }
 
-// serveWithoutSockets has the daemon open its sockets itself, as it does where
-// the socket unit is off.
+// serveWithoutSockets tests the daemon with the socket unit stopped: it opens its sockets itself.
 func serveWithoutSockets(t *testing.T, v *server) {
 	t.Cleanup(func() {
 		v.run(t, "systemctl", "stop", serviceUnit)
@@ -57,7 +56,7 @@ func serveWithoutSockets(t *testing.T, v *server) {
 	v.checkKnown(t) // which starts the service
 }
 
-// reload changes the configuration, once well and once badly.
+// reload loads a valid and an invalid configuration.
 func reload(t *testing.T, v *server) {
 	t.Cleanup(func() {
 		v.root.write(t, configFile, config(""))
@@ -75,7 +74,7 @@ func reload(t *testing.T, v *server) {
 	v.awaitInJournal(t, "colour", "--unit="+serviceUnit)
 	v.checkLookup(t, "partner.test", "OK "+override)
 	if got := v.property(t, "ActiveState"); got != "active" {
-		t.Errorf("after a reload that failed the service is %s", got)
+		t.Errorf("the service is %s after a failed reload", got)
 	}
 	if got := v.property(t, "MainPID"); got != main {
 		t.Errorf("a reload has replaced process %s by %s", main, got)
@@ -111,8 +110,8 @@ func reloadUnderLoad(t *testing.T, v *server) {
 	})
 }
 
-// decideDANE has Postfix do DANE, which the daemon finds out by postconf however
-// locked in it is.
+// decideDANE switches DANE on in Postfix. The daemon finds out by postconf in spite of its
+// sandbox.
 func decideDANE(t *testing.T, v *server) {
 	usual := mainCF("socketmap:inet:" + socketmapAddr + ":postfix")
 	t.Cleanup(func() {
@@ -138,7 +137,7 @@ func upgradeUnderLoad(t *testing.T, v *server) {
 	v.checkKnown(t)
 }
 
-// killMain kills the daemon while clients ask, and the one that takes its place.
+// killMain kills the daemon twice while clients ask.
 func killMain(t *testing.T, v *server) {
 	v.underLoad(t, func(l *load) {
 		for range 2 {
@@ -150,8 +149,7 @@ func killMain(t *testing.T, v *server) {
 	v.checkKnown(t)
 }
 
-// tripWatchdog stops the daemon in its tracks. The unit's own patience is
-// shortened for it.
+// tripWatchdog stops the daemon's process, with a shorter watchdog timeout than the unit has.
 func tripWatchdog(t *testing.T, v *server) {
 	if v.property(t, "WatchdogUSec") == "0" {
 		t.Fatal("the unit has no watchdog")
@@ -170,8 +168,7 @@ func tripWatchdog(t *testing.T, v *server) {
 	v.checkKnown(t)
 }
 
-// signalMain sends a signal to the daemon and waits until systemd has another
-// one running.
+// signalMain sends a signal to the daemon and waits until systemd has started it again.
 func (v *server) signalMain(t *testing.T, signal string) {
 	t.Helper()
 	before := v.property(t, "MainPID")

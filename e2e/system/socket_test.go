@@ -12,8 +12,7 @@ import (
 const unixSocket = "/var/spool/postfix/mta-sts/sock"
 
 // checkPassed checks that both units are active, and that the service answers on
-// the sockets that systemd holds.
-// (sd_listen_fds(3)).
+// the sockets that systemd holds (sd_listen_fds(3)).
 func (v *server) checkPassed(t *testing.T, address string) {
 	t.Helper()
 	// A command that names the socket unit alone does not wait for the service.
@@ -86,9 +85,9 @@ func moveSocket(t *testing.T, v *server) {
 	v.checkPassed(t, moved)
 }
 
-// installBesideOther installs the package while another program has the port. When
-// that has ended, both units come up by themselves, because the service is started
-// again every other second and each time starts the socket unit first.
+// installBesideOther installs the package while another program has the port, of which the
+// installation informs. When that program ends, both units start by themselves: systemd
+// restarts the service every two seconds, and starts the socket unit first each time.
 func installBesideOther(t *testing.T, v *server) {
 	v.run(t, "apt-get", "remove", "--yes", "mta-sts-daemon")
 	var other net.Listener
@@ -99,12 +98,23 @@ func installBesideOther(t *testing.T, v *server) {
 		}
 	})
 	defer other.Close()
-	v.aptInstall(t, nextVersion)
+	said := v.aptInstall(t, nextVersion)
+	for _, want := range []string{"does not answer Postfix yet", "another program has its port", "ss -ltnp 'sport = :8461'"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("apt does not print %q:\n%s", want, said)
+		}
+	}
 	v.runFailing(t, "systemctl", "is-active", socketUnit)
 	findings, _ := v.command("mta-sts-daemon", "doctor").Output()
 	if want := socketUnit + " is enabled and "; !strings.Contains(string(findings), want) {
 		t.Errorf("doctor does not say %q:\n%s", want, findings)
 	}
+	// Between two starts: if the port became free between the starts of the socket unit and of the
+	// service, the daemon would listen by itself, which healthcheck and doctor report.
+	before := v.property(t, "NRestarts")
+	eventually(t, "the next start to fail", func() bool {
+		return v.property(t, "NRestarts") != before && v.property(t, "SubState") == "auto-restart"
+	})
 	other.Close()
 	v.checkPassed(t, socketmapAddr)
 	v.run(t, "mta-sts-daemon", "healthcheck")

@@ -23,20 +23,20 @@ func (s suite) need(t *testing.T) {
 	}
 }
 
-// packages are the packages of a small mail server; on bookworm systemd-nspawn
-// too, which the host need not have.
+// packages are those of a small mail server, with the package that ours replaces.
+// Bookworm has systemd-nspawn too, so that the host does not need it, and trixie lintian.
 func (s suite) packages() string {
-	const server = "systemd,systemd-sysv,dbus,init-system-helpers,ca-certificates,postfix,unbound"
+	const server = "systemd,systemd-sysv,dbus,init-system-helpers,ca-certificates,postfix,unbound," + replacedPackage
 	if s == bookworm {
 		return server + ",systemd-container"
 	}
-	return server
+	return server + ",lintian"
 }
 
-const treeRevision = "1" // to be raised when isolated.Tree changes
+const treeRevision = "1" // raise it when isolated.Tree changes
 
-// tree is the installed Debian: the tests can do without any but bookworm's, whose
-// systemd-nspawn boots all.
+// tree is the installed Debian. Only bookworm's is indispensable: its systemd-nspawn boots
+// all of them.
 func (s suite) tree() isolated.Tree {
 	return isolated.Tree{
 		Suite: string(s), Name: "system-" + string(s), Variant: "minbase", Packages: s.packages(),

@@ -22,6 +22,7 @@ func TestSystem(t *testing.T) {
 				show func(t *testing.T, v *server)
 			}{
 				{"status", showStatus},
+				{"lintian", runLintian},
 				{"before Postfix", precedePostfix},
 				{"without sockets", serveWithoutSockets},
 				{"restart of the units", restartUnits},
@@ -63,7 +64,7 @@ const (
 	mainCFFile  = "/etc/postfix/main.cf"
 )
 
-// newServer boots a server and installs the package on it as an operator does.
+// newServer boots a server and installs the package.
 func newServer(t *testing.T, s suite) *server {
 	t.Helper()
 	m := newMachine(t, s)
@@ -87,8 +88,7 @@ func (v *server) furnish(t *testing.T) {
 	v.root.mask(t, "apt-daily.timer", "apt-daily-upgrade.timer")
 }
 
-// unboundConf makes unbound a plain recursive resolver whose world is the zone
-// test.
+// unboundConf makes unbound a plain recursive resolver for the zone test.
 const unboundConf = `
 server:
 	interface: ` + resolverAddr + `
@@ -103,7 +103,7 @@ remote-control:
 	control-enable: no
 `
 
-// mainCF makes Postfix send to the world's domains, as policyMaps has it.
+// mainCF makes Postfix send to the world's domains with these policy maps.
 func mainCF(policyMaps string) string {
 	return fmt.Sprintf(`compatibility_level = 3.6
 myhostname = host.test

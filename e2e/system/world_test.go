@@ -9,7 +9,7 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// Who is where in a machine's network, besides what runs on the machine.
+// Addresses in a machine's network.
 const (
 	resolverAddr    = "127.0.0.53"     // unbound, on the machine
 	authorityAddr   = "127.0.0.54"     // has the zone test, asked by unbound

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// MaxHosts bounds how many MX hosts are looked at, most preferred first;
-	// those behind them do not count. Postfix tries five addresses at most.
+	// MaxHosts bounds how many MX hosts are checked, most preferred first. Postfix
+	// tries at most five addresses.
 	MaxHosts = 20
-	// concurrency bounds how many MX hosts are looked at at once.
+	// concurrency bounds how many MX hosts are checked at the same time.
 	concurrency = 4
-	// timeLimit bounds how long many hosts are looked at. Those not done by then
-	// could not be asked. One alone takes a few questions, each with its own limit.
+	// timeLimit bounds a check of several hosts. Hosts not finished by then count as
+	// unreachable. A single host takes a few questions, each with its own limit.
 	timeLimit = 30 * time.Second
 )
 
@@ -28,32 +28,36 @@ type Checker struct{ dns DNS }
 // New returns a Checker that asks dns.
 func New(dns DNS) *Checker { return &Checker{dns} }
 
-// Check finds out what DANE says of mail to host at port: to its MX hosts where
-// mx is true, else to host itself. Port 0 is one that is not known, for which
-// there can be no TLSA record.
+// Check checks mail to host at port: to its MX hosts if mx is true, else to host
+// itself. Port 0 stands for an unknown port, for which no TLSA record can be found.
 //
-// An error means that it cannot be known now: the MX records, or without mx the
-// host's own addresses, could not be looked up, or ctx ended before all was known.
+// An error means that there is no verdict: the MX records or, without mx, the
+// addresses of host could not be looked up, or ctx ended before the check was complete.
 func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (Verdict, error) {
-	if mx {
-		return c.check(ctx, c.domain, host.String(), port)
+	if !mx {
+		return c.CheckHost(ctx, host.String(), port)
 	}
-	return c.CheckHost(ctx, host.String(), port)
+	if port == 0 {
+		return noDANE, nil
+	}
+	v, err := c.domain(ctx, host.String(), port)
+	return complete(ctx, host.String(), v, err)
 }
 
 // CheckHost is Check for one mail host alone. Its name may be any DNS name: MX hosts
 // need not be policy domains.
 func (c *Checker) CheckHost(ctx context.Context, name string, port uint16) (Verdict, error) {
-	return c.check(ctx, c.smartHost, name, port)
+	if port == 0 {
+		return noDANE, nil
+	}
+	v, err := c.smartHost(ctx, name, port)
+	return complete(ctx, name, v, err)
 }
 
-func (c *Checker) check(ctx context.Context, find func(context.Context, string, uint16) (Verdict, error), name string, port uint16) (Verdict, error) {
-	if port == 0 {
-		return Verdict{Kind: None, TTL: MaxTTL}, nil
-	}
-	v, err := find(ctx, name, port)
+// complete returns an error if ctx has ended: hosts may only seem to be unreachable.
+func complete(ctx context.Context, name string, v Verdict, err error) (Verdict, error) {
 	if err == nil && ctx.Err() != nil {
-		err = fmt.Errorf("DANE of %s: %w", name, context.Cause(ctx)) // hosts may only seem to be out of reach
+		err = fmt.Errorf("DANE of %s: %w", name, context.Cause(ctx))
 	}
 	if err != nil {
 		return Verdict{}, err
@@ -61,11 +65,11 @@ func (c *Checker) check(ctx context.Context, find func(context.Context, string, 
 	return v, nil
 }
 
-// domain checks the MX hosts of a domain. Where DNSSEC does not vouch for the
-// MX records, it cannot vouch for where the mail goes (RFC 7672 section 2.2.1).
+// domain checks the MX hosts of a domain. If its MX records are not authenticated, it
+// has no DANE, because an attacker may have replaced the hosts (RFC 7672 section 2.2.1).
 func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict, error) {
 	answer, err := c.dns.MX(ctx, name)
-	if err = vouched(answer, err); err != nil {
+	if err = vouched(answer.Unvouched, err); err != nil {
 		return Verdict{}, err
 	}
 	life := answer.TTL
@@ -73,12 +77,15 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		return verdict(None, life), nil
 	}
 	hosts := MailHosts(name, answer.Records)
-	hosts = hosts[:min(len(hosts), MaxHosts)]
-	findings := make([]finding, len(hosts))
 	if len(hosts) == 1 {
-		findings[0] = c.host(ctx, hosts[0], port)
-		return conclude(life, findings)
+		return conclude(life, []finding{c.host(ctx, hosts[0], port)})
 	}
+	return conclude(life, c.hosts(ctx, hosts[:min(len(hosts), MaxHosts)], port))
+}
+
+// hosts checks several MX hosts in parallel.
+func (c *Checker) hosts(ctx context.Context, hosts []string, port uint16) []finding {
+	findings := make([]finding, len(hosts))
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	var group errgroup.Group
@@ -90,21 +97,21 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 		})
 	}
 	group.Wait() // no finding is an error
-	return conclude(life, findings)
+	return findings
 }
 
 // smartHost checks a next hop that is the mail host itself.
 func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verdict, error) {
 	h, err := c.dns.Host(ctx, name)
-	if err = vouched(h.Answer, err); err != nil {
+	if err = vouched(h.Unvouched, err); err != nil {
 		return Verdict{}, err
 	}
 	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)})
 }
 
-// conclude makes a verdict of what was found at the mail hosts; life is the
-// least TTL before that. An answer that is not vouched for says nothing, so there
-// is no verdict that could replace an older one.
+// conclude makes a verdict of the findings at the mail hosts; life is the least TTL of
+// the answers before them. If it cannot be known whether an answer is authenticated,
+// conclude returns an error, so that an older verdict stays in force.
 func conclude(life time.Duration, findings []finding) (Verdict, error) {
 	var hosts int
 	var count [lastState + 1]int
@@ -139,8 +146,7 @@ func conclude(life time.Duration, findings []finding) (Verdict, error) {
 	return v, nil
 }
 
-// verdict keeps life within its bounds; an absence of which the DNS does not say
-// how long it holds has 0.
+// verdict keeps life within its bounds. A negative answer without a TTL has 0.
 func verdict(k Kind, life time.Duration) Verdict {
 	return Verdict{Kind: k, TTL: min(max(life, MinTTL), MaxTTL)}
 }

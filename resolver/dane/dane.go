@@ -1,10 +1,20 @@
-// Package dane finds out whether mail to a next hop is protected by DANE (RFC
-// 7672): whether its MX hosts have TLSA records that DNSSEC vouches for and a
-// mail server can use. Matching certificates against them is Postfix's work.
+// Package dane checks whether mail to a next hop is protected by DANE (RFC 7672).
 //
-// Whether an answer is authenticated is what the DNS client says. If it cannot
-// know that, because the server's AD bit does not count, the question counts as
-// not answered.
+// With DANE, a mail host publishes in the DNS which certificate or key its SMTP
+// server uses. That is a TLSA record, whose name has the port and the host:
+//
+//	example.com.              MX    10 mx.example.com.
+//	_25._tcp.mx.example.com.  TLSA  3 1 1 9F86D081...
+//
+// It protects mail only if DNSSEC authenticates every answer on the way: the MX
+// records, the addresses of the MX host and the TLSA records. So a check asks for
+// these in that order, and stops at the first answer that is not authenticated.
+// The result, a Verdict, summarizes all MX hosts of a next hop. Comparing
+// certificates with TLSA records is the work of Postfix.
+//
+// Package dnsclient reports whether an answer is authenticated. If it cannot know
+// that, because the server's AD bit does not count, the question counts as not
+// answered.
 package dane
 
 import (
@@ -14,8 +24,8 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 )
 
-// DNS asks a validating resolver. An error means that it could not answer;
-// absence is an answer without records.
+// DNS asks a validating resolver. An error means that it could not answer. If there
+// are no records, the answer has none, and no error is returned.
 type DNS interface {
 	MX(ctx context.Context, name string) (dnsclient.Answer[dnsclient.MX], error)
 	Host(ctx context.Context, name string) (dnsclient.Host, error)
@@ -23,8 +33,8 @@ type DNS interface {
 	TLSA(ctx context.Context, name string) (dnsclient.Answer[dnsclient.TLSA], error)
 }
 
-// Kind is what DANE says of a next hop. MX hosts without addresses do not count
-// towards it. Kinds are stored as numbers, so they keep theirs.
+// Kind is the result of a check of a next hop. MX hosts without addresses do not
+// count. Kinds are stored as numbers in the policy file, so the numbers must not change.
 type Kind uint8
 
 const (
@@ -35,11 +45,11 @@ const (
 	// can be used, and all could be asked. RFC 7672 section 2.2 wants TLS then,
 	// without authentication.
 	Unusable
-	// Unknown: no MX host is known to have a usable TLSA record, but of some
-	// the DNS could not say.
+	// Unknown: no MX host is known to have a usable TLSA record, but some could not
+	// be looked up.
 	Unknown
-	// Partial: some MX hosts have usable TLSA records, others have not or could
-	// not be asked.
+	// Partial: some MX hosts have usable TLSA records; others have none or could not
+	// be looked up.
 	Partial
 	// Full: every MX host has usable TLSA records.
 	Full
@@ -62,19 +72,21 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
-// Verdict is what a check found.
+// Verdict is the result of a check.
 type Verdict struct {
 	Kind Kind
-	// TTL is how long it holds: the least TTL of all answers that it was made
-	// of, but MinTTL at least and MaxTTL at most. A question that could not be
-	// answered, and an absence of which the DNS does not say how long it holds,
-	// count as MinTTL.
+	// TTL is how long the verdict is valid: the least TTL of all answers used, at
+	// least MinTTL and at most MaxTTL. A question that could not be answered, and a
+	// negative answer without a TTL, count as MinTTL.
 	TTL time.Duration
-	// Incomplete: of some mail hosts the DNS could not say.
+	// Incomplete: some mail hosts could not be looked up.
 	Incomplete bool
 	// Failed is the first question that could not be answered, if Kind is Unknown.
 	Failed error
 }
+
+// noDANE is the verdict for a port that is not known.
+var noDANE = Verdict{Kind: None, TTL: MaxTTL}
 
 // Bounds of Verdict.TTL.
 const (

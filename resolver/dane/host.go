@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 )
 
-// state is what was found at one mail host.
+// state is the result for one mail host.
 type state uint8
 
 const (
@@ -18,12 +18,11 @@ const (
 	noTLSA                   // no authenticated TLSA records
 	unusable                 // authenticated TLSA records, none of which can be used
 	usable                   // at least one that can
-	unreachable              // the DNS could not say
+	unreachable              // a question could not be answered
 	lastState   = unreachable
 )
 
-// finding is the state of one mail host and the least TTL of the answers that
-// say so.
+// finding is the state of one mail host and the least TTL of the answers behind it.
 type finding struct {
 	state     state
 	ttl       time.Duration
@@ -39,29 +38,29 @@ func failed(err error) finding {
 // errUnvouched: an answer came from a server whose AD bit does not count.
 var errUnvouched = errors.New("a DNS server answered whose AD bit does not count")
 
-// vouched returns err or, if whether the answer is authenticated cannot be known,
-// errUnvouched. Such an answer counts as none: taken for one that is not
-// authenticated, it would say that there is no DANE.
-func vouched[T any](answer dnsclient.Answer[T], err error) error {
-	if err == nil && answer.Unvouched {
+// vouched returns err, or errUnvouched if it cannot be known whether the answer is
+// authenticated. Such an answer must not count as one that is not authenticated:
+// that would turn DANE off.
+func vouched(unvouched bool, err error) error {
+	if err == nil && unvouched {
 		return errUnvouched
 	}
 	return err
 }
 
-// host looks at one MX host.
+// host checks one MX host.
 func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
 	h, err := c.dns.Host(ctx, name)
-	if err = vouched(h.Answer, err); err != nil {
+	if err = vouched(h.Unvouched, err); err != nil {
 		return failed(err)
 	}
 	return c.addressed(ctx, name, h, port)
 }
 
-// addressed looks at a mail host whose addresses are h. The names that its TLSA
-// records may be under are asked one after the other; the next one counts only
-// where there are none under the one before, not where that cannot be known
-// (RFC 7672 section 2.2.3, RFC 7671 section 7).
+// addressed checks a mail host whose addresses are h. If the host is an alias, its TLSA
+// records may be under two names. The second name is asked for only if the answer for
+// the first one has no authenticated records, not if that question fails (RFC 7672
+// section 2.2.3, RFC 7671 section 7).
 func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, port uint16) finding {
 	f := finding{state: noTLSA, ttl: h.TTL}
 	if len(h.Records) == 0 {
@@ -75,11 +74,11 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 	case !h.Authenticated && !aliased:
 		return f
 	case !h.Authenticated:
-		// The chain leaves signed ground somewhere. Where its first step is
-		// still on it, the name itself may have TLSA records (section 2.1.3),
-		// as Postfix does it. Its TTL is part of h's.
+		// Some zone in the chain of CNAME records is not signed. If the first CNAME
+		// record is authenticated, the name itself may have TLSA records (section
+		// 2.1.3), as in Postfix. Its TTL is part of h.TTL.
 		alias, err := c.dns.CNAME(ctx, name)
-		if err = vouched(alias, err); err == nil && len(alias.Records) == 0 { // it was there a moment ago
+		if err = vouched(alias.Unvouched, err); err == nil && len(alias.Records) == 0 { // it was there a moment ago
 			err = fmt.Errorf("CNAME %s: no longer there", name)
 		}
 		if err != nil {
@@ -92,7 +91,7 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 	}
 	for _, base := range bases {
 		answer, err := c.tlsa(ctx, base, port)
-		if err = vouched(answer, err); err != nil {
+		if err = vouched(answer.Unvouched, err); err != nil {
 			return failed(err)
 		}
 		f.ttl = min(f.ttl, answer.TTL)
@@ -109,13 +108,12 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 	return f
 }
 
-// maxNameLen is the length of the longest name, in octets without the root dot
-// (RFC 1035 section 2.3.4).
+// maxNameLen is the length of the longest name in bytes, without the last dot (RFC
+// 1035 section 2.3.4).
 const maxNameLen = 253
 
-// tlsa asks for the TLSA records of the server at base and port (RFC 6698
-// section 3). Where the base domain leaves no room for the labels before it,
-// there can be none.
+// tlsa asks for the TLSA records of the server at base and port (RFC 6698 section 3).
+// A base that is too long for the labels before it cannot have any.
 func (c *Checker) tlsa(ctx context.Context, base string, port uint16) (dnsclient.Answer[dnsclient.TLSA], error) {
 	name := fmt.Sprintf("_%d._tcp.%s", port, base)
 	if len(name) > maxNameLen {

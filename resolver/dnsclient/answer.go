@@ -12,8 +12,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Answer is what the DNS says. No Records means that there are none, which is
-// an answer like any other.
+// Answer is a conclusive answer. It has no Records if the DNS has none; that is not an
+// error.
 type Answer[T any] struct {
 	Records []T
 	// TTL is how long the answer holds: the least TTL of the records and of
@@ -31,27 +31,27 @@ type Answer[T any] struct {
 	// false then.
 	Unvouched bool
 	// Alias is the name that a chain of CNAME records led to, in lower case
-	// without the last dot, or "" if the name asked for is no alias.
+	// without the last dot, or "" if the name asked for is not an alias.
 	Alias string
 	// NoName: the name does not exist (NXDOMAIN) or, with an Alias, that one does not.
 	NoName bool
 }
 
-// Dangles reports whether there are no records because the name is an alias of
-// one that has none: most often a CNAME record that was left behind.
+// Dangles reports whether the name is an alias of one without records: most often a
+// CNAME record that was left behind.
 func (a Answer[T]) Dangles() bool { return a.Alias != "" && len(a.Records) == 0 }
 
 // MX is one mail exchanger of a domain.
 type MX struct {
 	// Host is in lower case without the last dot; "" is the null MX (RFC
-	// 7505). Octets that belong in no host name stand as \DDD, as in a zone
-	// file.
+	// 7505). Bytes that are not allowed in host names are written as \DDD, as in a
+	// zone file.
 	Host       string
 	Preference uint16
 }
 
-// TXT asks for the TXT records of name. A record is the octets of its strings
-// put together, with nothing between them, as RFC 8461 section 3.1 wants it.
+// TXT asks for the TXT records of name. The strings of a record are joined without
+// anything between them (RFC 8461 section 3.1).
 // Errors are *Error.
 func (c *Client) TXT(ctx context.Context, name string) (Answer[string], error) {
 	return lookup(ctx, c, name, dns.TypeTXT, txtRecord)
@@ -178,7 +178,7 @@ func ipv6(rr *dns.AAAA) netip.Addr {
 }
 
 // Mailbox asks for the SOA record of a zone and returns the mail address of those who
-// run it (RFC 1035 sections 3.3.13 and 8); "" if there is none at that name.
+// run it (RFC 1035 sections 3.3.13 and 8), or "" if the name has no SOA record.
 // Errors are *Error.
 func (c *Client) Mailbox(ctx context.Context, zone string) (string, error) {
 	f, err := c.find(ctx, zone, dns.TypeSOA)

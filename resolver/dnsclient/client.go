@@ -1,7 +1,20 @@
-// Package dnsclient asks recursive resolvers for what the daemon needs to know
-// of a domain. It knows the DNS's wire format, failover and the checks that
-// keep strangers' replies out; it caches nothing and tries no search domains:
-// every name is absolute, with or without its last dot.
+// Package dnsclient is a stub resolver: it asks recursive resolvers for the TXT, MX,
+// address, CNAME and TLSA records of a domain.
+//
+// A question goes over UDP to the server that answered last. If that is silent for a
+// second or its reply is unusable, the other servers are asked too, and the first
+// conclusive reply wins: records, or the proof that there are none (NOERROR or
+// NXDOMAIN). Other replies, such as SERVFAIL, are failures. A truncated reply is
+// asked for again over TCP, and a server that does not know EDNS without it.
+//
+// A UDP reply can be forged by anybody who guesses the port and the id of the question.
+// So each question to a server elsewhere has a socket of its own with a random port, and
+// replies with another id, question or sender are ignored (RFC 5452). Whether the AD bit
+// of a reply counts as DNSSEC's authentication depends on the server; see
+// Client.TrustsAD.
+//
+// The package caches nothing and has no search domains: every name is absolute, with or
+// without its last dot.
 package dnsclient
 
 import (
@@ -20,9 +33,9 @@ const (
 	defaultTimeout = 5 * time.Second
 	// patience is how long a server may take before the next one is asked too.
 	patience = time.Second
-	// glance is how long a reply is waited for before the wait can be called off.
-	// Nobody notices so short a time, and a wait that can be called off costs a
-	// sixth of a question in time and half as many allocations again.
+	// glance is how long the first wait for a reply takes, which ctx does not interrupt.
+	// Callers do not notice so short a time. An interruptible wait costs a sixth more
+	// time for each question and half as many allocations again.
 	glance         = 100 * time.Millisecond
 	triesPerServer = 2
 )
@@ -30,12 +43,12 @@ const (
 // Options say which servers to ask and for how long. The zero value follows
 // /etc/resolv.conf.
 type Options struct {
-	// Servers are recursive resolvers by address, Named those by host name,
-	// which are asked after them. If there are none of either, the client
-	// follows ResolvConf.
+	// Servers are recursive resolvers by address. If both Servers and Named are
+	// empty, the client follows ResolvConf.
 	Servers []netip.AddrPort
-	// Named are looked up through ResolvConf when the client is made, and again
-	// whenever no server answers.
+	// Named are recursive resolvers by host name, asked after Servers. Their addresses
+	// are looked up through ResolvConf when the client is made, and again whenever no
+	// server answers.
 	Named []Named
 	// ResolvConf is the path of a resolv.conf(5); "" is /etc/resolv.conf.
 	ResolvConf string
@@ -123,7 +136,7 @@ func (c *Client) findAll(ctx context.Context, f *finding, qtype uint16, deadline
 
 // findByLinks goes along the chain of CNAME records by itself and then asks for
 // qtype again. Resolvers answer SERVFAIL if a chain is a loop or longer than they
-// follow. If there is no chain, failed stays the error.
+// follow. Without a chain the error is failed.
 func (c *Client) findByLinks(ctx context.Context, f *finding, qtype uint16, deadline time.Time, failed error) error {
 	names := len(f.names)
 	for {
@@ -165,15 +178,17 @@ func (c *Client) findMore(ctx context.Context, f *finding, qtype uint16, deadlin
 // one of them gives a conclusive reply. It reports whether that server's AD bit
 // counts.
 func (c *Client) ask(ctx context.Context, q query, deadline time.Time) (reply *dns.Msg, counts bool, err error) {
-	set := c.servers.inForce()
+	now := time.Now()
+	set := c.servers.inForce(now)
 	if len(set.addrs) == 0 {
 		limited, cancel := context.WithDeadlineCause(ctx, deadline, errLookingUp)
 		defer cancel()
 		if set, err = c.servers.await(limited); err != nil {
 			return nil, false, err
 		}
+		now = time.Now()
 	}
-	first, now := set.first(), time.Now()
+	first := set.first()
 	stagger := min(patience, deadline.Sub(now)/time.Duration(len(set.addrs)+1))
 	x := begin(ctx, &c.sockets, set.addrs[first], q)
 	glanced := min(glance, stagger)
@@ -189,8 +204,8 @@ func (c *Client) ask(ctx context.Context, q query, deadline time.Time) (reply *d
 	return c.askOthers(limited, set, first, x, lead, stagger)
 }
 
-// askOthers asks the servers behind the first one too, x being what was begun
-// there. That has lead before the second one is asked.
+// askOthers asks the other servers too. x is the exchange begun with the first one,
+// which has lead before the second one is asked.
 func (c *Client) askOthers(ctx context.Context, set *serverSet, first int, x exchange, lead, stagger time.Duration) (*dns.Msg, bool, error) {
 	type answer struct {
 		reply  *dns.Msg

@@ -12,9 +12,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TLSA is one record that says what a TLS server's certificate must look like
-// (RFC 6698 section 2.1). Nothing in it has been checked; one too short for its
-// fields has 0 in their place and no Data.
+// TLSA is a record that restricts the certificate of a TLS server (RFC 6698 section
+// 2.1). Its contents are not checked; a record too short for its fields has zeros and no
+// Data.
 type TLSA struct {
 	Usage, Selector, MatchingType uint8
 	Data                          []byte
@@ -44,15 +44,13 @@ func (c *Client) CNAME(ctx context.Context, name string) (Answer[string], error)
 	return lookup(ctx, c, name, dns.TypeCNAME, func(rr *dns.CNAME) string { return canonical(rr.Target) })
 }
 
-// Host is what the DNS says of a mail host.
+// Host is the addresses of a mail host.
 type Host struct {
-	// Answer holds the IPv4 addresses or, where there are none to be had, the
-	// IPv6 ones. An absence beside them has no say in whether they are
-	// authenticated.
+	// Answer has the IPv4 addresses or, without any, the IPv6 addresses. If one
+	// family has none, that does not influence whether the other is authenticated.
 	Answer[netip.Addr]
 	// Canonical is the name that owns the addresses, in lower case without the
-	// last dot: where the chain of CNAME records ended. Without one it is the
-	// name asked for.
+	// last dot: the end of the chain of CNAME records, or the name asked for.
 	Canonical string
 }
 
@@ -64,6 +62,11 @@ func (c *Client) Host(ctx context.Context, name string) (Host, error) {
 	if len(v4.Records) > 0 {
 		return newHost(name, v4), nil
 	}
+	return c.hostV6(ctx, name, v4, err4)
+}
+
+// hostV6 is Host for a name without IPv4 addresses, or whose question for them failed.
+func (c *Client) hostV6(ctx context.Context, name string, v4 Answer[netip.Addr], err4 error) (Host, error) {
 	v6, err6 := lookup(ctx, c, name, dns.TypeAAAA, ipv6)
 	if len(v6.Records) > 0 {
 		return newHost(name, v6), nil
@@ -90,12 +93,12 @@ func (c *Client) Validates(ctx context.Context) (bool, error) {
 	return !f.trust.withoutAD, nil
 }
 
-// wantsDNSSEC tells for which questions the DO bit is set (RFC 3225): all but
-// TXT, whose answers are not used for DANE and need not grow by signatures.
+// wantsDNSSEC reports whether questions of this type have the DO bit (RFC 3225): all
+// except TXT, which DANE does not use, so that its replies do not grow by signatures.
 func wantsDNSSEC(qtype uint16) bool { return qtype != dns.TypeTXT }
 
 func tlsaRecord(rr *dns.TLSA) TLSA {
-	data, _ := hex.DecodeString(rr.Certificate) // the DNS library's own coding of the octets
+	data, _ := hex.DecodeString(rr.Certificate) // the DNS library has encoded it
 	return TLSA{Usage: rr.Usage, Selector: rr.Selector, MatchingType: rr.MatchingType, Data: data}
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Error says that a question could not be answered. It never means that there
-// is no such record: that is an answer.
+// Error says that a question could not be answered. The absence of records is an Answer,
+// not an Error.
 type Error struct {
 	Name string // as it was asked for
 	Type string // TXT, MX, A, AAAA, CNAME, TLSA, SOA
@@ -26,7 +26,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// maxQuoted bounds what a message repeats of a name that is none.
+// maxQuoted bounds how much of an invalid name a message repeats.
 const maxQuoted = 64
 
 // printable quotes a name that is not plain printable ASCII or too long for any

@@ -13,14 +13,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// exchange is one question to one server. It is waited for in two steps because
-// mostly the first is enough, and that can do without what is needed to call a
-// wait off.
+// exchange is one question to one server. It is waited for in two steps: glance, which
+// is short and cannot be interrupted, mostly suffices and saves what an interruptible
+// wait costs.
 type exchange struct {
 	sockets *sockets
 	server  netip.AddrPort
 	query   query
-	asked   *socket // where the reply over UDP is still waited for
+	asked   *socket // on which the reply over UDP is awaited; nil once that has ended
 	reply   *dns.Msg
 	err     error
 }
@@ -40,8 +40,8 @@ func (x *exchange) ask(ctx context.Context, q query) {
 	}
 }
 
-// glance waits until then for the reply over UDP and returns it if it has come
-// and is conclusive, or nil. What it has not come to is for finish.
+// glance waits until then for the reply over UDP and returns it if it is conclusive,
+// else nil. In that case finish has to be called.
 func (x *exchange) glance(until time.Time) *dns.Msg {
 	if x.asked == nil {
 		return nil
@@ -80,8 +80,8 @@ func (x *exchange) giveBack() {
 	x.asked = nil
 }
 
-// finish waits for the reply, if that is still to come, as long as ctx lasts and,
-// where the server is not up to what it was asked, asks over TCP or without EDNS.
+// finish waits for the reply for as long as ctx lasts. It asks again over TCP if the
+// reply was truncated, and without EDNS if the server does not know that.
 // It returns the reply if that is conclusive: NOERROR or NXDOMAIN.
 func (x *exchange) finish(ctx context.Context) (*dns.Msg, error) {
 	x.wait(ctx)
@@ -97,15 +97,15 @@ func (x *exchange) finish(ctx context.Context) (*dns.Msg, error) {
 	return x.reply, inconclusive(x.reply)
 }
 
-// enlarge asks over TCP where the reply is too long for UDP.
+// enlarge asks over TCP if the reply is too long for UDP.
 func (x *exchange) enlarge(ctx context.Context) {
 	if x.err == nil && x.reply.Truncated {
 		x.reply, x.err = overTCP(ctx, x.server, x.query)
 	}
 }
 
-// overTCP asks over a connection of its own (RFC 7766). Whoever can speak on it
-// is the server, so a reply that is none is the server's fault.
+// overTCP asks over a connection of its own (RFC 7766). Only the server can write to it,
+// so an invalid reply is an error here; over UDP it would be ignored.
 func overTCP(ctx context.Context, server netip.AddrPort, q query) (*dns.Msg, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, server)
@@ -115,7 +115,7 @@ func overTCP(ctx context.Context, server netip.AddrPort, q query) (*dns.Msg, err
 	defer conn.Close()
 	defer interruptWith(ctx, conn)()
 	id := dns.Id()
-	framed := binary.BigEndian.AppendUint16(nil, uint16(len(q.octets)))
+	framed := binary.BigEndian.AppendUint16(nil, uint16(len(q.message)))
 	if _, err := conn.Write(q.appendTo(framed, id)); err != nil {
 		return nil, err
 	}
@@ -134,8 +134,8 @@ func overTCP(ctx context.Context, server netip.AddrPort, q query) (*dns.Msg, err
 	return reply, err
 }
 
-// interruptWith ends all reading and writing on conn when ctx ends. The
-// function that it returns calls that off.
+// interruptWith ends all reading and writing on conn when ctx ends, unless stop is
+// called before.
 func interruptWith(ctx context.Context, conn net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })
 }

@@ -22,7 +22,7 @@ var (
 	errAliases   = fmt.Errorf("more than %d names in its chain of CNAME records", maxNames)
 )
 
-// finding is what the replies so far say of one question.
+// finding is the result of one question, from the replies so far.
 type finding struct {
 	names   []string // in lower case: the one asked for, then each CNAME record's target
 	records []dns.RR // of the type asked for; their owner is the last of names
@@ -39,8 +39,7 @@ func newFinding(name string) *finding {
 	return &finding{names: []string{dns.CanonicalName(name)}, least: math.MaxInt64}
 }
 
-// trust is what the AD bits (RFC 4035 section 3.2.3) of the replies to a
-// question amount to.
+// trust summarizes the AD bits (RFC 4035 section 3.2.3) of the replies to a question.
 type trust struct {
 	withoutAD bool // a reply came without AD
 	denied    bool // … from a server whose AD bit counts
@@ -115,10 +114,10 @@ func (f *finding) link(found *finding) error {
 	return f.follow(found.records[0].(*dns.CNAME))
 }
 
-// absent concludes that there are no records, unless the reply only led along
-// the chain and left off there, as forwarders do: then the target has to be
-// asked for. An SOA record or NXDOMAIN speaks of the chain's end (RFC 2308
-// section 2, RFC 6604 section 3).
+// absent concludes that there are no records. If the reply only has CNAME records, as
+// from some forwarders, the finding is not done: the last target has to be asked for. An
+// SOA record or NXDOMAIN is about the chain's end (RFC 2308 section 2, RFC 6604 section
+// 3).
 func (f *finding) absent(reply *dns.Msg, asked string) error {
 	f.noName = reply.Rcode == dns.RcodeNameError
 	for _, rr := range reply.Ns {
@@ -137,8 +136,8 @@ func (f *finding) absent(reply *dns.Msg, asked string) error {
 	return nil
 }
 
-// neverExists concludes that there are no records at a name that the DNS never
-// has. No server says so, and nothing authenticates it.
+// neverExists concludes that a special-use name has no records. No server was asked, so
+// this is not authenticated.
 func (f *finding) neverExists() {
 	f.trust.add(false, true)
 	f.ttl, f.hasTTL, f.done = min(f.least, specialUseTTL), true, true
@@ -152,8 +151,8 @@ func (f *finding) conclude(records ...dns.RR) {
 	f.ttl, f.hasTTL, f.done = f.least, true, true
 }
 
-// owned picks the records that belong to a name. Others are none of the
-// question's business and may be an attempt to slip something in.
+// owned returns the records of a name. Others do not belong to the question and may be
+// an attack.
 func owned(rrs []dns.RR, name string, rrtype uint16) ([]dns.RR, error) {
 	var found []dns.RR
 	for _, rr := range rrs {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // TrustsAD reports whether the AD bit of every server in force counts: nobody
@@ -12,7 +13,7 @@ import (
 // administrator vouches for the way with "options trust-ad" in resolv.conf(5) or
 // Options.TrustAD. The option in resolv.conf says nothing of Options.Servers.
 func (c *Client) TrustsAD() bool {
-	set := c.servers.inForce()
+	set := c.servers.inForce(time.Now())
 	return len(set.addrs) > 0 && !slices.Contains(set.counts, false)
 }
 

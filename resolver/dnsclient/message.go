@@ -40,7 +40,7 @@ func parseReply(data []byte, q query, id uint16) (*dns.Msg, error) {
 	return reply, nil
 }
 
-// sameQuestion tells whether reply has exactly q's question. Servers that report
+// sameQuestion reports whether reply has exactly q's question. Servers that report
 // an error before they read the question leave it out.
 func sameQuestion(reply *dns.Msg, q query) bool {
 	if len(reply.Question) == 0 {
@@ -51,7 +51,7 @@ func sameQuestion(reply *dns.Msg, q query) bool {
 		strings.EqualFold(got.Name, q.name)
 }
 
-// complete tells whether the answer and the authority section have as many
+// complete reports whether the answer and the authority section have as many
 // records as the header says: the DNS library takes a message that ends before.
 func complete(data []byte, reply *dns.Msg) bool {
 	const answers, authorities = 6, 8 // RFC 1035 section 4.1.1
@@ -59,7 +59,7 @@ func complete(data []byte, reply *dns.Msg) bool {
 		int(binary.BigEndian.Uint16(data[authorities:])) == len(reply.Ns)
 }
 
-// refusesEDNS tells whether the reply is one of those that servers without EDNS
+// refusesEDNS reports whether the reply is one of those that servers without EDNS
 // give to it (RFC 6891 section 7).
 func refusesEDNS(reply *dns.Msg) bool {
 	switch reply.Rcode {
@@ -69,13 +69,13 @@ func refusesEDNS(reply *dns.Msg) bool {
 	return false
 }
 
-// inconclusive says why a reply settles nothing, or nil if it does.
+// inconclusive returns why a reply is not conclusive, or nil if it is.
 func inconclusive(reply *dns.Msg) error {
 	if reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError {
 		return rcodeError(reply.Rcode)
 	}
 	// An authority asked for a zone that is not its own sends a referral,
-	// which looks like an absence but for what it lacks.
+	// which differs from a negative answer only by its lack of an SOA record.
 	isSOA := func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA }
 	if reply.Rcode == dns.RcodeSuccess && !reply.RecursionAvailable && !reply.Authoritative &&
 		len(reply.Answer) == 0 && !slices.ContainsFunc(reply.Ns, isSOA) {

@@ -14,10 +14,10 @@ type Metrics struct {
 	byType map[uint16]outcomes
 }
 
-// outcomes count what came of the questions for one record type.
+// outcomes count the questions for one record type by their result.
 type outcomes struct{ records, absent, failed prometheus.Counter }
 
-// NewMetrics returns Metrics that reg collects; where reg is nil, nobody does.
+// NewMetrics returns Metrics registered with reg; reg may be nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	queries := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "mta_sts_dns_queries_total",
@@ -44,5 +44,5 @@ func (m *Metrics) answered(qtype uint16, f *finding) {
 	}
 }
 
-// failed counts a question that nobody answered.
+// failed counts a question that no server answered.
 func (m *Metrics) failed(qtype uint16) { m.byType[qtype].failed.Inc() }

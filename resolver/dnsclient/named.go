@@ -130,7 +130,7 @@ func (n *named) addrs() []netip.AddrPort {
 	return n.known
 }
 
-// await returns when an address is known. The error says why there is none.
+// await waits until an address is known. The error says why that failed.
 func (n *named) await(ctx context.Context) error {
 	n.lookUpAgain()
 	n.mu.Lock()

@@ -91,5 +91,5 @@ func TestNamedBeside(t *testing.T) {
 		t.Errorf("got %v, error %v", got, err)
 	}
 	directory.Add("resolver.test. 300 IN A 127.0.0.2")
-	eventually(t, func() bool { return len(c.servers.inForce().addrs) == 2 })
+	eventually(t, func() bool { return len(c.servers.inForce(time.Now()).addrs) == 2 })
 }

@@ -13,7 +13,7 @@ const (
 	additionalsAt  = 10 // the number of additional records
 	headerLength   = 12
 	longestName    = 255
-	questionLength = 4  // but for the name
+	questionLength = 4  // without the name
 	optLength      = 11 // an OPT record without options
 )
 
@@ -27,9 +27,9 @@ const (
 type query struct {
 	name  string // with the last dot
 	qtype uint16
-	// octets are the message but for its id, which each sending has of its own.
-	// They do not change.
-	octets []byte
+	// message is complete except for its id, which is set each time that it is sent.
+	// It does not change.
+	message []byte
 }
 
 // newQuery makes the query for a name that has its last dot. AD asks for the AD
@@ -38,42 +38,42 @@ type query struct {
 // holds bogus data back. The error is errName.
 func newQuery(name string, qtype uint16) (query, error) {
 	room := min(len(name)+1, longestName)
-	octets := make([]byte, 0, headerLength+room+questionLength+optLength)
+	message := make([]byte, 0, headerLength+room+questionLength+optLength)
 	header := [headerLength / 2]uint16{0, recursionDesired | authenticData, 1, 0, 0, 1} // one question, one additional record
 	for _, field := range header {
-		octets = binary.BigEndian.AppendUint16(octets, field)
+		message = binary.BigEndian.AppendUint16(message, field)
 	}
-	end, err := dns.PackDomainName(name, octets[:headerLength+room], headerLength, nil, false)
+	end, err := dns.PackDomainName(name, message[:headerLength+room], headerLength, nil, false)
 	if err != nil {
 		return query{}, errName
 	}
-	octets = binary.BigEndian.AppendUint16(octets[:end], qtype)
-	octets = binary.BigEndian.AppendUint16(octets, dns.ClassINET)
-	return query{name, qtype, appendOPT(octets, wantsDNSSEC(qtype))}, nil
+	message = binary.BigEndian.AppendUint16(message[:end], qtype)
+	message = binary.BigEndian.AppendUint16(message, dns.ClassINET)
+	return query{name, qtype, appendOPT(message, wantsDNSSEC(qtype))}, nil
 }
 
 // appendOPT appends the record that EDNS consists of: version 0, no options.
-func appendOPT(octets []byte, do bool) []byte {
+func appendOPT(message []byte, do bool) []byte {
 	var flags uint32
 	if do {
 		flags = dnssecOK
 	}
-	octets = append(octets, 0) // the root
-	octets = binary.BigEndian.AppendUint16(octets, dns.TypeOPT)
-	octets = binary.BigEndian.AppendUint16(octets, udpSize)
-	octets = binary.BigEndian.AppendUint32(octets, flags)
-	return binary.BigEndian.AppendUint16(octets, 0)
+	message = append(message, 0) // the root
+	message = binary.BigEndian.AppendUint16(message, dns.TypeOPT)
+	message = binary.BigEndian.AppendUint16(message, udpSize)
+	message = binary.BigEndian.AppendUint32(message, flags)
+	return binary.BigEndian.AppendUint16(message, 0)
 }
 
 // withoutEDNS is the same question for servers that know no EDNS.
 func (q query) withoutEDNS() query {
-	q.octets = slices.Clone(q.octets[:len(q.octets)-optLength])
-	binary.BigEndian.PutUint16(q.octets[additionalsAt:], 0)
+	q.message = slices.Clone(q.message[:len(q.message)-optLength])
+	binary.BigEndian.PutUint16(q.message[additionalsAt:], 0)
 	return q
 }
 
 // appendTo appends the message to dst, with its id.
 func (q query) appendTo(dst []byte, id uint16) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, id)
-	return append(dst, q.octets[2:]...)
+	return append(dst, q.message[2:]...)
 }

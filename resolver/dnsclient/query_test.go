@@ -55,7 +55,7 @@ func TestQueryBadNames(t *testing.T) {
 		"x.test", // nobody asks for a name of unknown end
 	} {
 		if q, err := newQuery(name, dns.TypeTXT); !errors.Is(err, errName) {
-			t.Errorf("%.80q: octets %x, error %v; want errName", name, q.octets, err)
+			t.Errorf("%.80q: octets %x, error %v; want errName", name, q.message, err)
 		}
 	}
 }

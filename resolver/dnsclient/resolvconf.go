@@ -65,7 +65,7 @@ func sameVersion(a, b os.FileInfo) bool {
 
 // parseResolvConf returns the addresses of the nameserver lines or, if there are
 // none, this host's own, as resolv.conf(5) says. Like the C library, it ignores
-// what it does not understand.
+// other lines.
 func parseResolvConf(text string) []netip.AddrPort {
 	var servers []netip.AddrPort
 	for line := range strings.Lines(text) {
@@ -84,7 +84,7 @@ func parseResolvConf(text string) []netip.AddrPort {
 	return servers
 }
 
-// hasTrustAD tells whether an options line of a resolv.conf(5) says trust-ad.
+// hasTrustAD reports whether an options line of a resolv.conf(5) says trust-ad.
 func hasTrustAD(text string) bool {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)

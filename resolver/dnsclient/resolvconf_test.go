@@ -102,7 +102,7 @@ func TestResolvConfFollowed(t *testing.T) {
 		} {
 			step.change()
 			time.Sleep(checkEvery)
-			if got := texts(followed.inForce().addrs); got != step.want {
+			if got := texts(followed.inForce(time.Now()).addrs); got != step.want {
 				t.Errorf("%s: got %s; want %s", step.title, got, step.want)
 			}
 			if n := strings.Count(log.String(), "level=WARN"); n != step.warnings {
@@ -125,18 +125,18 @@ func TestResolvConfLookedAtSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		followed := servers{conf: &resolvConf{path: path, logger: slog.New(slog.DiscardHandler)}}
 		write("nameserver 192.0.2.1\nnameserver 192.0.2.2")
-		before := followed.inForce()
+		before := followed.inForce(time.Now())
 		time.Sleep(checkEvery)
-		if followed.inForce() != before {
+		if followed.inForce(time.Now()) != before {
 			t.Error("read anew without a change")
 		}
 		write("nameserver 192.0.2.3")
 		time.Sleep(checkEvery - time.Nanosecond)
-		if followed.inForce() != before {
+		if followed.inForce(time.Now()) != before {
 			t.Error("looked at again too early")
 		}
 		time.Sleep(time.Nanosecond)
-		if got := texts(followed.inForce().addrs); got != "192.0.2.3:53" {
+		if got := texts(followed.inForce(time.Now()).addrs); got != "192.0.2.3:53" {
 			t.Errorf("got %s", got)
 		}
 	})
@@ -150,7 +150,7 @@ func TestResolvConfMissingAtStart(t *testing.T) {
 		Logger:     slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	want := texts(parseResolvConf(""))
-	if diff := cmp.Diff(want, texts(client.servers.inForce().addrs)); diff != "" {
+	if diff := cmp.Diff(want, texts(client.servers.inForce(time.Now()).addrs)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
@@ -164,7 +164,7 @@ func TestDefaults(t *testing.T) {
 	if client.timeout != 5*time.Second {
 		t.Errorf("time limit %v", client.timeout)
 	}
-	if len(client.servers.inForce().addrs) == 0 {
+	if len(client.servers.inForce(time.Now()).addrs) == 0 {
 		t.Error("no servers")
 	}
 }

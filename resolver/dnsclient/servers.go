@@ -29,13 +29,13 @@ type servers struct {
 // inForce returns the set to ask. It is the same one until something changes, so
 // that it keeps the server that it prefers. Which servers there are and whose AD
 // bit counts change together, and no later than checkEvery after the change.
-func (s *servers) inForce() *serverSet {
+func (s *servers) inForce(now time.Time) *serverSet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != nil && time.Since(s.checked) < checkEvery && !s.named.changed() {
+	if s.current != nil && now.Sub(s.checked) < checkEvery && !s.named.changed() {
 		return s.current
 	}
-	s.checked = time.Now()
+	s.checked = now
 	s.named.retry()
 	addrs, trustAD := s.fixed, s.trustAD
 	if s.conf != nil {
@@ -56,7 +56,7 @@ func (s *servers) await(ctx context.Context) (*serverSet, error) {
 	if err := s.named.await(ctx); err != nil {
 		return nil, err
 	}
-	return s.inForce(), nil
+	return s.inForce(time.Now()), nil
 }
 
 // serverSet is the servers in force, and which of them to ask first.

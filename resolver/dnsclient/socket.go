@@ -16,14 +16,14 @@ type socket struct {
 	raw    syscall.RawConn
 	server netip.AddrPort
 	last   uint16 // the id of its last question
-	// spoilt is set where something may still come of its last question, or
-	// came that should not have.
+	// spoilt: a late reply to its last question may come, or an unexpected packet
+	// has come. It must not be used again.
 	spoilt bool
 
-	// packet is room for what is sent and received, while there is a question.
+	// packet is the buffer for sending and receiving; nil without a question.
 	packet *packet
 	unsent []byte // the query in packet, until it is sent
-	// What the last step of read came to.
+	// The results of the last step of read.
 	n   int
 	err error
 }
@@ -51,9 +51,8 @@ func (s *socket) newID() uint16 {
 	}
 }
 
-// receive waits for the reply to q, which has been posed. What is no reply to it
-// is passed over, not an error: otherwise anyone who can send a forged packet
-// could make a lookup fail.
+// receive waits for the reply to q, which has been posed. Other packets are ignored:
+// as errors they would let anybody who can send a forged packet make lookups fail.
 func (s *socket) receive(q query) (*dns.Msg, error) {
 	for {
 		data, err := s.read()
@@ -67,12 +66,12 @@ func (s *socket) receive(q query) (*dns.Msg, error) {
 	}
 }
 
-// read sends what is unsent and waits for the next datagram, which is good until
-// packet is used again.
+// read sends the query, unless that has been done, and waits for the next datagram. The
+// result is valid until packet is used again.
 //
-// To send and then to Read would ask the kernel for a reply that cannot have
-// come yet, a system call in three. Here both are steps of one wait. It listens
-// from before the first step on, so what comes while that sends is not missed.
+// With Write and then Read, the first read system call of three would always be too
+// early. Here both are steps of one wait of the runtime's poller. The poller watches the
+// socket from before the first step, so a reply that comes during it is not missed.
 func (s *socket) read() ([]byte, error) {
 	if err := s.raw.Read(s.step); err != nil {
 		return nil, err
@@ -80,7 +79,7 @@ func (s *socket) read() ([]byte, error) {
 	return s.packet[:s.n], s.err
 }
 
-// step sends or else reads, and tells whether it has a datagram or an error. It
+// step sends or else reads, and reports whether it has a datagram or an error. It
 // is called first at once, then whenever something may have come.
 func (s *socket) step(fd uintptr) bool {
 	if s.unsent != nil {

@@ -13,15 +13,14 @@ const (
 	// maxIdle bounds the sockets that are kept for other questions. A hundred
 	// mail processes, Postfix's default, ask two or three at once each.
 	maxIdle = 256
-	// idleLife is how long a socket is kept that no question needs, give or
-	// take once more as long.
+	// idleLife is how long an idle socket is kept at least; at most it is twice that.
 	idleLife = time.Second
 )
 
 // sockets are UDP sockets to DNS servers. One that asked a server on the
-// loopback interface is used again: off this host nobody can send packets
-// there, so nothing is won by a random port for each question, and opening a
-// socket costs as much as asking. For any other server each question has a
+// loopback interface is used again: other hosts cannot send packets there, so
+// a random port for each question gains nothing, and opening a socket costs as much as
+// a question. For any other server each question has a
 // socket of its own (RFC 5452 section 9.2).
 //
 // The idle ones close after a while, also when nobody uses sockets any more.
@@ -36,8 +35,7 @@ type sockets struct {
 	sweeping  bool // a sweep is to come
 }
 
-// open returns a socket to server, which is to be given back. It fails where ctx
-// has ended.
+// open returns a socket to server, for giveBack after use. It fails if ctx has ended.
 func (s *sockets) open(ctx context.Context, server netip.AddrPort) (*socket, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -13,7 +13,7 @@ var specialUse = [...]string{"onion", "alt", "invalid", "localhost"}
 const specialUseTTL = 24 * time.Hour
 
 // SpecialUse reports whether name, in lower case, is never asked of the DNS. A
-// Client answers questions for such a name by itself: there are no records.
+// Client answers questions for such a name itself, without records.
 func SpecialUse(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	top := name[strings.LastIndexByte(name, '.')+1:]

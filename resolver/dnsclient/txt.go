@@ -2,15 +2,14 @@ package dnsclient
 
 import "strings"
 
-// joinStrings gives the octets of a TXT record's strings, put together. The DNS
-// library hands them over as a zone file shows them: \DDD for an octet outside
-// printable ASCII, \" and \\ (RFC 1035 section 5.1).
+// joinStrings returns the strings of a TXT record joined, as bytes. The DNS library
+// returns them in the form of a zone file: \DDD for a byte outside printable ASCII, \" and \\ (RFC 1035 section 5.1).
 func joinStrings(presented []string) string {
 	joined := strings.Join(presented, "")
 	if strings.IndexByte(joined, '\\') < 0 {
 		return joined
 	}
-	octets := make([]byte, 0, len(joined))
+	decoded := make([]byte, 0, len(joined))
 	for i := 0; i < len(joined); i++ {
 		b := joined[i]
 		if b == '\\' && i+1 < len(joined) {
@@ -21,9 +20,9 @@ func joinStrings(presented []string) string {
 				i += 2
 			}
 		}
-		octets = append(octets, b)
+		decoded = append(decoded, b)
 	}
-	return string(octets)
+	return string(decoded)
 }
 
 func isDigit(b byte) bool { return '0' <= b && b <= '9' }

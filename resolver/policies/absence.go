@@ -1,10 +1,11 @@
 package policies
 
 import (
+	"time"
+
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
-	"time"
 )
 
 // negative is the state of a domain without a live policy.
@@ -14,6 +15,11 @@ type negative struct {
 	failure *Failure    // why an announced policy is not there; nil if none is known to be announced
 	unknown int         // attempts in a row that learned nothing of the domain; 0 if the last one did
 	reason  string      // why, for an operator
+
+	// vacant: the file had no policy of the domain, live or expired, when this was the sum
+	// of Table.added and the store's Files; 0 if that is not known. The domain's lock
+	// guards it.
+	vacant uint64
 }
 
 func (n *negative) holds(now clock.Moment) bool {
@@ -33,21 +39,22 @@ type Absence struct {
 // PutAbsence files an absence, unless the domain has a live policy: then it files
 // nothing and returns that.
 func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
-	t.Observe()
-	defer t.lock(d)()
-	e, now := t.current(d), t.clock.Now()
+	e, mu := t.lockJudged(d)
+	defer t.unlock(mu)
+	now := t.clock.Now()
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}
+	filed := &negative{until: a.Until, failure: a.Failure}
 	var before *Failure
 	if n, ok := t.negatives.Peek(d); ok {
-		before = n.failure
+		before, filed.vacant = n.failure, n.vacant
 	}
 	if a.Failure != nil {
 		a.Failure.lookups.Add(1)
 		t.reportBroken(d, before, a.Failure)
 	}
-	t.negatives.Add(d, &negative{until: a.Until, failure: a.Failure})
+	t.negatives.Add(d, filed)
 	if e != nil {
 		t.reportEnd(d, e, now, a.Reason)
 	}
@@ -72,15 +79,15 @@ type Ignorance struct {
 // policy: then it files nothing and returns that. An earlier failure of the domain's
 // own stays.
 func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
-	t.Observe()
-	defer t.lock(d)()
-	e, now := t.current(d), t.clock.Now()
+	e, mu := t.lockJudged(d)
+	defer t.unlock(mu)
+	now := t.clock.Now()
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}
 	filed := &negative{until: now.Add(i.Pause), while: i.While, unknown: 1, reason: i.Reason.Error()}
 	if n, ok := t.negatives.Peek(d); ok {
-		filed.failure, filed.unknown = n.failure, n.unknown+1
+		filed.failure, filed.unknown, filed.vacant = n.failure, n.unknown+1, n.vacant
 	}
 	if i.Pause == 0 {
 		filed.until = now.Add(dnsclient.Retry(filed.unknown))

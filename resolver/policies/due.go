@@ -16,7 +16,7 @@ func (t *Table) Due(failing bool, yield func(mtasts.Domain) bool) {
 // whether a refresh is due.
 func (t *Table) Attend(d mtasts.Domain) (refresh bool) {
 	t.Observe()
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	e, now, limits := t.current(d), t.clock.Now(), t.limits.Load()
 	switch {
 	case e == nil: // forgotten meanwhile

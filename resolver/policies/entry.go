@@ -73,6 +73,8 @@ type Entry struct {
 	ended     bool  // its end without a successor has been reported
 	toMX      bool  // looked up for mail to the domain's MX hosts
 
+	judgedMX clock.Moment // when the DNS was asked for the MX hosts judged last; not stored
+
 	// Times as the file has them, to write only differences that are worth it.
 	storedRecheck, storedUsed, storedNext clock.Moment
 }

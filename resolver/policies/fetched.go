@@ -2,10 +2,11 @@ package policies
 
 import (
 	"math/rand/v2"
+	"time"
+
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
-	"time"
 )
 
 // Fetch is a policy that was just fetched.
@@ -30,7 +31,7 @@ type Fetch struct {
 // either.
 func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	t.Observe()
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	o := t.clock.Origin()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: o.Wall(now), At: now, ThisBoot: true}, f.Purges)
@@ -64,7 +65,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 // current one knows of a later purge or was fetched later. It returns the current
 // one, which may have expired.
 func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
 	e.toMX = f.ToMX
@@ -86,6 +87,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 
 // replace makes e the domain's policy. The domain's lock is held.
 func (t *Table) replace(d mtasts.Domain, e *Entry, now clock.Moment) {
+	t.added.Add(1)
 	t.remember(d, e)
 	t.negatives.Remove(d)
 	t.save(d, e, now)

@@ -114,7 +114,7 @@ func (t *Table) absence(d mtasts.Domain) (Known, bool) {
 
 // policy describes the domain's policy as memory has it, else as the file has it.
 func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Known, ok bool) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	now, o := t.clock.Now(), t.clock.Origin()
 	e, ok := t.policies.Peek(d)
 	verdicts := t.verdicts.Stored(d)

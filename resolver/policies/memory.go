@@ -2,24 +2,27 @@ package policies
 
 import (
 	"hash/maphash"
+	"sync"
+
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
-	"sync"
 )
 
 func (t *Table) lockOf(d mtasts.Domain) *sync.Mutex {
 	return &t.locks[maphash.String(t.seed, d.String())%lockCount]
 }
 
-// lock locks the domain and returns the function that unlocks it. What memory
-// evicted meanwhile is written down after that.
-func (t *Table) lock(d mtasts.Domain) (unlock func()) {
+// lock locks the domain and returns its lock, for unlock.
+func (t *Table) lock(d mtasts.Domain) *sync.Mutex {
 	mu := t.lockOf(d)
 	mu.Lock()
-	return func() {
-		mu.Unlock()
-		t.saveEvicted()
-	}
+	return mu
+}
+
+// unlock unlocks a domain, and saves the entries evicted while it was locked.
+func (t *Table) unlock(mu *sync.Mutex) {
+	mu.Unlock()
+	t.saveEvicted()
 }
 
 // Live returns the domain's live policy if memory has it.
@@ -66,10 +69,7 @@ func (t *Table) Peek(d mtasts.Domain, now clock.Moment) (e *Entry, negative bool
 // Get returns the domain's policy, live or expired, from the file if memory lacks
 // it; nil without one.
 func (t *Table) Get(d mtasts.Domain) *Entry {
-	if e, ok := t.policies.Get(d); ok {
-		return e
-	}
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	return t.current(d)
 }
 
@@ -78,6 +78,24 @@ func (t *Table) current(d mtasts.Domain) *Entry {
 	if e, ok := t.policies.Get(d); ok {
 		return e
 	}
+	added := t.added.Load() + t.store.Files()
+	n, ok := t.negatives.Peek(d)
+	if ok && n.vacant == added {
+		return nil
+	}
+	if e := t.load(d); e != nil {
+		return e
+	}
+	if !ok {
+		n = &negative{}
+		t.negatives.Add(d, n)
+	}
+	n.vacant = added
+	return nil
+}
+
+// load returns the domain's policy from the file, or nil, and keeps it in memory.
+func (t *Table) load(d mtasts.Domain) *Entry {
 	s, ok := t.store.Get(d)
 	if !ok {
 		return nil
@@ -197,7 +215,9 @@ func (t *Table) Flush() {
 }
 
 // Rewrite writes down everything that memory knows, for a store that lost its file.
-func (t *Table) Rewrite() { t.writeAll(func(*Entry, clock.Moment) bool { return true }) }
+func (t *Table) Rewrite() {
+	t.writeAll(func(*Entry, clock.Moment) bool { return true })
+}
 
 func (t *Table) writeAll(wanted func(*Entry, clock.Moment) bool) {
 	for i, d := range t.policies.Keys() {
@@ -209,17 +229,20 @@ func (t *Table) writeAll(wanted func(*Entry, clock.Moment) bool) {
 }
 
 func (t *Table) writeOne(d mtasts.Domain, wanted func(*Entry, clock.Moment) bool) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	now := t.clock.Now()
 	if e, ok := t.policies.Peek(d); ok && wanted(e, now) {
 		t.save(d, e, now)
 	}
 }
 
-// Save writes the domain's policy down again, with the verdicts on its next hops.
-func (t *Table) Save(d mtasts.Domain) {
-	defer t.lock(d)()
-	if e, ok := t.policies.Peek(d); ok {
+// Save writes the domain's policy down again, with the verdicts on its next hops. It
+// reports whether memory has the policy.
+func (t *Table) Save(d mtasts.Domain) bool {
+	defer t.unlock(t.lock(d))
+	e, ok := t.policies.Peek(d)
+	if ok {
 		t.save(d, e, t.clock.Now())
 	}
+	return ok
 }

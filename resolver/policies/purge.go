@@ -4,7 +4,7 @@ import "mta-sts-daemon/resolver/mtasts"
 
 // Forget removes the domain's policy if it is void, and reports whether it was.
 func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	e := t.current(d)
 	if e == nil || !void(e) {
 		return false
@@ -38,7 +38,7 @@ func (t *Table) ForgetAll(number uint64) (forgotten int) {
 }
 
 func (t *Table) forgetVoid(d mtasts.Domain, number uint64) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if e, ok := t.policies.Peek(d); ok && e.purges < number {
 		t.removeEntry(d)
 		t.unwatch(d)

@@ -58,6 +58,10 @@ type Table struct {
 	bytes     atomic.Int64 // of the entries in policies, by Entry.bytes
 	negatives *lru.Cache[mtasts.Domain, *negative]
 
+	// added counts the policies that became current, plus 1. While it and the store's
+	// Files are the same, a domain that the file lacked is still missing there.
+	added atomic.Uint64
+
 	locks [lockCount]sync.Mutex // a domain's lock is the one of its hash
 	seed  maphash.Seed
 
@@ -80,6 +84,7 @@ func New(o Options) *Table {
 		start: o.Clock.Now(), seed: maphash.MakeSeed(), evicted: map[mtasts.Domain]*Entry{}, watched: map[mtasts.Domain]watched{}}
 	t.limits.Store(&o.Limits)
 	t.judged.Store(int64(o.Clock.Steps()))
+	t.added.Store(1) // so that it is not the zero value of vacant
 	var err error
 	if t.policies, err = lru.NewWithEvict(o.Limits.Entries, t.noteEviction); err != nil {
 		panic(err)

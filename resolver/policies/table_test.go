@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -226,7 +228,7 @@ func TestForgetAll(t *testing.T) {
 			f := fetch(t, "1", "enforce", 864000)
 			f.Purges = uint64(i % 2)
 			b.Put(d, f)
-			b.JudgeMX(d, []string{"other.example"})
+			b.JudgeMX(d, []string{"other.example"}, b.clock.Now())
 		}
 		if n := b.ForgetAll(1); n != 5 {
 			t.Errorf("%d forgotten, want 5", n)
@@ -297,7 +299,7 @@ func TestManyCallers(t *testing.T) {
 				case 1:
 					b.PutAbsence(d, Absence{Until: clock.Never, Reason: errTest})
 				case 2:
-					b.JudgeMX(d, []string{"other.example"})
+					b.JudgeMX(d, []string{"other.example"}, b.clock.Now())
 				case 3:
 					if e != nil {
 						b.RefreshFailed(d, e, b.Fail(d, "w", "r", e.ID()), 0)
@@ -342,6 +344,59 @@ func TestWatchedIsBounded(t *testing.T) {
 	}
 }
 
+// A file that takes the place of the one in use may have policies that that one lacked.
+func TestAnotherFileHasThePolicy(t *testing.T) {
+	t.Parallel()
+	clk := clock.System()
+	open := func(path string) (*store.Store, *Table) {
+		st, err := store.Open(path, clk, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		return st, New(Options{Clock: clk, Store: st, Verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}, Limits: limits(), Logger: slog.New(slog.DiscardHandler)})
+	}
+	a, dir := domain(t, "a.example"), t.TempDir()
+	saved, inUse := filepath.Join(dir, "saved.db"), filepath.Join(dir, "policies.db")
+	st, table := open(saved)
+	table.Put(a, fetch(t, "1", "enforce", 864000))
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	st, table = open(inUse)
+	if e := table.Get(a); e != nil {
+		t.Fatalf("%v before there is a policy", e)
+	}
+	if err := os.Rename(saved, inUse); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if table.Get(a) == nil {
+		t.Error("the policy of the restored file was not found")
+	}
+}
+
+// Answers about MX hosts may come in another order than their questions.
+func TestLateAnswerAboutMXHosts(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		e := b.Put(a, fetch(t, "1", "enforce", 864000))
+		first := b.clock.Now()
+		second := first.Add(time.Second)
+		b.JudgeMX(a, []string{"mx.example"}, second)
+		b.JudgeMX(a, []string{"other.example"}, first)
+		if e.MatchesNoMX() {
+			t.Error("the answer to the earlier question was filed last")
+		}
+		b.JudgeMX(a, []string{"other.example"}, second.Add(1))
+		if !e.MatchesNoMX() {
+			t.Error("a mismatch was not filed")
+		}
+	})
+}
+
 // The history and the log have each change once.
 func TestChangesAreRecorded(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
@@ -357,10 +412,10 @@ func TestChangesAreRecorded(t *testing.T) {
 		e = b.Put(a, fetch(t, "1", "enforce", 864000))
 		next()
 		for range 2 {
-			b.JudgeMX(a, []string{"other.example"})
+			b.JudgeMX(a, []string{"other.example"}, b.clock.Now())
 		}
 		next()
-		b.JudgeMX(a, []string{"mx.example"})
+		b.JudgeMX(a, []string{"mx.example"}, b.clock.Now())
 		next()
 		for range 2 {
 			b.RecordGone(a, e, errTest)

@@ -2,16 +2,18 @@ package policies
 
 import (
 	"math/rand/v2"
+	"sync"
+	"time"
+
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/refresh"
-	"time"
 )
 
 // Recheck files that the policy e still holds and when the record is due to be asked
 // for again.
 func (t *Table) Recheck(d mtasts.Domain, e *Entry, next clock.Moment) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
 		return
 	}
@@ -23,7 +25,7 @@ func (t *Table) Recheck(d mtasts.Domain, e *Entry, next clock.Moment) {
 
 // RecordGone files that a live policy has no valid record any more.
 func (t *Table) RecordGone(d mtasts.Domain, e *Entry, reason error) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil || e.recordGone != 0 {
 		return
 	}
@@ -36,7 +38,7 @@ func (t *Table) RecordGone(d mtasts.Domain, e *Entry, reason error) {
 // RecordFound files that the record names a live policy. That ends a failure to
 // fetch for another id, and the record's absence.
 func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
 		return
 	}
@@ -65,7 +67,7 @@ func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
 // Failure returns why the domain's policy could last not be fetched, nil if nothing
 // is known of a failure.
 func (t *Table) Failure(d mtasts.Domain) *Failure {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if n, ok := t.negatives.Peek(d); ok && n.failure != nil {
 		return n.failure // it came after the policy, if there was one
 	}
@@ -78,7 +80,7 @@ func (t *Table) Failure(d mtasts.Domain) *Failure {
 // RefreshFailed files that a live policy could not be fetched again, and when its
 // record is due to be asked for again.
 func (t *Table) RefreshFailed(d mtasts.Domain, e *Entry, f *Failure, next clock.Moment) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
 		return
 	}
@@ -103,7 +105,7 @@ func (t *Table) failRefresh(d mtasts.Domain, e *Entry, f *Failure) {
 // refused for longer than a quarter of the time between two of them count as
 // failing: nothing else would tell the operator before the policy ends.
 func (t *Table) Postpone(d mtasts.Domain, e *Entry, pause time.Duration, reason error) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
 		return
 	}
@@ -129,7 +131,7 @@ func (t *Table) Postpone(d mtasts.Domain, e *Entry, pause time.Duration, reason 
 // other one must be done, and after patience it is made without a lease.
 func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patience time.Duration) bool {
 	granted := lease() // not under the lock: it asks the shared store
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
 		return granted
 	}
@@ -149,20 +151,22 @@ func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patienc
 // NeedsMX reports whether JudgeMX has something to judge: an enforced policy of a domain
 // that is looked up for mail to its MX hosts.
 func (t *Table) NeedsMX(d mtasts.Domain) bool {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	e := t.current(d)
 	return e.LiveAt(t.clock.Now()) != nil && e.toMX && e.policy.Mode == mtasts.ModeEnforce
 }
 
 // JudgeMX files whether one of the domain's MX hosts matches its policy. hosts are
 // all that take mail for it, none if it takes no mail (RFC 7505). A domain that is
-// used only as a mail host itself, in brackets, is not judged.
-func (t *Table) JudgeMX(d mtasts.Domain, hosts []string) {
-	defer t.lock(d)()
+// used only as a mail host itself, in brackets, is not judged. asked is when the
+// DNS was asked for them; the answer to an earlier question than the last one is ignored.
+func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
+	defer t.unlock(t.lock(d))
 	e, now := t.current(d), t.clock.Now()
-	if e.LiveAt(now) == nil || !e.toMX {
+	if e.LiveAt(now) == nil || !e.toMX || asked < e.judgedMX {
 		return
 	}
+	e.judgedMX = asked
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
 	if mismatch == e.MatchesNoMX() {
 		return
@@ -179,7 +183,7 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string) {
 // UsedForMX notes that mail to the domain's MX hosts is looked up, and reports
 // whether that is news.
 func (t *Table) UsedForMX(d mtasts.Domain, e *Entry) bool {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	e = t.currentIf(d, e)
 	news := e != nil && !e.toMX
 	if news {
@@ -202,8 +206,31 @@ func (t *Table) Observe() {
 	}
 }
 
+// Judged is Get after Observe. Without a policy there is nothing to judge, and Observe,
+// which reads slow clocks, is left out.
+func (t *Table) Judged(d mtasts.Domain) *Entry {
+	e := t.Get(d)
+	if e != nil {
+		t.Observe()
+	}
+	return e
+}
+
+// lockJudged locks the domain and returns its policy as Judged does, and its lock.
+func (t *Table) lockJudged(d mtasts.Domain) (*Entry, *sync.Mutex) {
+	mu := t.lock(d)
+	e := t.current(d)
+	if e == nil {
+		return nil, mu
+	}
+	t.unlock(mu) // Observe takes the locks of other domains
+	t.Observe()
+	mu = t.lock(d)
+	return t.current(d), mu
+}
+
 func (t *Table) judge(d mtasts.Domain) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	e, ok := t.policies.Peek(d)
 	if !ok || e.at != clock.Never {
 		return

@@ -79,7 +79,7 @@ func (t *Table) Recall(stop <-chan struct{}) {
 }
 
 func (t *Table) recall(d mtasts.Domain, ahead bool) {
-	defer t.lock(d)()
+	defer t.unlock(t.lock(d))
 	now := t.clock.Now()
 	e, ok := t.policies.Peek(d)
 	if !ok {

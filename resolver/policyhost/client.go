@@ -35,7 +35,7 @@ const (
 // Options configure a Client. Only Addresses is required.
 type Options struct {
 	// Addresses looks up the IPv4 and IPv6 addresses of a host name. No other
-	// name service is asked. A name that has none is no error; an error is
+	// name service is asked. A name without addresses is not an error; an error is
 	// FaultDNS.
 	Addresses func(ctx context.Context, host string) ([]netip.Addr, error)
 

@@ -22,7 +22,7 @@ const (
 	// parallel with it: the Connection Attempt Delay of RFC 8305 section 5.
 	stagger = 300 * time.Millisecond
 
-	// maxAddresses bounds how many hosts a stranger's DNS answer can make one
+	// maxAddresses bounds how many hosts the DNS answer of an attacker can make one
 	// fetch knock at.
 	maxAddresses = 32
 )
@@ -168,7 +168,7 @@ func (c *Client) dialer(ctx context.Context) (dialFunc, error) {
 	return c.proxyDialer(ctx)
 }
 
-// dialTCP takes an address, never a name; so nothing but what was checked can
+// dialTCP takes an address, never a name; so only the address that was checked can
 // be dialled.
 func dialTCP(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialTCP(ctx, "tcp", netip.AddrPort{}, target)
@@ -257,7 +257,7 @@ const (
 	alertInsufficientSecurity tls.AlertError = 71
 )
 
-// handshakeError says what a failed TLS handshake means for the owner of the host.
+// handshakeError explains a failed TLS handshake to the owner of the host.
 func handshakeError(err error) error {
 	message := err.Error()
 	var alert string

@@ -69,7 +69,7 @@ func (c *Client) proxyAddresses(ctx context.Context) ([]netip.AddrPort, error) {
 // section 9.3.6). A proxy that answers by an error is at fault itself, unless it
 // reports that the target does not answer (502, 503, 504). So is one that closes
 // the connection; one that is silent most likely waits for the target.
-// What a proxy sends after its reply is dropped: a TLS server does not speak first.
+// Bytes after the reply of a proxy are dropped: a TLS server does not speak first.
 func tunnel(ctx context.Context, conn net.Conn, target netip.AddrPort) error {
 	defer interruptAtEnd(ctx, conn)()
 	request := &http.Request{

@@ -13,20 +13,19 @@ const (
 	// are far shorter; the longest is a cluster's list of its commands.
 	maxReply = 1 << 20
 
-	// minElement is what the shortest element of a reply takes, "_" and the end
+	// minElement is the length of the shortest element of a reply: "_" and the end
 	// of the line.
 	minElement = 3
 )
 
 var (
 	errReplyTooLong = errors.New("the server announces a reply that is longer than any that was asked for")
-	errNoReply      = errors.New("the server sends what is no reply")
+	errNoReply      = errors.New("the server sends something that is not a reply")
 )
 
 // boundedConn refuses replies that announce more than maxReply. The Redis client
-// makes room for what a reply announces before it comes, so that whoever can
-// publish a message, or stands in the server's place, could have the daemon use
-// any amount of memory.
+// allocates the announced length before it reads. Without the bound anybody who can
+// publish a message or impersonate the server could exhaust the daemon's memory.
 type boundedConn struct {
 	net.Conn
 	bound replyBound
@@ -110,7 +109,7 @@ func (r *replyBound) announced(line string) error {
 	case '%':
 		r.left += 2 * n
 	case '|':
-		r.left += 2*n + 1 // what it is about comes after it
+		r.left += 2*n + 1 // an attribute precedes the element that it belongs to
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ const warnAfter = 2
 
 // pace is how soon something is retried.
 type pace struct {
-	// How long the store is left alone after a failure; it doubles with each
+	// How long a server is not asked after a failure; it doubles with each
 	// further one.
 	minPause, maxPause time.Duration
 	// steady is how long the store must have worked until a failure counts as the
@@ -22,21 +22,25 @@ func usualPace() pace {
 	return pace{minPause: time.Second, maxPause: 30 * time.Second, steady: 10 * time.Second}
 }
 
-// breaker decides whether a server is asked. After a failure nobody asks for a
-// pause; then one attempt is made, and its outcome decides for the others.
+// breaker decides whether a server is asked. Its states:
+//
+//	closed   everybody may ask; a failure opens it
+//	open     nobody asks until retry; then the first caller probes
+//	probing  that caller asks; success closes the breaker, failure opens it for
+//	         longer, and abandon makes it open again, with another probe at once
 type breaker struct {
-	// report is called with an error that needs a warning, and with nil when the
-	// failure is over.
+	// report is called, without the lock, with an error that needs a warning, and
+	// with nil when the failure is over.
 	report func(error)
 	pace   pace
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards what follows
 	generation generation
-	open       bool // no attempts, except one after retry
-	probing    bool // that attempt is under way
-	retry      time.Time
-	failures   int // in a row
-	failed     time.Time
+	open       bool // or probing
+	probing    bool
+	retry      time.Time // of the next probe
+	failures   int       // in a row
+	failed     time.Time // the last of them
 	reported   bool
 }
 
@@ -111,7 +115,7 @@ func (b *breaker) retire() {
 	b.mu.Lock()
 	reported := b.reported
 	b.reported = false
-	b.generation++ // the outcome of what is under way is ignored
+	b.generation++ // so that the outcome of attempts under way is ignored
 	b.mu.Unlock()
 	if reported {
 		b.report(nil)
@@ -140,8 +144,8 @@ func (b *breaker) wait() time.Duration {
 	return max(time.Until(b.retry), 0)
 }
 
-// pause returns how long a server is left alone after that many failures in a
-// row, 1 or more.
+// pause returns how long a server is not asked after that many failures in a row, 1
+// or more.
 func (p pace) pause(failures int) time.Duration {
 	pause := p.minPause
 	for range failures - 1 {

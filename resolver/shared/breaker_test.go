@@ -9,7 +9,7 @@ import (
 
 var errDown = errors.New("down")
 
-// try asks once, with the outcome err, and reports whether it might.
+// try asks once, with the outcome err, and reports whether the breaker allowed it.
 func (b *breaker) try(err error) bool {
 	t, ok := b.begin()
 	if ok {
@@ -18,16 +18,16 @@ func (b *breaker) try(err error) bool {
 	return ok
 }
 
-// toldBreaker returns a breaker and what it tells.
-func toldBreaker() (*breaker, *[]error) {
-	var told []error
-	return &breaker{report: func(err error) { told = append(told, err) }, pace: usualPace()}, &told
+// reportingBreaker returns a breaker and its reports.
+func reportingBreaker() (*breaker, *[]error) {
+	var reports []error
+	return &breaker{report: func(err error) { reports = append(reports, err) }, pace: usualPace()}, &reports
 }
 
 func TestBreakerOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, told := toldBreaker()
+		b, reports := reportingBreaker()
 		for range 3 {
 			if !b.try(nil) {
 				t.Fatal("a store that works is not asked")
@@ -42,10 +42,10 @@ func TestBreakerOutage(t *testing.T) {
 		}
 		// 1, 2, 4, 8, 16 s, and 30 s from then on.
 		if want := 5 + 20; asked < want-1 || asked > want+1 {
-			t.Errorf("a store that was away for %v was asked %d times, want about %d", outage, asked, want)
+			t.Errorf("a store that was down for %v was asked %d times, want about %d", outage, asked, want)
 		}
-		if len(*told) != 1 || (*told)[0] != errDown {
-			t.Errorf("told %v, want once that it is down", *told)
+		if len(*reports) != 1 || (*reports)[0] != errDown {
+			t.Errorf("reports %v, want one failure", *reports)
 		}
 		time.Sleep(b.wait())
 		for range 2 {
@@ -53,21 +53,21 @@ func TestBreakerOutage(t *testing.T) {
 				t.Error("a store that works again is not asked")
 			}
 		}
-		if len(*told) != 2 || (*told)[1] != nil {
-			t.Errorf("told %v, want once that it is down and once that it works", *told)
+		if len(*reports) != 2 || (*reports)[1] != nil {
+			t.Errorf("reports %v, want one failure and one recovery", *reports)
 		}
 		b.try(errDown)
-		if wait := b.wait(); wait != b.pace.minPause || len(*told) != 2 {
-			t.Errorf("after the next hiccup the store is left alone for %v, told %v", wait, *told)
+		if wait := b.wait(); wait != b.pace.minPause || len(*reports) != 2 {
+			t.Errorf("after the next failure the pause is %v, reports %v", wait, *reports)
 		}
 	})
 }
 
-// One slow answer is nobody's business.
-func TestBreakerHiccup(t *testing.T) {
+// A single failure is not reported.
+func TestBreakerSingleFailures(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, told := toldBreaker()
+		b, reports := reportingBreaker()
 		for range 10 {
 			b.try(errDown)
 			if b.try(nil) {
@@ -78,18 +78,18 @@ func TestBreakerHiccup(t *testing.T) {
 			time.Sleep(b.pace.steady)
 			b.try(nil)
 		}
-		if len(*told) > 0 {
-			t.Errorf("told %v", *told)
+		if len(*reports) > 0 {
+			t.Errorf("reports %v", *reports)
 		}
 	})
 }
 
-// A store that fails now and then is left alone for longer and longer, and is
-// worth one warning until it is steady.
+// The pauses of a store that fails again and again grow, and there is one warning until
+// it is steady.
 func TestBreakerFlapping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, told := toldBreaker()
+		b, reports := reportingBreaker()
 		for range 6 {
 			b.try(errDown)
 			time.Sleep(b.wait())
@@ -97,17 +97,17 @@ func TestBreakerFlapping(t *testing.T) {
 				b.try(nil)
 			}
 		}
-		if b.failures != 6 || len(*told) != 1 {
-			t.Errorf("%d failures in a row, told %v", b.failures, *told)
+		if b.failures != 6 || len(*reports) != 1 {
+			t.Errorf("%d failures in a row, reports %v", b.failures, *reports)
 		}
 	})
 }
 
-// After a pause one asks, and the others wait for what becomes of that.
+// After a pause one caller asks, and the others wait for its outcome.
 func TestBreakerOneProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, _ := toldBreaker()
+		b, _ := reportingBreaker()
 		late, _ := b.begin()
 		b.try(errDown)
 		time.Sleep(b.pace.minPause)
@@ -125,7 +125,7 @@ func TestBreakerOneProbe(t *testing.T) {
 		b.abandon(probe)
 		probe, ok = b.begin()
 		if !ok {
-			t.Fatal("nobody may ask after one gave up")
+			t.Fatal("nobody may ask after a probe was abandoned")
 		}
 		b.end(late, errDown)
 		b.end(probe, nil)
@@ -135,11 +135,11 @@ func TestBreakerOneProbe(t *testing.T) {
 	})
 }
 
-// That a store works again is told although nobody asks any more.
+// The recovery of a store is reported although nobody asks it any more.
 func TestBreakerSettles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, told := toldBreaker()
+		b, reports := reportingBreaker()
 		for range warnAfter {
 			b.try(errDown)
 			b.settle()
@@ -147,14 +147,14 @@ func TestBreakerSettles(t *testing.T) {
 		}
 		b.try(nil)
 		b.settle()
-		if len(*told) != 1 {
-			t.Fatalf("told %v, want once that it is down", *told)
+		if len(*reports) != 1 {
+			t.Fatalf("reports %v, want one failure", *reports)
 		}
 		time.Sleep(b.pace.steady)
 		b.settle()
 		b.settle()
-		if len(*told) != 2 || (*told)[1] != nil {
-			t.Errorf("told %v, want once that it is down and once that it works", *told)
+		if len(*reports) != 2 || (*reports)[1] != nil {
+			t.Errorf("reports %v, want one failure and one recovery", *reports)
 		}
 	})
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Options are what a Client needs to know. All but Roots, Key and Purges are required.
+// Options are what a Client is made of. All except Roots and Key are required.
 type Options struct {
 	Servers Servers
 	// Roots are the authorities that servers are verified against; nil means
 	// the system's.
 	Roots *x509.CertPool
-	// Key authenticates what the nodes write; nil for none. All nodes must have
+	// Key authenticates the values of the nodes; nil for none. All nodes must have
 	// the same: values with another key count as absent.
 	Key []byte
 	// Prefix and a colon begin every key and the channel.
 	Prefix string
 	// Timeout bounds what Get and Lease wait for the store.
 	Timeout time.Duration
-	// Purges has the highest number of a purge that this node has seen, which
-	// should last longer than the Client. If it is nil, the Client begins at 0.
+	// Purges keeps the highest number of a purge that this node has seen, also
+	// beyond the life of the Client.
 	Purges  Purges
 	Metrics *Metrics
 	Logger  *slog.Logger
@@ -47,9 +47,9 @@ type Client struct {
 	health  *health
 	changes chan Change
 
-	mu     sync.Mutex
+	mu     sync.Mutex        // guards what follows, and the fields that say so
 	shards map[string]*shard // by address
-	all    Value             // the last purge of everything that was read
+	all    Value             // the last purge of all domains that was read
 
 	ctx      context.Context // ended by Close
 	cancel   context.CancelFunc
@@ -57,7 +57,7 @@ type Client struct {
 }
 
 // New makes a Client, which connects by itself and needs Close. A store that cannot
-// be used is no error; it causes a warning in the log.
+// be used is not an error; it causes a warning in the log.
 func New(o Options) *Client {
 	c := &Client{
 		redis:   connect(o.Servers, o.Roots),
@@ -71,9 +71,6 @@ func New(o Options) *Client {
 		changes: make(chan Change),
 		shards:  map[string]*shard{},
 	}
-	if c.purges == nil {
-		c.purges = &inMemory{}
-	}
 	if c.pace == (pace{}) {
 		c.pace = usualPace()
 	}
@@ -83,8 +80,8 @@ func New(o Options) *Client {
 	return c
 }
 
-// Close writes what waits to be written, if that takes no more than a second,
-// and ends the Client. After it nothing is known and every lease granted.
+// Close writes the values that wait, if that takes no more than a second, and ends the
+// Client. After that Get returns nothing and Lease grants every lease.
 func (c *Client) Close() {
 	c.mu.Lock()
 	c.cancel() // no shard begins after it
@@ -94,14 +91,13 @@ func (c *Client) Close() {
 	c.metrics.failing.Set(0)
 }
 
-// Changes returns what nodes of the fleet, this one included, publish; it comes
-// within moments. It must be read. A change that was missed because the store was
-// unavailable is seen by a Get for its domain; a purge of every domain comes all
-// the same.
+// Changes returns the channel of what all nodes publish, this one included. It must be
+// read. A change that was missed because the store was unavailable is found by a Get
+// for its domain; a purge of all domains is received once the store is available.
 func (c *Client) Changes() <-chan Change { return c.changes }
 
-// errLeftAlone is for questions that are not asked.
-var errLeftAlone = errors.New("the store is left alone after a failure")
+// errPaused is the error of ask while the shard is not asked.
+var errPaused = errors.New("the store is not asked for a while after a failure")
 
 // ask asks a shard, for the timeout at most, and files whether it could be read.
 // redis.Nil is an answer.
@@ -111,7 +107,7 @@ func (c *Client) ask(ctx context.Context, s *shard, question func(context.Contex
 	}
 	t, ok := s.reads.begin()
 	if !ok {
-		return errLeftAlone
+		return errPaused
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 
 var sameDomain = cmp.Comparer(func(a, b mtasts.Domain) bool { return a == b })
 
-// A policy that one node fetched is known to the others, and they are told.
+// A policy that one node has fetched is known to the others, and they receive a change.
 func TestPut(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -26,9 +26,9 @@ func TestPut(t *testing.T) {
 		}
 		a.Put(d, e)
 		want := Change{Domain: d, Value: Value{Entry: &e}}
-		eventually(t, "both nodes hear of it", func() bool {
+		eventually(t, "both nodes receive it", func() bool {
 			isIt := func(c Change) bool { return cmp.Equal(c, want, sameDomain) }
-			return a.heard(isIt) && b.heard(isIt)
+			return a.received(isIt) && b.received(isIt)
 		})
 		if diff := cmp.Diff(want.Value, b.Get(t.Context(), d)); diff != "" {
 			t.Error(diff)
@@ -40,7 +40,7 @@ func TestPut(t *testing.T) {
 	})
 }
 
-// Whatever the order in which they are written, the newest value stays.
+// The newest value stays, in whatever order values are written.
 func TestNewerStays(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -73,7 +73,7 @@ func TestNewerStays(t *testing.T) {
 				got = e.ID
 			}
 			if got != tc.want {
-				t.Errorf("%s: the fleet has %q, want %q", name, got, tc.want)
+				t.Errorf("%s: the store has %q, want %q", name, got, tc.want)
 			}
 		}
 	})
@@ -132,12 +132,13 @@ func TestPurge(t *testing.T) {
 		e := fetched(t, "1", 10*time.Second)
 		a.Put(d, e)
 		a.Put(other, e)
+		a.settle(t)
 		number := a.purge(t, d)
 		b.Put(d, e) // of a node that had not received the purge
 		b.settle(t)
 		eventually(t, "both nodes receive it", func() bool {
 			isIt := func(c Change) bool { return c.Domain == d && c.Value.Number == number }
-			return a.heard(isIt) && b.heard(isIt)
+			return a.received(isIt) && b.received(isIt)
 		})
 		v := b.Get(t.Context(), d)
 		if v.Entry != nil || !v.Voids(e.Fetched, number-1) || v.Voids(e.Fetched, number) {
@@ -165,12 +166,12 @@ func TestPurgeAll(t *testing.T) {
 		a.Put(d, e)
 		number := a.purgeAll(t)
 		isIt := func(c Change) bool { return c.Domain.IsZero() && c.Value.Number == number }
-		eventually(t, "the other node receives it", func() bool { return b.heard(isIt) })
+		eventually(t, "the other node receives it", func() bool { return b.received(isIt) })
 		if v := b.Get(t.Context(), d); v.Entry != nil || !v.Voids(e.Fetched, e.Purges) {
 			t.Errorf("after the purge: %+v", v)
 		}
 		late := join(t, s.url())
-		eventually(t, "a node that comes later receives it", func() bool { return late.heard(isIt) })
+		eventually(t, "a node that comes later receives it", func() bool { return late.received(isIt) })
 		a.Put(d, fetched(t, "2", -time.Second).knowing(number))
 		a.settle(t)
 		if v := b.Get(t.Context(), d); v.Entry == nil {
@@ -200,7 +201,7 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// A policy that has ended, by its own max_age, is nothing.
+// A policy is not returned after its max_age.
 func TestEnded(t *testing.T) {
 	t.Parallel()
 	s := start(t, anyServer(t))
@@ -218,7 +219,7 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// What waits is written before a node goes.
+// Close writes what waits.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	s := start(t, anyServer(t))
@@ -230,11 +231,11 @@ func TestClose(t *testing.T) {
 	a.Put(d, fetched(t, "1", time.Minute))
 	a.Close()
 	if v := b.Get(t.Context(), d); v.Entry == nil {
-		t.Error("a policy that waited when the node went is lost")
+		t.Error("a policy that waited at Close is lost")
 	}
 	for range warnAfter {
 		if v := a.Get(t.Context(), d); v.Entry != nil || !a.Lease(t.Context(), d) {
-			t.Error("a node that has gone is answered")
+			t.Error("a closed Client returns a policy or refuses a lease")
 		}
 	}
 	if a.log.String() != "" {

@@ -1,12 +1,12 @@
 package shared
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -15,12 +15,12 @@ import (
 )
 
 // A value is text. Its first line has a time, the schema, the kind of value and
-// a MAC. Fields follow, one a line; unknown ones are skipped. The first field is
-// the number of the last purge that is known in it. Time and number stay in these
-// places in every schema to come, because script.go compares values by them. A
-// policy goes on with an empty line and its text.
+// a MAC. Fields follow, one on each line; unknown ones are skipped. The first field is
+// the number of the last purge that its writer knew. Time and number have these
+// places in every later schema, because script.go compares values by them. In a
+// policy an empty line and the policy's text follow.
 //
-// Daemons of the version before number nothing: they skip the number in a policy,
+// Daemons of the first version number nothing: they skip the number in a policy,
 // and everything after the first line of a purge, which they compare by its time.
 const (
 	schema     = "1"
@@ -43,25 +43,25 @@ const (
 // everything is the name in place of a domain's for a purge of all domains.
 const everything = "*"
 
-// Why something is no value.
+// Why a text is not a value.
 var (
 	errTooLong = fmt.Errorf("it is longer than %d bytes", maxValueLen)
-	errSchema  = errors.New("it is of a kind or schema that this version does not know")
-	errForged  = errors.New("its MAC was not made with this fleet's key")
+	errSchema  = errors.New("this version does not know its kind or schema")
+	errForged  = errors.New("its MAC was not made with this node's key")
 	errTime    = errors.New("its time is missing or in the future")
 	errNumber  = errors.New("its number of purges is too high")
 	errFields  = errors.New("its fields cannot be read")
 	errID      = errors.New("its policy id is missing or malformed")
 )
 
-// codec encodes values, and decodes what nodes and others wrote.
+// codec encodes values, and decodes text that anybody may have written.
 type codec struct {
 	key []byte // nil for none: then a MAC is not required
 }
 
-// encode returns what name's key has for v. name is a domain or everything. A
-// policy with a max_age of 0 is not kept: it becomes a purge, by time, of those
-// before it.
+// encode returns the text of v for name's key. name is a domain or everything. A
+// policy with a max_age of 0 is not kept: it becomes a purge, by time, of earlier
+// ones.
 func (c codec) encode(name string, v Value) string {
 	at, kind := v.Purged, kindPurge
 	body := field(fieldPurges, v.Number)
@@ -83,8 +83,8 @@ func (c codec) encode(name string, v Value) string {
 
 func field(name string, value any) string { return fmt.Sprintf("%s%s%v\n", name, fieldSep, value) }
 
-// decode reads what name's key has. seen is the highest number of a purge that
-// this node has seen. The error is the reason why it is no value.
+// decode reads the text that name's key has. seen is the highest number of a purge
+// that this node has seen.
 func (c codec) decode(name, text string, now time.Time, seen uint64) (Value, error) {
 	if len(text) > maxValueLen {
 		return Value{}, errTooLong
@@ -119,15 +119,15 @@ func (c codec) decode(name, text string, now time.Time, seen uint64) (Value, err
 		return Value{}, err
 	case v.highest() > highestBelieved(seen):
 		return Value{}, errNumber
-	// The clock of whoever purged may be wrong, if the purge has a number.
-	case v.Number == 0 && seconds > now.Add(maxAhead).Unix():
+	// The clock of the node that purged may be wrong if the purge has a number.
+	case v.Number == noNumber && seconds > now.Add(maxAhead).Unix():
 		return Value{}, errTime
 	}
 	return v, nil
 }
 
-// mac covers all of a value and what it is of. No part but the last can hold a
-// line feed, so that no two values have the same octets under it.
+// mac covers the whole value and its name. No part except the last can have a line
+// feed, so no two values have the same MAC input.
 func (c codec) mac(name, head, body string) []byte {
 	h := hmac.New(sha256.New, c.key)
 	fmt.Fprintf(h, "mta-sts-daemon shared value\n%s\n%s\n%s", name, head, body)
@@ -135,54 +135,36 @@ func (c codec) mac(name, head, body string) []byte {
 }
 
 func decodePurge(body string, at time.Time) (Value, error) {
-	fields, _, _ := strings.Cut(body, "\n\n")
-	v := Value{Purged: at}
-	timed := false
-	for name, value := range fieldsOf(fields) {
-		switch name {
-		case fieldPurges:
-			number, err := strconv.ParseUint(value, 10, 64)
-			if err != nil {
-				return Value{}, errFields
-			}
-			v.Number = number
-		case fieldBy:
-			timed = value == byTime
-		}
+	lines, _, _ := strings.Cut(body, "\n\n")
+	fields, _ := parseFields(lines)
+	number, err := numberField(fields)
+	if err != nil {
+		return Value{}, errFields
 	}
-	if timed {
-		v.Number = 0
+	if fields[fieldBy] == byTime {
+		number = noNumber
 	}
-	return v, nil
+	return Value{Purged: at, Number: number}, nil
 }
 
 func decodePolicy(body string, at time.Time) (Value, error) {
-	fields, text, ok := strings.Cut(body, "\n\n")
-	if !ok {
+	lines, text, hasText := strings.Cut(body, "\n\n")
+	fields, wellFormed := parseFields(lines)
+	number, err := numberField(fields)
+	if !hasText || !wellFormed || err != nil {
 		return Value{}, errFields
 	}
-	e := Entry{Fetched: at}
-	for name, value := range fieldsOf(fields) {
-		var err error
-		switch name {
-		case "":
-			return Value{}, errFields
-		case fieldPurges:
-			e.Purges, err = strconv.ParseUint(value, 10, 64)
-		case fieldID:
-			e.ID = value
-		case fieldRecheck:
-			var seconds int64
-			seconds, err = strconv.ParseInt(value, 10, 64)
-			e.Recheck = time.Unix(seconds, 0).UTC()
-		}
+	e := Entry{Fetched: at, Purges: number}
+	if text, ok := fields[fieldRecheck]; ok {
+		seconds, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return Value{}, errFields
 		}
+		e.Recheck = time.Unix(seconds, 0).UTC()
 	}
-	// An id is what a record could have had.
-	r, err := mtasts.ParseRecord([]string{"v=STSv1; id=" + e.ID})
-	if err != nil || r.ID != e.ID {
+	// The id must be one that a record can have.
+	r, err := mtasts.ParseRecord([]string{"v=STSv1; id=" + fields[fieldID]})
+	if err != nil || r.ID != fields[fieldID] {
 		return Value{}, errID
 	}
 	e.ID = r.ID
@@ -196,18 +178,37 @@ func decodePolicy(body string, at time.Time) (Value, error) {
 	return Value{Entry: &e}, nil
 }
 
-// fieldsOf yields name and value of each line. Both are empty for a line that is
-// no field.
-func fieldsOf(lines string) iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		for line := range strings.SplitSeq(lines, "\n") {
-			name, value, ok := strings.Cut(line, fieldSep)
-			if !ok {
-				name = ""
-			}
-			if !yield(name, value) {
-				return
-			}
-		}
+// parseFields returns the fields in lines. wellFormed is false if a line is not a
+// field.
+func parseFields(lines string) (fields map[string]string, wellFormed bool) {
+	fields, wellFormed = map[string]string{}, true
+	for line := range strings.SplitSeq(lines, "\n") {
+		name, value, ok := strings.Cut(line, fieldSep)
+		fields[name] = value
+		wellFormed = wellFormed && ok && name != ""
 	}
+	return fields, wellFormed
+}
+
+// numberField returns the number of the last purge that is known; a node of a version
+// without numbers writes none.
+func numberField(fields map[string]string) (uint64, error) {
+	text, ok := fields[fieldPurges]
+	if !ok {
+		return 0, nil
+	}
+	return strconv.ParseUint(text, 10, 64)
+}
+
+// minKeyLen is the least length of a key in bytes, that of a SHA-256 sum.
+const minKeyLen = 32
+
+// ParseKey reads the contents of a key file: a key of 32 bytes or more, such as
+// "openssl rand -hex 32" prints. White space around it is ignored.
+func ParseKey(text []byte) ([]byte, error) {
+	key := bytes.TrimSpace(text)
+	if len(key) < minKeyLen {
+		return nil, fmt.Errorf("the key has %d bytes, fewer than %d: make one with \"openssl rand -hex 32\"", len(key), minKeyLen)
+	}
+	return key, nil
 }

@@ -13,7 +13,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// now is when the codec's tests play.
+// now is the time of the codec's tests.
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 var key = []byte("a key of the fleet, 32 octets...")
@@ -33,7 +33,7 @@ func TestCodec(t *testing.T) {
 	for _, c := range []codec{{}, {key}} {
 		for _, v := range []Value{example(t), largest, {Purged: now}, {Purged: now, Number: 8}} {
 			text := c.encode("example.com", v)
-			for _, reader := range []codec{{}, c} { // who has no key reads what has a MAC
+			for _, reader := range []codec{{}, c} { // a node without key reads values with a MAC
 				got, err := reader.decode("example.com", text, now, 0)
 				if err != nil {
 					t.Fatal(err)
@@ -46,8 +46,7 @@ func TestCodec(t *testing.T) {
 	}
 }
 
-// What is kept of a value takes no more memory than its own length, however
-// long the fields are that are skipped.
+// A decoded value does not keep the text that it was decoded from in memory.
 func TestDecodedIsKeptAlone(t *testing.T) {
 	t.Parallel()
 	text := codec{}.encode("example.com", example(t))
@@ -64,9 +63,9 @@ func TestDecodedIsKeptAlone(t *testing.T) {
 	}
 }
 
-// What the values look like is a promise to nodes of other versions. That of the
-// version before reads these as it reads its own: a policy has one more field, and
-// of a purge it reads only the first line.
+// The form of values is a promise to nodes of other versions. The first version reads
+// these as its own: a policy has one more field, and it reads only the first line of a
+// purge.
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	gone := example(t)
@@ -95,7 +94,7 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// Values as the version before, which numbered nothing, wrote them.
+// Values as the first version, which numbered nothing, wrote them.
 func TestSchemaBefore(t *testing.T) {
 	t.Parallel()
 	unnumbered := example(t)
@@ -179,8 +178,7 @@ func TestDecodeBad(t *testing.T) {
 	}
 }
 
-// With a key nothing is believed but what a node of the fleet wrote for that
-// domain.
+// With a key only a value that was written with it for that domain is accepted.
 func TestForged(t *testing.T) {
 	t.Parallel()
 	c := codec{key}
@@ -190,7 +188,7 @@ func TestForged(t *testing.T) {
 	}
 	forged := map[string]string{
 		"no MAC":      codec{}.encode("example.com", example(t)),
-		"other key":   codec{[]byte("another key of another fleet....")}.encode("example.com", example(t)),
+		"other key":   codec{[]byte("another key of 32 bytes and more")}.encode("example.com", example(t)),
 		"of a domain": c.encode("example.org", example(t)),
 		"cut short":   strings.TrimSuffix(good, "\n"),
 		"empty MAC":   strings.Replace(good, strings.Fields(good)[3], "", 1),
@@ -209,7 +207,7 @@ func TestForged(t *testing.T) {
 	}
 }
 
-// What is read can be written, and is then the same.
+// A decoded value stays the same when it is encoded and decoded again.
 func FuzzDecode(f *testing.F) {
 	f.Add(codec{}.encode("example.com", example(f)))
 	f.Add(codec{}.encode("example.com", Value{Purged: now}))
@@ -229,7 +227,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// No stream makes the bound let more pass than it says.
+// The bound decides the same however a stream is split, and never exceeds its limit.
 func FuzzReplyBound(f *testing.F) {
 	f.Add([]byte("*2\r\n$3\r\nabc\r\n:1\r\n"))
 	f.Add([]byte("$-1\r\n+OK\r\n-ERR\r\n"))
@@ -247,4 +245,19 @@ func FuzzReplyBound(f *testing.F) {
 			t.Errorf("%+v", whole)
 		}
 	})
+}
+
+func TestParseKey(t *testing.T) {
+	t.Parallel()
+	good := strings.Repeat("k", minKeyLen)
+	for _, text := range []string{good, good + "\n", "\r\n " + good + "\r\n"} {
+		if key, err := ParseKey([]byte(text)); err != nil || string(key) != good {
+			t.Errorf("%q: %q, %v", text, key, err)
+		}
+	}
+	for _, text := range []string{"", "\n", good[1:] + "\n", good[1:] + " "} {
+		if key, err := ParseKey([]byte(text)); err == nil {
+			t.Errorf("%q: %q", text, key)
+		}
+	}
 }

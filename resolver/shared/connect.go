@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// dialTimeout is for a connection to be ready to use. It outlives the
-	// question that it was dialled for and then serves the next.
+	// dialTimeout bounds the making of a connection. That may take longer than the
+	// timeout of the question that began it; the next one uses the connection then.
 	dialTimeout = 3 * time.Second
 
 	// attemptTimeout bounds each wait for the server when no lookup waits.
@@ -24,22 +24,22 @@ const (
 // Its errors say the same. No other package uses it, so init turns the log off; a
 // call in New would set the same variable, and would race with the clients that
 // there are already.
-func init() { redis.SetLogger(silence{}) }
+func init() { redis.SetLogger(discard{}) }
 
-type silence struct{}
+type discard struct{}
 
-func (silence) Printf(context.Context, string, ...any) {}
+func (discard) Printf(context.Context, string, ...any) {}
 
 // connect makes a client. Nothing is dialled yet.
 func connect(s Servers, roots *x509.CertPool) redis.UniversalClient {
 	return redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs:         s.addrs,
 		MasterName:    s.master,
-		IsClusterMode: s.scheme.kind == cluster,
+		IsClusterMode: s.kind == cluster,
 		DB:            s.db,
 		Username:      s.user,
 		Password:      s.password,
-		Dialer:        dialer(s.scheme.tls, roots),
+		Dialer:        dialer(s.tls, roots),
 		Protocol:      2, // nothing of the newer one is used
 
 		ContextTimeoutEnabled: true,
@@ -48,7 +48,7 @@ func connect(s Servers, roots *x509.CertPool) redis.UniversalClient {
 		WriteTimeout:          attemptTimeout,
 		MaxRetries:            1, // a connection may have died since it was last used
 		DialerRetries:         1,
-		PipelinePoolSize:      -1, // two questions are no reason for further connections
+		PipelinePoolSize:      -1, // pipelines use the ordinary connections
 		DisableIdentity:       true,
 	})
 }

@@ -6,12 +6,14 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// maxAhead is how far in the future something may have been written. Beyond it
-// the clock of its writer was wrong, or its writer was no node of the fleet.
+// maxAhead is how far in the future a value may have been written. Beyond it the
+// clock of its writer was wrong, or it was not written by a node.
 const maxAhead = 5 * time.Minute
 
-// Entry is a policy as one node of the fleet fetched it. Its times are whole
-// seconds.
+// noNumber is in place of the number of a purge that applies by its time.
+const noNumber = 0
+
+// Entry is a policy that one node has fetched. Its times are whole seconds.
 type Entry struct {
 	// ID is the policy id of the record seen before the fetch.
 	ID     string
@@ -30,7 +32,7 @@ type Entry struct {
 // Ends returns when the policy ends.
 func (e Entry) Ends() time.Time { return e.Fetched.Add(e.Policy.MaxAge) }
 
-// Value is what the fleet knows of a domain. The zero Value is nothing.
+// Value is the state of a domain in the shared store. The zero Value means unknown.
 type Value struct {
 	// Entry is the newest policy; nil for none. It had not ended when it was
 	// read.
@@ -38,9 +40,9 @@ type Value struct {
 	// Purged is when the domain was last purged, by the clock of the node that
 	// purged it; zero for never.
 	Purged time.Time
-	// Number is the number of that purge. It is 0 if a node of a version without
-	// numbers has written the purge, or one that fetched a policy with a max_age
-	// of 0: then its time counts.
+	// Number is the number of that purge, 0 if the purge applies by its time: a node
+	// of a version without numbers has written it, or one that has fetched a policy
+	// with a max_age of 0.
 	Number uint64
 }
 
@@ -50,7 +52,7 @@ type Value struct {
 // is compared by time, and applies to the whole second that it is in: to fetch
 // once more is cheap.
 func (v Value) Voids(fetched time.Time, purges uint64) bool {
-	if v.Number > 0 {
+	if v.Number != noNumber {
 		return purges < v.Number
 	}
 	return !fetched.After(v.Purged)
@@ -72,8 +74,8 @@ func (v Value) purgedAfter(other Value) bool {
 	return v.Purged.After(other.Purged)
 }
 
-// Change is what a node of the fleet, this one included, has published: that it
-// has fetched the domain's policy, or that the domain was purged.
+// Change is a message of a node, perhaps this one: it has fetched the domain's policy,
+// or the domain was purged.
 type Change struct {
 	// Domain is the zero Domain if every domain was purged.
 	Domain mtasts.Domain

@@ -4,23 +4,22 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// works checks that two nodes are a fleet.
+// works checks that two nodes share policies, leases and purges.
 func works(t *testing.T, a, b *node) {
 	t.Helper()
-	eventually(t, "what one node puts is known to the other, which hears of it", func() bool {
+	eventually(t, "a policy of one node is known to the other, which receives the change", func() bool {
 		e := fetched(t, "1", time.Minute)
 		a.Put(domain(t, "example.com"), e)
 		return b.Get(t.Context(), domain(t, "example.com")).Entry != nil &&
-			b.heard(func(c Change) bool { return c.Value.Entry != nil })
+			b.received(func(c Change) bool { return c.Value.Entry != nil })
 	})
 	d := domain(t, "leased.example")
 	if !a.Lease(t.Context(), d) || b.Lease(t.Context(), d) {
@@ -32,7 +31,7 @@ func works(t *testing.T, a, b *node) {
 	}
 }
 
-// What docs say a user must be allowed is enough.
+// The permissions that docs/operating.md lists are enough.
 func TestUser(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -58,8 +57,9 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
 		t.Parallel()
-		ca := resolvertest.NewCA(t)
-		leaf := ca.Certificate(resolvertest.Leaf{Names: []string{"localhost"}})
+		web := httptest.NewTLSServer(nil) // has a certificate for 127.0.0.1, its own authority
+		defer web.Close()
+		leaf := web.TLS.Certificates[0]
 		secret, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
 		if err != nil {
 			t.Fatal(err)
@@ -75,12 +75,15 @@ func TestTLS(t *testing.T) {
 			}
 		}
 		start(t, program, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", private, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
-		trusting := func(o *Options) { o.Roots = ca.Pool() }
-		url := "rediss://localhost:" + port
+		trusting := func(o *Options) {
+			o.Roots = x509.NewCertPool()
+			o.Roots.AddCert(web.Certificate())
+		}
+		url := "rediss://127.0.0.1:" + port
 		works(t, join(t, url, trusting), join(t, url, trusting))
 		for name, n := range map[string]*node{
 			"no such authority": join(t, url),
-			"another name":      join(t, "rediss://127.0.0.1:"+port, trusting),
+			"another name":      join(t, "rediss://localhost:"+port, trusting),
 		} {
 			eventually(t, "there is a warning", func() bool { return n.log.count(warning) == 1 })
 			if n.log.count("x509") == 0 {
@@ -118,8 +121,8 @@ func TestCluster(t *testing.T) {
 	})
 }
 
-// When the master goes and the sentinels make its replica the master, the fleet
-// follows.
+// If the master fails and the sentinels make its replica the master, the nodes use
+// that.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {

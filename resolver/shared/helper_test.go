@@ -5,14 +5,15 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// patient is a timeout that a busy machine keeps.
-const patient = 5 * time.Second
+// longTimeout is one that a busy machine does not exceed.
+const longTimeout = 5 * time.Second
 
 func domain(tb testing.TB, name string) mtasts.Domain {
 	tb.Helper()
@@ -61,16 +62,16 @@ func (j *journal) String() string {
 
 func (j *journal) count(words string) int { return strings.Count(j.String(), words) }
 
-// node is a Client and what it has been told and has logged.
+// node is a Client, the changes that it has received and the lines that it has logged.
 type node struct {
 	*Client
 	log *journal
 
-	mu   sync.Mutex
-	told []Change
+	mu      sync.Mutex // guards what follows
+	changes []Change
 }
 
-// join makes a node of the fleet whose store is at url.
+// join makes a node that uses the store at url.
 func join(t *testing.T, url string, options ...func(*Options)) *node {
 	t.Helper()
 	servers, err := ParseURL(url)
@@ -81,7 +82,8 @@ func join(t *testing.T, url string, options ...func(*Options)) *node {
 	o := Options{
 		Servers: servers,
 		Prefix:  "mta-sts",
-		Timeout: patient,
+		Timeout: longTimeout,
+		Purges:  &inMemory{},
 		Metrics: NewMetrics(nil),
 		Logger:  slog.New(slog.NewTextHandler(n.log, nil)),
 
@@ -94,7 +96,7 @@ func join(t *testing.T, url string, options ...func(*Options)) *node {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		n.hear()
+		n.collect()
 	}()
 	t.Cleanup(func() {
 		n.Close()
@@ -103,12 +105,12 @@ func join(t *testing.T, url string, options ...func(*Options)) *node {
 	return n
 }
 
-func (n *node) hear() {
+func (n *node) collect() {
 	for {
 		select {
 		case change := <-n.Changes():
 			n.mu.Lock()
-			n.told = append(n.told, change)
+			n.changes = append(n.changes, change)
 			n.mu.Unlock()
 		case <-n.ctx.Done():
 			return
@@ -116,11 +118,11 @@ func (n *node) hear() {
 	}
 }
 
-// heard reports whether the node was told what ok is looking for.
-func (n *node) heard(ok func(Change) bool) bool {
+// received reports whether the node has received a change for which ok returns true.
+func (n *node) received(ok func(Change) bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, change := range n.told {
+	for _, change := range n.changes {
 		if ok(change) {
 			return true
 		}
@@ -128,7 +130,7 @@ func (n *node) heard(ok func(Change) bool) bool {
 	return false
 }
 
-// listening waits until the nodes hear what is told.
+// listening waits until so many nodes have subscribed.
 func (s *server) listening(t *testing.T, nodes int) {
 	t.Helper()
 	eventually(t, "all nodes listen", func() bool {
@@ -139,3 +141,17 @@ func (s *server) listening(t *testing.T, nodes int) {
 func withKey(key string) func(*Options) { return func(o *Options) { o.Key = []byte(key) } }
 
 func withTimeout(d time.Duration) func(*Options) { return func(o *Options) { o.Timeout = d } }
+
+// inMemory is Purges for a test.
+type inMemory struct{ number atomic.Uint64 }
+
+func (m *inMemory) Purges() uint64 { return m.number.Load() }
+
+func (m *inMemory) RaisePurges(number uint64) {
+	for {
+		seen := m.number.Load()
+		if number <= seen || m.number.CompareAndSwap(seen, number) {
+			return
+		}
+	}
+}

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Whatever else is under a domain's key is nothing, keeps no other domain from
-// being read, and gives way to a policy.
+// Anything else under a domain's key counts as unknown, does not prevent other domains
+// from being read, and is replaced by a policy.
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -45,7 +45,7 @@ func TestForeignValues(t *testing.T) {
 			n.Put(d, e)
 			n.settle(t)
 			if n.Get(t.Context(), d).Entry == nil {
-				t.Errorf("%s: does not give way to a policy", name)
+				t.Errorf("%s: is not replaced by a policy", name)
 			}
 		}
 		if n.log.String() != "" {
@@ -54,18 +54,18 @@ func TestForeignValues(t *testing.T) {
 	})
 }
 
-// foreign checks that example.com is nothing to n, and that other is.
+// foreign checks that n knows nothing of example.com, and still knows other.
 func (n *node) foreign(t *testing.T, name string, other interface{ String() string }) {
 	t.Helper()
 	if v := n.Get(t.Context(), domain(t, "example.com")); !cmp.Equal(v, Value{}) {
 		t.Errorf("%s: Get = %+v", name, v)
 	}
 	if v := n.Get(t.Context(), domain(t, other.String())); v.Entry == nil {
-		t.Errorf("%s: another domain is not known any more", name)
+		t.Errorf("%s: another domain is unknown", name)
 	}
 }
 
-// What strangers publish is not heard, and stops nothing.
+// Messages that no node has written are ignored, and valid ones still arrive.
 func TestForeignMessages(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -90,18 +90,18 @@ func TestForeignMessages(t *testing.T) {
 		} {
 			s.do(t, "PUBLISH", "mta-sts:changes", payload)
 		}
-		eventually(t, "a policy is heard of", func() bool {
+		eventually(t, "the valid message is received", func() bool {
 			s.do(t, "PUBLISH", "mta-sts:changes", "example.com\n"+good)
-			return n.heard(func(c Change) bool { return c.Domain == d })
+			return n.received(func(c Change) bool { return c.Domain == d })
 		})
-		if n.heard(func(c Change) bool { return c.Domain != d || c.Value.Entry == nil }) {
-			t.Errorf("heard %+v", n.told)
+		if n.received(func(c Change) bool { return c.Domain != d || c.Value.Entry == nil }) {
+			t.Errorf("received %+v", n.changes)
 		}
 	})
 }
 
-// A server that sends what is no reply, or announces what nobody can hold, is one
-// that is down, and what the log has of it can be read.
+// A server that sends something else than replies, or announces a reply without
+// bounds, counts as down. The log line about it is printable and has no password.
 func TestForeignServer(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -130,7 +130,7 @@ func TestForeignServer(t *testing.T) {
 	}
 }
 
-// answering returns the address of a server that says the same to everybody.
+// answering returns the address of a server that sends the same answer to everything.
 func answering(t *testing.T, answer string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -17,13 +17,12 @@ const LeaseLife = 5 * time.Minute
 // leaseKey precedes the domain in the name of its lease.
 const leaseKey = "lease:"
 
-// Lease reports whether this node is the one to refresh the domain. The others
-// are refused for LeaseLife; by then the policy is shared, or the fetch has
-// failed and another node may try. If the store does not answer, each node
-// refreshes.
+// Lease reports whether this node may refresh the domain. The other nodes are refused
+// for LeaseLife; by then the policy is shared, or the fetch has failed and another
+// node may try. If the store does not answer, every node may refresh.
 //
-// Whoever can write to the store can hold every lease: a refresh that was refused
-// for longer than twice LeaseLife should be made without one.
+// Anybody who can write to the store can hold every lease, so a caller that is refused
+// for longer than twice LeaseLife should refresh without one.
 func (c *Client) Lease(ctx context.Context, d mtasts.Domain) bool {
 	var cannotWrite error
 	name := leaseKey + d.String()
@@ -39,7 +38,7 @@ func (c *Client) Lease(ctx context.Context, d mtasts.Domain) bool {
 	case errors.Is(err, redis.Nil):
 		count.refused.Inc()
 		return false
-	case errors.Is(err, errLeftAlone):
+	case errors.Is(err, errPaused):
 		count.skipped.Inc()
 	case err != nil || cannotWrite != nil:
 		count.failed.Inc()

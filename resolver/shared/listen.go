@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// pingAfter is how long nothing is received until the server is asked
-	// whether it is still there. It has as long to answer.
+	// pingAfter is how long nothing is received until the server is sent a ping,
+	// which it must answer within the same time.
 	pingAfter = 3 * time.Second
 
 	// subscribeAgain is how long after its end a subscription is made again.
 	subscribeAgain = 100 * time.Millisecond
 )
 
-// listen hands on what the fleet publishes, until c is closed.
+// listen passes the messages of all nodes to the reader of Changes, until c is closed.
 func (c *Client) listen() {
 	for attempt := 0; ; attempt++ {
 		c.receive(c.subscribe(attempt))
@@ -63,7 +63,7 @@ func mastersOf(ctx context.Context, cluster *redis.ClusterClient) (masters []*re
 	return masters
 }
 
-// receive hands on what the subscription receives, until it fails or c is closed.
+// receive passes on the messages of a subscription, until it fails or c is closed.
 func (c *Client) receive(subscription *redis.PubSub) {
 	defer subscription.Close()
 	defer context.AfterFunc(c.ctx, func() { subscription.Close() })()
@@ -81,21 +81,21 @@ func (c *Client) receive(subscription *redis.PubSub) {
 			return
 		}
 		pinged = false
-		if m, ok := received.(*redis.Message); ok && !c.hear(m.Payload) {
+		if m, ok := received.(*redis.Message); ok && !c.handle(m.Payload) {
 			return
 		}
 	}
 }
 
-// hear hands on a message; false if c is closed before anybody takes it.
-func (c *Client) hear(payload string) bool {
+// handle passes a message on. It returns false if c is closed first.
+func (c *Client) handle(payload string) bool {
 	change, ok := c.parse(payload)
 	if !ok {
 		c.metrics.messages.invalid.Inc()
 		return true
 	}
 	c.metrics.messages.valid.Inc()
-	return c.tell(change)
+	return c.notify(change)
 }
 
 // parse reads a message: the name of a value, a line feed and the value.
@@ -119,8 +119,8 @@ func (c *Client) parse(payload string) (Change, bool) {
 	return change, true
 }
 
-// tell hands on a change; false if c is closed before anybody takes it.
-func (c *Client) tell(change Change) bool {
+// notify sends a change to the reader of Changes. It returns false if c is closed first.
+func (c *Client) notify(change Change) bool {
 	select {
 	case c.changes <- change:
 		return true

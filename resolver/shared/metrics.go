@@ -27,7 +27,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	operations := factory.NewCounterVec(prometheus.CounterOpts{
 		Name: "mta_sts_shared_operations_total",
 		Help: "What was asked of the shared store, by operation and result. " +
-			"read: hit, miss, invalid (no value, or not of this fleet), failed, skipped (the store is left alone after a failure). " +
+			"read: hit, miss, invalid (not a value, or made with another key), failed, skipped (the store is not asked for a while after a failure). " +
 			"write: kept, stale (the store had a newer one), failed (and tried again), dropped (too many waited). " +
 			"lease: granted, refused (another node refreshes), failed, skipped. " +
 			"message of another node: valid, invalid.",

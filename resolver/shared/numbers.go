@@ -3,13 +3,12 @@ package shared
 import (
 	"context"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Purges is where a node keeps the highest number of a purge that it has seen.
-// Both methods are called by several goroutines.
+// Purges keeps the highest number of a purge that a node has seen. Several goroutines
+// call both methods.
 type Purges interface {
 	// Purges returns the highest number, 0 for none.
 	Purges() uint64
@@ -27,8 +26,8 @@ const (
 	maxNumber = 1 << 52
 
 	// maxLeap is by how much a number may exceed the highest that this node has
-	// seen. No operator purges so often, but whoever can write to the store could
-	// otherwise use up all numbers at once.
+	// seen. No operator purges so often; without the limit anybody who can write to
+	// the store could use up all numbers at once.
 	maxLeap = 1 << 32
 )
 
@@ -36,13 +35,13 @@ const (
 // seen so far.
 func highestBelieved(seen uint64) uint64 { return min(seen+maxLeap, maxNumber) }
 
-// count raises the number of the last purge in the store to the highest that this
-// node has seen, adds to it, and returns it. What is there and is no number that
-// counts is replaced.
+// countScript raises the number of the last purge in the store to the highest that this
+// node has seen, adds to it, and returns it. Anything under the key that is not a
+// number, or is too high to count, is replaced.
 //
 // KEYS: the counter. ARGV: the highest number that this node has seen, the highest
 // that counts, what to add, the highest that there is.
-var count = redis.NewScript(`
+var countScript = redis.NewScript(`
 local text = redis.pcall('GETRANGE', KEYS[1], 0, 19)
 local there = type(text) == 'string' and tonumber(string.match(text, '^%d+$')) or 0
 if there > tonumber(ARGV[2]) then
@@ -56,31 +55,23 @@ end
 return result
 `)
 
-// exchangeNumber makes this node and the store have the higher one of their
-// numbers. So a number that the store has lost comes back from the nodes.
-func (c *Client) exchangeNumber(ctx context.Context) error {
-	_, err := c.count(ctx, 0)
-	return err
-}
-
-// nextNumber returns a number that no purge has had and that is higher than every
-// number that this node or the store knows.
-func (c *Client) nextNumber(ctx context.Context) (uint64, error) { return c.count(ctx, 1) }
-
 // ownNumber returns the number that follows the highest that this node has seen.
 // It serves a purge if the counter's master in a cluster is down while the
-// domain's is not. Another node may give the same number to another purge then;
-// what it fetches between the two survives the second. That is better than a
-// purge that waits for a master on which neither of its values is.
+// domain's is not. Another node may give the same number to another purge then, and a
+// policy fetched between the two survives the second. That is better than a purge
+// that waits for a master that has none of its keys.
 func (c *Client) ownNumber() uint64 {
 	number := min(c.purges.Purges()+1, maxNumber)
 	c.purges.RaisePurges(number)
 	return number
 }
 
+// count has the store and this node take the higher one of their numbers, plus add,
+// and returns it. With add 1 no purge has had that number; with add 0 a number that the
+// store has lost is restored.
 func (c *Client) count(ctx context.Context, add int) (uint64, error) {
 	seen := c.purges.Purges()
-	text, err := count.Run(ctx, c.redis, []string{c.prefix + counterName}, seen, highestBelieved(seen), add, maxNumber).Text()
+	text, err := countScript.Run(ctx, c.redis, []string{c.prefix + counterName}, seen, highestBelieved(seen), add, maxNumber).Text()
 	if err != nil {
 		return 0, err
 	}
@@ -96,19 +87,5 @@ func (c *Client) count(ctx context.Context, add int) (uint64, error) {
 func (c *Client) see(v Value) {
 	if number := v.highest(); number > 0 {
 		c.purges.RaisePurges(number)
-	}
-}
-
-// inMemory is Purges for a Client that has nothing more durable.
-type inMemory struct{ number atomic.Uint64 }
-
-func (m *inMemory) Purges() uint64 { return m.number.Load() }
-
-func (m *inMemory) RaisePurges(number uint64) {
-	for {
-		seen := m.number.Load()
-		if number <= seen || m.number.CompareAndSwap(seen, number) {
-			return
-		}
 	}
 }

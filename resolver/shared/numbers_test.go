@@ -65,7 +65,7 @@ func TestPurgeWithClockAhead(t *testing.T) {
 				t.Errorf("%v ahead, after the purge: %+v", ahead, v)
 			}
 			eventually(t, "the node with that policy receives the purge", func() bool {
-				return a.heard(func(c Change) bool { return c.Domain == d && c.Value.Voids(e.Fetched, e.Purges) })
+				return a.received(func(c Change) bool { return c.Domain == d && c.Value.Voids(e.Fetched, e.Purges) })
 			})
 			// The purge as a node would have written it whose clock is ahead.
 			purged := Value{Purged: time.Now().Add(ahead), Number: number}
@@ -119,8 +119,8 @@ func TestNumbersAreUnique(t *testing.T) {
 	})
 }
 
-// A number that the store has lost comes back from the nodes, and what is there in
-// its place and is none does no harm.
+// The nodes restore a number that the store has lost, or that was replaced by something
+// else.
 func TestLostNumber(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -151,8 +151,8 @@ func TestLostNumber(t *testing.T) {
 	})
 }
 
-// A node that has missed numbers, while the store has lost them, purges all the
-// same: what is there has them.
+// A node that has missed numbers can purge, also if the store has lost them: it learns
+// the number from the domain's value.
 func TestPurgeBehind(t *testing.T) {
 	t.Parallel()
 	s := start(t, anyServer(t))
@@ -237,7 +237,7 @@ func TestVersionBefore(t *testing.T) {
 			t.Errorf("a purge of theirs: %+v", v)
 		}
 		eventually(t, "a purge of theirs is received", func() bool {
-			return n.heard(func(c Change) bool {
+			return n.received(func(c Change) bool {
 				return c.Domain.String() == "old.example" && !c.Value.Purged.IsZero() && c.Value.Number == 0
 			})
 		})
@@ -254,14 +254,14 @@ func TestVersionBefore(t *testing.T) {
 
 		purgeBefore("*", at(-time.Second))
 		eventually(t, "their purge of all domains is received", func() bool {
-			return n.heard(func(c Change) bool { return c.Domain.IsZero() && c.Value.Voids(at(0), 99) })
+			return n.received(func(c Change) bool { return c.Domain.IsZero() && c.Value.Voids(at(0), 99) })
 		})
 		want("their purge of all domains", "purged.example", "")
 	})
 }
 
-// Without the fleet's key nobody keeps policies out by a number. What a later
-// version writes stays.
+// A value that was written without the key cannot reject policies by a high number. A
+// value of a later version stays.
 func TestForgedNumber(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, program []string) {
@@ -275,13 +275,13 @@ func TestForgedNumber(t *testing.T) {
 			value string
 			stays bool
 		}{
-			"policy.example":         {forged, false},
-			"purge.example":          {purge, false},
-			"other-domain.example":   {codec{key}.encode("example.com", Value{Entry: &e}), false},
-			"no-policy.example":      {strings.Replace(forged, "\n\n", "\n", 1), false},
-			"later-version.example":  {strings.Replace(forged, " 1 ", " 2 ", 1), true},
-			"beyond-belief.example":  {strings.Replace(forged, ": 1000\n", ": 99999999999999\n", 1), false},
-			"beyond-numbers.example": {strings.Replace(forged, ": 1000\n", ": "+strings.Repeat("9", 99)+"\n", 1), false},
+			"policy.example":        {forged, false},
+			"purge.example":         {purge, false},
+			"other-domain.example":  {codec{key}.encode("example.com", Value{Entry: &e}), false},
+			"no-policy.example":     {strings.Replace(forged, "\n\n", "\n", 1), false},
+			"later-version.example": {strings.Replace(forged, " 1 ", " 2 ", 1), true},
+			"leap.example":          {strings.Replace(forged, ": 1000\n", ": 99999999999999\n", 1), false},
+			"no-number.example":     {strings.Replace(forged, ": 1000\n", ": "+strings.Repeat("9", 99)+"\n", 1), false},
 		} {
 			s.do(t, "SET", "mta-sts:"+name, tc.value)
 			n.Put(domain(t, name), fetched(t, "2", time.Second))

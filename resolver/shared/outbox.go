@@ -10,8 +10,8 @@ import (
 
 const (
 	// maxWaiting is how many policies, and how many purges, wait in each shard to
-	// be written while it is unavailable. More push out the oldest: a policy is
-	// known where it was fetched.
+	// be written while it is unavailable. At the limit the oldest is dropped: the
+	// node that fetched a policy still has it.
 	maxWaiting = 1000
 
 	// keepEnded is how much longer than its policy a value is kept, so that a
@@ -26,6 +26,13 @@ const (
 )
 
 // message is a value to be written.
+//
+//	state             next
+//	purge, no number  the counter's shard gives it a number: purge, number
+//	purge, number     written by the domain's shard; no number again if that has a higher one
+//	policy            written by the domain's shard
+//
+// A shard owns a message while it is in its queue.
 type message struct {
 	name   string     // a domain, or everything
 	value  Value      // Client.mu guards its Number
@@ -36,7 +43,7 @@ type message struct {
 // key returns the name of the key that has to be written next: a purge needs a
 // number before it is written.
 func (m *message) key() string {
-	if m.purge && m.value.Number == 0 {
+	if m.purge && m.value.Number == noNumber {
 		return counterName
 	}
 	return m.name
@@ -59,7 +66,7 @@ func (m *message) at() time.Time {
 	return m.value.Purged
 }
 
-// finish returns err to whoever waits for the message, once.
+// finish returns err to the caller that waits for the message, once.
 func (m *message) finish(err error) {
 	select {
 	case m.result <- err:
@@ -67,22 +74,22 @@ func (m *message) finish(err error) {
 	}
 }
 
-// Put shares a policy that this node has fetched, unless the fleet has a newer
-// one. It returns at once; while the store is unavailable the last thousand wait.
-// A policy with a max_age of 0 removes the one before and is not kept.
+// Put shares a policy that this node has fetched, unless the store has a newer one. It
+// returns at once; while the store is unavailable the last thousand wait. A policy with
+// a max_age of 0 removes the one before and is not kept.
 func (c *Client) Put(d mtasts.Domain, e Entry) {
 	c.post(&message{name: d.String(), value: Value{Entry: &e}})
 }
 
-// Purge has the whole fleet drop the domain's policies fetched until now. number
-// is that of the purge; 0 if the store has not given one yet. The error is the
-// reason why the store has not taken the purge yet. It is retried all the same
-// until the daemon stops, and this node receives it as a Change as the others do.
+// Purge has all nodes drop the domain's policies fetched until now. number is that of
+// the purge; 0 if the store has not given one yet. The error is the reason why the
+// store does not have the purge yet. It is retried until the daemon stops, and this
+// node receives it as a Change as the others do.
 func (c *Client) Purge(ctx context.Context, d mtasts.Domain) (number uint64, err error) {
 	return c.purge(ctx, d.String())
 }
 
-// PurgeAll has the fleet drop the policies of all domains, as Purge does for one.
+// PurgeAll has all nodes drop the policies of all domains, as Purge does for one.
 func (c *Client) PurgeAll(ctx context.Context) (number uint64, err error) {
 	return c.purge(ctx, everything)
 }
@@ -112,10 +119,7 @@ func (c *Client) post(m *message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.shardAt(addr, key)
-	queue := &s.policies
-	if m.purge {
-		queue = &s.purges
-	}
+	queue := s.queue(m)
 	if len(*queue) == maxWaiting {
 		c.metrics.writes.dropped.Inc()
 		(*queue)[0].finish(errDropped)
@@ -128,32 +132,28 @@ func (c *Client) post(m *message) {
 	}
 }
 
-// next returns the message that is to be written next: a purge, if one waits. It
-// stays in the queue. nil stands for none.
+// next returns the message that is to be written next, and the key: a purge, if one
+// waits. It stays in the queue. m is nil if nothing waits.
 func (c *Client) next(s *shard) (m *message, key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case len(s.purges) > 0:
-		m = s.purges[0]
-	case len(s.policies) > 0:
-		m = s.policies[0]
-	default:
-		return nil, ""
+	for _, queue := range [][]*message{s.purges, s.policies} {
+		if len(queue) > 0 {
+			return queue[0], queue[0].key()
+		}
 	}
-	return m, m.key()
+	return nil, ""
 }
 
 // remove takes the message out of the shard's queue, if it is still there.
 func (c *Client) remove(s *shard, m *message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	is := func(other *message) bool { return other == m }
-	s.purges = slices.DeleteFunc(s.purges, is)
-	s.policies = slices.DeleteFunc(s.policies, is)
+	queue := s.queue(m)
+	*queue = slices.DeleteFunc(*queue, func(other *message) bool { return other == m })
 }
 
-// deliver writes what is queued in the shard, until that or c ends.
+// deliver writes the messages of the shard, until that or c ends.
 func (c *Client) deliver(s *shard) {
 	for c.ctx.Err() == nil {
 		m, key := c.next(s)
@@ -189,7 +189,7 @@ func (c *Client) deliver(s *shard) {
 	c.clear(s)
 }
 
-// try advances a message unless the shard is left alone, and reports whether that
+// try advances a message if the shard may be asked, and reports whether that
 // succeeded.
 func (c *Client) try(s *shard, m *message) bool {
 	t, ok := s.writes.begin()
@@ -210,7 +210,7 @@ func (c *Client) try(s *shard, m *message) bool {
 	return true
 }
 
-// clear writes what is left when c is closed, as long as that succeeds.
+// clear writes the messages that are left when c is closed, as long as that succeeds.
 func (c *Client) clear(s *shard) {
 	deadline := time.Now().Add(attemptTimeout)
 	for time.Now().Before(deadline) {
@@ -228,8 +228,8 @@ func (c *Client) clear(s *shard) {
 	}
 }
 
-// advance takes the next step of a message: a purge obtains a number, what has one
-// is written. It does not end with c, so that what was begun is done.
+// advance takes the next step of a message: a purge without a number gets one, anything
+// else is written. It does not end with c, so that a step that was begun is completed.
 func (c *Client) advance(m *message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
@@ -238,7 +238,7 @@ func (c *Client) advance(m *message) (done bool, err error) {
 	c.mu.Unlock()
 	var number uint64
 	if current.key() == counterName {
-		number, err = c.nextNumber(ctx)
+		number, err = c.count(ctx, 1)
 	} else {
 		done, err = c.write(ctx, &current)
 	}
@@ -291,7 +291,7 @@ func (c *Client) write(ctx context.Context, m *message) (done bool, err error) {
 	return true, nil
 }
 
-// keep runs keepNewer. What is there does not count if it begins as forged does.
+// keep runs keepNewer. The present value does not count if it begins with forged.
 func (c *Client) keep(ctx context.Context, m *message, forged string) (kept bool, err error) {
 	now := time.Now()
 	policy := m.value.Entry != nil

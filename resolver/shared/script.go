@@ -8,11 +8,10 @@ import "github.com/redis/go-redis/v9"
 // the one with the later time, except that a policy fetched after a purge is
 // newer than the purge.
 //
-// What is there does not count if it is no value, if its number is above the
-// highest that counts, or if it was written later than the latest time that
-// counts. The time of a purge with a number does not matter. Nor does a value
-// count that begins as the last argument does, unless that is empty. The script
-// returns 1 if it wrote.
+// The present text of the key does not count if it is not a value, if its number is
+// above the highest that counts, if it was written later than the latest time that
+// counts (the time of a purge with a number does not matter), or if it begins with the
+// last argument and that is not empty. The script returns 1 if it wrote.
 //
 // KEYS: the value's key. ARGV: the value, its time, its number, whether it is a
 // policy (1) or a purge (0), the latest time and the highest number that count,
@@ -40,5 +39,5 @@ redis.call('PUBLISH', ARGV[8], ARGV[9] .. '\n' .. ARGV[1])
 return 1
 `)
 
-// oldLen is how much of the value that is there keepNewer reads, in bytes.
+// oldLen is how many bytes of the present text keepNewer reads.
 const oldLen = 256

@@ -13,7 +13,9 @@ import (
 // Servers has the addresses of the shared store and how to log in there. ParseURL
 // makes it.
 type Servers struct {
-	scheme   scheme
+	scheme   string // of the URL
+	kind     kind
+	tls      bool
 	addrs    []string // host:port
 	master   string   // its name among the sentinels
 	db       int
@@ -21,46 +23,28 @@ type Servers struct {
 	password string
 }
 
-// scheme is what a URL begins with.
-type scheme struct {
-	name string
-	port string // if the URL has none
-	tls  bool
-	kind kind
-}
-
-type kind int
+// kind is how the servers work together, as the suffix of a URL's scheme.
+type kind string
 
 const (
-	oneServer kind = iota
-	sentinels      // which know the server that is the master now
-	cluster        // of masters, each with a part of the keys
+	oneServer kind = ""
+	sentinels kind = "+sentinel" // which know the server that is the master now
+	cluster   kind = "+cluster"  // of masters, each with a part of the keys
 )
 
 const (
 	serverPort   = "6379"
 	sentinelPort = "26379"
 
-	// What a URL may say after its question mark.
+	// The parameters of a URL.
 	paramAddr   = "addr"   // one more host:port, any number of times
 	paramMaster = "master" // needed with sentinels
 )
 
-func schemes() []scheme {
-	return []scheme{
-		{"redis", serverPort, false, oneServer},
-		{"rediss", serverPort, true, oneServer},
-		{"redis+sentinel", sentinelPort, false, sentinels},
-		{"rediss+sentinel", sentinelPort, true, sentinels},
-		{"redis+cluster", serverPort, false, cluster},
-		{"rediss+cluster", serverPort, true, cluster},
-	}
-}
-
-// What is wrong with a URL. Nothing of it is repeated: any part may be the
-// password, misplaced.
+// Faults of a URL. Nothing of the URL is repeated: any part may be a misplaced
+// password.
 var (
-	errURL      = errors.New("it is no URL: redis://user:password@host:6379, with %XX for the special characters of a password")
+	errURL      = errors.New("it is not a URL: redis://user:password@host:6379, with %XX for the special characters of a password")
 	errScheme   = errors.New("it begins with none of redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://")
 	errAddress  = errors.New("an address is not host or host:port")
 	errDatabase = errors.New("its path is not the number of a database, such as /0, or the servers are a cluster, which has but one")
@@ -82,17 +66,18 @@ func ParseURL(text string) (Servers, error) {
 	if err != nil {
 		return Servers{}, errURL
 	}
-	known := schemes()
-	i := slices.IndexFunc(known, func(s scheme) bool { return s.name == u.Scheme })
-	if i < 0 {
+	s := Servers{scheme: u.Scheme, user: u.User.Username()}
+	suffix, ok := strings.CutPrefix(u.Scheme, "redis")
+	suffix, s.tls = strings.CutPrefix(suffix, "s")
+	s.kind = kind(suffix)
+	if !ok || !slices.Contains([]kind{oneServer, sentinels, cluster}, s.kind) {
 		return Servers{}, errScheme
 	}
 	if u.Opaque != "" || u.Fragment != "" {
 		return Servers{}, errURL
 	}
-	s := Servers{scheme: known[i], user: u.User.Username()}
 	s.password, _ = u.User.Password()
-	if s.db, err = parseDatabase(u.Path, s.scheme.kind); err != nil {
+	if s.db, err = parseDatabase(u.Path, s.kind); err != nil {
 		return Servers{}, err
 	}
 	params, err := url.ParseQuery(u.RawQuery)
@@ -114,21 +99,24 @@ func parseDatabase(path string, k kind) (int, error) {
 }
 
 func (s Servers) withParams(host string, params url.Values) (Servers, error) {
-	hosts := append([]string{host}, params[paramAddr]...)
+	hosts, port := append([]string{host}, params[paramAddr]...), serverPort
+	if s.kind == sentinels {
+		port = sentinelPort
+	}
 	for name, values := range params {
 		switch {
-		case name == paramAddr && s.scheme.kind != oneServer:
-		case name == paramMaster && s.scheme.kind == sentinels && len(values) == 1:
+		case name == paramAddr && s.kind != oneServer:
+		case name == paramMaster && s.kind == sentinels && len(values) == 1:
 			s.master = values[0]
 		default:
 			return Servers{}, errParam
 		}
 	}
-	if s.scheme.kind == sentinels && s.master == "" {
+	if s.kind == sentinels && s.master == "" {
 		return Servers{}, errMaster
 	}
 	for _, host := range hosts {
-		addr, ok := withPort(host, s.scheme.port)
+		addr, ok := withPort(host, port)
 		if !ok {
 			return Servers{}, errAddress
 		}
@@ -148,7 +136,8 @@ func withPort(host, port string) (addr string, ok bool) {
 	return net.JoinHostPort(u.Hostname(), port), err == nil && number > 0 && isHost(u.Hostname())
 }
 
-// isHost is for names and addresses. What else a name must be the DNS knows.
+// isHost reports whether s can be a name or an address. The DNS decides whether the
+// name exists.
 func isHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
@@ -167,7 +156,7 @@ func (s Servers) WithPassword(password string) Servers {
 
 // String returns the URL without the password.
 func (s Servers) String() string {
-	u := url.URL{Scheme: s.scheme.name, Host: s.addrs[0]}
+	u := url.URL{Scheme: s.scheme, Host: s.addrs[0]}
 	if s.user != "" {
 		u.User = url.User(s.user)
 	}

@@ -10,7 +10,7 @@ import (
 
 // shard is a server that fails as a whole: the only one (or the sentinels'
 // master), or one of a cluster's masters. Each has its own breakers and its own
-// queue, so that a master that is down delays nothing that the others have.
+// queue, so that a master that is down delays no key of the others.
 //
 // A shard begins with the first key that is on its server. It ends when the key
 // is found on another server, after a failover for example.
@@ -21,8 +21,16 @@ type shard struct {
 	ended         chan struct{} // closed at its end
 	posted        chan struct{} // has room for one; receives after a message was queued
 
-	// What waits to be written, oldest first. Client.mu guards both.
+	// Messages that wait to be written, oldest first. Client.mu guards both.
 	purges, policies []*message
+}
+
+// queue returns the queue that m belongs in. Client.mu must be held.
+func (s *shard) queue(m *message) *[]*message {
+	if m.purge {
+		return &s.purges
+	}
+	return &s.policies
 }
 
 // unknown is the address of the only server, and of all keys of a cluster until
@@ -37,7 +45,7 @@ func (c *Client) route(name string) string {
 		return unknown
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // so that only what the Redis client has in memory is used
+	cancel() // so that the Redis client uses only its memory
 	master, err := masters.MasterForKey(ctx, c.prefix+name)
 	if err != nil {
 		return unknown
@@ -89,8 +97,8 @@ func (c *Client) allShards() []*shard {
 	return slices.Collect(maps.Values(c.shards))
 }
 
-// endMoved ends a shard if its sample is on another server now. What waits in it
-// goes to where it belongs.
+// endMoved ends a shard if its sample is on another server now, and moves its
+// messages to the shards that they belong to.
 func (c *Client) endMoved(s *shard) (moved bool) {
 	if c.route(s.sample) == s.addr {
 		return false

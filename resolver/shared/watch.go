@@ -9,11 +9,11 @@ import (
 // all domains whose message was missed, brings the number of the last purge back
 // if the store has lost it, and notices that a shard works again.
 func (c *Client) watch() {
-	var told Value
+	var last Value
 	for {
 		c.readAll(c.ctx, c.shardOf(everything))
-		if all := c.lastAll(); all.purgedAfter(told) && c.tell(Change{Value: all}) {
-			told = all
+		if all := c.lastAll(); all.purgedAfter(last) && c.notify(Change{Value: all}) {
+			last = all
 		}
 		c.watchNumber()
 		select {
@@ -31,7 +31,7 @@ func (c *Client) watchShards() time.Duration {
 		if c.endMoved(s) {
 			continue
 		}
-		c.readFrom(c.ctx, s, s.sample) // only whether it answers matters
+		c.read(c.ctx, s, s.sample) // only whether it answers matters
 		s.reads.settle()
 		s.writes.settle()
 		pause := s.reads.wait()
@@ -47,7 +47,7 @@ func (c *Client) watchShards() time.Duration {
 
 func (c *Client) watchNumber() {
 	c.ask(c.ctx, c.shardOf(counterName), func(ctx context.Context) error {
-		err := c.exchangeNumber(ctx)
+		_, err := c.count(ctx, 0)
 		if isReply(err) {
 			return nil // a store that is full can be read
 		}

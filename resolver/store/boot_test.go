@@ -63,8 +63,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // restamped reports whether no value in the file has the stamp of another origin.
 func restamped(s *Store) bool {
 	ok := true
-	s.view(s.current(), func(t tables) error {
-		return t.entries().ForEach(func(k, v []byte) error {
+	s.view(s.current(), func(t tables) {
+		t.entries().ForEach(func(k, v []byte) error {
 			h, err := readHeader(string(k), v)
 			ok = ok && (err != nil || h.boot != t.now.boot || h.origin == t.now.origin)
 			return nil
@@ -230,10 +230,7 @@ func TestSteadySince(t *testing.T) {
 	wantSince(at(6 * time.Hour))
 	flush(t, s)
 	eventually(t, "taking over the step", func() (done bool) {
-		s.view(s.current(), func(tb tables) error {
-			done = number(tb.meta(), originKey) == uint64(tb.now.origin)
-			return nil
-		})
+		s.view(s.current(), func(tb tables) { done = number(tb.meta(), originKey) == uint64(tb.now.origin) })
 		return done
 	})
 	restart()

@@ -9,23 +9,22 @@ import (
 
 var errStopped = errors.New("stopped before the check was done")
 
-// check looks through a whole file that was just opened, in the background: first
-// at its pages, any fault of which costs the whole file, then for corrupt entries,
-// which are removed alone. It also finds out whether the file is worth compacting.
+// check reads a whole file that was just opened, in the background: first its pages,
+// any fault of which makes the whole file corrupt, then its entries, of which corrupt
+// ones are removed alone. It also finds out whether the file is worth compacting.
 func (s *Store) check(f *file) {
-	var found findings
+	var found faults
 	var wasteful bool
 	err := f.view(func(tx *bolt.Tx) error {
 		free, err := f.checkPages(tx, s.quit)
 		if err != nil {
 			return err
 		}
-		size := tx.Size()
-		wasteful = size > s.sizes.compacted && 2*free > size
+		wasteful = tx.Size() > s.sizes.compacted && 2*free > tx.Size()
 		found, err = s.tables(f, tx).inspect(s.quit)
 		return err
 	})
-	if err == nil && !found.clean() {
+	if err == nil && found.any() {
 		s.wantRepair()
 	}
 	if err == nil && wasteful && f.unwritable == nil {
@@ -35,31 +34,25 @@ func (s *Store) check(f *file) {
 	s.drop(f, err)
 }
 
-// findings are the faults of the entries and their indexes.
-type findings struct {
-	count   uint64   // entries that are sound
-	corrupt [][]byte // keys of those that are not
-	lacking []string // keys of sound entries that their index lacks
-	stray   []stray
-	wrong   bool // the count that the file has
+// faults are what is wrong with the entries and their indexes.
+type faults struct {
+	sound      uint64   // how many entries are sound
+	corrupt    [][]byte // keys of those that are not
+	unindexed  []string // keys of sound entries that their index lacks
+	strays     bool     // an index has keys that fit no entry
+	wrongCount bool     // the file's count is not sound
 }
 
-// stray is an index key without an entry of that Next in that index.
-type stray struct {
-	key     []byte
-	failing bool
+func (f faults) any() bool {
+	return len(f.corrupt)+len(f.unindexed) > 0 || f.strays || f.wrongCount
 }
 
-func (f findings) clean() bool {
-	return len(f.corrupt)+len(f.lacking)+len(f.stray) == 0 && !f.wrong
-}
-
-// inspect reads every entry and every index key. It ends early, with errStopped,
-// when stop is closed.
-func (t tables) inspect(stop <-chan struct{}) (findings, error) {
-	var found findings
-	placed := map[bool]int{} // entries that an index has as it should
-	err := t.entries().ForEach(func(k, v []byte) error {
+// inspect reads every entry and counts the index keys of a transaction that has
+// changed nothing. It returns errStopped when
+// stop is closed.
+func (t tables) inspect(stop <-chan struct{}) (found faults, err error) {
+	places := 0 // entries that should have an index key and have it
+	err = t.entries().ForEach(func(k, v []byte) error {
 		if stopped(stop) {
 			return errStopped
 		}
@@ -72,59 +65,27 @@ func (t tables) inspect(stop <-chan struct{}) (findings, error) {
 			found.corrupt = append(found.corrupt, bytes.Clone(k))
 			return nil
 		}
-		found.count++
+		found.sound++
 		switch place, failing := h.place(string(k)); {
 		case place == nil:
 		case t.index(failing).Get(place) == nil:
-			found.lacking = append(found.lacking, string(k))
+			found.unindexed = append(found.unindexed, string(k))
 		default:
-			placed[failing]++
+			places++
 		}
 		return nil
 	})
 	if err != nil {
-		return findings{}, err
+		return faults{}, err
 	}
-	found.wrong = number(t.meta(), countKey) != found.count
-	for _, failing := range []bool{false, true} {
-		strays, err := t.strays(failing, placed[failing], stop)
-		if err != nil {
-			return findings{}, err
-		}
-		found.stray = append(found.stray, strays...)
-	}
+	keys := t.index(false).Stats().KeyN + t.index(true).Stats().KeyN
+	found.strays = keys > places
+	found.wrongCount = number(t.meta(), countKey) != found.sound
 	return found, nil
 }
 
-// strays returns the index keys that are not among those placed. It looks for them
-// one by one only if the index has more.
-func (t tables) strays(failing bool, placed int, stop <-chan struct{}) (found []stray, err error) {
-	keys := 0
-	err = t.index(failing).ForEach(func(_, _ []byte) error {
-		keys++
-		return nil
-	})
-	if err != nil || keys == placed {
-		return nil, err
-	}
-	err = t.index(failing).ForEach(func(k, _ []byte) error {
-		if stopped(stop) {
-			return errStopped
-		}
-		next, d, ok := parseIndexKey(k)
-		if ok {
-			_, ok = t.indexed(next, d, failing)
-		}
-		if !ok {
-			found = append(found, stray{bytes.Clone(k), failing})
-		}
-		return nil
-	})
-	return found, err
-}
-
-// repair removes corrupt entries and makes indexes and count fit the rest. lost is
-// how many entries it removed.
+// repair removes corrupt entries and makes indexes and count fit the rest. Nothing
+// may have been changed in the transaction before. lost is how many entries it removed.
 func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 	found, err := t.inspect(stop)
 	if err != nil {
@@ -135,12 +96,12 @@ func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 			return 0, err
 		}
 	}
-	for _, s := range found.stray {
-		if err := t.index(s.failing).Delete(s.key); err != nil {
+	if found.strays {
+		if err := errors.Join(t.removeStrays(false), t.removeStrays(true)); err != nil {
 			return 0, err
 		}
 	}
-	for _, key := range found.lacking {
+	for _, key := range found.unindexed {
 		h, err := readHeader(key, t.entries().Get([]byte(key)))
 		if err != nil {
 			return 0, err
@@ -149,7 +110,26 @@ func (t tables) repair(stop <-chan struct{}) (lost int, err error) {
 			return 0, err
 		}
 	}
-	return len(found.corrupt), putNumber(t.meta(), countKey, found.count)
+	return len(found.corrupt), putNumber(t.meta(), countKey, found.sound)
+}
+
+// removeStrays removes the keys of an index that fit no entry.
+func (t tables) removeStrays(failing bool) error {
+	var strays [][]byte
+	err := t.index(failing).ForEach(func(k, _ []byte) error {
+		next, d, ok := parseIndexKey(k)
+		if ok {
+			_, ok = t.indexed(next, d, failing)
+		}
+		if !ok {
+			strays = append(strays, bytes.Clone(k))
+		}
+		return nil
+	})
+	for _, k := range strays {
+		err = errors.Join(err, t.index(failing).Delete(k))
+	}
+	return err
 }
 
 func stopped(stop <-chan struct{}) bool {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"iter"
 
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
@@ -39,6 +40,7 @@ const (
 	tagPurges       = 20 << 1
 
 	withBytes = 1
+	malformed = 0 // no tag: see fields
 )
 
 // sumLen is the length of a value's checksum, CRC-32C over key and fields. It
@@ -102,9 +104,7 @@ func (h header) decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) 
 	e := Entry{Domain: d, Purges: h.purges, Failures: h.failures}
 	times := e.times()
 	var text string
-	for rest := value[sumLen:]; len(rest) > 0; {
-		var f field
-		f, rest, _ = nextField(rest) // readHeader has found no fault
+	for f := range fields(value) {
 		switch f.tag {
 		case tagID:
 			e.ID = string(f.bytes)
@@ -160,13 +160,10 @@ func readHeader(key string, value []byte) (h header, err error) {
 	if len(value) < sumLen || binary.BigEndian.Uint32(value) != checksum(key, value[sumLen:]) {
 		return header{}, errCorrupt
 	}
-	for rest := value[sumLen:]; len(rest) > 0; {
-		var f field
-		var ok bool
-		if f, rest, ok = nextField(rest); !ok {
-			return header{}, errCorrupt
-		}
+	for f := range fields(value) {
 		switch f.tag {
+		case malformed:
+			return header{}, errCorrupt
 		case tagBoot:
 			h.boot = uint64(f.n)
 		case tagOrigin:
@@ -189,20 +186,26 @@ type field struct {
 	bytes []byte
 }
 
-// nextField takes the first field from b, which is not empty.
-func nextField(b []byte) (f field, rest []byte, ok bool) {
-	n, width := binary.Varint(b[1:])
-	if width <= 0 {
-		return field{}, nil, false
-	}
-	f, rest = field{tag: b[0], n: n}, b[1+width:]
-	if f.tag&withBytes != 0 {
-		if n < 0 || n > int64(len(rest)) {
-			return field{}, nil, false
+// fields yields the fields of a value, and at last one tagged malformed if the rest
+// is not a field. readHeader finds that, so its callers need not look for it.
+func fields(value []byte) iter.Seq[field] {
+	return func(yield func(field) bool) {
+		for rest := value[sumLen:]; len(rest) > 0; {
+			n, width := binary.Varint(rest[1:])
+			f := field{tag: rest[0], n: n}
+			withBytes := f.tag&withBytes != 0
+			if width <= 0 || withBytes && (n < 0 || n > int64(len(rest)-1-width)) {
+				yield(field{tag: malformed})
+				return
+			}
+			if rest = rest[1+width:]; withBytes {
+				f.bytes, rest = rest[:n], rest[n:]
+			}
+			if !yield(f) {
+				return
+			}
 		}
-		f.bytes, rest = rest[:n], rest[n:]
 	}
-	return f, rest, true
 }
 
 // A verdict is its port with the lowest bit for MX, its kind and its end.

@@ -27,17 +27,15 @@ func (w *writer) takeOver(f, old *file) error {
 	if err := w.begin(f); err != nil {
 		return err
 	}
-	var from []byte
-	for {
-		var chunk []Entry
+	for from := []byte{}; from != nil; {
 		var history []kept
-		var next []byte
+		var chunk []Entry
 		err := old.view(func(tx *bolt.Tx) error {
 			t := w.tables(old, tx)
-			if from == nil {
+			if len(from) == 0 {
 				history = t.changes()
 			}
-			chunk, next, _ = t.chunk(from)
+			chunk, from = t.chunk(from, maxChunk)
 			return nil
 		})
 		if err != nil {
@@ -49,31 +47,17 @@ func (w *writer) takeOver(f, old *file) error {
 		}
 		err = f.update(func(tx *bolt.Tx) error {
 			t := w.tables(f, tx)
-			if err := t.addNewer(history); err != nil {
-				return err
+			later := make(map[mtasts.Domain]*change)
+			for _, e := range chunk {
+				if has, ok := t.get(e.Domain); !ok || t.now.later(e.Fetched, has.Fetched) {
+					later[e.Domain] = &change{entry: e}
+				}
 			}
-			return t.merge(chunk)
+			return errors.Join(t.apply(later), t.addNewer(history))
 		})
 		if err != nil {
 			return err
 		}
-		if next == nil {
-			return nil
-		}
-		from = next
 	}
-}
-
-// merge puts the entries into the file, except those that it has from a later
-// fetch.
-func (t tables) merge(entries []Entry) error {
-	lacking := make(map[mtasts.Domain]*change)
-	for _, e := range entries {
-		has, ok, _ := t.get(e.Domain)
-		if !ok || t.now.later(e.Fetched, has.Fetched) {
-			lacking[e.Domain] = &change{entry: e}
-		}
-	}
-	_, err := t.apply(lacking) // if an entry replaced was corrupt, the check of the file finds that
-	return err
+	return nil
 }

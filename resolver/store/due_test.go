@@ -77,7 +77,7 @@ func TestDue(t *testing.T) {
 // and whether they are pending or in the file.
 func TestDueOrder(t *testing.T) {
 	t.Parallel()
-	const many = 3 * allChunk
+	const many = 3 * maxChunk
 	s := open(t, filename(t), (&journal{}).logger())
 	for n := range many {
 		e := numbered(t, n)
@@ -103,7 +103,7 @@ func TestDueOrder(t *testing.T) {
 // A consumer may write and wait for the disk meanwhile.
 func TestDueWhileWriting(t *testing.T) {
 	t.Parallel()
-	const many = 3 * allChunk
+	const many = 3 * maxChunk
 	s := open(t, filename(t), (&journal{}).logger())
 	for n := range many {
 		e := numbered(t, n)

@@ -2,11 +2,18 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"mta-sts-daemon/resolver/event"
 )
 
 const (
@@ -40,37 +47,31 @@ type file struct {
 	// size is the least size that the file had; a file that shrinks lost pages.
 	size atomic.Int64
 
-	boot uint64 // this boot's number in the file
-	// The following belong to the writer.
-	schema uint64  // as of the opening, 0 for a new file
+	boot uint64 // this boot's number in the file; does not change
+
+	// Only the writer uses what follows.
+	schema uint64  // as of the opening, noSchema for a new file
 	begun  bool    // see begin
 	saved  numbers // as the file has them
 	swept  uint64  // the purge whose void entries have been removed
 }
 
-// opener opens policy files.
-type opener struct {
-	bootID   string
-	sizes    sizes
-	setAside func(*corruption) error
-}
-
-// open opens the policy file or creates it. A file that is corrupt is set aside
+// openFile opens the policy file or creates it. A file that is corrupt is set aside
 // while it is still locked; the error is then a *corruption. One that exists but
 // cannot be written is opened to be read.
-func (o opener) open(path string) (*file, error) {
-	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+func (w *writer) openFile() (*file, error) {
+	if err := os.MkdirAll(filepath.Dir(w.path), dirMode); err != nil {
 		return nil, err
 	}
-	f, err := lockFile(path)
+	f, err := lockFile(w.path)
 	if err != nil {
 		return nil, err
 	}
-	if err = f.open(o); err == nil {
+	if err = w.load(f); err == nil {
 		return f, nil
 	}
 	if c := asCorruption(err); c != nil {
-		if failed := o.setAside(c); failed != nil {
+		if failed := w.setAside(c); failed != nil {
 			err = failed
 		}
 	}
@@ -81,8 +82,8 @@ func (o opener) open(path string) (*file, error) {
 	return nil, err
 }
 
-// open looks into the file and hands it to bbolt.
-func (f *file) open(o opener) error {
+// load checks the size of a file just locked, hands it to bbolt and reads its numbers.
+func (w *writer) load(f *file) error {
 	info, err := f.f.Stat()
 	if err != nil {
 		return err
@@ -96,11 +97,11 @@ func (f *file) open(o opener) error {
 			return err
 		}
 	}
-	if err = f.openDB(max(o.sizes.mapped, int(2*info.Size()))); err == nil {
-		err = f.look(o.bootID)
+	if err = f.openDB(max(w.sizes.mapped, int(2*info.Size()))); err == nil {
+		err = f.look(w.clk.Boot())
 	}
-	if err == nil && f.schema == 0 {
-		err = f.begin(o.bootID)
+	if err == nil && f.schema == noSchema {
+		err = w.begin(f)
 	}
 	switch {
 	case fresh && err != nil:
@@ -113,8 +114,7 @@ func (f *file) open(o opener) error {
 }
 
 func (f *file) openDB(mapped int) error {
-	return guard(func() error {
-		var err error
+	return guard(func() (err error) {
 		f.db, err = bolt.Open(f.f.Name(), fileMode, &bolt.Options{
 			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f.f, nil },
 			// The list of free pages is in the file: without it bbolt would read
@@ -180,4 +180,54 @@ func syncDir(dir string) error {
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+// corruption is why a file can no longer be used.
+type corruption struct{ reason string }
+
+func (c *corruption) Error() string { return c.reason }
+
+func corrupt(format string, args ...any) *corruption {
+	return &corruption{fmt.Sprintf(format, args...)}
+}
+
+// asCorruption returns the corruption that err wraps, or nil.
+func asCorruption(err error) *corruption {
+	c, _ := errors.AsType[*corruption](err)
+	return c
+}
+
+// guard runs fn, which reads a mapped file: bbolt panics at a page that makes no
+// sense, and the kernel faults if the file has no such page or cannot read it. Either
+// is corruption and must not end the daemon. A fault is caught only on the goroutine
+// that calls guard.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = corrupt("%v", r)
+		}
+	}()
+	return fn()
+}
+
+// setAside renames a corrupt file, to be examined by the operator, to a name that no
+// file has yet.
+func (w *writer) setAside(why *corruption) error {
+	base := w.path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+	name := base
+	for n := 2; exists(name); n++ {
+		name = fmt.Sprintf("%s-%d", base, n)
+	}
+	if err := os.Rename(w.path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	w.errors.Add(1)
+	event.StoreDamaged.Log(w.logger, fileAttr(w.path), slog.String("set_aside", name), event.Reason(why))
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -61,6 +62,11 @@ func policy(tb testing.TB, text string) mtasts.Policy {
 		tb.Fatal(err)
 	}
 	return p
+}
+
+// bigPolicy is one of 60 KiB.
+func bigPolicy(tb testing.TB) mtasts.Policy {
+	return policy(tb, entry(tb, "example.com").Policy.Text+strings.Repeat("x: 123456789012345678901234567890\n", 1800))
 }
 
 // entry is an ordinary entry of the domain, due in a day.

@@ -101,12 +101,6 @@ func (c Change) bounded() Change {
 
 func cutString(s string) string { return s[:min(len(s), maxChangeString)] }
 
-// news are changes that wait to be written, of each kind the oldest first.
-type news struct {
-	waiting [lastKind + 1][]kept
-	last    uint64 // number of the last one
-}
-
 // kept is a change and its number: in order of arrival while it waits, within its
 // kind in the file.
 type kept struct {
@@ -114,40 +108,25 @@ type kept struct {
 	Change
 }
 
-// add appends c. It returns the change that was dropped for it, if any.
-func (n *news) add(c Change) (dropped *Change) {
-	q := n.waiting[c.Kind]
-	if len(q) == maxNews {
-		dropped, q = &q[0].Change, q[1:]
-	}
-	n.last++
-	n.waiting[c.Kind] = append(q, kept{n.last, c})
-	return dropped
-}
-
-// all returns the changes that wait.
-func (n *news) all() []kept { return slices.Concat(n.waiting[:]...) }
-
-// settle drops the changes that the file has now.
-func (n *news) settle(written uint64) {
-	for i, q := range n.waiting {
-		for len(q) > 0 && q[0].number <= written {
-			q = q[1:]
-		}
-		n.waiting[i] = q
-	}
-}
-
 // Record adds a change to the history. It is on disk as soon as an entry would be.
 func (s *Store) Record(c Change) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if c.Kind == 0 || c.Kind > lastKind {
 		return
 	}
-	if dropped := s.news.add(c.bounded()); dropped != nil {
-		s.numbers.complete = max(s.numbers.complete, uint64(dropped.At.UnixMilli()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of, oldest := 0, 0
+	for i := range slices.Backward(s.news) {
+		if s.news[i].Kind == c.Kind {
+			of, oldest = of+1, i
+		}
 	}
+	if of == maxNews {
+		s.numbers.complete = max(s.numbers.complete, uint64(s.news[oldest].At.UnixMilli()))
+		s.news = slices.Delete(s.news, oldest, oldest+1)
+	}
+	s.lastNews++
+	s.news = append(s.news, kept{s.lastNews, c.bounded()})
 	s.wakeWriter()
 }
 
@@ -156,16 +135,15 @@ func (s *Store) Record(c Change) {
 // the file had no history yet.
 func (s *Store) Changes(since time.Time) (changes []Change, complete time.Time) {
 	s.mu.Lock()
-	waiting, f := s.news.all(), s.file
+	waiting, f := slices.Clone(s.news), s.file
 	from := s.numbers.complete
 	s.mu.Unlock()
 	var stored []kept
 	var written uint64 // meanwhile, of those that waited
-	s.viewCurrent(f, func(t tables) error {
+	s.viewCurrent(f, func(t tables) {
 		stored = t.changes()
 		written = number(t.meta(), newsKey)
 		from = max(from, t.dropped())
-		return nil
 	})
 	waiting = slices.DeleteFunc(waiting, func(k kept) bool { return k.number <= written })
 	for _, k := range slices.Concat(stored, waiting) {
@@ -255,6 +233,9 @@ func (t tables) dropped() (until uint64) {
 
 // addNewer appends the changes that are later than all that the file has.
 func (t tables) addNewer(changes []kept) error {
+	if len(changes) == 0 {
+		return nil
+	}
 	var newest time.Time
 	for _, k := range t.changes() {
 		if k.At.After(newest) {
@@ -304,9 +285,7 @@ func decodeChange(key, value []byte) (c Change, ok bool) {
 	}
 	c.Kind = ChangeKind(key[0])
 	c.At = time.UnixMilli(0).UTC()
-	for rest := value[sumLen:]; len(rest) > 0; {
-		var f field
-		f, rest, _ = nextField(rest) // readHeader has found no fault
+	for f := range fields(value) {
 		switch f.tag {
 		case tagAt:
 			c.At = time.UnixMilli(f.n).UTC()

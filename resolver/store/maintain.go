@@ -8,6 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/mtasts"
 )
 
 // walk goes over the entries of a file, in pieces between the writer's other work:
@@ -57,15 +58,14 @@ func (w *writer) maintain(f *file) error {
 
 // step does one piece of the walk.
 func (w *writer) step(f *file) error {
-	var void [][]byte
-	var stale []Entry
+	changes := map[mtasts.Domain]*change{}
 	var next []byte
 	err := f.view(func(tx *bolt.Tx) error {
 		t := w.tables(f, tx)
 		c := t.entries().Cursor()
 		looked := 0
 		for k, v := c.Seek(w.walk.from); k != nil; k, v = c.Next() {
-			if looked++; looked > walkPiece || len(void)+len(stale) == maxBatch {
+			if looked++; looked > walkPiece || len(changes) == maxBatch {
 				next = bytes.Clone(k)
 				break
 			}
@@ -73,12 +73,12 @@ func (w *writer) step(f *file) error {
 			d, ok := parseKey(k)
 			switch off := h.origin - t.now.origin; {
 			case err != nil || !ok:
-				w.repair.Store(true)
+				t.corrupt()
 			case h.purges < w.walk.purged:
-				void = append(void, bytes.Clone(k))
+				changes[d] = &change{deleted: true}
 			case h.boot == f.boot && (off > stampSlack || off < -stampSlack):
 				if e, err := h.decode(d, v, t.now); err == nil {
-					stale = append(stale, e)
+					changes[d] = &change{entry: e}
 				}
 			}
 		}
@@ -87,8 +87,14 @@ func (w *writer) step(f *file) error {
 	if err != nil {
 		return err
 	}
-	if len(void)+len(stale) > 0 || next == nil {
-		err = f.update(func(tx *bolt.Tx) error { return w.rewrite(w.tables(f, tx), void, stale, next == nil) })
+	if len(changes) > 0 || next == nil {
+		err = f.update(func(tx *bolt.Tx) error {
+			t := w.tables(f, tx)
+			if err := t.apply(changes); err != nil || next != nil {
+				return err
+			}
+			return putNumber(t.meta(), sweptKey, w.walk.purged)
+		})
 	}
 	if err != nil {
 		return err // the piece is tried again
@@ -104,29 +110,6 @@ func (w *writer) step(f *file) error {
 	w.sweeping = w.numbers.purged > f.swept
 	w.wakeWriter() // to write the numbers
 	return nil
-}
-
-// rewrite makes the changes of a piece.
-func (w *writer) rewrite(t tables, void [][]byte, stale []Entry, last bool) error {
-	for _, e := range stale {
-		if _, _, err := t.remove(e.Domain.String()); err != nil {
-			return err
-		}
-		if err := t.put(e); err != nil {
-			return err
-		}
-	}
-	for _, key := range void {
-		if _, _, err := t.remove(string(key)); err != nil {
-			return err
-		}
-	}
-	if last {
-		if err := putNumber(t.meta(), sweptKey, w.walk.purged); err != nil {
-			return err
-		}
-	}
-	return putNumber(t.meta(), countKey, number(t.meta(), countKey)-uint64(len(void)))
 }
 
 const (

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"errors"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,7 +12,7 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-// wantMetrics checks how many policies and errors the Store says it has.
+// wantMetrics checks the Store's metrics.
 func wantMetrics(t *testing.T, s *Store, policies, errors string) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
@@ -60,28 +57,4 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantMetrics(t, open(t, path, log.logger()), "0", "1")
-}
-
-// Each attempt that fails counts, though one line tells of all.
-func TestMetricsOfFullDisk(t *testing.T) {
-	t.Parallel()
-	dir := disk(t, "size=2m")
-	log := &journal{}
-	s := open(t, filepath.Join(dir, "policies.db"), log.logger())
-	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("the disk does not fill: %v", err)
-	}
-	for n := range 1000 {
-		s.Put(numbered(t, n))
-	}
-	const attempts = 3
-	for range attempts {
-		if err := s.Flush(); err == nil {
-			t.Fatal("Flush on a full disk succeeds")
-		}
-	}
-	log.want(t, event.StoreFailing)
-	if n := s.errors.Load(); n < attempts {
-		t.Errorf("%d errors, want %d at least", n, attempts)
-	}
 }

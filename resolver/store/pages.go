@@ -3,39 +3,103 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/fnv"
+	"io"
 	"math"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-// How bbolt lays out its pages. Each begins with its own number, its kind, how
-// many elements it has and how many pages more it takes. The elements of a
-// branch or a leaf come first and say where their key is, counted from the
-// element; a branch's name a page, a leaf's value follows the key.
+// What bbolt writes, in the machine's byte order. A page begins with its own number
+// (8 bytes), its kind (2), how many elements it has (2) and how many pages more it
+// takes (4). The elements of a branch or a leaf come first and say where their key
+// is, counted from the element; a branch's element names a page, a leaf's value
+// follows the key. The first two pages are meta pages, written in turn; a meta page
+// ends with a checksum of the rest.
 const (
-	branchPage   = 0x01
-	leafPage     = 0x02
-	freelistPage = 0x10
+	pageHeaderLen = 16
+	branchPage    = 0x01
+	leafPage      = 0x02
+	freelistPage  = 0x10
 
 	elementLen   = 16
 	nestedBucket = 0x01 // flag of a leaf's element: its value begins with a root page
 
-	// The count of a freelist that has more comes before its page numbers.
+	// The element count of a list of free pages if the real one comes before the
+	// page numbers.
 	manyFree = math.MaxUint16
 	noPage   = math.MaxUint64
 
 	// maxNode is more than a branch or leaf of policies ever takes, in bytes.
 	maxNode = 1 << 20
+
+	metaLen     = 64
+	metaSumAt   = metaLen - 8
+	metaMagic   = 0xED0CDAED
+	metaVersion = 2
+
+	// The second meta page is the file's second page, whatever their size.
+	minPageSize = 1 << 10
+	maxPageSize = 16 << 20
 )
 
-// pageCheck walks through the pages of one transaction and checks that
-// each is used once. bbolt's own Tx.Check does so too, but follows a corrupt
-// page to any place, on a goroutine where a fault ends the daemon. This
-// one reads the file by ReadAt, within bounds.
+// meta is the content of a meta page.
+type meta struct {
+	pageSize, pages int64
+	root, freelist  uint64 // page numbers
+	commit          uint64 // number of the transaction that wrote it
+}
+
+// readMeta reads the meta page at that offset, if there is a valid one.
+func readMeta(f io.ReaderAt, at int64) (meta, bool) {
+	order := binary.NativeEndian
+	var b [metaLen]byte
+	if _, err := f.ReadAt(b[:], at+pageHeaderLen); err != nil {
+		return meta{}, false
+	}
+	sum := fnv.New64a()
+	sum.Write(b[:metaSumAt])
+	if order.Uint32(b[0:]) != metaMagic || order.Uint32(b[4:]) != metaVersion ||
+		order.Uint64(b[metaSumAt:]) != sum.Sum64() {
+		return meta{}, false
+	}
+	return meta{
+		pageSize: int64(order.Uint32(b[8:])),
+		root:     order.Uint64(b[16:]),
+		freelist: order.Uint64(b[32:]),
+		pages:    int64(order.Uint64(b[40:])),
+		commit:   order.Uint64(b[48:]),
+	}, true
+}
+
+// checkHeader compares a file's size with what its meta pages say. bbolt does not,
+// and faults later if pages are missing. The error is a *corruption.
+func checkHeader(f io.ReaderAt, size int64) error {
+	m, found := readMeta(f, 0)
+	need := m.pages * m.pageSize
+	for at := int64(minPageSize); at <= maxPageSize; at *= 2 {
+		if m, ok := readMeta(f, at); ok {
+			need, found = max(need, m.pages*m.pageSize), true
+			break
+		}
+	}
+	switch {
+	case !found:
+		return corrupt("it is not a policy file")
+	case size < need:
+		return corrupt("it is truncated: %d bytes of %d", size, need)
+	}
+	return nil
+}
+
+// pageCheck walks through the pages of one transaction and checks that each is used
+// once. bbolt's own Tx.Check does so too, but follows a corrupt page to any place, on
+// a goroutine where a fault ends the daemon. This one reads the file by ReadAt, within
+// bounds.
 type pageCheck struct {
-	file *file
+	file io.ReaderAt
 	meta meta
-	used []bool // by page
+	used []bool // by page number
 	stop <-chan struct{}
 }
 
@@ -44,7 +108,7 @@ type pageCheck struct {
 func (f *file) checkPages(tx *bolt.Tx, stop <-chan struct{}) (free int64, err error) {
 	for _, at := range []int64{0, int64(f.db.Info().PageSize)} {
 		if m, ok := readMeta(f.f, at); ok && m.commit == uint64(tx.ID()) {
-			c := &pageCheck{file: f, meta: m, used: make([]bool, m.pages), stop: stop}
+			c := &pageCheck{file: f.f, meta: m, used: make([]bool, m.pages), stop: stop}
 			c.used[0], c.used[1] = true, true
 			if err := c.tree(m.root, &keyOrder{}); err != nil {
 				return 0, err
@@ -53,7 +117,7 @@ func (f *file) checkPages(tx *bolt.Tx, stop <-chan struct{}) (free int64, err er
 			return int64(pages) * m.pageSize, err
 		}
 	}
-	return 0, nil // overtaken by two commits already, so both were well
+	return 0, nil // two commits have replaced both meta pages, so both were sound
 }
 
 // page is a page's kind, how many elements it has, and all its bytes.
@@ -63,32 +127,33 @@ type page struct {
 	b     []byte
 }
 
+// page reads a page that no other refers to.
 func (c *pageCheck) page(id uint64) (page, error) {
 	if stopped(c.stop) {
 		return page{}, errStopped
 	}
+	order := binary.NativeEndian
+	var header [pageHeaderLen]byte
 	if id >= uint64(len(c.used)) {
 		return page{}, corrupt("page %d lies beyond the last", id)
 	}
 	at := int64(id) * c.meta.pageSize
-	var header [pageHeaderLen]byte
-	if _, err := c.file.f.ReadAt(header[:], at); err != nil {
+	if _, err := c.file.ReadAt(header[:], at); err != nil {
 		return page{}, corrupt("page %d: %v", id, err)
 	}
-	order := binary.NativeEndian
 	p := page{kind: order.Uint16(header[8:]), count: int(order.Uint16(header[10:]))}
-	more := uint64(order.Uint32(header[12:]))
-	size := int64(more+1) * c.meta.pageSize
-	if order.Uint64(header[:]) != id || id+more >= uint64(len(c.used)) || p.kind != freelistPage && size > maxNode {
-		return page{}, corrupt("page %d is no page", id)
+	last := id + uint64(order.Uint32(header[12:]))
+	size := int64(last-id+1) * c.meta.pageSize
+	if order.Uint64(header[:]) != id || last >= uint64(len(c.used)) || p.kind != freelistPage && size > maxNode {
+		return page{}, corrupt("page %d has no valid header", id)
 	}
-	for n := id; n <= id+more; n++ {
+	for n := id; n <= last; n++ {
 		if err := c.use(n); err != nil {
 			return page{}, err
 		}
 	}
 	p.b = make([]byte, size)
-	if _, err := c.file.f.ReadAt(p.b, at); err != nil {
+	if _, err := c.file.ReadAt(p.b, at); err != nil {
 		return page{}, corrupt("page %d: %v", id, err)
 	}
 	return p, nil
@@ -112,15 +177,15 @@ func (c *pageCheck) tree(id uint64, keys *keyOrder) error {
 		return corrupt("page %d is of kind %d", id, p.kind)
 	}
 	for i := range p.count {
-		e, ok := p.element(i)
-		if !ok || !keys.next(e.key, p.kind == leafPage) {
+		key, child, ok := p.element(i)
+		if !ok || !keys.next(key, p.kind == leafPage) {
 			return corrupt("element %d of page %d is out of place", i, id)
 		}
 		switch {
 		case p.kind == branchPage:
-			err = c.tree(e.child, keys)
-		case e.child != 0:
-			err = c.tree(e.child, &keyOrder{})
+			err = c.tree(child, keys)
+		case child != 0:
+			err = c.tree(child, &keyOrder{})
 		}
 		if err != nil {
 			return err
@@ -129,52 +194,39 @@ func (c *pageCheck) tree(id uint64, keys *keyOrder) error {
 	return nil
 }
 
-// element is one of a branch or a leaf. child is the page below, 0 for none.
-type element struct {
-	key   []byte
-	child uint64
-}
-
-// element reads one; ok is false if it does not lie within the page.
-func (p page) element(i int) (e element, ok bool) {
+// element reads an element of a branch or a leaf: its key and the page below, 0 for
+// none. ok is false if it does not lie within the page.
+func (p page) element(i int) (key []byte, child uint64, ok bool) {
+	order := binary.NativeEndian
 	at := pageHeaderLen + i*elementLen
 	if at+elementLen > len(p.b) {
-		return element{}, false
+		return nil, 0, false
 	}
-	order := binary.NativeEndian
 	b := p.b[at:]
+	var keyAt, keyLen, valueLen uint64
 	if p.kind == branchPage {
-		e.child = order.Uint64(b[8:])
-		e.key, _, ok = cut(b, order.Uint32(b), order.Uint32(b[4:]), 0)
-		return e, ok
+		keyAt, keyLen = uint64(order.Uint32(b)), uint64(order.Uint32(b[4:]))
+		child = order.Uint64(b[8:])
+	} else {
+		keyAt, keyLen, valueLen = uint64(order.Uint32(b[4:])), uint64(order.Uint32(b[8:])), uint64(order.Uint32(b[12:]))
 	}
-	var value []byte
-	e.key, value, ok = cut(b, order.Uint32(b[4:]), order.Uint32(b[8:]), order.Uint32(b[12:]))
-	if ok && order.Uint32(b)&nestedBucket != 0 {
-		if len(value) < pageHeaderLen {
-			return e, false
-		}
-		e.child = order.Uint64(value)
+	valueAt := keyAt + keyLen
+	nested := p.kind == leafPage && order.Uint32(b)&nestedBucket != 0
+	if valueAt+valueLen > uint64(len(b)) || nested && valueLen < pageHeaderLen {
+		return nil, 0, false
 	}
-	return e, ok
+	if nested {
+		child = order.Uint64(b[valueAt:])
+	}
+	return b[keyAt:valueAt], child, true
 }
 
-// cut takes a key and the value behind it out of b.
-func cut(b []byte, at, keyLen, valueLen uint32) (key, value []byte, ok bool) {
-	middle := uint64(at) + uint64(keyLen)
-	end := middle + uint64(valueLen)
-	if end > uint64(len(b)) {
-		return nil, nil, false
-	}
-	return b[at:middle], b[middle:end], true
-}
-
-// keyOrder sees the keys of a bucket go by: they rise, and the first key below
-// a branch's is the same again. bbolt relies on that when it writes, though its
-// own check is content with less.
+// keyOrder is given the keys of a bucket in turn: they rise, and the first key below
+// a branch's key is the same again. bbolt relies on that when it writes, though its
+// own check demands less.
 type keyOrder struct {
 	last  []byte // of a leaf
-	above []byte // of a branch, until the first below it went by
+	above []byte // of a branch, until the first below it is given
 }
 
 func (o *keyOrder) next(key []byte, leaf bool) bool {
@@ -204,7 +256,7 @@ func (c *pageCheck) freelist() (free uint64, err error) {
 		count, ids = order.Uint64(ids), ids[8:]
 	}
 	if p.kind != freelistPage || count > uint64(len(ids)/8) {
-		return 0, corrupt("the list of free pages is none")
+		return 0, corrupt("page %d is not a list of free pages", c.meta.freelist)
 	}
 	for n := range count {
 		if err := c.use(order.Uint64(ids[8*n:])); err != nil {

@@ -18,6 +18,9 @@ type change struct {
 
 func (c *change) cost() int { return changeCost + len(c.entry.Policy.Text) }
 
+// void reports whether a purge of that number removes c's entry.
+func (c *change) void(purged uint64) bool { return !c.deleted && c.entry.Purges < purged }
+
 // pending are the changes that the file does not have yet.
 type pending struct {
 	changes map[mtasts.Domain]*change
@@ -44,15 +47,6 @@ func (p *pending) remove(d mtasts.Domain) {
 	if c := p.changes[d]; c != nil {
 		p.cost -= c.cost()
 		delete(p.changes, d)
-	}
-}
-
-// removeVoid removes the entries that a purge voids.
-func (p *pending) removeVoid(purged uint64) {
-	for d, c := range p.changes {
-		if !c.deleted && c.entry.Purges < purged {
-			p.remove(d)
-		}
 	}
 }
 

@@ -13,10 +13,7 @@ import (
 
 // raw counts the entries of the file, void ones included.
 func raw(s *Store) (n int) {
-	s.view(s.current(), func(t tables) error {
-		n = t.entries().Stats().KeyN
-		return nil
-	})
+	s.view(s.current(), func(t tables) { n = t.entries().Stats().KeyN })
 	return n
 }
 
@@ -92,7 +89,7 @@ func TestRemovalFails(t *testing.T) {
 	t.Parallel()
 	const many = 3 * maxBatch
 	s := newStore(filename(t), machine().Clock(), (&journal{}).logger())
-	w := &writer{Store: s, first: true} // works only when told
+	w := &writer{Store: s, first: true} // works only when the test calls it
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -179,12 +176,8 @@ func TestRoom(t *testing.T) {
 	flush(t, s)
 	release := stuck(t, s)
 	s.Put(waits)
-	text := entry(t, "example.com").Policy.Text
-	for len(text) < 60<<10 {
-		text += "x: 123456789012345678901234567890\n"
-	}
-	big := policy(t, text)
-	for n := range maxPending/len(text) + 2 {
+	big := bigPolicy(t)
+	for n := range maxPending/len(big.Text) + 2 {
 		e := numbered(t, n)
 		e.Policy = big
 		s.Put(e)

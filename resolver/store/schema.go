@@ -2,7 +2,9 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -16,7 +18,10 @@ import (
 //
 //	1  entries with wall times alone
 //	2  boot stamps, a second index, history, purge numbers
-const schemaVersion = 2
+const (
+	schemaVersion = 2
+	noSchema      = 0 // a new file
+)
 
 // The buckets: entries by domain; two indexes of entries by Next, one of them of
 // those with failures; the history; and numbers about the file.
@@ -71,7 +76,7 @@ func (f *file) look(bootID string) error {
 			return nil
 		}
 		f.schema = number(meta, schemaKey)
-		if f.schema == 0 || f.schema > schemaVersion {
+		if f.schema == noSchema || f.schema > schemaVersion {
 			return corrupt("its schema is version %d and this daemon knows %d", f.schema, schemaVersion)
 		}
 		for _, name := range buckets(f.schema) {
@@ -92,32 +97,6 @@ func (f *file) look(bootID string) error {
 	})
 }
 
-// begin prepares the first write in this boot: it creates the buckets that a new file
-// or one of schema 1 lacks, and writes the number of the boot. The file can be read
-// before.
-func (f *file) begin(bootID string) error {
-	if f.begun {
-		return nil
-	}
-	err := f.update(func(tx *bolt.Tx) error {
-		for _, name := range buckets(schemaVersion) {
-			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
-				return err
-			}
-		}
-		meta := tx.Bucket([]byte(metaBucket))
-		if err := meta.Put([]byte(bootIDKey), []byte(bootID)); err != nil {
-			return err
-		}
-		if err := putNumber(meta, bootKey, f.boot); err != nil {
-			return err
-		}
-		return putNumber(meta, schemaKey, schemaVersion)
-	})
-	f.begun = err == nil
-	return err
-}
-
 // buckets returns the buckets that a file of a schema has.
 func buckets(schema uint64) []string {
 	first := []string{entriesBucket, indexBucket, metaBucket}
@@ -127,19 +106,35 @@ func buckets(schema uint64) []string {
 	return append(first, failingBucket, historyBucket)
 }
 
-// copySuffix is how the copy of a file of schema 1 is called.
+// copySuffix ends the name of the copy of a file of schema 1.
 const copySuffix = ".schema-1"
 
-// begin prepares the first write to f. It copies a file of schema 1 before, for the
-// way back to an earlier version; if that fails, it goes on without a copy.
+// begin prepares the first write to f in this boot, unless that is done: it creates
+// the buckets that a new file or one of schema 1 lacks, and writes the number of the
+// boot. f can be read before. A file of schema 1 is copied first, for the way back to
+// an earlier version; if that fails, begin goes on without a copy.
 func (w *writer) begin(f *file) error {
-	if f.schema == 1 && !f.begun && f.unwritable == nil {
+	if f.begun {
+		return nil
+	}
+	if f.schema == 1 && f.unwritable == nil {
 		if err := copyFile(w.path+copySuffix, f.f); err != nil && !w.notCopied {
 			w.notCopied = true
 			event.StoreNotCopied.Log(w.logger, fileAttr(w.path), event.Reason(err))
 		}
 	}
-	return f.begin(w.clk.Boot())
+	err := f.update(func(tx *bolt.Tx) error {
+		for _, name := range buckets(schemaVersion) {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
+		meta := tx.Bucket([]byte(metaBucket))
+		return errors.Join(meta.Put([]byte(bootIDKey), []byte(w.clk.Boot())),
+			putNumber(meta, bootKey, f.boot), putNumber(meta, schemaKey, schemaVersion))
+	})
+	f.begun = err == nil
+	return err
 }
 
 // copyFile makes a durable copy of the file; path names all of it or nothing new.
@@ -151,11 +146,7 @@ func copyFile(path string, from *os.File) error {
 	}
 	defer os.Remove(part)
 	defer to.Close()
-	// By its own offset: bbolt uses none.
-	if _, err := from.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if _, err := io.Copy(to, from); err != nil {
+	if _, err := io.Copy(to, io.NewSectionReader(from, 0, math.MaxInt64)); err != nil {
 		return err
 	}
 	if err := to.Sync(); err != nil {

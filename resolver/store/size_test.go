@@ -190,44 +190,65 @@ func TestKillWhileCompacting(t *testing.T) {
 		if sizeOf(t, source) < before/2 {
 			compacted++
 		}
-		log := &journal{}
-		s, err := Open(source, machine().Clock(), log.logger())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := range stored {
-			want(t, s, numbered(t, n))
-		}
-		s.checks.Wait()
-		closeStore(t, s)
-		log.want(t)
+		wantSound(t, source, stored)
 	}
 	t.Logf("compacted in %d of %d rounds", compacted, rounds)
 }
 
-// Purged entries make room for those that come: the file does not grow with the
-// number of purges.
-func TestPurgeAndRefill(t *testing.T) {
+// Pages of removed entries are used again, whether each was deleted or a purge removed
+// all: the file does not grow with the number of rounds.
+func TestBoundedFile(t *testing.T) {
 	t.Parallel()
-	const each = 2000
-	path := filename(t)
-	s := open(t, path, (&journal{}).logger())
-	var early int64
-	for round := range uint64(10) {
-		for n := range each {
-			e := numbered(t, n+int(round)*100)
-			e.Purges = round
-			s.Put(e)
-		}
-		flush(t, s)
-		s.PurgeAll(round + 1)
-		flush(t, s)
-		eventually(t, "removal", func() bool { return raw(s) == 0 })
-		if round == 1 {
-			early = pages(t, s)
-		}
+	const rounds, each = 20, 1000
+	for name, remove := range map[string]func(s *Store, round int){
+		"deleted": func(s *Store, round int) {
+			for n := range each {
+				s.Delete(numbered(t, round*each+n).Domain)
+			}
+		},
+		"purged": func(s *Store, round int) { s.PurgeAll(uint64(round + 1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filename(t)
+			s := open(t, path, (&journal{}).logger())
+			var early int64
+			for round := range rounds {
+				for n := range each {
+					e := numbered(t, round*each+n)
+					e.Purges = uint64(round)
+					s.Put(e)
+				}
+				flush(t, s)
+				remove(s, round)
+				flush(t, s)
+				eventually(t, "removal", func() bool { return raw(s) == 0 })
+				if round == 1 {
+					early = pages(t, s)
+				}
+			}
+			if late := pages(t, s); late > 2*early {
+				t.Errorf("%d bytes in use after %d rounds, %d after two", late, rounds, early)
+			}
+			if n := sizeOf(t, path); n > 32<<20 {
+				t.Errorf("the file has %d bytes", n)
+			}
+			if n := s.Len(); n != 0 {
+				t.Errorf("Len() = %d, want 0", n)
+			}
+		})
 	}
-	if late := pages(t, s); late > early*3/2 {
-		t.Errorf("%d bytes in use after ten rounds, %d after two", late, early)
+}
+
+// pages returns how many bytes of the file have ever been used.
+func pages(t *testing.T, s *Store) (size int64) {
+	t.Helper()
+	err := s.current().view(func(tx *bolt.Tx) error {
+		size = tx.Size()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return size
 }

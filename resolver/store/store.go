@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	bolt "go.etcd.io/bbolt"
 
 	"mta-sts-daemon/resolver/clock"
@@ -24,18 +26,23 @@ type Store struct {
 	logger *slog.Logger
 	sizes  sizes
 
-	mu       sync.Mutex // guards what follows
+	mu sync.Mutex // guards what follows; it is not held while the file is read or written
+
+	// What the file does not have yet.
 	pending  pending
-	news     news    // history that the file does not have yet
-	numbers  numbers // the file has them after the next commit
+	news     []kept  // changes of the history, the oldest first
+	lastNews uint64  // number of the last one recorded
+	numbers  numbers // in the file after the next commit
+
 	steps    int     // of clk, as of numbers.steady
 	sweeping bool    // the file may have void entries
-	file     *file   // nil while none is open
-	broken   *broken // the file that the writer must set aside
-	failed   error   // why the last attempt to write failed; nil if it did not
+	file     *file   // the one in use, nil if there is none; only the writer sets one
+	broken   *broken // set aside by the writer next
+	failed   error   // of the last attempt to write
 
-	errors  atomic.Uint64     // failures and corruption met so far
-	repair  atomic.Bool       // the writer must look for corrupt entries
+	files   atomic.Uint64     // opened so far
+	errors  atomic.Uint64     // failures and corruption so far
+	repair  atomic.Bool       // the writer must repair the file
 	compact atomic.Bool       // the writer must compact the file
 	wake    chan struct{}     // there is work for the writer
 	flushes chan chan<- error // asks the writer to write now
@@ -113,20 +120,14 @@ func (s *Store) Get(d mtasts.Domain) (e Entry, ok bool) {
 	if c != nil {
 		return s.present(c.entry), !c.deleted
 	}
-	s.viewCurrent(f, func(t tables) error {
-		var err error
-		if e, ok, err = t.get(d); err != nil {
-			s.wantRepair()
-		}
-		return nil
-	})
+	s.viewCurrent(f, func(t tables) { e, ok = t.get(d) })
 	return e, ok
 }
 
 // Put keeps e in place of its domain's entry before, if any, unless a purge has
 // voided it already. Put returns at once; the entry is on disk within a second,
-// unless the disk is in trouble. Then up to 64 MiB wait in memory. When those are
-// full, nothing new is kept: an entry whose policy replaces another one (another
+// unless the file cannot be written. Then up to 64 MiB wait in memory. At that
+// limit nothing new is kept: an entry whose policy replaces another one (another
 // fetch) only removes that one, so that Get finds none; if just the times of an
 // entry have changed, the entry before stays.
 func (s *Store) Put(e Entry) {
@@ -146,7 +147,7 @@ func (s *Store) Put(e Entry) {
 func (s *Store) add(c *change) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.entry.Purges < s.numbers.purged {
+	if c.void(s.numbers.purged) {
 		return true
 	}
 	if !s.pending.fits(c.entry.Domain, c) {
@@ -181,7 +182,11 @@ func (s *Store) PurgeAll(number uint64) {
 	}
 	s.numbers.purges = max(s.numbers.purges, number)
 	s.numbers.purged = number
-	s.pending.removeVoid(number)
+	for d, c := range s.pending.changes {
+		if c.void(number) {
+			s.pending.remove(d)
+		}
+	}
 	s.sweeping = s.path != ""
 	s.wakeWriter()
 }
@@ -219,6 +224,11 @@ func (s *Store) noteSteps() {
 		s.steps, s.numbers.steady = steps, uint64(s.clk.LastStep())
 	}
 }
+
+// Files returns how many files have been taken into use. Another file may have entries
+// that the one before lacked. If Get finds no entry after a call of Files, that holds
+// until Files changes or an entry is Put.
+func (s *Store) Files() uint64 { return s.files.Load() }
 
 // Renewed notifies that the file was found corrupt while it was in use and that a
 // new one was created. The new one has only the entries that waited to be written:
@@ -292,16 +302,9 @@ func (s *Store) current() *file {
 	return s.file
 }
 
-// tables returns the buckets of a transaction of f.
-func (s *Store) tables(f *file, tx *bolt.Tx) tables {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return tables{tx: tx, now: newStamp(f.boot, s.clk.Origin()), purged: s.numbers.purged}
-}
-
 // viewCurrent reads f, or the file that has taken its place meanwhile. It returns
 // the one that it could read, nil if none.
-func (s *Store) viewCurrent(f *file, fn func(tables) error) *file {
+func (s *Store) viewCurrent(f *file, fn func(tables)) *file {
 	for !s.view(f, fn) {
 		current := s.current()
 		if current == f {
@@ -314,11 +317,14 @@ func (s *Store) viewCurrent(f *file, fn func(tables) error) *file {
 
 // view reads the file and reports whether it could. A corrupt one is not used
 // again.
-func (s *Store) view(f *file, fn func(tables) error) bool {
+func (s *Store) view(f *file, fn func(tables)) bool {
 	if f == nil {
 		return false
 	}
-	err := f.view(func(tx *bolt.Tx) error { return fn(s.tables(f, tx)) })
+	err := f.view(func(tx *bolt.Tx) error {
+		fn(s.tables(f, tx))
+		return nil
+	})
 	s.drop(f, err)
 	return err == nil
 }
@@ -348,4 +354,16 @@ func (s *Store) wakeWriter() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Register has reg collect the Store's metrics. It is called once for each Store.
+func (s *Store) Register(reg prometheus.Registerer) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mta_sts_policies_stored",
+		Help: "Policies in the policy file, those that expired within the last 30 days included.",
+	}, func() float64 { return float64(s.Len()) })
+	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
+		Name: "mta_sts_store_errors_total",
+		Help: "Attempts to open or write the policy file that failed, and times that it or policies in it were found damaged.",
+	}, func() float64 { return float64(s.errors.Load()) })
 }

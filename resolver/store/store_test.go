@@ -95,10 +95,7 @@ func TestCommittedInTime(t *testing.T) {
 	s.Put(e)
 	for deadline := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
 		var there bool
-		s.view(s.current(), func(tb tables) error {
-			there = tb.entries().Get([]byte(e.Domain.String())) != nil
-			return nil
-		})
+		s.view(s.current(), func(tb tables) { there = tb.entries().Get([]byte(e.Domain.String())) != nil })
 		if there {
 			break
 		}
@@ -154,12 +151,12 @@ func TestAll(t *testing.T) {
 		s.Put(e)
 		wanted[e.Domain.String()] = id
 	}
-	for n := range 2*allChunk + 1 {
+	for n := range 2*maxChunk + 1 {
 		put(n, "old")
 	}
 	flush(t, s)
 	put(0, "new")
-	put(allChunk, "new")
+	put(maxChunk, "new")
 	put(10_000, "new")
 	s.Delete(numbered(t, 1).Domain)
 	delete(wanted, numbered(t, 1).Domain.String())
@@ -204,22 +201,18 @@ func TestNotRegular(t *testing.T) {
 	}
 }
 
-// Memory has its bound, and room again when something goes.
+// A store in memory is bounded, and has room again after a removal.
 func TestPendingBound(t *testing.T) {
 	t.Parallel()
 	s := OpenMemory(machine().Clock())
 	n := 0
-	big := entry(t, "example.com").Policy.Text
-	for len(big) < 60<<10 {
-		big += "x: 123456789012345678901234567890\n"
-	}
-	p := policy(t, big)
+	big := bigPolicy(t)
 	last := func(n int) Entry {
 		e := numbered(t, n)
-		e.Policy = p
+		e.Policy = big
 		return e
 	}
-	for ; n < maxPending/len(big)+2; n++ {
+	for ; n < maxPending/len(big.Text)+2; n++ {
 		s.Put(last(n))
 	}
 	wantNone(t, s, last(n-1).Domain)

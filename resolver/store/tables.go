@@ -1,6 +1,8 @@
 package store
 
 import (
+	"encoding/binary"
+
 	bolt "go.etcd.io/bbolt"
 
 	"mta-sts-daemon/resolver/mtasts"
@@ -8,9 +10,17 @@ import (
 
 // tables are the buckets of one transaction.
 type tables struct {
-	tx     *bolt.Tx
-	now    stamp
-	purged uint64 // entries with lower numbers are void
+	tx      *bolt.Tx
+	now     stamp
+	purged  uint64 // entries with lower numbers are void
+	corrupt func() // notes that something corrupt was met
+}
+
+// tables returns the buckets of a transaction of f.
+func (s *Store) tables(f *file, tx *bolt.Tx) tables {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return tables{tx: tx, now: newStamp(f.boot, s.clk.Origin()), purged: s.numbers.purged, corrupt: s.wantRepair}
 }
 
 func (t tables) entries() *bolt.Bucket { return t.tx.Bucket([]byte(entriesBucket)) }
@@ -26,18 +36,20 @@ func (t tables) index(failing bool) *bolt.Bucket {
 	return t.tx.Bucket([]byte(indexBucket))
 }
 
-// get reads the entry of d; ok is false if it is missing, void or corrupt. The error
-// is of decode.
-func (t tables) get(d mtasts.Domain) (e Entry, ok bool, err error) {
+// get reads the entry of d; ok is false if it is missing, void or corrupt.
+func (t tables) get(d mtasts.Domain) (e Entry, ok bool) {
 	value := t.entries().Get([]byte(d.String()))
 	if value == nil {
-		return Entry{}, false, nil
+		return Entry{}, false
 	}
-	e, err = decode(d, value, t.now)
+	e, err := decode(d, value, t.now)
+	if err != nil {
+		t.corrupt()
+	}
 	if err != nil || e.Purges < t.purged {
-		return Entry{}, false, err
+		return Entry{}, false
 	}
-	return e, true, nil
+	return e, true
 }
 
 // indexed reads the entry of an index key; ok is false if the key does not fit it.
@@ -51,21 +63,17 @@ func (t tables) indexed(next int64, d mtasts.Domain, failing bool) (e Entry, ok 
 	return e, err == nil
 }
 
-// apply makes the changes. clean is false if an entry that was replaced was
-// corrupt, so that its place in the index is not known.
-func (t tables) apply(batch map[mtasts.Domain]*change) (clean bool, err error) {
-	clean = true
+// apply makes the changes.
+func (t tables) apply(changes map[mtasts.Domain]*change) error {
 	count := number(t.meta(), countKey)
-	had := count
-	for d, c := range batch {
-		if !c.deleted && c.entry.Purges < t.purged {
+	for d, c := range changes {
+		if c.void(t.purged) {
 			continue
 		}
-		removed, sound, err := t.remove(d.String())
+		removed, err := t.remove(d.String())
 		if err != nil {
-			return clean, err
+			return err
 		}
-		clean = clean && sound
 		if removed {
 			count--
 		}
@@ -74,29 +82,28 @@ func (t tables) apply(batch map[mtasts.Domain]*change) (clean bool, err error) {
 		}
 		count++
 		if err := t.put(c.entry); err != nil {
-			return clean, err
+			return err
 		}
 	}
-	if count == had {
-		return clean, nil
-	}
-	return clean, putNumber(t.meta(), countKey, count)
+	return putNumber(t.meta(), countKey, count)
 }
 
-// remove takes an entry and its place out. removed is false if it was
-// missing, sound if it was corrupt.
-func (t tables) remove(key string) (removed, sound bool, err error) {
+// remove removes an entry, if there is one, and its index key.
+func (t tables) remove(key string) (removed bool, err error) {
 	old := t.entries().Get([]byte(key))
 	if old == nil {
-		return false, true, nil
+		return false, nil
 	}
-	h, corrupt := readHeader(key, old)
+	h, err := readHeader(key, old)
+	if err != nil {
+		t.corrupt() // its index key is not known
+	}
 	if place, failing := h.place(key); place != nil {
 		if err := t.index(failing).Delete(place); err != nil {
-			return false, false, err
+			return false, err
 		}
 	}
-	return true, corrupt == nil, t.entries().Delete([]byte(key))
+	return true, t.entries().Delete([]byte(key))
 }
 
 func (t tables) put(e Entry) error {
@@ -111,11 +118,41 @@ func (t tables) put(e Entry) error {
 	return t.enter(h, key)
 }
 
-// enter puts the place of an entry into its index.
+// enter puts the index key of an entry into its index.
 func (t tables) enter(h header, key string) error {
 	place, failing := h.place(key)
 	if place == nil {
 		return nil
 	}
 	return t.index(failing).Put(place, []byte{})
+}
+
+const indexTimeLen = 8
+
+// place returns the index key of a value, nil if its entry has no Next: the wall
+// time of Next and the domain, so that keys sort by time. The sign bit is inverted
+// for that. failing selects the index.
+func (h header) place(domain string) (key []byte, failing bool) {
+	if !h.hasNext {
+		return nil, false
+	}
+	key = make([]byte, 0, indexTimeLen+len(domain))
+	key = binary.BigEndian.AppendUint64(key, uint64(h.next)^1<<63)
+	return append(key, domain...), h.failures > 0
+}
+
+// parseIndexKey returns a key's wall time in Unix seconds and its domain.
+func parseIndexKey(key []byte) (next int64, d mtasts.Domain, ok bool) {
+	if len(key) < indexTimeLen {
+		return 0, mtasts.Domain{}, false
+	}
+	next = int64(binary.BigEndian.Uint64(key) ^ 1<<63)
+	d, ok = parseKey(key[indexTimeLen:])
+	return next, d, ok
+}
+
+// parseKey reads a key of the entries; one that is not canonical is corrupt.
+func parseKey(key []byte) (mtasts.Domain, bool) {
+	d, err := mtasts.ParseDomain(string(key))
+	return d, err == nil && d.String() == string(key)
 }

@@ -177,10 +177,7 @@ func TestOldFileOnFullDisk(t *testing.T) {
 	dir := disk(t, "size=64k")
 	path := filepath.Join(dir, "policies.db")
 	putOld(t, "schema1.db", path)
-	filler := filepath.Join(dir, "filler")
-	if err := os.WriteFile(filler, make([]byte, 64<<10), fileMode); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("the disk does not fill: %v", err)
-	}
+	filler := fillDisk(t, dir)
 	log := &journal{}
 	s := openBooted(t, path, log)
 	for range 2 {

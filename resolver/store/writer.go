@@ -1,13 +1,14 @@
 package store
 
 import (
+	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"mta-sts-daemon/resolver/event"
-	"mta-sts-daemon/resolver/mtasts"
 )
 
 const (
@@ -21,21 +22,21 @@ const (
 	minRetry = time.Second
 	maxRetry = time.Minute
 
-	// maxSetAside is how many files in a row may turn out corrupt before the
-	// disk that corrupts them is left alone for a while.
+	// maxSetAside is how many files in a row may turn out corrupt before the writer
+	// pauses, because the disk corrupts them.
 	maxSetAside = 2
 )
 
 // writer is the one goroutine that writes the file, opens it and sets it aside.
 type writer struct {
 	*Store
-	first   bool // no attempt to open a file has been made before
-	failing bool
-	retry   time.Duration
-	walk    walk
-	renew   bool // Renewed is due once there is a new file
-	// notCopied says that a copy of a file of schema 1 could not be made.
-	notCopied bool
+	// Only the writer's goroutine uses what follows.
+	first     bool          // no attempt to open a file has been made before
+	failing   bool          // the last attempt to write failed, which was logged
+	retry     time.Duration // pause after that attempt
+	walk      walk
+	renew     bool // Renewed is due once there is a new file
+	notCopied bool // a file of schema 1 could not be copied, which was logged
 }
 
 func (w *writer) run() {
@@ -87,8 +88,7 @@ func (w *writer) run() {
 	}
 }
 
-// report counts each failure, and logs the first failure and the end of failing
-// once each.
+// report counts each failure, and logs the first one and the recovery.
 func (w *writer) report(err error) {
 	w.mu.Lock()
 	w.failed = err
@@ -121,10 +121,17 @@ func (w *writer) sync() (err error) {
 }
 
 // open makes sure that a sound file is open. The error says why it cannot be
-// written, though it may serve to be read.
+// written, although it may be read. What open does depends on the file in use:
+//
+//	none       opens the one that the path names, or creates it
+//	writable   nothing
+//	read-only  opens it again, if it can be written now
+//	corrupt    sets it aside and creates another
+//	displaced  opens or creates the one that the path names now, and copies what the
+//	           old one has to it
 func (w *writer) open() error {
 	w.mu.Lock()
-	broken, current := w.broken, w.file
+	broken, old := w.broken, w.file
 	w.mu.Unlock()
 	if broken != nil {
 		if !w.displaced(broken.file) {
@@ -140,50 +147,45 @@ func (w *writer) open() error {
 		// Not waited for: a fault may have left it locked.
 		go broken.file.close()
 	}
-	displaced := w.displaced(current)
+	displaced := w.displaced(old)
 	switch {
 	case displaced && !w.failing:
 		w.report(errDisplaced)
-	case current != nil && !displaced:
-		if current.unwritable == nil {
+	case old != nil && !displaced:
+		if old.unwritable == nil {
 			return nil
 		}
 		if err := writable(w.path); err != nil {
 			return err
 		}
 		w.use(nil)
-		current.close()
+		old.close()
 	}
-	o := w.opener()
-	f, err := o.open(w.path)
-	if asCorruption(err) != nil {
-		f, err = o.open(w.path)
+	f, err := w.openFile()
+	if asCorruption(err) != nil { // it was set aside
+		f, err = w.openFile()
 	}
 	if err != nil {
 		return err
 	}
-	if err := w.adopt(f, displaced); err != nil {
+	err = w.adopt(f, displaced)
+	if err == nil && displaced {
+		err = w.takeOver(f, old)
+	}
+	if err != nil {
 		f.close()
 		return err
 	}
-	if displaced {
-		if err := w.takeOver(f, current); err != nil {
-			f.close()
-			return err
-		}
-		defer current.close()
-	}
 	w.use(f)
+	if displaced {
+		defer old.close()
+	}
 	if w.renew {
 		w.renew = false
 		w.notifyRenewed()
 	}
 	w.checks.Go(func() { w.check(f) })
 	return f.unwritable
-}
-
-func (w *writer) opener() opener {
-	return opener{bootID: w.clk.Boot(), sizes: w.sizes, setAside: w.setAside}
 }
 
 // adopt takes over the numbers of a file just opened. Its purges must not void
@@ -206,7 +208,7 @@ func (w *writer) adopt(f *file, displaced bool) error {
 	w.noteSteps()
 	n := &w.numbers
 	n.purges = max(n.purges, f.saved.purges)
-	w.news.last = max(w.news.last, f.saved.news)
+	w.lastNews = max(w.lastNews, f.saved.news)
 	if w.first {
 		n.purged = max(n.purged, f.saved.purged)
 	}
@@ -235,16 +237,10 @@ func (w *writer) use(f *file) {
 	w.mu.Lock()
 	w.file = f
 	w.mu.Unlock()
+	w.files.Add(1) // after the file can be read, see Files
 	if f != nil {
 		w.wakeWriter() // numbers may have to be written
 	}
-}
-
-// batch is what one transaction writes.
-type batch struct {
-	changes map[mtasts.Domain]*change
-	news    []kept
-	numbers numbers
 }
 
 // write writes everything that is pending to f.
@@ -259,63 +255,42 @@ func (w *writer) write(f *file) error {
 	for {
 		w.mu.Lock()
 		w.noteSteps()
-		w.numbers.news = w.news.last
-		b := batch{w.pending.take(maxBatch), w.news.all(), w.numbers}
+		w.numbers.news = w.lastNews
+		changes, news, numbers := w.pending.take(maxBatch), slices.Clone(w.news), w.numbers
 		w.mu.Unlock()
-		if len(b.changes)+len(b.news) == 0 && b.numbers == f.saved && !w.repair.Load() {
+		repair := w.repair.Swap(false)
+		if len(changes)+len(news) == 0 && numbers == f.saved && !repair {
 			return nil
 		}
-		lost, err := w.commit(f, b)
+		lost := 0
+		err := f.update(func(tx *bolt.Tx) (err error) {
+			t := w.tables(f, tx)
+			if repair {
+				if lost, err = t.repair(w.quit); err != nil {
+					return err
+				}
+			}
+			err = errors.Join(t.apply(changes), t.record(news))
+			for key, n := range numbers.fields() {
+				err = errors.Join(err, putNumber(t.meta(), key, *n))
+			}
+			return err
+		})
 		if err != nil {
+			w.repair.CompareAndSwap(false, repair)
 			w.drop(f, err)
 			return err
 		}
+		f.saved = numbers
 		if lost > 0 {
 			w.errors.Add(1)
 			event.StoreEntriesLost.Log(w.logger, fileAttr(w.path), slog.Int("policies", lost))
 		}
 		w.mu.Lock()
-		w.pending.settle(b.changes)
-		w.news.settle(b.numbers.news)
+		w.pending.settle(changes)
+		w.news = slices.DeleteFunc(w.news, func(k kept) bool { return k.number <= numbers.news })
 		w.mu.Unlock()
 	}
-}
-
-// commit writes one batch, and repairs the file first if that is wanted.
-func (w *writer) commit(f *file, b batch) (lost int, err error) {
-	repair := w.repair.Swap(false)
-	err = f.update(func(tx *bolt.Tx) error {
-		t := w.tables(f, tx)
-		if repair {
-			var err error
-			if lost, err = t.repair(w.quit); err != nil {
-				return err
-			}
-		}
-		clean, err := t.apply(b.changes)
-		if err != nil {
-			return err
-		}
-		if !clean {
-			w.repair.Store(true)
-		}
-		if err := t.record(b.news); err != nil {
-			return err
-		}
-		for key, n := range b.numbers.fields() {
-			if err := putNumber(t.meta(), key, *n); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil && repair {
-		w.repair.Store(true)
-	}
-	if err == nil {
-		f.saved = b.numbers
-	}
-	return lost, err
 }
 
 func fileAttr(path string) slog.Attr { return slog.String("file", path) }

@@ -24,7 +24,7 @@ func TestNewSharedBad(t *testing.T) {
 		{"empty password", func(c *config.Shared) { c.PasswordFile = write("empty", "\n") }, "cache.shared.password_file: " + dir + "/empty is empty" + mend},
 		{"endless password", func(c *config.Shared) { c.PasswordFile = "/dev/zero" }, "cache.shared.password_file: /dev/zero is longer than 4096 octets" + mend},
 		{"no certificate", func(c *config.Shared) { c.CAFile = write("ca", "secret") }, "cache.shared.ca_file: " + dir + "/ca holds no certificate in PEM form" + mend},
-		{"short key", func(c *config.Shared) { c.KeyFile = write("short", "secret") }, "cache.shared.key_file: " + dir + `/short: the key has 6 octets, fewer than 32: make one with "openssl rand -hex 32"` + mend},
+		{"short key", func(c *config.Shared) { c.KeyFile = write("short", "secret") }, "cache.shared.key_file: " + dir + `/short: the key has 6 bytes, fewer than 32: make one with "openssl rand -hex 32"` + mend},
 		{"key that is a directory", func(c *config.Shared) { c.KeyFile = dir }, "cache.shared.key_file: read " + dir + ": is a directory" + mend},
 		{"nothing there", func(c *config.Shared) {
 			c.PasswordFile, c.CAFile, c.KeyFile = dir+"/1", dir+"/2", "/run/credentials/none.service/key"

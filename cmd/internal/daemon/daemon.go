@@ -242,7 +242,7 @@ func (d *daemon) checker(ctx context.Context) resolver.DANEChecker {
 	if !d.dane.decide(ctx, d.config, d.clients) {
 		return nil
 	}
-	return dane.New(mailDNS{d.clients.DNS, d.dane.looksUpNative()})
+	return dane.New(&mailDNS{d.clients.DNS, d.dane.looksUpNative()})
 }
 
 // followPostfix looks for mail hosts, and for DANE or not, as this host's Postfix

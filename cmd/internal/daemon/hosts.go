@@ -22,18 +22,24 @@ type mailDNS struct {
 // Host asks the DNS. If that cannot answer and Postfix looks into the hosts file
 // too, a name that stands there has an address that nobody authenticates, so it
 // has no DANE.
-func (m mailDNS) Host(ctx context.Context, name string) (dnsclient.Host, error) {
+func (m *mailDNS) Host(ctx context.Context, name string) (dnsclient.Host, error) {
 	h, err := m.Client.Host(ctx, name)
 	if err == nil || !m.native || ctx.Err() != nil {
 		return h, err
 	}
-	text, readErr := os.ReadFile(hostsFile)
-	if readErr != nil {
-		return h, err
+	return fromHostsFile(name, err)
+}
+
+// fromHostsFile returns the addresses of a host in the hosts file; notFound if it has
+// none there.
+func fromHostsFile(name string, notFound error) (dnsclient.Host, error) {
+	text, err := os.ReadFile(hostsFile)
+	if err != nil {
+		return dnsclient.Host{}, notFound
 	}
 	addrs := addressesOf(string(text), name)
 	if len(addrs) == 0 {
-		return h, err
+		return dnsclient.Host{}, notFound
 	}
 	answer := dnsclient.Answer[netip.Addr]{Records: addrs, TTL: dane.MinTTL, HasTTL: true}
 	return dnsclient.Host{Answer: answer, Canonical: name}, nil

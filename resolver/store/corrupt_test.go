@@ -68,7 +68,7 @@ func asides(t *testing.T, path string) []string {
 // warning, and the daemon starts with a new one that keeps new entries.
 func TestUnusableFile(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(t *testing.T, path string){
+	for name, corrupt := range map[string]func(t *testing.T, path string){
 		"text":      func(t *testing.T, path string) { edit(t, path, func([]byte) []byte { return []byte("policies\n") }) },
 		"zeros":     func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return make([]byte, len(b)) }) },
 		"truncated": func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:16<<12] }) },
@@ -97,7 +97,7 @@ func TestUnusableFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filled(t)
-			spoil(t, path)
+			corrupt(t, path)
 			before, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -141,9 +141,9 @@ func TestFileWithoutBuckets(t *testing.T) {
 
 // A file that loses its pages under the daemon is set aside when that shows;
 // the daemon goes on, with the entries that it had not yet written.
-func TestDamageWhileInUse(t *testing.T) {
+func TestCorruptWhileInUse(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(f *os.File, size int64) error{
+	for name, corrupt := range map[string]func(f *os.File, size int64) error{
 		"truncated":         func(f *os.File, _ int64) error { return f.Truncate(16 << 12) },
 		"truncated to none": func(f *os.File, _ int64) error { return f.Truncate(0) },
 		"overwritten": func(f *os.File, size int64) error {
@@ -174,18 +174,18 @@ func TestDamageWhileInUse(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				fresh := numbered(t, stored+1)
-				s.Put(fresh)
-				if err := spoil(f, info.Size()); err != nil {
+				if err := corrupt(f, info.Size()); err != nil {
 					t.Fatal(err)
 				}
+				fresh := numbered(t, stored+1)
+				s.Put(fresh)
 				use(s)
 				flush(t, s)
 				want(t, s, fresh)
 				select {
 				case <-s.Renewed():
 				default:
-					t.Error("nobody was told that the file was begun anew")
+					t.Error("Renewed has not notified")
 				}
 				closeStore(t, s)
 				log.want(t, event.StoreDamaged)
@@ -200,8 +200,7 @@ func TestDamageWhileInUse(t *testing.T) {
 	}
 }
 
-// A fault is damage too, wherever it strikes; the size is only looked at
-// first.
+// A fault while a page is read is corruption, also if the size was not checked first.
 func TestFault(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
@@ -213,21 +212,20 @@ func TestFault(t *testing.T) {
 	}
 	err := guard(func() error {
 		return f.db.View(func(tx *bolt.Tx) error {
-			_, _, err := tables{tx: tx}.get(numbered(t, 1).Domain)
-			return err
+			tables{tx: tx, corrupt: func() {}}.get(numbered(t, 1).Domain)
+			return nil
 		})
 	})
 	if asCorruption(err) == nil {
-		t.Errorf("a read of pages that are gone: %v, want damage", err)
+		t.Errorf("a read of pages that are gone: %v, want a *corruption", err)
 	}
 	if debug.SetPanicOnFault(false) {
 		t.Error("faults still panic after guard")
 	}
 }
 
-// Whatever bytes a bad disk makes of a file, the daemon lives and keeps what
-// is put.
-func TestRandomDamage(t *testing.T) {
+// Whatever bytes of a file a disk changes, the daemon goes on and keeps new entries.
+func TestRandomCorruption(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
 	sound, err := os.ReadFile(path)
@@ -265,3 +263,114 @@ func TestRandomDamage(t *testing.T) {
 }
 
 const randomRounds = 40
+
+// One corrupt entry is removed and reported; the others stay.
+func TestCorruptEntry(t *testing.T) {
+	t.Parallel()
+	for name, corrupt := range map[string]func(t *testing.T, path string){
+		"bit of a text": func(t *testing.T, path string) {
+			edit(t, path, func(b []byte) []byte {
+				at := bytes.LastIndex(b, []byte("mx: *.mx.d0000007."))
+				if at < 0 {
+					t.Fatal("the policy is not in the file")
+				}
+				for at >= 0 { // free pages may have it too
+					b[at] ^= 1
+					at = bytes.LastIndex(b, []byte("mx: *.mx.d0000007."))
+				}
+				return b
+			})
+		},
+		"invalid policy": func(t *testing.T, path string) {
+			tamper(t, path, func(tx *bolt.Tx) error {
+				e := numbered(t, 7)
+				e.Policy.Text = "version: STSv9\n"
+				return tables{tx: tx, now: stamp{boot: 1, origin: begin.Add(-uptime).Unix()}}.put(e)
+			})
+		},
+		"key not canonical": func(t *testing.T, path string) {
+			tamper(t, path, func(tx *bolt.Tx) error {
+				tb := tables{tx: tx}
+				key := []byte(numbered(t, 7).Domain.String())
+				value := bytes.Clone(tb.entries().Get(key))
+				if err := tb.entries().Delete(key); err != nil {
+					return err
+				}
+				return tb.entries().Put(bytes.ToUpper(key), value)
+			})
+		},
+	} {
+		for does, use := range map[string]func(s *Store, e Entry){
+			"check":   func(s *Store, _ Entry) { s.checks.Wait() },
+			"get":     func(s *Store, e Entry) { s.Get(e.Domain) },
+			"due":     func(s *Store, e Entry) { due(s, at(48*time.Hour)) },
+			"replace": func(s *Store, e Entry) { s.Put(e); flush(t, s); s.Delete(e.Domain) },
+		} {
+			t.Run(name+"/"+does, func(t *testing.T) {
+				t.Parallel()
+				path := filled(t)
+				corrupt(t, path)
+				log := &journal{}
+				s := open(t, path, log.logger())
+				e := numbered(t, 7)
+				use(s, e)
+				s.checks.Wait()
+				flush(t, s)
+				wantNone(t, s, e.Domain)
+				if n, due := s.Len(), len(due(s, at(48*time.Hour))); n != stored-1 || due != stored-1 {
+					t.Errorf("%d entries, %d due; want %d", n, due, stored-1)
+				}
+				if does != "replace" { // an entry that is replaced before it is found is not lost
+					log.want(t, event.StoreEntriesLost)
+				}
+				closeStore(t, s)
+				if names := asides(t, path); len(names) > 0 {
+					t.Errorf("set aside as %q", names)
+				}
+			})
+		}
+	}
+}
+
+// An index that does not fit the entries, and a wrong count, are repaired; nothing is
+// lost.
+func TestIndexRepair(t *testing.T) {
+	t.Parallel()
+	path := filled(t)
+	tamper(t, path, func(tx *bolt.Tx) error {
+		tb := tables{tx: tx}
+		name := numbered(t, 1).Domain.String()
+		h, err := readHeader(name, tb.entries().Get([]byte(name)))
+		if err != nil {
+			return err
+		}
+		place, _ := h.place(name)
+		if err := tb.index(false).Delete(place); err != nil {
+			return err
+		}
+		failing := tb.index(true)
+		if err := failing.Put(place, []byte{}); err != nil { // it has no failures
+			return err
+		}
+		h.next = begin.Unix()
+		early, _ := h.place(name)
+		unknown, _ := h.place("unknown.example")
+		for _, stray := range [][]byte{early, unknown, []byte("short")} {
+			if err := tb.index(false).Put(stray, []byte{}); err != nil {
+				return err
+			}
+		}
+		return putNumber(tb.meta(), countKey, 3)
+	})
+	log := &journal{}
+	s := open(t, path, log.logger())
+	s.checks.Wait()
+	flush(t, s)
+	if n, due := s.Len(), len(due(s, at(48*time.Hour))); n != stored || due != stored {
+		t.Errorf("%d entries, %d due; want %d", n, due, stored)
+	}
+	if due := due(s, present); len(due) > 0 {
+		t.Errorf("due before its time: %+v", due)
+	}
+	log.want(t)
+}

@@ -8,9 +8,9 @@ import (
 	"mta-sts-daemon/resolver/shared"
 )
 
-// inFleet runs a test with two nodes of a fleet, in fake time that does not
+// withTwoNodes runs a test with two nodes of a fleet, in fake time that does not
 // begin on a full second.
-func inFleet(t *testing.T, test func(t *testing.T, w *world, h *hub, a, b *Resolver)) {
+func withTwoNodes(t *testing.T, test func(t *testing.T, w *world, h *hub, a, b *Resolver)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
@@ -21,8 +21,8 @@ func inFleet(t *testing.T, test func(t *testing.T, w *world, h *hub, a, b *Resol
 
 // What one node found is known to another when it is asked for there, until the
 // same moment; the record is asked for when that is due.
-func TestFleetDiscoversOnce(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedDiscoversOnce(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		time.Sleep(4 * time.Minute)
@@ -41,7 +41,7 @@ func TestFleetDiscoversOnce(t *testing.T) {
 }
 
 // What a node learns of a domain that another knows reaches that one at once.
-func TestFleetTells(t *testing.T) {
+func TestSharedPolicyIsAnnounced(t *testing.T) {
 	for name, tc := range map[string]struct{ mode, maxAge, want string }{
 		"new id":           {"enforce", "864000", "enforce/2"},
 		"none":             {"none", "864000", "none/2"},
@@ -50,7 +50,7 @@ func TestFleetTells(t *testing.T) {
 		"no shorter by it": {"enforce", "31557600", "enforce/2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+			withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 				w.publish("a.example", "1", policyText("enforce", "864000"))
 				expect(t, a, "a.example", "enforce/1")
 				expect(t, b, "a.example", "enforce/1")
@@ -67,8 +67,8 @@ func TestFleetTells(t *testing.T) {
 
 // A policy takes the place of the knowledge that there is none, but only where
 // somebody has asked.
-func TestFleetTellsOfPolicyWhereThereWasNone(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedPolicyReplacesAnAbsence(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		expect(t, b, "a.example", "-")
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		w.publish("b.example", "1", policyText("enforce", "864000"))
@@ -82,8 +82,8 @@ func TestFleetTellsOfPolicyWhereThereWasNone(t *testing.T) {
 
 // A policy that comes while the record is asked for is not forgotten over the
 // answer that there is no record.
-func TestFleetTellsDuringDiscovery(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedPolicyDuringADiscovery(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		expect(t, b, "a.example", "-")
 		time.Sleep(time.Hour)
 		w.setTXT("a.example", txtAnswer{ttl: time.Hour, delay: 2 * time.Second})
@@ -102,7 +102,7 @@ func TestFleetTellsDuringDiscovery(t *testing.T) {
 	})
 }
 
-func TestFleetPurge(t *testing.T) {
+func TestSharedPurge(t *testing.T) {
 	for name, tc := range map[string]struct {
 		silent bool
 		purge  func(t *testing.T, r *Resolver) error
@@ -114,7 +114,7 @@ func TestFleetPurge(t *testing.T) {
 		"all, not heard of": {true, purgeAll, "enforce/1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+			withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 				for _, d := range []string{"a.example", "b.example"} {
 					w.publish(d, "1", policyText("enforce", "864000"))
 					expect(t, a, d, "enforce/1")
@@ -140,8 +140,8 @@ func TestFleetPurge(t *testing.T) {
 }
 
 // A purge forgets what was fetched before it, not what came after.
-func TestFleetPurgeIsOfThePast(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedPurgeKeepsLaterPolicies(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		old := time.Now().Add(-time.Hour)
@@ -155,8 +155,8 @@ func TestFleetPurgeIsOfThePast(t *testing.T) {
 }
 
 // The operator hears that the fleet has not.
-func TestFleetPurgeFails(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedPurgeFails(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		h.set(func(h *hub) { h.fault = errHubDown })
@@ -172,8 +172,8 @@ func TestFleetPurgeFails(t *testing.T) {
 }
 
 // An older policy of the fleet is no news, even where the newer one has ended.
-func TestFleetNewerWins(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedNewerWins(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		old := h.Get(t.Context(), hop(t, "a.example").Domain)
@@ -198,8 +198,8 @@ func TestFleetNewerWins(t *testing.T) {
 }
 
 // A fleet that cannot be asked costs nothing but its help.
-func TestFleetDown(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedDown(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		h.set(func(h *hub) { h.fault = errHubDown })
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
@@ -210,8 +210,8 @@ func TestFleetDown(t *testing.T) {
 }
 
 // A lookup that waits longer than it may for the record has the fleet's policy.
-func TestFleetKnowsWhereDNSHangs(t *testing.T) {
-	inFleet(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+func TestSharedPolicyWhileTheDNSHangs(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		time.Sleep(time.Hour)

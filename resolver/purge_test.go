@@ -10,7 +10,7 @@ import (
 
 // What an operator purges while its renewal hangs is not written down again when
 // the renewal fails.
-func TestPurgeDuringARenewal(t *testing.T) {
+func TestPurgeDuringARefresh(t *testing.T) {
 	for name, purge := range map[string]func(t *testing.T, r *Resolver) error{
 		"one": func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) },
 		"all": purgeAll,

@@ -26,7 +26,7 @@ func TestNoAbsenceOverALivePolicy(t *testing.T) {
 		expect(t, r, "a.example", "enforce/1")
 		evictAll(t, w, r)
 		w.setTXT("a.example", txtAnswer{})
-		if a, err := r.resolveSTS(t.Context(), d, known); err != nil || a.Policy == nil {
+		if a, err := r.resolveSTS(t.Context(), d, known, r.clock.Now()); err != nil || a.Policy == nil {
 			t.Errorf("the second lookup: %+v, %v", a, err)
 		}
 		for range 2 {
