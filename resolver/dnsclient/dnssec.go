@@ -81,16 +81,24 @@ func newHost(name string, a Answer[netip.Addr]) Host {
 	return Host{a, cmp.Or(a.Alias, canonical(dns.CanonicalName(name)))}
 }
 
-// Validates asks for the SOA record of the root, which is signed, and reports
-// whether the answer has the AD bit, which need not count: whether the resolver
-// validates at all.
+// signedZones are zones that every resolver with a way to other name servers answers for.
+// A resolver may refuse questions about the root alone.
+var signedZones = [...]string{".", "org", "com"}
+
+// Validates asks for the SOA record of a signed zone and reports whether the answer has
+// the AD bit, which need not count: whether the resolver validates at all.
 // Errors are *Error.
-func (c *Client) Validates(ctx context.Context) (bool, error) {
-	f, err := c.find(ctx, ".", dns.TypeSOA)
-	if err != nil {
-		return false, err
+func (c *Client) Validates(ctx context.Context) (validates bool, err error) {
+	for _, zone := range signedZones {
+		var f *finding
+		if f, err = c.find(ctx, zone, dns.TypeSOA); err == nil {
+			return !f.trust.withoutAD, nil
+		}
+		if !isRefusal(err) {
+			break
+		}
 	}
-	return !f.trust.withoutAD, nil
+	return false, err
 }
 
 // wantsDNSSEC reports whether questions of this type have the DO bit (RFC 3225): all

@@ -172,6 +172,14 @@ func TestValidates(t *testing.T) {
 	if got, err := client.Validates(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "SOA .: ") {
 		t.Errorf("got %v, error %v", got, err)
 	}
+	server.Misbehave(".", resolvertest.DNSRcode(dns.RcodeRefused))
+	if got, err := client.Validates(t.Context()); err != nil || !got {
+		t.Errorf("the root is refused: got %v, error %v", got, err)
+	}
+	server.Misbehave(resolvertest.EveryName, resolvertest.DNSRcode(dns.RcodeRefused))
+	if got, err := client.Validates(t.Context()); err == nil {
+		t.Errorf("all is refused: got %v", got)
+	}
 }
 
 // TestDO: the questions that DANE needs carry DO, others do not; all carry AD

@@ -56,8 +56,14 @@ func (l *look) lookAtHost(ctx context.Context, h *Host) {
 		h.Problem = err.Error()
 	}
 	h.Alias = answer.Alias
-	for _, addr := range answer.Records {
-		h.Addresses = append(h.Addresses, addr.String())
+	addrs := answer.Records
+	if len(addrs) == 0 && l.Native != nil {
+		if native, err := l.Native(ctx, h.Name); err == nil {
+			addrs, h.Problem = native, ""
+		}
+	}
+	for _, addr := range addrs {
+		h.Addresses = append(h.Addresses, addr.Unmap().String())
 	}
 	if l.NoDANE != nil {
 		return
