@@ -24,6 +24,7 @@ func tests() isolated.Package {
 	for _, s := range suites() {
 		p.Trees = append(p.Trees, s.tree())
 	}
+	p.Trees = append(p.Trees, stsResolver())
 	return p
 }
 

@@ -51,6 +51,17 @@ func (r *Resolver) RefreshFailing() int { return r.policies.Counts().Failing }
 // Counts returns how many live policies need the operator.
 func (r *Resolver) Counts() policies.Counts { return r.policies.Counts() }
 
+// DNSFails reports whether the DNS answers no question, as far as is known.
+func (r *Resolver) DNSFails() bool { return r.dns.outage() != nil }
+
+// Mismatched returns the domains whose enforced policy matches no MX host, those with the
+// most lookups first.
+func (r *Resolver) Mismatched() []mtasts.Domain { return r.policies.Mismatched() }
+
+// Expiring returns the domains that lose their protection within 48 hours because the refresh
+// fails, those that end first first.
+func (r *Resolver) Expiring() []mtasts.Domain { return r.policies.Expiring() }
+
 // Known describes a domain; false if nothing is known of it.
 func (r *Resolver) Known(d mtasts.Domain) (Known, bool) {
 	found, ok := r.policies.Known(d)

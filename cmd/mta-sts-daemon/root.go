@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -15,14 +16,14 @@ const defaultConfigFile = "/etc/mta-sts-daemon/config.yaml"
 // newRoot puts the commands together. Without one the program serves.
 func newRoot() *cobra.Command {
 	var file string
-	// load reads the file named, or the default one if that is there.
+	// load reads the file named, or the default one if it exists, and the environment.
 	load := func() (config.Config, error) {
 		if file != "" {
-			return config.Load(file)
+			return config.Load(file, os.Environ())
 		}
-		c, err := config.Load(defaultConfigFile)
+		c, err := config.Load(defaultConfigFile, os.Environ())
 		if errors.Is(err, fs.ErrNotExist) {
-			return config.Default(), nil
+			return config.Parse("", nil, os.Environ())
 		}
 		return c, err
 	}

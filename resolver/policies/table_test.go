@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,7 +129,7 @@ func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
 			if live := put(); live == nil || live.ID() != "1" {
 				t.Errorf("%s: returned %+v", name, live)
 			}
-			if _, ok := b.Negative(a, b.clock.Now()); ok {
+			if _, _, ok := b.Negative(a, b.clock.Now()); ok {
 				t.Errorf("%s was filed", name)
 			}
 		}
@@ -321,7 +322,7 @@ func TestManyCallers(t *testing.T) {
 		if !k.Mismatch.IsZero() {
 			mismatched++
 		}
-		if _, ok := b.Negative(k.Domain, b.clock.Now()); ok {
+		if _, _, ok := b.Negative(k.Domain, b.clock.Now()); ok {
 			t.Errorf("%v has a live policy and an absence", k.Domain)
 		}
 		return true
@@ -461,4 +462,46 @@ func TestChangesAreRecorded(t *testing.T) {
 			b.wantLogged(t, message, times)
 		}
 	})
+}
+
+// BenchmarkCensus counts 100,000 policies of a file.
+func BenchmarkCensus(b *testing.B) {
+	clk := clock.System()
+	st, err := store.Open(filepath.Join(b.TempDir(), "policies.db"), clk, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	policy, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\nmx: mx1.example.com\nmx: mx2.example.com\nmax_age: 604800\n")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 100_000 {
+		d, err := mtasts.ParseDomain(fmt.Sprintf("d%d.example", i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		st.Put(store.Entry{Domain: d, ID: "1", Policy: policy, Fetched: store.Fetched{Wall: time.Now(), At: clk.Now(), ThisBoot: true}})
+		if i%1000 == 0 {
+			if err := st.Flush(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	t := New(Options{Clock: clk, Store: st, Verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}, Limits: limits(), Logger: slog.New(slog.DiscardHandler)})
+	cpu := func() time.Duration {
+		var used syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	}
+	start := cpu()
+	for b.Loop() {
+		t.scan(nil, func(store.Entry) {})
+	}
+	b.ReportMetric((cpu()-start).Seconds()*1000/float64(b.N), "cpu-ms/op")
+	if got := t.Census().States[StateEnforce]; got != 100_000 {
+		b.Errorf("%d policies counted", got)
+	}
 }
