@@ -94,13 +94,13 @@ func (d deb) testFiles(t *testing.T) {
 		}
 	}
 	var want []string
-	for _, dir := range []string{"", "decisions/"} {
-		documents, err := filepath.Glob("../docs/" + dir + "*.md")
+	for _, pattern := range []string{"*.md", "*.svg", "decisions/*.md"} {
+		documents, err := filepath.Glob("../docs/" + pattern)
 		if err != nil || len(documents) == 0 {
-			t.Fatalf("no documents in docs/%s: %v", dir, err)
+			t.Fatalf("no documents docs/%s: %v", pattern, err)
 		}
 		for _, name := range documents {
-			want = append(want, "0644 usr/share/doc/mta-sts-daemon/"+dir+filepath.Base(name)+"\n")
+			want = append(want, "0644 usr/share/doc/mta-sts-daemon/"+strings.TrimPrefix(name, "../docs/")+"\n")
 		}
 	}
 	want = append(want, strings.SplitAfter(`0644 etc/mta-sts-daemon/config.yaml
