@@ -4,6 +4,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+MISSPELL = github.com/golangci/misspell/cmd/misspell@v0.8.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
@@ -51,6 +52,8 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
+	@# "levle" is a mistake that tests make on purpose.
+	$(GO) run $(MISSPELL) -error -i levle $$(git ls-files '*.go' '*.md' '*.yaml' '*.yml' '*.catalog' Makefile)
 
 # How long each fuzz target runs, on each of how many processors, and where
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.
