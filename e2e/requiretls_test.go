@@ -2,7 +2,7 @@ package e2e
 
 import "testing"
 
-// tlsRequest is what a sender asks for, more or less than the usual TLS (RFC 8689).
+// tlsRequest is a sender's request for more or less than the usual TLS (RFC 8689).
 type tlsRequest struct {
 	name    string
 	header  string

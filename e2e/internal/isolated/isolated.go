@@ -24,7 +24,7 @@ const EnvWorkDir = "MTA_STS_E2E_WORKDIR"
 // What else the outer process tells the inner one.
 const (
 	envSkip    = "MTA_STS_E2E_SKIP"      // why the tests cannot run here
-	envLeftOut = "MTA_STS_E2E_LEFT_OUT_" // and a release of Debian: why that one cannot be had
+	envLeftOut = "MTA_STS_E2E_LEFT_OUT_" // and the name of a tree: why it is not available
 )
 
 // Package is a package of tests.
@@ -86,8 +86,8 @@ func (p Package) outside() (code int, err error) {
 			return 0, err
 		}
 		if err != nil {
-			p.NoteLeftOut(fmt.Sprintf("all tests on Debian %s: %v", tree.Suite, err))
-			os.Setenv(envLeftOut+tree.Suite, "it cannot be unpacked")
+			p.NoteLeftOut(fmt.Sprintf("all tests that need the tree %s: %v", tree.Name, err))
+			os.Setenv(envLeftOut+tree.Name, "it cannot be unpacked")
 		}
 	}
 	return namespace.Enter(namespace.Own(p.Namespaces), (*exec.Cmd).Start, EnvWorkDir+"="+workDir)

@@ -69,8 +69,8 @@ func Need(t *testing.T, what string) {
 	}
 }
 
-// LeftOut says why a release of Debian cannot be had, or "".
-func LeftOut(suite string) string { return os.Getenv(envLeftOut + suite) }
+// LeftOut is the reason why the tree with this name is not available, or "".
+func LeftOut(tree string) string { return os.Getenv(envLeftOut + tree) }
 
 // Repository is the top directory of the project, which tests run below.
 func Repository() string {
