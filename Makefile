@@ -4,6 +4,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+MISSPELL = github.com/golangci/misspell/cmd/misspell@v0.8.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
@@ -19,7 +20,7 @@ STAGE = $(PACKAGES)/stage-$(ARCH)
 # The time of the commit; without git, of the changelog.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run check test would-install lint fuzz vuln packages nfpm generate simulate soak bench bench-go bench-storage clean
+.PHONY: build run check test would-install lint fuzz vuln packages image nfpm generate page dashboard simulate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -37,6 +38,7 @@ test: would-install ## everything; as root on Debian with real Postfix too
 	$(GO) test $(RACE) -run '^$$' ./e2e
 	$(GO) test $(RACE) -timeout 18m ./...
 	@cat build/e2e/left-out* 2>/dev/null || true
+	@[ -n "$$CHROMIUM" ] || echo "cmd/internal/monitor: LEFT OUT, the status page in a real browser: make page"
 
 would-install: ## lists what "make test" installs on this host: as root on Debian, mmdebstrap
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v mmdebstrap >/dev/null; then \
@@ -50,12 +52,14 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
+	@# "levle" is a mistake that tests make on purpose.
+	$(GO) run $(MISSPELL) -error -i levle $$(git ls-files '*.go' '*.md' '*.yaml' '*.yml' '*.catalog' Makefile)
 
 # How long each fuzz target runs, on each of how many processors, and where
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.
 FUZZTIME = 10m
 FUZZPROCS = $(shell nproc)
-FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/reports
+FUZZED = ./config ./resolver/... ./socketmap/... ./cmd/internal/outcomes ./cmd/internal/reports ./cmd/internal/publish ./cmd/internal/moveover
 
 # Targets are listed first: a pipe would hide that a package does not build.
 fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in place of a time
@@ -70,8 +74,13 @@ fuzz: ## every parser of what strangers write; also FUZZTIME=10000x, runs in pla
 vuln: ## known vulnerabilities of what is used, from vuln.go.dev or VULNDB=file:///a/copy
 	$(GO) run $(GOVULNCHECK) $(addprefix -db ,$(VULNDB)) ./...
 
-packages: export CGO_ENABLED = 0
-packages: FLAGS = -trimpath -buildvcs=false -ldflags '-s -X main.version=$(VERSION)'
+# The image for containers. Its certificate authorities are this host's.
+IMAGE = build/image
+IMAGE_ARCHES = amd64 arm64
+AUTHORITIES = /etc/ssl/certs/ca-certificates.crt
+
+packages image: export CGO_ENABLED = 0
+packages image: FLAGS = -trimpath -buildvcs=false -ldflags '-s -X main.version=$(VERSION)'
 packages: ## .deb and .rpm, in build/packages; also ARCH=arm64, VERSION=1.2.3~rc1
 	rm -rf $(STAGE)
 	GOOS=linux GOARCH=$(ARCH) $(GO) build $(FLAGS) -o $(STAGE)/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -86,6 +95,17 @@ packages: ## .deb and .rpm, in build/packages; also ARCH=arm64, VERSION=1.2.3~rc
 	done
 	rm -rf $(STAGE)
 
+image: ## for containers, in build/image; also ARCH=arm64 for a Docker on arm64
+	rm -rf $(IMAGE)
+	for arch in $(IMAGE_ARCHES); do \
+		GOOS=linux GOARCH=$$arch $(GO) build $(FLAGS) -o $(IMAGE)/stage-$$arch/mta-sts-daemon ./cmd/mta-sts-daemon && \
+		$(GO) run $(FLAGS) ./packaging/documents -version '$(VERSION)' -maintainer '$(MAINTAINER)' \
+			-date $(SOURCE_DATE_EPOCH) -arch $$arch $(IMAGE)/stage-$$arch || exit 1; \
+	done
+	$(GO) run $(FLAGS) ./packaging/image -version '$(VERSION)' -date $(SOURCE_DATE_EPOCH) -authorities '$(AUTHORITIES)' \
+		-arches '$(IMAGE_ARCHES)' -arch $(ARCH) $(IMAGE)
+	rm -rf $(IMAGE)/stage-*
+
 # The program that makes packages, fetched and built on first use.
 nfpm: export CGO_ENABLED = 0
 nfpm:
@@ -95,9 +115,23 @@ generate: ## packaging/config.yaml, from the schema in config/
 	$(GO) run ./cmd/mta-sts-daemon manual build/manual
 	cp build/manual/config.yaml packaging/config.yaml
 
+# Debian's browser takes 560 MB and 40 s to unpack, too much for each run of CI.
+CHROMIUM = build/e2e/roots/chromium
+
+page: ## the status page in a real Chromium, as root; pictures in build/page
+	[ -d $(CHROMIUM) ] || { rm -rf $(CHROMIUM).unpacking; mkdir -p $(dir $(CHROMIUM)); \
+		mmdebstrap --mode=root --variant=extract --format=directory --aptopt='APT::Install-Recommends "false"' \
+		--include=chromium-headless-shell,fonts-dejavu-core,fontconfig-config,base-files,libc-bin bookworm $(CHROMIUM).unpacking && \
+		mv $(CHROMIUM).unpacking $(CHROMIUM); }
+	mkdir -p build/page
+	CHROMIUM=$(CURDIR)/$(CHROMIUM) PICTURES=$(CURDIR)/build/page $(GO) test -count=1 -v -run InBrowser ./cmd/internal/monitor
+
+dashboard: ## docs/dashboard.svg, the Grafana dashboard's panels with real data, as root; two minutes
+	DASHBOARD=$(CURDIR)/docs/dashboard.svg $(GO) test -count=1 -run TestDashboardPicture ./e2e
+
 # How many histories, how long each is, and the seed of one to be replayed.
 SEEDS = 200
-LENGTH = 72h
+LENGTH = 24h
 SEED = 0
 
 simulate: ## random histories against a model. SEEDS=5000 LENGTH=240h, or SEED=42 to replay one

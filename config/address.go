@@ -40,6 +40,15 @@ func (a Address) String() string {
 // IsZero reports whether a is no address at all.
 func (a Address) IsZero() bool { return a == Address{} }
 
+// ParseAddress parses host:port or unix:/path.
+func ParseAddress(text string) (Address, error) {
+	a, err := address.parse(text)
+	if err == nil {
+		err = address.valid(a)
+	}
+	return a, err
+}
+
 // address is where a listener listens. Port 0 lets the system choose one.
 var address = kind[Address]{
 	values: "host:port or unix:/path",

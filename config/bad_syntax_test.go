@@ -8,7 +8,7 @@ type badFile struct{ text, want string }
 func testBad(t *testing.T, files []badFile) {
 	t.Helper()
 	for _, f := range files {
-		_, err := Parse("f", []byte(f.text))
+		_, err := Parse("f", []byte(f.text), nil)
 		if err == nil {
 			t.Errorf("%q accepted, want %s", f.text, f.want)
 		} else if got := err.Error(); got != f.want {

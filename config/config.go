@@ -246,6 +246,10 @@ type Admin struct {
 type Metrics struct {
 	// Listen is its address. Default: zero, no listener. A reload moves it.
 	Listen Address
+
+	// Page is whether it serves the status page at /, which names domains. Default:
+	// false. A reload applies it.
+	Page bool
 }
 
 // TLSRPT says where failed discoveries are reported, for TLS reports (RFC 8460).

@@ -66,3 +66,31 @@ func scalar(text string) string {
 	}
 	return text
 }
+
+// Text returns a file with the keys that differ from Default.
+func (c Config) Text() string {
+	d := Default()
+	defaults := map[string]string{}
+	for key, f := range schema(&d).leaves("") {
+		defaults[key] = f.text()
+	}
+	var b strings.Builder
+	var open []string // the sections that the last line is in
+	for key, f := range schema(&c).leaves("") {
+		text := f.text()
+		if text == defaults[key] {
+			continue
+		}
+		path := strings.Split(key, ".")
+		sections := path[:len(path)-1]
+		for depth, name := range sections {
+			if depth >= len(open) || open[depth] != name {
+				open = nil
+				fmt.Fprintf(&b, "%s%s:\n", strings.Repeat("  ", depth), name)
+			}
+		}
+		open = sections
+		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(sections)), path[len(sections)], text)
+	}
+	return b.String()
+}

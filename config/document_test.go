@@ -63,3 +63,49 @@ func TestValues(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
+
+// Text has what differs from the default, and reads back as the same configuration.
+func TestText(t *testing.T) {
+	t.Parallel()
+	if text := Default().Text(); text != "" {
+		t.Errorf("of the default: %q", text)
+	}
+	c := Default()
+	for key, value := range map[string]string{
+		"mode": "monitor", "listen.socket_mode": "0660", "listen.tcp_table": `[{address: ":8462", map: m}]`, "dns.servers": "[::1]:54,unbound",
+		"cache.file": "off", "cache.shared.url": "redis://a", "cache.shared.timeout": "1s", "refresh.idle": "1h", "log.format": "json",
+		"overrides": `{.x.example: {answer: encrypt, until: 2026-12-01}}`,
+	} {
+		if err := c.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = `mode: monitor
+listen:
+  tcp_table: [{address: ":8462", map: m}]
+  socket_mode: "0660"
+overrides: {".x.example": {answer: encrypt, until: 2026-12-01}}
+dns:
+  servers: ["[::1]:54", "unbound:53"]
+cache:
+  file: off
+  shared:
+    url: "redis://a"
+    timeout: 1s
+refresh:
+  idle: 1h
+log:
+  format: json
+`
+	text := c.Text()
+	if d := cmp.Diff(want, text); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	again, err := Parse("f", []byte(text), nil)
+	if d := diff(c, again); err != nil || d != "" {
+		t.Errorf("%v (-written +read):\n%s", err, d)
+	}
+	if err := c.Set("dns", "x"); err == nil || err.Error() != "dns: unknown key" {
+		t.Errorf("a section: %v", err)
+	}
+}

@@ -14,9 +14,9 @@ import (
 // line, "/etc/mta-sts-daemon/config.yaml:12: dns.timeout: reason", of printable
 // ASCII but for File.
 type Error struct {
-	File   string // empty for a Config made in code
-	Line   int    // counts from 1; 0 where no line is to blame
-	Key    string // dotted, "dns.timeout"; empty where no key is to blame
+	File   string // or the environment variable; empty for a Config made in code
+	Line   int    // counts from 1; 0 if the fault has no line
+	Key    string // dotted, "dns.timeout"; empty if the fault has no key
 	Reason string
 }
 

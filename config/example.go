@@ -15,7 +15,8 @@ func Example() string {
 	keys := Keys()
 	var b strings.Builder
 	comment(&b, fmt.Sprintf(`Configuration of mta-sts-daemon. Every key stands here with its default; take away
-the # before those that you change. "mta-sts-daemon check-config" checks the file. A reload
+the # before those that you change. An environment variable takes precedence over the
+file: MTA_STS_DNS_SERVERS=10.0.0.1,10.0.0.2 sets dns.servers. "mta-sts-daemon check-config" checks both. A reload
 ("systemctl reload mta-sts-daemon") applies everything but %s.`, restarts(keys)))
 	for _, k := range keys {
 		depth := strings.Count(k.Name, ".")

@@ -23,13 +23,13 @@ func TestExampleIsGenerated(t *testing.T) {
 
 func TestExampleIsDefault(t *testing.T) {
 	t.Parallel()
-	got, err := Parse("config.yaml", []byte(Example()))
+	got, err := Parse("config.yaml", []byte(Example()), nil)
 	if d := diff(Default(), got); err != nil || d != "" {
 		t.Errorf("as it stands: %v (-want +got):\n%s", err, d)
 	}
 	// What an operator who takes away every # before a key gets.
 	set := regexp.MustCompile(`(?m)^#((  )*[a-z_]+:)`).ReplaceAllString(Example(), "$1")
-	got, err = Parse("config.yaml", []byte(set))
+	got, err = Parse("config.yaml", []byte(set), nil)
 	if d := diff(Default(), got); err != nil || d != "" {
 		t.Errorf("with every key set: %v (-want +got):\n%s\n%s", err, d, set)
 	}
@@ -43,7 +43,7 @@ func TestExampleOverrides(t *testing.T) {
 	for _, line := range shown {
 		text += line[1] + "\n"
 	}
-	c, err := Parse("config.yaml", []byte(text))
+	c, err := Parse("config.yaml", []byte(text), nil)
 	if err != nil || len(c.Overrides) != 3 {
 		t.Errorf("got %v, %v, want three overrides from:\n%s", c.Overrides, err, text)
 	}

@@ -15,8 +15,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("listen: {tcp_table: [{address: 'unix:/t', map: tlsrpt}]}\n")
 	f.Add("? |\n  b\u00fccher\n: \"\\u2028\\n\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := Parse("f", []byte(text))
-		again, errAgain := Parse("f", []byte(text))
+		c, err := Parse("f", []byte(text), nil)
+		again, errAgain := Parse("f", []byte(text), nil)
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				if !strings.HasPrefix(line, "f:") || !all(line, func(c byte) bool { return c == ' ' || isGraphic(c) }) {

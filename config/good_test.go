@@ -102,13 +102,14 @@ func TestGood(t *testing.T) {
 		"admin: {socket: /run/a.sock}":          func(c *Config) { c.Admin.Socket = "/run/a.sock" },
 		`metrics: {listen: ""}`:                 none,
 		`metrics: {listen: "127.0.0.1:9461"}`:   func(c *Config) { c.Metrics.Listen = tcp("127.0.0.1:9461") },
+		"metrics: {page: true}":                 func(c *Config) { c.Metrics.Page = true },
 		"metrics: {listen: 'unix:/run/m.sock'}": func(c *Config) { c.Metrics.Listen = unix("/run/m.sock") },
 		"log: {level: debug, format: json}":     func(c *Config) { c.Log = Log{slog.LevelDebug, LogJSON} },
 		"log: {level: notice, format: text}":    func(c *Config) { c.Log = Log{event.LevelNotice, LogText} },
 		"log: {level: warning}":                 func(c *Config) { c.Log.Level = slog.LevelWarn },
 		"log: {level: error}":                   func(c *Config) { c.Log.Level = slog.LevelError },
 	} {
-		got, err := Parse("f", []byte(text))
+		got, err := Parse("f", []byte(text), nil)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -118,7 +119,7 @@ func TestGood(t *testing.T) {
 		if d := diff(want, got); d != "" {
 			t.Errorf("%q (-want +got):\n%s", text, d)
 		}
-		again, err := Parse("f", []byte(schema(&got).text()))
+		again, err := Parse("f", []byte(schema(&got).text()), nil)
 		if d := diff(want, again); err != nil || d != "" {
 			t.Errorf("%q is written as %s: %v (-want +got):\n%s", text, schema(&got).text(), err, d)
 		}
@@ -135,7 +136,7 @@ func TestGoodOverrideKey(t *testing.T) {
   "[mx.x.example]:submission": {until: 2026-12-01, answer: notfound}
   x.example:587: {answer: "secure match=mx.x.example", until: "2026-12-01T08:00:00+01:00"}
   a.onion: may
-`))
+`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,7 @@ func TestGoodOverrideKey(t *testing.T) {
 	if d := diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	again, err := Parse("f", []byte(schema(&got).text()))
+	again, err := Parse("f", []byte(schema(&got).text()), nil)
 	if d := diff(want, again); err != nil || d != "" {
 		t.Errorf("is written as %s: %v (-want +got):\n%s", schema(&got).text(), err, d)
 	}
@@ -173,7 +174,7 @@ func TestGoodOverridePolicy(t *testing.T) {
 		"encrypt protocols=>=TLSv1.2:<=0x0304 connection_reuse=yes enable_rpk=no",
 		"may servername=mx.x.example.",
 	} {
-		got, err := Parse("f", []byte("overrides: {x.example: '"+policy+"'}"))
+		got, err := Parse("f", []byte("overrides: {x.example: '"+policy+"'}"), nil)
 		if err != nil {
 			t.Errorf("%q: %v", policy, err)
 			continue

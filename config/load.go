@@ -10,38 +10,44 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxFileLen bounds a configuration file, in octets; thousands of overrides fit.
+// maxFileLen bounds a configuration file, in bytes; thousands of overrides fit.
 const maxFileLen = 1 << 20
 
-// Load reads and parses the file at path, which must exist: whether a missing
-// one means Default is for the caller to say, by errors.Is(err,
-// fs.ErrNotExist). With an error it returns what Parse does.
-func Load(path string) (Config, error) {
-	f, err := os.Open(path)
+// Load reads and parses the file at path, which must exist: whether a missing one means
+// Parse without text is for the caller to decide, by errors.Is(err, fs.ErrNotExist). The
+// Config that comes with an error is as Parse describes it.
+func Load(path string, environ []string) (Config, error) {
+	text, err := read(path)
 	if err != nil {
-		return Default(), err
+		c, _ := Parse("", nil, environ)
+		return c, err
 	}
-	defer f.Close()
-	// One octet too many lets Parse see that it is too long.
-	text, err := io.ReadAll(io.LimitReader(f, maxFileLen+1))
-	if err != nil {
-		return Default(), err
-	}
-	return Parse(path, text)
+	return Parse(path, text, environ)
 }
 
-// Parse makes a checked Config of a file's text; what the text leaves out is as
-// in Default. The name of the file is for messages alone. The error joins an
-// *Error for each fault found, in the order of their lines. The Config that comes
-// with an error has what is valid in the file, else the defaults. It is not for
-// serving, but says where a daemon that runs may have its control socket.
-func Parse(file string, text []byte) (Config, error) {
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// One byte too many lets Parse see that the file is too long.
+	return io.ReadAll(io.LimitReader(f, maxFileLen+1))
+}
+
+// Parse makes a checked Config of a file's text and of environ, in the form of os.Environ,
+// whose variables take precedence: MTA_STS_DNS_SERVERS sets dns.servers. What both leave out
+// is as in Default. The name of the file is for messages alone. The error joins an *Error for
+// each fault found: those of the file in the order of their lines, then those of variables.
+// The Config that comes with an error has the valid values, else the defaults. It must not
+// be served; commands use it to find the control socket of a running daemon.
+func Parse(file string, text []byte, environ []string) (Config, error) {
 	r := &report{file: file}
 	c := Default()
 	if root := readYAML(r, text); root != nil {
 		schema(&c).decode(r, "", root)
 	}
-	return c, r.err()
+	return c, errors.Join(r.err(), c.setFrom(environ))
 }
 
 // Validate checks a Config that was made in code, as Parse checks a file. Its
@@ -52,7 +58,7 @@ func (c Config) Validate() error {
 	return r.err()
 }
 
-// readYAML returns the root node of text, or nil where there is none or a fault
+// readYAML returns the root node of text, or nil if text is empty or a fault
 // was reported.
 func readYAML(r *report, text []byte) *yaml.Node {
 	if line, reason := unreadable(text); reason != "" {

@@ -22,7 +22,7 @@ func writeFile(t *testing.T, text string) string {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	c, err := Load(writeFile(t, "answer_timeout: 3s\n"))
+	c, err := Load(writeFile(t, "answer_timeout: 3s\n"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestLoad(t *testing.T) {
 func TestLoadNamesTheFile(t *testing.T) {
 	t.Parallel()
 	path := writeFile(t, "\nanswer_timeout: 3\n")
-	_, err := Load(path)
+	_, err := Load(path, nil)
 	want := path + `:2: answer_timeout: "3" has no unit; write 3s, 3m or 3h`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -43,14 +43,14 @@ func TestLoadNamesTheFile(t *testing.T) {
 
 func TestLoadMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
 }
 
 func TestLoadDirectory(t *testing.T) {
 	t.Parallel()
-	if _, err := Load(t.TempDir()); err == nil {
+	if _, err := Load(t.TempDir(), nil); err == nil {
 		t.Error("a directory was accepted")
 	}
 }
@@ -58,12 +58,12 @@ func TestLoadDirectory(t *testing.T) {
 func TestLoadTooLarge(t *testing.T) {
 	t.Parallel()
 	comment := strings.Repeat("#\n", maxFileLen/2)
-	if _, err := Load(writeFile(t, comment)); err != nil {
+	if _, err := Load(writeFile(t, comment), nil); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
 	path := writeFile(t, comment+"#")
 	want := path + ": the file is larger than 1024 KiB"
-	if _, err := Load(path); err == nil || err.Error() != want {
+	if _, err := Load(path, nil); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -77,7 +77,7 @@ func TestAliasBomb(t *testing.T) {
 		ten := strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ",")
 		fmt.Fprintf(&b, "a%d: &a%d [%s]\n", i, i, ten)
 	}
-	_, err := Parse("f", []byte(b.String()))
+	_, err := Parse("f", []byte(b.String()), nil)
 	want := "f:1: YAML anchors (&name) are not supported; write the value out\n"
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
@@ -86,7 +86,7 @@ func TestAliasBomb(t *testing.T) {
 
 func TestErrorsAreBounded(t *testing.T) {
 	t.Parallel()
-	_, err := Parse("f", []byte(strings.Repeat("no: 1\n", 100*maxErrors)))
+	_, err := Parse("f", []byte(strings.Repeat("no: 1\n", 100*maxErrors)), nil)
 	if err == nil || strings.Count(err.Error(), "\n")+1 != maxErrors {
 		t.Errorf("got %v, want %d lines", err, maxErrors)
 	}

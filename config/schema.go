@@ -58,6 +58,9 @@ func schema(c *Config) section {
 			{"listen", `Where /metrics, /healthz and /readyz are served, 127.0.0.1:9461 for example. Empty:
 				nowhere.`,
 				optional(address).at(&c.Metrics.Listen)},
+			{"page", `Whether the status page is served there too, at /. It names domains, so the address
+				should be one that only operators can reach.`,
+				boolean.at(&c.Metrics.Page)},
 		}},
 		{"tlsrpt", "", section{
 			{"socket", `The datagram socket of this host's TLSRPT collector, as in Postfix's
@@ -69,7 +72,8 @@ func schema(c *Config) section {
 		{"log", "", section{
 			{"level", `The least level that is logged. At debug there is a line for each lookup.`,
 				wordOf(levelWords()).at(&c.Log.Level)},
-			{"format", `auto is the journal's own under systemd, else text.`,
+			{"format", `auto is the journal's own under systemd, else text. Text goes to standard error, json to
+				standard output.`,
 				wordOf(wordsOf(LogAuto, LogText, LogJSON)).at(&c.Log.Format)},
 		}},
 	}

@@ -67,17 +67,27 @@ func (s section) find(key string) field {
 
 // suggest names the key of the section that an unknown one was meant to be.
 func (s section) suggest(parent, unknown string) string {
-	const maxTypos = 2
-	best, typos := "", maxTypos+1
-	for _, e := range s {
-		if n := editDistance(unknown, e.key); n < typos && n < len(e.key)/2 {
-			best, typos = e.key, n
-		}
+	keys := make([]string, len(s))
+	for i, e := range s {
+		keys[i] = e.key
 	}
+	best := nearest(unknown, keys)
 	if best == "" {
 		return ""
 	}
 	return "; did you mean " + join(parent, best) + "?"
+}
+
+// nearest returns the word that differs from unknown by a typing error or two, or "".
+func nearest(unknown string, words []string) string {
+	const maxTypos = 2
+	best, typos := "", maxTypos+1
+	for _, word := range words {
+		if n := editDistance(unknown, word); n < typos && n < len(word)/2 {
+			best, typos = word, n
+		}
+	}
+	return best
 }
 
 // editDistance counts the bytes of a key in the file that were added, left out, replaced

@@ -50,7 +50,8 @@ const (
 	LogAuto LogFormat = "auto"
 	// LogText is a line of key=value pairs for each entry on standard error.
 	LogText LogFormat = "text"
-	// LogJSON is a JSON object for each entry on standard error.
+	// LogJSON is a JSON object for each entry on standard output: engines of
+	// containers and their collectors read it there.
 	LogJSON LogFormat = "json"
 )
 

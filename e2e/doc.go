@@ -11,7 +11,7 @@
 //	go test -v -run TestDelivery/to/all/expired.test ./e2e
 //
 // The first run unpacks Postfix in three versions, unbound, knot, Prometheus,
-// Redis, Valkey, Sendmail and Exim below build/e2e, which takes a minute and Debian's archive; later ones begin at once
+// Redis, Valkey, nginx, Caddy, Sendmail and Exim below build/e2e, which takes a minute and Debian's archive; later ones begin at once
 // and need no network. If a Postfix later than Debian 12's is not available, the run
 // names it at its beginning and in the table, and skips its
 // tests (go test shows that with -v). mmdebstrap is installed if it is missing; nothing else of the host
@@ -51,6 +51,8 @@
 //	127.0.1.N:25     MX hosts                       sink_test.go
 //	127.0.2.N:25     second MX hosts                signed_test.go
 //	127.0.1.N:587    smart hosts                    sink_test.go
+//	127.0.3.9:443    nginx of TestZoo, also ::1     publishzoo_test.go
+//	127.0.4.N:25     Postfix of TestZoo             publishzoo_test.go
 //
 // Postfix (postfix_test.go) runs in the foreground and logs to its standard
 // output, so that tests wait for a line of the log and not for a time

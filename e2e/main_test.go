@@ -27,6 +27,7 @@ func tests() isolated.Package {
 	for _, m := range otherMTAs() {
 		p.Trees = append(p.Trees, m.tree())
 	}
+	p.Trees = append(p.Trees, stsResolver())
 	return p
 }
 

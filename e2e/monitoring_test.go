@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,9 +25,11 @@ func TestMonitoring(t *testing.T) {
 	w := newBareWorld(t)
 	d := startDaemon(t, w, askAuthority, storeAway, watched)
 	w.publish("good.test", enforce("good.test"))
+	w.zone.Add(`_mta-sts.two.test. 300 IN TXT "v=STSv1; id=1"`, `_mta-sts.two.test. 300 IN TXT "v=STSv1; id=2"`,
+		`_mta-sts.hostile.test. 300 IN TXT "v=STSv1; id=<b>"`)
 	c := &client{}
 	defer c.close()
-	for _, domain := range []string{"good.test", "good.test", "absent.test"} {
+	for _, domain := range []string{"good.test", "good.test", "absent.test", "two.test", "hostile.test"} {
 		if _, err := c.lookup(domain); err != nil {
 			t.Fatal(err)
 		}
@@ -38,6 +41,13 @@ func TestMonitoring(t *testing.T) {
 	t.Run("alerts in their tests", func(t *testing.T) {
 		run(t, p.root.command("/usr/bin/promtool", "check", "rules", prometheusRules))
 		run(t, p.root.command("/usr/bin/promtool", "test", "rules", prometheusTests))
+	})
+	t.Run("metrics", func(t *testing.T) {
+		check := p.root.command("/usr/bin/promtool", "check", "metrics")
+		check.Stdin = strings.NewReader(fetch(t, "http://"+metricsAddr+"/metrics", http.StatusOK))
+		if said := run(t, check); said != "" {
+			t.Error(said)
+		}
 	})
 	t.Run("dashboard", func(t *testing.T) { checkDashboard(t, p) })
 	t.Run("shared store away", func(t *testing.T) {
@@ -53,6 +63,19 @@ func TestMonitoring(t *testing.T) {
 		d.reload(t, askAuthority, storeAway, watched)
 		p.awaitQuery(t, "mta_sts_config_last_reload_successful == 1")
 	})
+	t.Run("status page", func(t *testing.T) {
+		const page = "http://" + metricsAddr + "/"
+		fetch(t, page, http.StatusNotFound)
+		d.reload(t, askAuthority, storeAway, `metrics: {listen: "`+metricsAddr+`", page: true}`)
+		text := fetch(t, page, http.StatusOK)
+		for _, want := range []string{"Shared store", "connection refused", "two.test", "there are 2 of them", "&lt;b&gt;"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in %s", want, text)
+			}
+		}
+		d.reload(t, askAuthority, storeAway, watched)
+		fetch(t, page, http.StatusNotFound)
+	})
 	t.Run("outcomes", func(t *testing.T) {
 		p.awaitQuery(t, `mta_sts_deliveries_total{policy="sts", tls="verified", status="sent"} == 1`)
 	})
@@ -63,9 +86,9 @@ func TestMonitoring(t *testing.T) {
 	})
 }
 
-// comparison is the end of an alert's expression, without which it has a value
+// comparison is a part of an alert's expression. Without all of these it has a value
 // whether or not all is well.
-var comparison = regexp.MustCompile(`(?s) *(==|>) [0-9.]+\s*$`)
+var comparison = regexp.MustCompile(`\s*(==|>=|>) [0-9.]+`)
 
 func checkAlerts(t *testing.T, p *prometheus) {
 	var data struct {
@@ -95,22 +118,37 @@ func checkAlerts(t *testing.T, p *prometheus) {
 	}
 }
 
-func checkDashboard(t *testing.T, p *prometheus) {
-	var board struct {
-		Panels []struct {
-			ID      int
-			Type    string
-			Title   string
-			Targets []struct{ Expr string }
+// panel is a panel of the dashboard.
+type panel struct {
+	ID      int
+	Type    string
+	Title   string
+	GridPos struct{ H, W, X, Y float64 }
+	Targets []struct{ Expr, LegendFormat string }
+
+	FieldConfig struct {
+		Defaults struct {
+			Unit   string
+			Max    float64
+			Custom struct{ Stacking struct{ Mode string } }
 		}
 	}
-	if err := json.Unmarshal([]byte(packaged(t, "grafana/mta-sts-daemon.json")), &board); err != nil {
+}
+
+// dashboard returns the panels, with what Grafana puts in place of its variables.
+func dashboard(t *testing.T) []panel {
+	t.Helper()
+	var board struct{ Panels []panel }
+	text := strings.NewReplacer("$job", "mta-sts-daemon", "$instance", ".*", "$__rate_interval", "10s").Replace(packaged(t, "grafana/mta-sts-daemon.json"))
+	if err := json.Unmarshal([]byte(text), &board); err != nil {
 		t.Fatal(err)
 	}
-	// What Grafana puts in place of its variables.
-	variables := strings.NewReplacer("$job", "mta-sts-daemon", "$instance", ".*", "$__rate_interval", "10s")
+	return board.Panels
+}
+
+func checkDashboard(t *testing.T, p *prometheus) {
 	queries, titles := 0, map[int]string{}
-	for _, panel := range board.Panels {
+	for _, panel := range dashboard(t) {
 		if other, ok := titles[panel.ID]; ok {
 			t.Errorf("%q and %q have the same id", other, panel.Title)
 		}
@@ -120,15 +158,29 @@ func checkDashboard(t *testing.T, p *prometheus) {
 		}
 		for _, target := range panel.Targets {
 			queries++
-			expr := variables.Replace(target.Expr)
-			if n, err := p.query(t, expr); err != nil || n == 0 {
-				t.Errorf("%q: %d time series, %v: %s", panel.Title, n, err, expr)
+			if n, err := p.query(t, target.Expr); err != nil || n == 0 {
+				t.Errorf("%q: %d time series, %v: %s", panel.Title, n, err, target.Expr)
 			}
 		}
 	}
 	if queries == 0 {
 		t.Error("no queries")
 	}
+}
+
+// fetch returns what an HTTP server answers, which must be with that status.
+func fetch(t *testing.T, url string, status int) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != status {
+		t.Errorf("%s: %s, %v, want %d: %s", url, resp.Status, err, status, text)
+	}
+	return string(text)
 }
 
 // startOutcomes starts the process that follows Postfix's log, and has it count a

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"os/exec"
@@ -11,9 +12,10 @@ import (
 // postfix is a running instance of Postfix in a root of its own. It sends
 // mail and takes none but from its sendmail command.
 type postfix struct {
-	root    *root
-	master  *process
-	version string
+	root      *root
+	directory string // of main.cf; "": the usual one
+	master    *process
+	version   string
 }
 
 // The daemon's lookup tables as main.cf names them.
@@ -74,7 +76,7 @@ func (p *postfix) send(t *testing.T, rcpt string) (queueID string) {
 func (p *postfix) sendWith(t *testing.T, rcpt, header string, options ...string) (queueID string) {
 	t.Helper()
 	messageID := fmt.Sprintf("<%s@%s>", rand.Text(), senderHost)
-	sendmail := p.root.command("/usr/sbin/sendmail", append(options, "-f", "sender@"+senderHost, rcpt)...)
+	sendmail := p.root.command("/usr/sbin/sendmail", append(options, "-C", cmp.Or(p.directory, "/etc/postfix"), "-f", "sender@"+senderHost, rcpt)...)
 	sendmail.Stdin = strings.NewReader(header + "Subject: end to end\nMessage-ID: " + messageID + "\n\nHello.\n")
 	run(t, sendmail)
 	return await(t, p.master, "a queue id", func(lines []string) (string, bool) {

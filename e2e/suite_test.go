@@ -27,6 +27,7 @@ func suites() []suite { return []suite{bookworm, trixie, forky} }
 const (
 	treeOthers  = ",unbound,knot,prometheus,redis-server,iproute2,nginx" // of bookworm
 	treeValkey  = ",valkey-server,iproute2"                              // of trixie
+	treeCaddy   = ",caddy"                                               // of forky
 	treeScripts = ",dash,coreutils,sed,grep,findutils,diffutils,libc-bin,base-files,perl-base"
 
 	treePasswd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
@@ -44,7 +45,7 @@ func (s suite) packages() string {
 	case trixie:
 		return "postfix" + treeValkey + treeScripts
 	}
-	return "postfix" + treeScripts
+	return "postfix" + treeCaddy + treeScripts
 }
 
 // tree is Debian's unpacked packages: the tests can do without any but bookworm's.

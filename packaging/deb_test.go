@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -92,13 +93,15 @@ func (d deb) testFiles(t *testing.T) {
 			t.Errorf("directory %s has mode %04o", name, m.header.Mode)
 		}
 	}
-	documents, err := filepath.Glob("../docs/*.md")
-	if err != nil || len(documents) == 0 {
-		t.Fatalf("no documents: %v", err)
-	}
 	var want []string
-	for _, name := range documents {
-		want = append(want, "0644 usr/share/doc/mta-sts-daemon/"+filepath.Base(name)+"\n")
+	for _, pattern := range []string{"*.md", "*.svg", "decisions/*.md"} {
+		documents, err := filepath.Glob("../docs/" + pattern)
+		if err != nil || len(documents) == 0 {
+			t.Fatalf("no documents docs/%s: %v", pattern, err)
+		}
+		for _, name := range documents {
+			want = append(want, "0644 usr/share/doc/mta-sts-daemon/"+strings.TrimPrefix(name, "../docs/")+"\n")
+		}
 	}
 	want = append(want, strings.SplitAfter(`0644 etc/mta-sts-daemon/config.yaml
 0644 usr/lib/systemd/catalog/mta-sts-daemon.catalog
@@ -214,7 +217,7 @@ func (d deb) testLinks(t *testing.T) {
 			links++
 			file := name
 			if target != "" {
-				file = dir + target
+				file = path.Join(path.Dir(name), target)
 			}
 			linked, ok := d.data[file]
 			if !ok {

@@ -13,6 +13,9 @@ type NextHop = dane.NextHop
 type Answer struct {
 	// Policy is the domain's live policy, of whatever mode; nil if it has none.
 	Policy *mtasts.Policy
+	// Without is, if Policy is nil, the state of the domain: policies.StateAbsent or
+	// policies.StateBroken. Any other value means that nothing could be learned of it.
+	Without policies.State
 	// DANE is what DANE says of the next hop; it takes precedence over Policy (RFC 8461
 	// section 2).
 	DANE dane.Kind

@@ -54,6 +54,7 @@ type outcome struct {
 	kind   outcomeKind
 	err    error             // why nothing newer was learned
 	policy mtasts.Policy     // if it was fetched
+	state  policies.State    // if settled without a policy
 	fault  *policies.Failure // if the publisher's fault, also if that was known before
 	while  func() bool       // if nothing was learned: as long as that is so
 	pause  time.Duration     // if nothing was learned: no other attempt before; 0 by the number of failures
@@ -112,12 +113,20 @@ func (d *discovery) recall() *outcome {
 			d.known = e
 			return &outcome{kind: settled}
 		}
-		if f, ok := d.policies.Negative(d.domain(), d.began); ok {
-			return &outcome{kind: settled, fault: f}
+		if state, f, ok := d.policies.Negative(d.domain(), d.began); ok {
+			return &outcome{kind: settled, state: state, fault: f}
 		}
 		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
 	d.known = d.policies.Get(d.domain()).LiveAt(d.began)
+	return d.nothingToRefresh()
+}
+
+// nothingToRefresh ends a refresh whose policy was purged, or has expired, since it was due.
+func (d *discovery) nothingToRefresh() *outcome {
+	if d.why == scheduledRefresh && d.known == nil {
+		return &outcome{kind: settled}
+	}
 	return nil
 }
 
@@ -129,6 +138,7 @@ func (d *discovery) askRecord() *outcome {
 		if out := d.dns.outage(); out != nil {
 			switch {
 			case d.known != nil:
+				out.suggest(d.domain())
 				d.noAnswer(errOutage)
 				return nil
 			case !out.wait(d.ctx, d.domain(), deadline.Sub(d.clock.Now())):
@@ -299,8 +309,10 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 	case fetched:
 		return d.filePolicy(o)
 	case absent:
+		o.state = policies.StateAbsent
 		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: d.recheckAt, Reason: o.err})
 	case failed:
+		o.state = policies.StateBroken
 		until := d.recheckAt
 		if o.fault.ID != "" {
 			until = min(until, o.fault.Due(false))
@@ -316,7 +328,7 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 		d.logger.LogAttrs(d.ctx, slog.LevelDebug, "No policy", event.Domain(d.domain().String()), event.Reason(o.err))
 	}
 	if live == nil {
-		return d.without(o.fault), o.err
+		return d.without(o.state, o.fault), o.err
 	}
 	return answer(live), o.err
 }
@@ -340,7 +352,8 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	if o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
 		d.background(func() { d.judgeMX(d.domain()) })
 	}
-	return answer(d.known), o.err
+	// Not d.known: lookups that began after a purge may wait for this answer.
+	return answer(d.policies.Get(d.domain()).LiveAt(d.clock.Now())), o.err
 }
 
 // filePolicy files a policy just fetched. It replaces the one before, of whatever mode and

@@ -18,7 +18,8 @@ const (
 	// together.
 	probeInterval = time.Second
 
-	// maxFailed is how many of the names that failed are used as probes.
+	// maxFailed is how many names that failed, or are wanted in an outage, are used as
+	// probes.
 	maxFailed = 16
 
 	// outageDomains is how many domains have to fail, none being answered in between,
@@ -50,7 +51,7 @@ type dnsHealth struct {
 	probes  singleflight.Group     // the first one, that decides
 
 	mu    sync.Mutex
-	names []mtasts.Domain // that failed since the last answer, the next probe last
+	names []mtasts.Domain // that failed since the last answer or are wanted, the next probe last
 }
 
 // outage is a time in which the DNS does not answer.
@@ -166,12 +167,17 @@ func (h *dnsHealth) pick(general bool) mtasts.Domain {
 	return d
 }
 
+// suggest makes the domain the next probe.
+func (o *outage) suggest(d mtasts.Domain) {
+	o.health.mu.Lock()
+	defer o.health.mu.Unlock()
+	o.health.next(d)
+}
+
 // wait waits for the end of the outage, for at most limit, and reports whether it has
 // ended. The domain is the next to be asked for.
 func (o *outage) wait(ctx context.Context, d mtasts.Domain, limit time.Duration) bool {
-	o.health.mu.Lock()
-	o.health.next(d)
-	o.health.mu.Unlock()
+	o.suggest(d)
 	timer := time.NewTimer(max(limit, time.Nanosecond))
 	defer timer.Stop()
 	select {

@@ -139,6 +139,23 @@ func TestResolverWithoutUplink(t *testing.T) {
 	})
 }
 
+// Domains with silent name servers, looked up one after the other, stop no refresh although
+// nobody looks up another unknown domain.
+func TestSilentDomainsStopNoRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("well.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "well.example", "enforce/1")
+		for _, d := range []string{"a.example", "b.example", "c.example"} {
+			w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+			lookUp(t, r, d)
+		}
+		time.Sleep(27 * time.Hour)
+		w.expectAsked("well.example", 3, 2) // a probe asks too
+	})
+}
+
 // The same with DANE: TEMP while nobody answers, then what is found.
 func TestDANEWhileTheResolverIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -162,5 +179,23 @@ func TestDANEWhileTheResolverIsAway(t *testing.T) {
 			t.Errorf("%v, %v", kind, err)
 		}
 		expect(t, r, "a.example", "enforce/1")
+	})
+}
+
+// A lookup that begins after a purge gets nothing from before it, although it joins a recheck
+// that was under way.
+func TestPurgeDuringARecheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		time.Sleep(2 * time.Hour)
+		w.setTXT("a.example", txtAnswer{err: errServfail, delay: 5 * time.Second})
+		lookUp(t, r, "a.example")
+		if err := r.Purge(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, r, "a.example", "-")
 	})
 }

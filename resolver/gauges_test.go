@@ -1,12 +1,15 @@
 package resolver
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 )
 
 const (
@@ -119,6 +122,7 @@ func TestRefreshFailingEnds(t *testing.T) {
 // evictAll has other policies take all room in memory.
 func evictAll(t *testing.T, w *world, r *Resolver) {
 	t.Helper()
+	synctest.Wait() // or MX hosts judged in the background bring it back to memory
 	for i := range r.settings.Load().Entries {
 		d := fmt.Sprintf("other%d.example", i)
 		w.publish(d, "1", policyText("enforce", "864000"))
@@ -165,5 +169,94 @@ func TestGaugeOfMXMismatch(t *testing.T) {
 		time.Sleep(time.Hour)
 		expect(t, r, "a.example", "testing/2")
 		w.expectMetric(mxMismatch, count(0))
+	})
+}
+
+// All states that the metric has, their end, and that it counts again at most once a minute.
+func TestDomainsByState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const byState = "mta_sts_policies"
+		w := newWorld(t)
+		r := w.resolver()
+		synctest.Wait() // for the first census
+		w.expectMetric(byState, map[string]float64{})
+		for _, mode := range []string{"enforce", "testing", "none"} {
+			w.publish(mode+".example", "1", policyText(mode, "864000"))
+			expect(t, r, mode+".example", mode+"/1")
+		}
+		w.publish("mismatch.example", "1", policyText("enforce", "864000"))
+		w.mu.Lock()
+		w.mx["mismatch.example"] = "other.example"
+		w.mu.Unlock()
+		expect(t, r, "mismatch.example", "enforce/1")
+		w.setTXT("broken.example", txtAnswer{records: []string{"v=STSv1; id=1;"}})
+		w.setHost("broken.example", hostAnswer{err: errRefused})
+		expect(t, r, "broken.example", "-")
+		expect(t, r, "absent.example", "-")
+		synctest.Wait()
+		w.expectMetric(byState, map[string]float64{"mismatch": 1}) // the others are counted again
+		time.Sleep(time.Minute)
+		w.metrics(byState)
+		synctest.Wait()
+		all := map[string]float64{"enforce": 2, "testing": 1, "none": 1, "mismatch": 1, "broken": 1}
+		w.expectMetric(byState, all)
+
+		for range 3 { // once more where the policy is fetched anew
+			expect(t, r, "mismatch.example", "enforce/1")
+		}
+		if got := r.Mismatched(); len(got) != 1 || got[0].String() != "mismatch.example" {
+			t.Errorf("mismatched: %v", got)
+		}
+		if k, _ := r.Known(hop(t, "mismatch.example").Domain); k.Deferred != 3 {
+			t.Errorf("%d lookups counted as deferred, want 3", k.Deferred)
+		}
+
+		w.setTXT("enforce.example", txtAnswer{ttl: time.Minute})
+		w.setHost("enforce.example", hostAnswer{err: errRefused})
+		time.Sleep(time.Hour)
+		expect(t, r, "enforce.example", "enforce/1")
+		w.metrics(byState)
+		synctest.Wait()
+		all["record-gone"] = 1
+		w.expectMetric(byState, all)
+		keepInUse(t, r, "enforce.example", "enforce/1", 9*day)
+		if got := r.Expiring(); len(got) != 1 || got[0].String() != "enforce.example" {
+			t.Errorf("expiring: %v", got)
+		}
+		time.Sleep(12 * day)
+		w.metrics(byState)
+		synctest.Wait()
+		// enforce.example could not be refreshed, none.example never is, the others were.
+		w.expectMetric(byState, map[string]float64{"expired": 2, "enforce": 1, "testing": 1, "mismatch": 1, "broken": 1})
+	})
+}
+
+// What an answer without a policy says of the domain, at the first lookup and from memory.
+func TestAnswerWithout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		record := txtAnswer{records: []string{"v=STSv1; id=1;"}}
+		w.setTXT("refused.example", record)
+		w.setHost("refused.example", hostAnswer{err: errRefused})
+		w.setTXT("two.example", txtAnswer{records: []string{record.records[0], record.records[0]}})
+		w.setTXT("servfail.example", txtAnswer{err: errServfail})
+		w.setTXT("late.example", txtAnswer{delay: time.Minute})
+		for domain, want := range map[string]policies.State{
+			"absent.example":   policies.StateAbsent,
+			"refused.example":  policies.StateBroken,
+			"two.example":      policies.StateBroken,
+			"servfail.example": policies.StateUnknown,
+			"late.example":     policies.StateUnknown,
+			strings.Repeat(strings.Repeat("a", 49)+".", 5) + "a": policies.StateAbsent, // the record's name would be too long
+		} {
+			a, err := r.Resolve(t.Context(), hop(t, domain))
+			if got := cmp.Or(a.Without, policies.StateUnknown); err != nil || got != want {
+				t.Errorf("%s: %s, %v, want %s", domain, got, err, want)
+			}
+			if a, ok := r.Cached(hop(t, domain), time.Now()); ok && cmp.Or(a.Without, policies.StateUnknown) != want {
+				t.Errorf("%s from memory: %s, want %s", domain, a.Without, want)
+			}
+		}
 	})
 }

@@ -4,12 +4,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // One node of the fleet renews a policy; the others take what it fetched.
 func TestOneNodeRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, h := newWorld(t), newHub()
+		w, h := newWorld(t), sharedtest.NewStore()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		var fleet []*Resolver
 		for range 4 {
@@ -48,11 +50,11 @@ func TestNodesRefreshInTurnIfTheHostFails(t *testing.T) {
 // A policy of a new id is fetched without waiting for whoever has the lease.
 func TestNewIDNeedsNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, h := newWorld(t), newHub()
+		w, h := newWorld(t), sharedtest.NewStore()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
-		r := w.resolverIn(h.node(), w.memory())
+		r := w.resolverIn(h.Join(), w.memory())
 		expect(t, r, "a.example", "enforce/1")
-		h.set(func(h *hub) { h.leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
+		h.Set(func(h *hub) { h.Leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
 		w.publish("a.example", "2", policyText("testing", "864000"))
 		k, _ := r.Known(hop(t, "a.example").Domain)
 		time.Sleep(time.Until(k.Refresh) + time.Minute)
@@ -63,11 +65,11 @@ func TestNewIDNeedsNoLease(t *testing.T) {
 // A lease that nobody gives back keeps nobody from a renewal for long.
 func TestLeaseHeldForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, h := newWorld(t), newHub()
+		w, h := newWorld(t), sharedtest.NewStore()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
-		r := w.resolverIn(h.node(), w.memory())
+		r := w.resolverIn(h.Join(), w.memory())
 		expect(t, r, "a.example", "enforce/1")
-		h.set(func(h *hub) { h.leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
+		h.Set(func(h *hub) { h.Leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
 		k, _ := r.Known(hop(t, "a.example").Domain)
 		time.Sleep(time.Until(k.Refresh) + leasePatience - 2*time.Minute)
 		w.expectAsked("a.example", 9, 1) // once a minute it asks for the lease

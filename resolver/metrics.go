@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,6 +64,13 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 	for _, result := range []policyhost.Result{policyhost.ResultOK, policyhost.ResultFetchError, policyhost.ResultWebPKIInvalid, policyhost.ResultPolicyInvalid} {
 		m.fetches[result] = fetches(string(result))
 	}
+	for state, count := range r.domainsByState() {
+		factory.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "mta_sts_policies",
+			Help:        "Domains by state, in the words of mta-sts-daemon policies --state. A domain may have several: failing, expiring, mismatch and record-gone are said of live policies, temp of any domain. The modes, expired, record-gone and broken are counted anew every few minutes.",
+			ConstLabels: prometheus.Labels{"state": state},
+		}, count)
+	}
 	factory.NewGaugeFunc(prometheus.GaugeOpts{Name: policies.EntriesMetric, Help: policies.EntriesHelp,
 		ConstLabels: prometheus.Labels{"kind": "dane"}}, func() float64 { return float64(r.verdicts.Len()) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
@@ -75,6 +83,30 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 		return 0
 	})
 	return m
+}
+
+// domainsByState returns, by state, how many domains are in it; NaN if that is not known
+// yet.
+func (r *Resolver) domainsByState() map[string]func() float64 {
+	census := func(count func(*policies.Census) int) func() float64 {
+		return func() float64 {
+			if c := r.policies.Census(); c != nil {
+				return float64(count(c))
+			}
+			return math.NaN()
+		}
+	}
+	by := map[string]func() float64{
+		"temp":        func() float64 { return float64(len(r.Deferrals())) },
+		"mismatch":    func() float64 { return float64(r.Counts().Mismatched) },
+		"expiring":    func() float64 { return float64(r.Counts().Expiring48h) },
+		"failing":     func() float64 { return float64(r.Counts().Failing) },
+		"record-gone": census(func(c *policies.Census) int { return c.RecordGone }),
+	}
+	for _, s := range []policies.State{policies.StateEnforce, policies.StateTesting, policies.StateNone, policies.StateExpired, policies.StateBroken} {
+		by[string(s)] = census(func(c *policies.Census) int { return c.States[s] })
+	}
+	return by
 }
 
 // fromMemory counts a lookup that memory answered so.

@@ -51,6 +51,17 @@ func (r *Resolver) RefreshFailing() int { return r.policies.Counts().Failing }
 // Counts returns how many live policies need the operator.
 func (r *Resolver) Counts() policies.Counts { return r.policies.Counts() }
 
+// DNSFails reports whether the DNS answers no question, as far as is known.
+func (r *Resolver) DNSFails() bool { return r.dns.outage() != nil }
+
+// Mismatched returns the domains whose enforced policy matches no MX host, those with the
+// most lookups first.
+func (r *Resolver) Mismatched() []mtasts.Domain { return r.policies.Mismatched() }
+
+// Expiring returns the domains that lose their protection within 48 hours because the refresh
+// fails, those that end first first.
+func (r *Resolver) Expiring() []mtasts.Domain { return r.policies.Expiring() }
+
 // Known describes a domain; false if nothing is known of it.
 func (r *Resolver) Known(d mtasts.Domain) (Known, bool) {
 	found, ok := r.policies.Known(d)
@@ -169,8 +180,21 @@ type queue struct{ *Resolver }
 // Due implements refresh.Queue.
 func (q queue) Due(failing bool, yield func(mtasts.Domain) bool) { q.policies.Due(failing, yield) }
 
-// Ready implements refresh.Queue: without DNS no policy host is found.
-func (q queue) Ready() bool { return q.dns.outage() == nil }
+// Ready implements refresh.Queue: without DNS no policy host is found. In an outage the
+// domains that are due are probes, since those that failed may have no servers that answer.
+func (q queue) Ready() bool {
+	out := q.dns.outage()
+	if out == nil {
+		return true
+	}
+	probes := 0
+	q.policies.Due(false, func(d mtasts.Domain) bool {
+		out.suggest(d)
+		probes++
+		return probes < maxFailed/2
+	})
+	return false
+}
 
 // Do implements refresh.Queue.
 func (q queue) Do(ctx context.Context, d mtasts.Domain) {

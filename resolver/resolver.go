@@ -129,7 +129,10 @@ func New(o Options) *Resolver {
 	scheduler := refresh.NewScheduler(queue{r}, func() int { return r.settings.Load().Concurrency })
 	r.underway.Go(func() { scheduler.Run(r.ctx) })
 	r.underway.Go(r.maintain)
-	r.underway.Go(func() { r.policies.Recall(r.ctx.Done()) })
+	r.underway.Go(func() {
+		r.policies.Recall(r.ctx.Done())
+		r.policies.TakeCensus(r.ctx.Done())
+	})
 	if r.shared != nil {
 		r.underway.Go(r.followShared)
 	}
@@ -215,8 +218,8 @@ func (r *Resolver) Cached(hop NextHop, at time.Time) (a Answer, ok bool) {
 func (r *Resolver) cachedSTS(hop NextHop, now clock.Moment) (a Answer, ok bool) {
 	e := r.policies.Live(hop.Domain, now)
 	if e == nil {
-		f, ok := r.policies.Negative(hop.Domain, now)
-		return r.without(f), ok
+		state, f, ok := r.policies.Negative(hop.Domain, now)
+		return r.without(state, f), ok
 	}
 	if e.RecheckDue(now) {
 		return Answer{}, false
@@ -250,11 +253,11 @@ func answer(e *policies.Entry) Answer {
 
 // without returns the answer for a domain without a usable policy. f is why the one that
 // it announces is not usable; nil if it announces none.
-func (r *Resolver) without(f *policies.Failure) Answer {
+func (r *Resolver) without(s policies.State, f *policies.Failure) Answer {
 	if f == nil || f.Word == "" || !r.reach.blames(f) {
-		return Answer{}
+		return Answer{Without: s}
 	}
-	return Answer{Failure: f}
+	return Answer{Without: s, Failure: f}
 }
 
 // Resolve answers a lookup that Cached could not. If the domain's policy cannot be
@@ -282,13 +285,13 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 // resolveSTS answers for STS; known is the domain's policy, live or expired.
 func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.Entry, now clock.Moment) (Answer, error) {
 	if !hop.Domain.CanPublish() {
-		return Answer{}, nil
+		return Answer{Without: policies.StateAbsent}, nil
 	}
 	s := r.settings.Load()
 	live := known.LiveAt(now)
 	if live == nil {
-		if f, ok := r.policies.Negative(hop.Domain, now); ok {
-			a := r.without(f)
+		if state, f, ok := r.policies.Negative(hop.Domain, now); ok {
+			a := r.without(state, f)
 			r.metrics.lookups.fromMemory(a)
 			return a, nil
 		}

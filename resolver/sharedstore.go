@@ -48,7 +48,7 @@ func (d *discovery) askShared() *outcome {
 	if now := d.clock.Now(); d.known != nil && d.known != before && !d.known.RecheckDue(now) && !d.known.RefreshDue(now) {
 		return &outcome{kind: settled}
 	}
-	return nil
+	return d.nothingToRefresh() // another node may have purged it
 }
 
 // adopt takes over the shared store's value of the domain if that is newer, and returns

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // withTwoNodes runs a test with two nodes of a fleet, in fake time that does not
@@ -14,7 +15,7 @@ func withTwoNodes(t *testing.T, test func(t *testing.T, w *world, h *hub, a, b *
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
-		w, h := newWorld(t), newHub()
+		w, h := newWorld(t), sharedtest.NewStore()
 		test(t, w, h, w.join(h), w.join(h))
 	})
 }
@@ -121,7 +122,7 @@ func TestSharedPurge(t *testing.T) {
 					expect(t, b, d, "enforce/1")
 				}
 				time.Sleep(time.Hour)
-				h.set(func(h *hub) { h.silent = tc.silent })
+				h.Set(func(h *hub) { h.Silent = tc.silent })
 				w.publish("a.example", "2", policyText("testing", "864000"))
 				w.setTXT("a.example", txtAnswer{err: errServfail})
 				if err := tc.purge(t, a); err != nil {
@@ -145,9 +146,9 @@ func TestSharedPurgeKeepsLaterPolicies(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		old := time.Now().Add(-time.Hour)
-		h.set(func(h *hub) {
-			h.tell(shared.Change{Value: shared.Value{Purged: old}})
-			h.tell(shared.Change{Domain: hop(t, "a.example").Domain, Value: shared.Value{Purged: old}})
+		h.Set(func(h *hub) {
+			h.Notify(shared.Change{Value: shared.Value{Purged: old}})
+			h.Notify(shared.Change{Domain: hop(t, "a.example").Domain, Value: shared.Value{Purged: old}})
 		})
 		synctest.Wait()
 		expectKnown(t, a, "a.example", "enforce/1")
@@ -159,7 +160,7 @@ func TestSharedPurgeFails(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
-		h.set(func(h *hub) { h.fault = errHubDown })
+		h.Set(func(h *hub) { h.Fault = sharedtest.ErrDown })
 		const want = "purged here, but not in the shared store yet, so other nodes may bring it back; the daemon keeps trying: no answer in time"
 		if err := a.Purge(t.Context(), hop(t, "a.example").Domain); err == nil || err.Error() != want {
 			t.Errorf("one: %v", err)
@@ -176,14 +177,14 @@ func TestSharedNewerWins(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
-		old := h.Get(t.Context(), hop(t, "a.example").Domain)
+		old := h.Join().Get(t.Context(), hop(t, "a.example").Domain)
 		time.Sleep(time.Hour)
 		w.publish("a.example", "2", policyText("testing", "3600"))
 		expect(t, a, "a.example", "testing/2")
 		tellOld := func() {
-			h.set(func(h *hub) {
-				h.values[hop(t, "a.example").Domain] = old
-				h.tell(shared.Change{Domain: hop(t, "a.example").Domain, Value: old})
+			h.Set(func(h *hub) {
+				h.Values[hop(t, "a.example").Domain] = old
+				h.Notify(shared.Change{Domain: hop(t, "a.example").Domain, Value: old})
 			})
 			synctest.Wait()
 			expectKnown(t, a, "a.example", "testing/2")
@@ -200,7 +201,7 @@ func TestSharedNewerWins(t *testing.T) {
 // A fleet that cannot be asked costs nothing but its help.
 func TestSharedDown(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
-		h.set(func(h *hub) { h.fault = errHubDown })
+		h.Set(func(h *hub) { h.Fault = sharedtest.ErrDown })
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		expect(t, a, "a.example", "enforce/1")
 		expect(t, b, "a.example", "enforce/1")
@@ -219,5 +220,20 @@ func TestSharedPolicyWhileTheDNSHangs(t *testing.T) {
 		if got, took := lookUp(t, b, "a.example"); got != "enforce/1" || took > 8*time.Second {
 			t.Errorf("%s after %v", got, took)
 		}
+	})
+}
+
+// A refresh finds out that another node has purged the policy.
+func TestRefreshOfAPolicyPurgedElsewhere(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		h.Set(func(h *hub) { h.Silent = true })
+		if err := b.Purge(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(27 * time.Hour)
+		expectKnown(t, a, "a.example", "")
+		w.expectAsked("a.example", 1, 1)
 	})
 }

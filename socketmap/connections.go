@@ -53,6 +53,13 @@ func NewConnections(max int) *Connections {
 	return &Connections{max: max, start: time.Now(), places: make(chan struct{}, max), conns: map[*conn]struct{}{}}
 }
 
+// Len returns how many connections are open.
+func (cs *Connections) Len() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.conns)
+}
+
 // now is the clock of the connections' stamps. It is never 0.
 func (cs *Connections) now() int64 { return int64(time.Since(cs.start)) + 1 }
 

@@ -75,7 +75,7 @@ func tabulateChanges(changes []admin.Change) (header []string, rows [][]layout.C
 	for _, c := range changes {
 		rows = append(rows, []layout.Cell{
 			layout.Text(date(c.At)), layout.Text(cmp.Or(c.Domain, "(all)")),
-			{Text: c.Kind, Colour: kindColour(c.Kind)}, layout.Text(cmp.Or(about(c), "-")),
+			{Text: c.Kind, Colour: kindColour(c.Kind)}, layout.Text(cmp.Or(c.About(), "-")),
 		})
 	}
 	return []string{"TIME", "DOMAIN", "CHANGE", "DETAIL"}, rows
@@ -89,36 +89,6 @@ func kindColour(kind string) layout.Colour {
 		return layout.Yellow
 	}
 	return ""
-}
-
-// about says what a change consists of.
-func about(c admin.Change) string {
-	var parts []string
-	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
-	switch {
-	case c.OldMode != "" && c.NewMode != "" && c.OldMode != c.NewMode:
-		add("mode %s to %s", c.OldMode, c.NewMode)
-	case c.NewMode != "" || c.OldMode != "":
-		add("mode %s", cmp.Or(c.NewMode, c.OldMode))
-	}
-	if c.OldMode != "" && c.NewMode != "" {
-		if len(c.Added) > 0 {
-			add("mx added: %s", strings.Join(c.Added, " "))
-		}
-		if len(c.Removed) > 0 {
-			add("mx removed: %s", strings.Join(c.Removed, " "))
-		}
-	}
-	if c.ID != "" {
-		add("id %s", c.ID)
-	}
-	if c.Domain == "" {
-		add("%d policies", c.Count)
-	}
-	if c.Reason != "" {
-		add("%s", c.Reason)
-	}
-	return strings.Join(parts, "; ")
 }
 
 // age is a flag's duration, with days as a further unit.

@@ -2,39 +2,54 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/daemon"
+	"mta-sts-daemon/cmd/internal/moveover"
 	"mta-sts-daemon/config"
 )
 
 // newCheckConfig returns check-config. file is the configuration's; it may be missing if
 // the default one is meant.
 func newCheckConfig(load func() (config.Config, error), file func() string) *cobra.Command {
-	return &cobra.Command{
+	var from string
+	cmd := &cobra.Command{
 		Use:   "check-config",
 		Short: "Say whether the configuration is valid",
 		Long: `check-config reads the configuration as serve would, and the files that it names:
-authorities, password, key. It also finds listeners that collide and a socket_group
-that this host does not have. It exits with 0 if all is valid, else with 1 after
+authorities, password, key. It names the environment variables that set a key. It
+also finds listeners that collide and a socket_group that this host does not have. It
+exits with 0 if all is valid, else with 1 after
 naming each fault: file, line and key, or the key whose file cannot be used. It warns
 of what the daemon starts with although it is probably not meant: no authorities, a CA
-file with a certificate that cannot be read, metrics for every network. The
-daemon's user must be able to read what check-config could read as another. Files
-that systemd makes only while the daemon runs (LoadCredential=) may be missing.`,
+file with a certificate that cannot be read, metrics for every network, a variable
+MTA_STS_... that sets no key. The daemon's user must be able to read what check-config could read as another. Files
+that systemd makes only while the daemon runs (LoadCredential=) may be missing.
+
+With --from it reads a configuration of postfix-tlspol or postfix-mta-sts-resolver
+instead, and prints ours for it; comments name what has no counterpart.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from != "" {
+				return printTranslation(cmd, from)
+			}
 			cfg, err := load()
 			if err != nil {
 				return err
 			}
 			found, warnings := clients.CheckFiles(cfg)
 			faults, more := daemon.CheckListeners(cfg)
+			set, unknown := config.Variables(os.Environ())
 			warnings = append(warnings, more...)
+			for _, variable := range unknown {
+				cmd.Println("Warning:", variable)
+			}
 			for _, fault := range found {
 				if errors.Is(fault, clients.ErrCredential) {
 					cmd.Println("Not checked:", fault)
@@ -48,6 +63,9 @@ that systemd makes only while the daemon runs (LoadCredential=) may be missing.`
 			if err := errors.Join(faults...); err != nil {
 				return err
 			}
+			if len(set) > 0 {
+				cmd.Println("Set by the environment:", strings.Join(set, ", "))
+			}
 			if _, err := os.Stat(file()); errors.Is(err, fs.ErrNotExist) {
 				cmd.Printf("There is no %s. The defaults apply and are valid.\n", file())
 				return nil
@@ -56,4 +74,20 @@ that systemd makes only while the daemon runs (LoadCredential=) may be missing.`
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&from, "from", "", "print our configuration for that of postfix-tlspol or postfix-mta-sts-resolver in `file`")
+	return cmd
+}
+
+// printTranslation prints our configuration for the one of another program.
+func printTranslation(cmd *cobra.Command, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	t, err := moveover.Translate(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	cmd.Print(t.Text(file))
+	return nil
 }

@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 				`_mta-sts.unreachable.test. 300 IN TXT "v=STSv1; id=1;"`,
 				`mta-sts.unreachable.test. 300 IN A 127.0.0.1`,
 				`_smtp._tls.broken.test. 300 IN TXT "v=TLSRPTv1; rua=mailto:tls@broken.test"`,
+				`null.test. 300 IN MX 0 .`,
 				`nothing.test. 300 IN MX 10 mx.nothing.test.`,
 				`mx.nothing.test. 300 IN A 192.0.2.1`,
 				`broken.test. 300 IN MX 10 mx.nothing.test.`,

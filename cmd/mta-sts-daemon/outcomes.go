@@ -156,7 +156,7 @@ func (f *outcomesFlags) run(ctx context.Context, tally *outcomes.Tally, logger *
 	registry.MustRegister(tally, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	well := func(context.Context) error { return nil }
 	ready := func() {
-		go outcomes.Serve(ctx, listener, monitor.Handler(registry, well, well), logger)
+		go outcomes.Serve(ctx, listener, monitor.Handler(registry, well, well, nil), logger)
 		sd.SdNotify(false, sd.SdNotifyReady)
 	}
 	if f.journal {

@@ -226,7 +226,11 @@ func problems(c admin.Condition) (all []string) {
 		all = append(all, fmt.Sprintf("TEMP for %s since %s: %s", d.NextHop, date(d.Since), d.Reason))
 	}
 	if !c.Mismatch.IsZero() {
-		all = append(all, "no MX host matches since "+date(c.Mismatch))
+		text := "no MX host matches since " + date(c.Mismatch)
+		if c.MismatchLookups > 0 {
+			text += ", " + counted(int(c.MismatchLookups), "lookup")
+		}
+		all = append(all, text)
 	}
 	if f := c.Failure; f != nil {
 		text := cmp.Or(f.Result, "could not be fetched")

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -27,8 +31,9 @@ shows each step of a fresh look: the record, the policy host with addresses and
 certificate, the policy and what looks like a mistake in it, the MX hosts against the
 policy, DANE, and where the domain wants TLS reports. It asks the running daemon what
 that remembers, and goes on without one. It answers by the map name that this host's
-main.cf uses. It does not connect to MX hosts. DOMAIN may be written as in Postfix's
-transport table, [mx.example.com]:587.
+main.cf uses, and finds mail hosts in /etc/hosts too if smtp_host_lookup there has
+native. It does not connect to MX hosts. DOMAIN may be written as in Postfix's transport
+table, [mx.example.com]:587.
 
 The outcomes and their exit statuses:
 
@@ -67,13 +72,19 @@ type of RFC 8460; times in UTC, durations in seconds.`,
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
 				noDANE = err
 			}
-			done := showProgress(cmd, args[0])
-			report, ok := explain.Look(cmd.Context(), c, args[0], explain.Options{
+			options := explain.Options{
 				Profile: clients.Profile(cfg),
 				NoDANE:  noDANE,
 				Daemon:  admin.NewClient(admin.Find(cfg.Admin), nil),
 				Maps:    clients.MapNames(cfg, postfix),
-			})
+			}
+			if slices.ContainsFunc(clients.Asking(cfg, postfix), postconf.Settings.LooksUpNative) {
+				options.Native = func(ctx context.Context, host string) ([]netip.Addr, error) {
+					return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+				}
+			}
+			done := showProgress(cmd, args[0])
+			report, ok := explain.Look(cmd.Context(), c, args[0], options)
 			done()
 			if !ok {
 				return usageError("%s is not a domain that can have a policy", printable.Quote(args[0]))

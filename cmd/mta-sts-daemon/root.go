@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -15,17 +16,18 @@ const defaultConfigFile = "/etc/mta-sts-daemon/config.yaml"
 // newRoot puts the commands together. Without one the program serves.
 func newRoot() *cobra.Command {
 	var file string
-	// load reads the file named, or the default one if that is there.
+	// load reads the file named, or the default one if it exists, and the environment.
 	load := func() (config.Config, error) {
 		if file != "" {
-			return config.Load(file)
+			return config.Load(file, os.Environ())
 		}
-		c, err := config.Load(defaultConfigFile)
+		c, err := config.Load(defaultConfigFile, os.Environ())
 		if errors.Is(err, fs.ErrNotExist) {
-			return config.Default(), nil
+			return config.Parse("", nil, os.Environ())
 		}
 		return c, err
 	}
+	path := func() string { return cmp.Or(file, defaultConfigFile) }
 	serve := newServe(load)
 	root := &cobra.Command{
 		Use:   "mta-sts-daemon",
@@ -46,6 +48,6 @@ smtp_tls_policy_maps lookups with them. Without a command it serves.`,
 	root.CompletionOptions.HiddenDefaultCmd = true // packages bring the completions
 	root.AddCommand(serve, newQuery(load),
 		newPolicies(load), newRefresh(load), newPurge(load), newChanges(load), newReload(load), newExport(load), newWarm(load),
-		newOutcomes(load), newReports(), newCheckConfig(load, func() string { return cmp.Or(file, defaultConfigFile) }), newDoctor(load), newHealthcheck(load), newVersion(), newManual())
+		newOutcomes(load), newCheck(load), newGenerate(load), newReports(), newCheckConfig(load, path), newDoctor(load, path), newHealthcheck(load), newVersion(), newManual())
 	return root
 }

@@ -15,7 +15,7 @@ func newServe(load func() (config.Config, error)) *cobra.Command {
 were asked are answered; SIGHUP loads the configuration anew.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return daemon.Run(cmd.Context(), version, load, cmd.ErrOrStderr())
+			return daemon.Run(cmd.Context(), version, load, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 }

@@ -44,6 +44,16 @@ func oneArg(name string) cobra.PositionalArgs {
 	}
 }
 
+// someArgs is for commands that need at least one argument.
+func someArgs(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError("%s needs an argument: %s %s", cmd.Name(), cmd.CommandPath(), name)
+		}
+		return nil
+	}
+}
+
 // atMostOneArg is for commands whose one argument may be left out.
 func atMostOneArg(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {

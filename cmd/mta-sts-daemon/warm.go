@@ -20,6 +20,7 @@ import (
 func newWarm(load func() (config.Config, error)) *cobra.Command {
 	var o warm.Options
 	var asJSON bool
+	var other string
 	cmd := &cobra.Command{
 		Use:   "warm FILE | -",
 		Short: "Have the running daemon look up a list of domains",
@@ -27,12 +28,20 @@ func newWarm(load func() (config.Config, error)) *cobra.Command {
 their policies are known before mail to them is sent. What is known already takes
 no time. Interrupted, it says from which line to go on.
 
-It exits with 0 when all were looked up, with 1 if some could not be or it was
-interrupted, and with 2 if no daemon could be asked.`,
+With --compare it also asks another program that speaks socketmap, such as the one
+that the daemon is to replace, and prints each domain for which Postfix would do
+something else. It asks both by the map name QUERY.
+
+It exits with 0 when all were looked up and none differs, with 1 if some could not
+be, some differ or it was interrupted, and with 2 if no daemon could be asked.`,
 		Args: oneArg("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Rate < 1 || o.Concurrency < 1 {
 				return usageError("--rate and --concurrency must be 1 or more")
+			}
+			address, err := config.ParseAddress(other)
+			if other != "" && err != nil {
+				return usageError("--compare: %v", err)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -45,14 +54,18 @@ interrupted, and with 2 if no daemon could be asked.`,
 				return err
 			}
 			defer list.Close()
-			if bar := newBar(cmd, total); bar != nil {
+			if bar := newBar(cmd, "Looking up", total); bar != nil {
 				defer bar.Exit()
 				o.Progress = func() { bar.Add(1) }
 			}
-			look := func(ctx context.Context, key string) (string, error) {
-				found, err := client.Lookup(ctx, "", key)
+			ask := func(ctx context.Context, mapName, key string) (string, error) {
+				found, err := client.Lookup(ctx, mapName, key)
 				return cmp.Or(found.Withheld, found.Answer), err
 			}
+			if other != "" {
+				return compare(ctx, cmd, &warm.Comparison{Other: address, Look: ask}, list, o, asJSON)
+			}
+			look := func(ctx context.Context, key string) (string, error) { return ask(ctx, "", key) }
 			sum, err := warm.Run(ctx, list, look, o)
 			return printSummary(cmd, sum, err, asJSON)
 		},
@@ -60,9 +73,47 @@ interrupted, and with 2 if no daemon could be asked.`,
 	cmd.Flags().IntVar(&o.From, "from", 1, "the `line` to begin with")
 	cmd.Flags().IntVar(&o.Rate, "rate", 50, "at most `n` lookups a second")
 	cmd.Flags().IntVar(&o.Concurrency, "concurrency", 16, "at most `n` lookups at once")
+	cmd.Flags().StringVar(&other, "compare", "", "compare with the program at `address`, host:port or unix:/path")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
+
+// compare looks up the list at both, and prints the differences.
+func compare(ctx context.Context, cmd *cobra.Command, c *warm.Comparison, list io.Reader, o warm.Options, asJSON bool) error {
+	if _, err := c.Ask(ctx, probe); err != nil {
+		cmd.PrintErrf("mta-sts-daemon: cannot ask %v: %v\n", c.Other, err)
+		return exitUnasked
+	}
+	sum, err := warm.Run(ctx, list, c.LookUp, o)
+	found := c.Result()
+	if asJSON {
+		if err := printJSON(cmd, struct {
+			warm.Differences
+			Summary warm.Summary `json:"summary"`
+		}{found, sum}); err != nil {
+			return err
+		}
+	} else {
+		for _, d := range found.Differences {
+			cmd.Printf("%s\n  here:  %s\n  there: %s\n", d.Domain, d.Ours, d.Other)
+		}
+		cmd.Printf("%d domains compared: %d equal, %d differ, %d could not be asked at both.\n",
+			sum.Looked, found.Equal, len(found.Differences), sum.Failed)
+		if sum.Failed > 0 {
+			cmd.Println("The first that could not be asked is at", sum.FirstFailure)
+		}
+	}
+	if err != nil {
+		cmd.PrintErrf("mta-sts-daemon: ended early (%v); go on with --from %d\n", err, sum.Done+1)
+	}
+	if err != nil || sum.Failed > 0 || len(found.Differences) > 0 {
+		return exitFailed
+	}
+	return nil
+}
+
+// probe is a key that no program asks the DNS about.
+const probe = "[127.0.0.1]"
 
 // unknown is how many lookups a list holds that can be read only once.
 const unknown = -1
@@ -84,21 +135,23 @@ func openList(name string, stdin io.Reader, from int) (list io.ReadCloser, looku
 	return f, lookups, nil
 }
 
-// newBar returns a progress bar where a person sees it, else nil.
-func newBar(cmd *cobra.Command, lookups int) *progressbar.ProgressBar {
+// newBar returns a progress bar over so many domains if a person sees it, else nil.
+func newBar(cmd *cobra.Command, doing string, domains int) *progressbar.ProgressBar {
 	stderr, ok := cmd.ErrOrStderr().(*os.File)
 	if !ok || !term.IsTerminal(int(stderr.Fd())) {
 		return nil
 	}
-	return progressbar.NewOptions(lookups,
+	bar := progressbar.NewOptions(domains,
 		progressbar.OptionSetWriter(stderr),
-		progressbar.OptionSetDescription("Looking up"),
+		progressbar.OptionSetDescription(doing),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("domains"),
 		progressbar.OptionFullWidth(),
 		progressbar.OptionClearOnFinish(),
 	)
+	bar.RenderBlank() // the first domain may take long
+	return bar
 }
 
 // printSummary tells what became of the list. err is why it ended early.

@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +21,7 @@ import (
 
 // bench is the built daemon and its files.
 type bench struct {
-	program, config, socket string
+	program, config, socket, metrics string
 }
 
 // newBench builds the daemon and writes its configuration: defaults and the
@@ -30,14 +33,15 @@ func newBench(b *testing.B, policyFile string) bench {
 		program: filepath.Join(dir, "mta-sts-daemon"),
 		config:  filepath.Join(dir, "config.yaml"),
 		socket:  filepath.Join(dir, "socket"),
+		metrics: filepath.Join(dir, "metrics"),
 	}
 	build := exec.Command("go", "build", "-o", d.program, "../../cmd/mta-sts-daemon")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("go build: %v\n%s", err, out)
 	}
-	config := fmt.Sprintf("listen: {socketmap: [%q]}\ndns: {servers: [%q], dane: off}\ncache: {file: %q}\n",
-		"unix:"+d.socket, startDNS(b), policyFile)
+	config := fmt.Sprintf("listen: {socketmap: [%q]}\ndns: {servers: [%q], dane: off}\ncache: {file: %q}\nmetrics: {listen: %q, page: true}\n",
+		"unix:"+d.socket, startDNS(b), policyFile, "unix:"+d.metrics)
 	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}
@@ -106,6 +110,25 @@ func (d bench) ask(b *testing.B, from, to int) {
 			b.Fatalf("%s: got %q", domain, got)
 		}
 	}
+}
+
+// get asks the listener for monitoring and returns how many bytes it answers.
+func (d bench) get(b *testing.B, path string) (size int) {
+	b.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", d.metrics)
+	}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("http://daemon" + path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		b.Fatalf("%s: %s, %v", path, resp.Status, err)
+	}
+	return len(text)
 }
 
 // anonymous is the memory that the process holds beside the files that it has

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mta-sts-daemon/e2e/bench/internal/proc"
 )
 
 // sizesEnv names how many policies to store, comma-separated.
@@ -25,6 +27,7 @@ const memoryEntries = 100_000
 //	cold     the same, without the file in the page cache
 //	memory   lookups that fill the cache, and the memory used
 //	evict    three times as many, so that most lookups evict another entry
+//	monitor  a scrape and a status page
 func BenchmarkStorage(b *testing.B) {
 	for _, policies := range sizes(b) {
 		b.Run(fmt.Sprintf("policies=%d", policies), func(b *testing.B) {
@@ -41,6 +44,7 @@ func BenchmarkStorage(b *testing.B) {
 			if policies >= 3*memoryEntries {
 				b.Run("evict", func(b *testing.B) { d.fillMemory(b, 3*memoryEntries) })
 			}
+			b.Run("monitor", func(b *testing.B) { d.monitor(b, min(policies, 1000)) })
 		})
 	}
 }
@@ -108,6 +112,39 @@ func (d bench) fillMemory(b *testing.B, lookups int) {
 	b.ReportMetric(stopping, "MB-stopping")
 	b.ReportMetric(took.Seconds(), "s-to-stop")
 	b.ReportMetric(0, "ns/op")
+}
+
+// monitor asks a daemon that has answered so many lookups.
+func (d bench) monitor(b *testing.B, lookups int) {
+	var scraping, page time.Duration // processor time
+	var size int
+	for b.Loop() {
+		cmd := d.start(b)
+		d.ask(b, 0, lookups)
+		const scrapes = 100
+		start := cpuTime(b, cmd)
+		for range scrapes {
+			d.get(b, "/metrics")
+		}
+		scraping += (cpuTime(b, cmd) - start) / scrapes
+		start = cpuTime(b, cmd)
+		size = d.get(b, "/")
+		page += cpuTime(b, cmd) - start
+		stop(b, cmd)
+	}
+	b.ReportMetric(scraping.Seconds()*1000/float64(b.N), "cpu-ms-scrape")
+	b.ReportMetric(page.Seconds()*1000/float64(b.N), "cpu-ms-page")
+	b.ReportMetric(float64(size)/1000, "kB-page")
+	b.ReportMetric(0, "ns/op")
+}
+
+func cpuTime(b *testing.B, cmd *exec.Cmd) time.Duration {
+	b.Helper()
+	took, err := proc.CPUTime(cmd.Process.Pid)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return took
 }
 
 func mostUntil(stopped <-chan struct{}, cmd *exec.Cmd) (most float64) {

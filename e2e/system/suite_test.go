@@ -18,7 +18,7 @@ func suites() []suite { return []suite{bookworm, trixie} }
 
 func (s suite) need(t *testing.T) {
 	t.Helper()
-	if reason := isolated.LeftOut(string(s)); reason != "" {
+	if reason := isolated.LeftOut(s.tree().Name); reason != "" {
 		t.Skipf("left out, Debian %s: %s", s, reason)
 	}
 }

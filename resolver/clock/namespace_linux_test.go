@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/resolver/clock"
 )
 
-const envPrintBoot = "MTA_STS_TEST_PRINT_BOOT"
+const envPrintBoot = "TEST_PRINT_BOOT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(envPrintBoot) != "" {

@@ -97,7 +97,7 @@ func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, 
 		f.ttl = min(f.ttl, answer.TTL)
 		switch {
 		case len(answer.Records) == 0 || !answer.Authenticated:
-		case slices.ContainsFunc(answer.Records, canUse):
+		case slices.ContainsFunc(answer.Records, Usable):
 			f.state = usable
 			return f
 		default:

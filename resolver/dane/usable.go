@@ -31,10 +31,10 @@ var (
 	spkiElements = []int{asn1.TagSequence, asn1.TagBitString}
 )
 
-// canUse reports whether a mail server can use a TLSA record: its fields have
+// Usable reports whether a mail server can use a TLSA record: its fields have
 // values that RFC 7672 section 3.1 lets it have and its data is of the form that
 // they say.
-func canUse(r dnsclient.TLSA) bool {
+func Usable(r dnsclient.TLSA) bool {
 	return (r.Usage == usageDANETA || r.Usage == usageDANEEE) &&
 		(r.Selector == selectorCert || r.Selector == selectorSPKI) &&
 		wellFormed(r)

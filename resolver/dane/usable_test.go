@@ -54,7 +54,7 @@ func TestCanUse(t *testing.T) {
 	expect := func(want bool, usage, selector, matching uint8, data []byte) {
 		t.Helper()
 		r := dnsclient.TLSA{Usage: usage, Selector: selector, MatchingType: matching, Data: data}
-		if canUse(r) != want {
+		if Usable(r) != want {
 			t.Errorf("%+v: want %v", r, want)
 		}
 	}
@@ -131,7 +131,7 @@ func FuzzCanUse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, usage, selector, matching uint8, data []byte) {
-		if !canUse(dnsclient.TLSA{Usage: usage, Selector: selector, MatchingType: matching, Data: data}) {
+		if !Usable(dnsclient.TLSA{Usage: usage, Selector: selector, MatchingType: matching, Data: data}) {
 			return
 		}
 		if usage != 2 && usage != 3 || selector > 1 || matching > 2 || len(data) == 0 {

@@ -3,7 +3,9 @@ package dnsclient
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -16,6 +18,18 @@ import (
 type TLSA struct {
 	Usage, Selector, MatchingType uint8
 	Data                          []byte
+}
+
+// Matches reports whether the record selects cert (RFC 6698 section 2.1). It looks at
+// the selector, the matching type and the data, not at the usage.
+func (r TLSA) Matches(cert *x509.Certificate) bool {
+	want, err := dns.CertificateToDANE(r.Selector, r.MatchingType, cert)
+	return err == nil && want == hex.EncodeToString(r.Data)
+}
+
+// String returns the record's data as a zone file has it.
+func (r TLSA) String() string {
+	return fmt.Sprintf("%d %d %d %s", r.Usage, r.Selector, r.MatchingType, hex.EncodeToString(r.Data))
 }
 
 // TLSA asks for the TLSA records of name, such as _25._tcp.mx.example.com.
@@ -67,16 +81,24 @@ func newHost(name string, a Answer[netip.Addr]) Host {
 	return Host{a, cmp.Or(a.Alias, canonical(dns.CanonicalName(name)))}
 }
 
-// Validates asks for the SOA record of the root, which is signed, and reports
-// whether the answer has the AD bit, which need not count: whether the resolver
-// validates at all.
+// signedZones are zones that every resolver with a way to other name servers answers for.
+// A resolver may refuse questions about the root alone.
+var signedZones = [...]string{".", "org", "com"}
+
+// Validates asks for the SOA record of a signed zone and reports whether the answer has
+// the AD bit, which need not count: whether the resolver validates at all.
 // Errors are *Error.
-func (c *Client) Validates(ctx context.Context) (bool, error) {
-	f, err := c.find(ctx, ".", dns.TypeSOA)
-	if err != nil {
-		return false, err
+func (c *Client) Validates(ctx context.Context) (validates bool, err error) {
+	for _, zone := range signedZones {
+		var f *finding
+		if f, err = c.find(ctx, zone, dns.TypeSOA); err == nil {
+			return !f.trust.withoutAD, nil
+		}
+		if !isRefusal(err) {
+			break
+		}
 	}
-	return !f.trust.withoutAD, nil
+	return false, err
 }
 
 // wantsDNSSEC reports whether questions of this type have the DO bit (RFC 3225): all

@@ -2,6 +2,8 @@ package dnsclient_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
 	"net/netip"
 	"strings"
 	"sync"
@@ -170,6 +172,14 @@ func TestValidates(t *testing.T) {
 	if got, err := client.Validates(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "SOA .: ") {
 		t.Errorf("got %v, error %v", got, err)
 	}
+	server.Misbehave(".", resolvertest.DNSRcode(dns.RcodeRefused))
+	if got, err := client.Validates(t.Context()); err != nil || !got {
+		t.Errorf("the root is refused: got %v, error %v", got, err)
+	}
+	server.Misbehave(resolvertest.EveryName, resolvertest.DNSRcode(dns.RcodeRefused))
+	if got, err := client.Validates(t.Context()); err == nil {
+		t.Errorf("all is refused: got %v", got)
+	}
 }
 
 // TestDO: the questions that DANE needs carry DO, others do not; all carry AD
@@ -204,5 +214,37 @@ func TestDO(t *testing.T) {
 	want := map[string]bool{"TXT": false, "MX": true, "A": true, "AAAA": true, "CNAME": true, "TLSA": true, "SOA": true}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestTLSAMatches(t *testing.T) {
+	t.Parallel()
+	ca := resolvertest.NewCA(t)
+	cert := ca.Certificate(resolvertest.Leaf{Names: []string{"mx.test"}}).Leaf
+	other := resolvertest.NewCA(t).Certificate(resolvertest.Leaf{Names: []string{"mx.test"}}).Leaf
+	whole, key := sha256.Sum256(cert.Raw), sha512.Sum512(cert.RawSubjectPublicKeyInfo)
+	for _, r := range []dnsclient.TLSA{
+		{Usage: 3, Selector: 0, MatchingType: 0, Data: cert.Raw},
+		{Usage: 3, Selector: 1, MatchingType: 0, Data: cert.RawSubjectPublicKeyInfo},
+		{Usage: 3, Selector: 0, MatchingType: 1, Data: whole[:]},
+		{Usage: 2, Selector: 1, MatchingType: 2, Data: key[:]},
+	} {
+		if !r.Matches(cert) || r.Matches(other) {
+			t.Errorf("%v matches its certificate: %v, another: %v", r, r.Matches(cert), r.Matches(other))
+		}
+	}
+	for _, r := range []dnsclient.TLSA{
+		{},
+		{Usage: 3, Selector: 1, MatchingType: 1, Data: whole[:]},
+		{Usage: 3, Selector: 0, MatchingType: 1, Data: whole[:31]},
+		{Usage: 3, Selector: 2, MatchingType: 1, Data: whole[:]},
+		{Usage: 3, Selector: 0, MatchingType: 3, Data: whole[:]},
+	} {
+		if r.Matches(cert) {
+			t.Errorf("%v matches", r)
+		}
+	}
+	if got := (dnsclient.TLSA{Usage: 3, Selector: 1, MatchingType: 1, Data: []byte{0xa, 0xf5}}).String(); got != "3 1 1 0af5" {
+		t.Error(got)
 	}
 }

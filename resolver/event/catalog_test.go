@@ -44,6 +44,7 @@ var carried = map[Event][]string{
 	DANEKnown:          {"MTASTS_DOMAIN"},
 	ReportsLost:        {"MTASTS_SOCKET"},
 	ReportsSent:        {"MTASTS_SOCKET"},
+	PageExposed:        {"MTASTS_LISTEN"},
 }
 
 var policyFields = []string{"MTASTS_DOMAIN", "MTASTS_MODE", "MTASTS_ID", "MTASTS_EXPIRES"}

@@ -65,7 +65,9 @@ const (
 	DANEKnown
 	ReportsLost
 	ReportsSent
-	lastEvent = ReportsSent
+	VariablesUnknown
+	PageExposed
+	lastEvent = PageExposed
 )
 
 // Definition is an event's row of the table.
@@ -123,6 +125,8 @@ var definitions = [...]Definition{
 	DANEKnown:              {LevelNotice, "DANE can be looked up again, mail to the domain is no longer deferred for this reason", "f2b4c0d65e7f4b0c8c11d5a9e3a6479d"},
 	ReportsLost:            {slog.LevelWarn, "Reports of failed discoveries are lost, the TLSRPT collector cannot take them", "80fb41376e524f8ba7fb600630441df9"},
 	ReportsSent:            {LevelNotice, "Reports of failed discoveries reach the TLSRPT collector again", "8ffc52160469484b8d9033cd429990f5"},
+	VariablesUnknown:       {slog.LevelWarn, "Environment variables are ignored: they set no key of the configuration", "908e29db1c4e45e0a6703ae340632b14"},
+	PageExposed:            {slog.LevelWarn, "Status page names domains and can be read from other hosts", "d57d3d8529034a988d79d34385b57e47"},
 }
 
 // commands list the domains of an event.

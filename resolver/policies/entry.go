@@ -270,10 +270,13 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e.used.Set(min(s.Used, now))
 	e.refresh.Set(clock.Never)
 	if s.Policy.Mode != mtasts.ModeNone && s.Policy.MaxAge >= minRefreshed {
-		// If Next is the removal, the policy was left alone; it is due no later
-		// than chance would have had it.
-		latest := refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1)
-		e.refresh.Set(min(s.Next, began(e.fetched(), o, now, t.start).Add(latest)))
+		// If Next is the removal, the policy was left alone; it is due no later than
+		// chance would have had it. Else it may be due later because an attempt failed.
+		latest := began(e.fetched(), o, now, t.start).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
+		if s.Next < e.expires.Get().Add(keepExpired/2) {
+			latest = max(latest, now.Add(refresh.LastRetry))
+		}
+		e.refresh.Set(min(s.Next, latest))
 	}
 	e.change(func(t *trouble) {
 		t.recordGone = s.RecordGone

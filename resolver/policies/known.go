@@ -44,6 +44,8 @@ type Known struct {
 	// RecordGone is since when a live policy has no valid record, Mismatch since when
 	// it matches no MX host.
 	RecordGone, Mismatch time.Time
+	// Deferred counts the lookups in this process while no MX host matched.
+	Deferred int64
 	// Failing says that the last refresh of a live policy, of a domain in use, failed.
 	Failing bool
 	// Failure is why the policy could last not be fetched.
@@ -136,6 +138,7 @@ func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Kn
 		Used:       o.Wall(e.used.Get()),
 		RecordGone: wallOrZero(o, e.recordGone),
 		Mismatch:   wallOrZero(o, e.mismatch.Get()),
+		Deferred:   t.deferred(d),
 		Failure:    view(e.failure, o),
 		Failing:    t.failing(e, now),
 		Verdicts:   verdicts,

@@ -34,27 +34,41 @@ func (t *Table) Live(d mtasts.Domain, now clock.Moment) *Entry {
 // Use notes a lookup answered by e. The LRU learns of it once in usedStep, so most
 // lookups write nothing and do not take its lock.
 func (t *Table) Use(d mtasts.Domain, e *Entry, now clock.Moment) {
-	if now.Sub(e.used.Get()) > usedStep {
+	if e.MatchesNoMX() {
+		t.countDeferred(d)
+	}
+	if now.Sub(e.used.Get()) <= usedStep {
+		return
+	}
+	e.used.Set(now)
+	if current, ok := t.policies.Get(d); ok && current == e {
+		return
+	}
+	// e was evicted, and perhaps saved, before the lookup was noted.
+	defer t.unlock(t.lock(d))
+	if e = t.current(d); e != nil {
 		e.used.Set(now)
-		t.policies.Get(d)
 	}
 }
 
-// Negative reports whether memory knows that the domain has no usable policy. f is why
-// the one that it announces is not usable, as far as the last attempt has shown; nil if
-// it announces none or the attempt learned nothing.
-func (t *Table) Negative(d mtasts.Domain, now clock.Moment) (f *Failure, ok bool) {
+// Negative reports whether memory knows that the domain has no usable policy, and its
+// state as the last attempt has shown it: absent, unknown, or broken with f, why the policy
+// that it announces is not usable.
+func (t *Table) Negative(d mtasts.Domain, now clock.Moment) (s State, f *Failure, ok bool) {
 	n, ok := t.negatives.Get(d)
 	if !ok || !n.holds(now) {
-		return nil, false
+		return StateUnknown, nil, false
 	}
 	if n.failure != nil {
 		n.failure.lookups.Add(1)
 	}
-	if n.unknown > 0 {
-		return nil, true
+	switch {
+	case n.unknown > 0:
+		return StateUnknown, nil, true
+	case n.failure == nil:
+		return StateAbsent, nil, true
 	}
-	return n.failure, true
+	return StateBroken, n.failure, true
 }
 
 // Peek returns what Live does and what Negative does, without noting a lookup.

@@ -69,7 +69,9 @@ type Table struct {
 	evicted   map[mtasts.Domain]*Entry // whose news the file may lack
 
 	watchMu sync.Mutex
-	watched map[mtasts.Domain]watched
+	watched map[mtasts.Domain]*watched
+
+	census census
 
 	judged    atomic.Int64 // steps of the wall clock by which policies were judged
 	voidBelow atomic.Uint64
@@ -81,7 +83,8 @@ const lockCount = 64
 // positive; the configuration refuses that.
 func New(o Options) *Table {
 	t := &Table{clock: o.Clock, store: o.Store, verdicts: o.Verdicts, logger: o.Logger,
-		start: o.Clock.Now(), seed: maphash.MakeSeed(), evicted: map[mtasts.Domain]*Entry{}, watched: map[mtasts.Domain]watched{}}
+		start: o.Clock.Now(), seed: maphash.MakeSeed(), evicted: map[mtasts.Domain]*Entry{}, watched: map[mtasts.Domain]*watched{},
+		census: census{wanted: make(chan struct{}, 1)}}
 	t.limits.Store(&o.Limits)
 	t.judged.Store(int64(o.Clock.Steps()))
 	t.added.Store(1) // so that it is not the zero value of vacant

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,7 +129,7 @@ func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
 			if live := put(); live == nil || live.ID() != "1" {
 				t.Errorf("%s: returned %+v", name, live)
 			}
-			if _, ok := b.Negative(a, b.clock.Now()); ok {
+			if _, _, ok := b.Negative(a, b.clock.Now()); ok {
 				t.Errorf("%s was filed", name)
 			}
 		}
@@ -321,7 +322,7 @@ func TestManyCallers(t *testing.T) {
 		if !k.Mismatch.IsZero() {
 			mismatched++
 		}
-		if _, ok := b.Negative(k.Domain, b.clock.Now()); ok {
+		if _, _, ok := b.Negative(k.Domain, b.clock.Now()); ok {
 			t.Errorf("%v has a live policy and an absence", k.Domain)
 		}
 		return true
@@ -459,6 +460,90 @@ func TestChangesAreRecorded(t *testing.T) {
 			"matches an MX host again": 1, "Record gone": 1, "Policy changed": 2, "no longer enforced": 1, "could not be fetched": 1,
 			"Policy expired": 1, "All policies purged": 1} {
 			b.wantLogged(t, message, times)
+		}
+	})
+}
+
+// BenchmarkCensus counts 100,000 policies of a file.
+func BenchmarkCensus(b *testing.B) {
+	clk := clock.System()
+	st, err := store.Open(filepath.Join(b.TempDir(), "policies.db"), clk, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	policy, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\nmx: mx1.example.com\nmx: mx2.example.com\nmax_age: 604800\n")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 100_000 {
+		d, err := mtasts.ParseDomain(fmt.Sprintf("d%d.example", i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		st.Put(store.Entry{Domain: d, ID: "1", Policy: policy, Fetched: store.Fetched{Wall: time.Now(), At: clk.Now(), ThisBoot: true}})
+		if i%1000 == 0 {
+			if err := st.Flush(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	t := New(Options{Clock: clk, Store: st, Verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}, Limits: limits(), Logger: slog.New(slog.DiscardHandler)})
+	cpu := func() time.Duration {
+		var used syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	}
+	start := cpu()
+	for b.Loop() {
+		t.scan(nil, func(store.Entry) {})
+	}
+	b.ReportMetric((cpu()-start).Seconds()*1000/float64(b.N), "cpu-ms/op")
+	if got := t.Census().States[StateEnforce]; got != 100_000 {
+		b.Errorf("%d policies counted", got)
+	}
+}
+
+// A lookup counts as use also if memory evicts the entry that answers it before the use is
+// noted.
+func TestUseOfAnEvictedEntry(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		b.Put(d, fetch(t, "1", "enforce", 100*86400))
+		time.Sleep(15 * day) // out of use
+		e := b.Get(d)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 100*86400))
+		b.Use(d, e, b.clock.Now())
+		if !b.Get(d).inUse(b.clock.Now(), &l) {
+			t.Error("the domain counts as out of use")
+		}
+	})
+}
+
+// A refresh that was put off is not due again because memory evicted the policy.
+func TestPostponedRefreshOutlivesEviction(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		e := b.Put(d, fetch(t, "1", "enforce", 10*86400))
+		time.Sleep(27 * time.Hour) // due for more than the spread
+		b.Postpone(d, e, 5*time.Minute, errTest)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 10*86400))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once")
+		}
+		time.Sleep(9*day - 3*time.Hour - time.Minute) // its end is nearer than the next attempt
+		b.Postpone(d, b.Get(d), 5*time.Minute, errTest)
+		b.Get(domain(t, "b.example"))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once before the policy's end")
 		}
 	})
 }

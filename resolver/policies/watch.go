@@ -1,6 +1,8 @@
 package policies
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,12 +21,21 @@ const maxWatched = 100_000
 type watched struct {
 	expires                     clock.Moment
 	enforced, failing, mismatch bool
+	deferred                    int64 // lookups while no MX host matches, of this process
+}
+
+// expiringWithin is how soon a failing policy of mode enforce ends that is expiring.
+const expiringWithin = 48 * time.Hour
+
+// endsWithin reports whether protection ends within that time because the refresh fails.
+func (w *watched) endsWithin(limit time.Duration, now clock.Moment) bool {
+	return w.failing && w.enforced && w.expires.Sub(now) <= limit
 }
 
 // watch counts the domain, or does so no longer, by what e says. The domain's lock
 // is held.
 func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
-	w := watched{
+	w := &watched{
 		expires:  e.expires.Get(),
 		enforced: e.policy.Mode == mtasts.ModeEnforce,
 		failing:  t.failing(e, now),
@@ -36,9 +47,62 @@ func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
 	}
 	t.watchMu.Lock()
 	defer t.watchMu.Unlock()
-	if _, there := t.watched[d]; there || len(t.watched) < maxWatched {
+	before := t.watched[d]
+	if before != nil && before.mismatch && w.mismatch {
+		w.deferred = before.deferred
+	}
+	if before != nil || len(t.watched) < maxWatched {
 		t.watched[d] = w
 	}
+}
+
+// countDeferred counts a lookup of a domain whose policy matches no MX host.
+func (t *Table) countDeferred(d mtasts.Domain) {
+	t.watchMu.Lock()
+	defer t.watchMu.Unlock()
+	if w := t.watched[d]; w != nil {
+		w.deferred++
+	}
+}
+
+// deferred returns how many such lookups were counted.
+func (t *Table) deferred(d mtasts.Domain) int64 {
+	t.watchMu.Lock()
+	defer t.watchMu.Unlock()
+	if w := t.watched[d]; w != nil {
+		return w.deferred
+	}
+	return 0
+}
+
+// Mismatched returns the domains whose policy matches no MX host, those with the most
+// lookups first.
+func (t *Table) Mismatched() []mtasts.Domain {
+	return t.watching(func(w *watched, _ clock.Moment) bool { return w.mismatch },
+		func(a, b *watched) int { return cmp.Compare(b.deferred, a.deferred) })
+}
+
+// Expiring returns the domains that lose their protection within 48 hours because the
+// refresh fails, those that end first first.
+func (t *Table) Expiring() []mtasts.Domain {
+	return t.watching(func(w *watched, now clock.Moment) bool { return w.endsWithin(expiringWithin, now) },
+		func(a, b *watched) int { return cmp.Compare(a.expires, b.expires) })
+}
+
+// watching returns the watched domains that are wanted, in that order and then by name.
+func (t *Table) watching(wanted func(*watched, clock.Moment) bool, order func(a, b *watched) int) (found []mtasts.Domain) {
+	t.watchMu.Lock()
+	defer t.watchMu.Unlock()
+	now := t.clock.Now()
+	for d, w := range t.watched {
+		if w.expires > now && wanted(w, now) {
+			found = append(found, d)
+		}
+	}
+	slices.SortFunc(found, func(a, b mtasts.Domain) int {
+		return cmp.Or(order(t.watched[a], t.watched[b]), cmp.Compare(a.String(), b.String()))
+	})
+	return found
 }
 
 // failing reports whether the operator needs to know that the entry's last refresh
@@ -60,20 +124,14 @@ func (t *Table) unwatchAll() {
 }
 
 // Recall counts the domains that an earlier process found failing or mismatched, and
-// corrects when those are due that a clock ahead has written. It ends early if stop is
-// closed.
+// corrects when those are due that a clock ahead has written. The first Census comes with
+// it. It ends early if stop is closed.
 func (t *Table) Recall(stop <-chan struct{}) {
 	latest := t.clock.Now().Add(maxAhead)
-	t.store.All(func(s store.Entry) bool {
+	t.scan(stop, func(s store.Entry) {
 		ahead := !s.Fetched.ThisBoot && s.Fetched.Moment(t.clock.Origin()) > latest
 		if s.Failures > 0 || s.Mismatch != 0 || ahead {
 			t.recall(s.Domain, ahead)
-		}
-		select {
-		case <-stop:
-			return false
-		default:
-			return true
 		}
 	})
 }
@@ -124,10 +182,10 @@ func (t *Table) Counts() (c Counts) {
 			continue
 		}
 		c.Failing++
-		if w.enforced && left <= 24*time.Hour {
+		if w.endsWithin(24*time.Hour, now) {
 			c.Expiring24h++
 		}
-		if w.enforced && left <= 48*time.Hour {
+		if w.endsWithin(expiringWithin, now) {
 			c.Expiring48h++
 		}
 	}

@@ -68,6 +68,7 @@ type Client struct {
 	guard     guard
 	limits    *limits
 	port      uint16
+	path      string
 }
 
 // New makes a Client.
@@ -80,6 +81,7 @@ func New(o Options) *Client {
 		guard:     newGuard(o.AllowNetworks),
 		limits:    newLimits(),
 		port:      o.TestingOnlyPort,
+		path:      policyPath,
 	}
 	if c.roots == nil {
 		c.roots = func() *x509.CertPool { return nil }
@@ -110,7 +112,7 @@ func (c *Client) Fetch(ctx context.Context, d mtasts.Domain) (string, error) {
 		return "", newFetchError(d.PolicyHost(), err)
 	}
 	defer conn.Close()
-	text, err := get(ctx, conn, d.PolicyHost())
+	text, err := get(ctx, conn, d.PolicyHost(), c.path)
 	if err != nil {
 		failed := newFetchError(d.PolicyHost(), fmt.Errorf("%v: %w", conn.addr, conn.place.orTooSlow(err)))
 		failed.Answered = true
@@ -126,12 +128,12 @@ type transport interface {
 	endedByTCP() bool
 }
 
-// get asks the policy host at the other end of conn for its policy.
-func get(ctx context.Context, conn transport, host string) (string, error) {
+// get asks the policy host at the other end of conn for what it serves at path.
+func get(ctx context.Context, conn transport, host, path string) (string, error) {
 	defer interruptAtEnd(ctx, conn)()
 	request := &http.Request{
 		Method: http.MethodGet,
-		URL:    &url.URL{Scheme: "https", Host: host, Path: policyPath},
+		URL:    &url.URL{Scheme: "https", Host: host, Path: path},
 		Header: http.Header{"User-Agent": {userAgent}, "Accept": {mediaType}},
 		Close:  true,
 	}

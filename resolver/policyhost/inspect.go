@@ -55,6 +55,22 @@ func (c *Client) Inspect(ctx context.Context, d mtasts.Domain) (Inspection, erro
 	return Inspection{Text: text, Attempts: slices.Clone(w.attempts), Response: w.response}, err
 }
 
+// At returns a Client that differs from c in one way: all policy hosts have the one
+// address.
+func (c *Client) At(addr netip.Addr) *Client {
+	at := *c
+	at.addresses = func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{addr}, nil }
+	return &at
+}
+
+// WithPath returns a Client that differs from c in one way: it asks policy hosts for
+// path, to find a policy that was put in the wrong place.
+func (c *Client) WithPath(path string) *Client {
+	elsewhere := *c
+	elsewhere.path = path
+	return &elsewhere
+}
+
 // WhyNot returns why an address is never connected to, "" if it may be.
 func (c *Client) WhyNot(addr netip.Addr) string { return c.guard.whyNot(addr) }
 

@@ -2,6 +2,7 @@ package policyhost
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -59,4 +60,25 @@ func TestInspect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// At and WithPath make a client of their own: the other is as before.
+func TestAtAndWithPath(t *testing.T) {
+	t.Parallel()
+	ca := resolvertest.NewCA(t)
+	hosts := resolvertest.StartPolicyHosts(t, ca)
+	hosts.Serve(testDomain, testPolicy)
+	o := options(ca, hosts)
+	o.Addresses = addresses("10.0.0.1")
+	c := New(o)
+	d := domain(t, testDomain)
+	if text, err := c.At(hosts.Addr().Addr()).Fetch(t.Context(), d); err != nil || text != testPolicy {
+		t.Errorf("at the host: %q, %v", text, err)
+	}
+	_, err := c.At(hosts.Addr().Addr()).WithPath("/mta-sts.txt").Fetch(t.Context(), d)
+	checkFetchError(t, err, ResultFetchError, "status 404 Not Found")
+	_, err = c.At(netip.MustParseAddr("192.168.0.1")).Fetch(t.Context(), d)
+	checkFetchError(t, err, ResultFetchError, "192.168.0.1 is not connected to")
+	_, err = c.Fetch(t.Context(), d)
+	checkFetchError(t, err, ResultFetchError, "10.0.0.1 is not connected to")
 }

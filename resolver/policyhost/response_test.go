@@ -18,10 +18,12 @@ type stranger struct {
 	read int
 }
 
-func (s *stranger) Write(p []byte) (int, error)      { return len(p), nil }
-func (s *stranger) SetDeadline(time.Time) error      { return nil }
-func (s *stranger) endedByTCP() bool                 { return false }
-func (s *stranger) get(t *testing.T) (string, error) { return get(t.Context(), s, testHost) }
+func (s *stranger) Write(p []byte) (int, error) { return len(p), nil }
+func (s *stranger) SetDeadline(time.Time) error { return nil }
+func (s *stranger) endedByTCP() bool            { return false }
+func (s *stranger) get(t *testing.T) (string, error) {
+	return get(t.Context(), s, testHost, policyPath)
+}
 
 func (s *stranger) Read(p []byte) (int, error) {
 	if s.text == "" {

@@ -1,6 +1,10 @@
 package simulation
 
 import (
+	"context"
+	"log/slog"
+	"time"
+
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
@@ -55,7 +59,7 @@ func (n *node) audit() {
 
 func (n *node) expect(name string, got, want int) {
 	if got != want {
-		n.w.violation("%s is %d, want %d", name, got, want)
+		n.violation("%s is %d, want %d", name, got, want)
 	}
 }
 
@@ -66,7 +70,7 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 	if known.Policy != nil && known.State != policies.StateExpired {
 		l.policy = known.Policy
 		if got := known.Policy.Mode.String(); got != string(known.State) {
-			n.w.violation("%v: state %v, but the policy is of mode %v", k.domain, known.State, got)
+			n.violation("%v: state %v, but the policy is of mode %v", k.domain, known.State, got)
 		}
 	}
 	n.judgePolicy(k, l)
@@ -74,17 +78,31 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 	if live == nil {
 		return
 	}
+	n.auditRefused(k, live, known, now)
 	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
 		mismatch != (p.mx == mxMoved) { // a null MX is none
-		n.w.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
+		n.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
 	}
 	switch {
 	case listed.Policy == nil || listed.Policy.Text != live.policy.Text:
-		n.w.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
-	case k.failed.at > live.at && k.failed.id == live.id && k.failed.at > n.started && known.Failure == nil && !unreachable && k.failed.at-n.contact < hostTimeout:
-		n.w.violation("%v: the last refresh failed, and no failure is known", k.domain)
+		n.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
+	case k.failed.at > live.at && k.failed.id == live.id && !k.failed.volatile && k.failed.at > n.started && known.Failure == nil && !unreachable && k.failed.at-n.contact < hostTimeout:
+		n.violation("%v: the last refresh failed, and no failure is known", k.domain)
 	case k.failed.at == 0 && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "" && known.RecordGone.IsZero():
-		n.w.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)
+		n.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)
+	}
+}
+
+// auditRefused: being refused for load counts as failing once it lasts longer than a quarter
+// of the time between refreshes (BEHAVIOUR, a refresh).
+func (n *node) auditRefused(k *knowledge, live *fact, known resolver.Known, now instant) {
+	interval := max(live.interval, n.settings.RefreshInterval)
+	since := max(k.refused, live.at+min(interval, live.policy.MaxAge/2)*11/10, n.started, n.configured, n.disturbed, n.w.dnsSince)
+	limit := min(interval, live.policy.MaxAge)/4 + 5*time.Minute
+	inUse := now-k.lastLookup < n.settings.Idle/2 && k.askedAt > k.inUseSince && live.boot == n.w.boots
+	refreshed := live.policy.Mode != mtasts.ModeNone && live.policy.MaxAge >= 10*time.Minute
+	if k.refused != 0 && now > since+limit && inUse && refreshed && n.w.dns == dnsWorks && known.Failure == nil {
+		n.violation("%v: refreshes are refused since %v, and no failure is known", k.domain, k.refused)
 	}
 }
 
@@ -105,4 +123,39 @@ func (n *node) gather() map[string]int {
 		}
 	}
 	return values
+}
+
+// journal is the log: the model counts events.
+type journal struct{ n *node }
+
+func (journal) Enabled(_ context.Context, l slog.Level) bool { return l > slog.LevelDebug }
+func (j journal) WithAttrs([]slog.Attr) slog.Handler         { return j }
+func (j journal) WithGroup(string) slog.Handler              { return j }
+
+func (j journal) Handle(_ context.Context, r slog.Record) error {
+	var e event.Event
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == event.Key {
+			e = a.Value.Any().(event.Event)
+		} else {
+			text += " " + a.String()
+		}
+		return true
+	})
+	j.n.w.locked(func(instant) {
+		j.n.events[e]++
+		j.n.w.note("  node %d: log: %s", j.n.number, text)
+	})
+	return nil
+}
+
+// history counts the changes in the history by kind.
+func (n *node) history() map[store.ChangeKind]int {
+	counts := map[store.ChangeKind]int{}
+	changes, _ := n.st.Changes(time.Time{})
+	for _, c := range changes {
+		counts[c.Kind]++
+	}
+	return counts
 }

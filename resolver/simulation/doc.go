@@ -2,8 +2,9 @@
 //
 // A history is a list of events: publishers change records and policies, MX hosts move,
 // DANE comes and goes, the DNS fails, clocks step, the machine sleeps and boots, the
-// daemon restarts or is killed, settings change, operators purge, and Postfix looks
-// domains up. A seed draws a history. It runs in the fake time of testing/synctest on a
+// daemon restarts or is killed, its disk is full, settings change, operators purge, and
+// Postfix looks domains up, sometimes more than the limits of load allow. One to three
+// nodes share a store. A seed draws a history. It runs in the fake time of testing/synctest on a
 // real Resolver and a real policy file, so days take a fraction of a second.
 //
 // The model (model_test.go) learns only what the fakes gave the Resolver, and judges

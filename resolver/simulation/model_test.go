@@ -6,6 +6,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/resolver/shared"
 )
 
 // knowledge is what the model says that the daemon knows of one domain. It is made of
@@ -24,6 +25,9 @@ type knowledge struct {
 	forced           int     // an operator's refreshes under way
 	lastFetch        instant // end of the last fetch, whatever its result
 	failed           failure // the publisher's last failed fetch; zero after a success
+	refused          instant // since when fetches are refused for load; 0 after another result
+	purged           instant // when the domain was last purged
+	purges           uint64  // number of the last purge that the shared store had
 
 	// Why a lookup may go without a policy.
 	blocked     instant // until then because of an absence or a failed fetch
@@ -73,6 +77,10 @@ type failure struct {
 	id    string
 	at    instant
 	count int
+	// volatile: there was no room to write it down, or its policy was purged meanwhile
+	volatile bool
+	// excused: no policy host may have been in reach, which counts against none
+	excused bool
 }
 
 func newKnowledge(d mtasts.Domain) *knowledge {
@@ -136,19 +144,16 @@ func (n *node) lives(f *fact, now instant) (must, may bool) {
 // if this boot has lasted a day without a step of the wall clock (BEHAVIOUR, Clock).
 func (n *node) noteRemovable(now instant) {
 	const kept, slack = 30 * day, 2 * time.Hour
-	for _, k := range n.known {
-		for _, v := range k.versions {
-			f := v.fact
-			if f == nil || now-n.stepped < day-slack {
-				continue
-			}
-			age := now - f.at
-			if f.boot != n.w.boots {
-				age = now + n.w.wall - f.at - f.low
-			}
-			f.removable = f.removable || age > f.policy.MaxAge+kept-slack
-		}
+	if now-n.stepped < day-slack {
+		return
 	}
+	n.eachFact(func(f *fact) {
+		age := now - f.at
+		if f.boot != n.w.boots {
+			age = now + n.w.wall - f.at - f.low
+		}
+		f.removable = f.removable || age > f.policy.MaxAge+kept-slack
+	})
 }
 
 // wallRange returns by how much the wall clock is ahead, in what the daemon has observed.
@@ -180,11 +185,11 @@ func (n *node) judgeReport(k *knowledge, l lookup) {
 	switch f := l.failure; {
 	case f == nil:
 	case l.policy != nil, f.Word == "":
-		n.w.violation("%v: %+v is reported, policy %v", k.domain, f, l.policy)
+		n.violation("%v: %+v is reported, policy %v", k.domain, f, l.policy)
 	case f.ID != "" && k.failed.at == 0:
-		n.w.violation("%v: %+v is reported, but the last fetch did not fail by the publisher's fault", k.domain, f)
+		n.violation("%v: %+v is reported, but the last fetch did not fail by the publisher's fault", k.domain, f)
 	case n.failing != 0 && l.start-n.failing > doubt+stored:
-		n.w.violation("%v: %+v is reported, but every fetch since %v has failed", k.domain, f, n.failing)
+		n.violation("%v: %+v is reported, but every fetch since %v has failed", k.domain, f, n.failing)
 	}
 }
 
@@ -234,10 +239,10 @@ func (n *node) judgePolicy(k *knowledge, l lookup) {
 		}
 	}
 	if l.policy == nil {
-		n.w.violation("%v: a live policy was answered as absent (lookup from %v): %v", k.domain, l.start, k.describe())
+		n.violation("%v: a live policy was answered as absent (lookup from %v): %v", k.domain, l.start, k.describe())
 		return
 	}
-	n.w.violation("%v: answered a policy %s (lookup from %v): %v %q; known: %v", k.domain, why, l.start, l.policy.Mode, l.policy.Text, k.describe())
+	n.violation("%v: answered a policy %s (lookup from %v): %v %q; known: %v", k.domain, why, l.start, l.policy.Mode, l.policy.Text, k.describe())
 }
 
 // judgeDiscovery: when DNS and policy host can be asked and no failure is held against the
@@ -248,10 +253,19 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 	switch {
 	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
 	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
-	case l.start < k.blocked, l.start < n.dnsBlocked(k):
+	case n.crammed: // what is evicted while its discovery is under way may be lost
+	case l.start < k.blocked, l.start < n.dnsBlocked(k), l.start < n.loaded+stored, l.end <= n.loaded+stored:
 	default:
-		n.w.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
+		n.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
 			k.domain, l.start, k.blocked, n.dnsBlocked(k))
+	}
+}
+
+// judgeStranger: a flood of unknown domains is answered within the limits of a first lookup
+// (BEHAVIOUR, Time).
+func (n *node) judgeStranger(l lookup) {
+	if took := l.end - l.start; l.policy != nil || took > n.settings.AnswerTimeout+stored && n.configured < l.start {
+		n.violation("%v: policy %v after %v", l.domain, l.policy, took)
 	}
 }
 
@@ -260,7 +274,7 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 func (n *node) judgePatience(k *knowledge, l lookup, first bool) {
 	out := n.w.dns != dnsWorks && max(n.w.dnsSince, n.started, n.configured) < l.start
 	if out && first && l.policy == nil && l.end-l.start < n.settings.AnswerTimeout {
-		n.w.violation("%v: a lookup in an outage waited %v only", k.domain, l.end-l.start)
+		n.violation("%v: a lookup in an outage waited %v only", k.domain, l.end-l.start)
 	}
 }
 
@@ -292,11 +306,12 @@ func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 		return
 	}
 	switch {
+	case k.askedAt < l.start && n.link != nil: // the shared store may have settled it
 	case k.askedAt < l.start:
-		n.w.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
+		n.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
 	case !p.healthy() || p.recordID() == live.id || p.hostDelay > n.settings.RecheckWait/4 || k.failed.at != 0:
 	case l.policy == nil && p.maxAge > 0, l.policy != nil && l.policy.Text != p.text:
-		n.w.violation("%v: a new policy is not in force (lookup from %v)", k.domain, l.start)
+		n.violation("%v: a new policy is not in force (lookup from %v)", k.domain, l.start)
 	}
 }
 
@@ -325,9 +340,9 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 	if l.unknown != nil {
 		switch {
 		case holds && last.from > n.cramped:
-			n.w.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
+			n.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
 		case can:
-			n.w.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
+			n.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
 		}
 		return
 	}
@@ -338,7 +353,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 		}
 		if v.kind == l.kind && (l.start < v.until+verdictHold+time.Minute || v.boot != n.w.boots) { // after a boot the wall clock judges
 			if can && alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
-				n.w.violation("%v: DANE %v although it ended at %v and can be looked up", k.domain, l.kind, v.until)
+				n.violation("%v: DANE %v although it ended at %v and can be looked up", k.domain, l.kind, v.until)
 			}
 			return
 		}
@@ -346,7 +361,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 			break
 		}
 	}
-	n.w.violation("%v: DANE %v, known: %v", k.domain, l.kind, k.verdicts)
+	n.violation("%v: DANE %v, known: %v", k.domain, l.kind, k.verdicts)
 }
 
 func (n *node) daneBlocked(k *knowledge) instant {
@@ -364,16 +379,25 @@ func (n *node) daneBlocked(k *knowledge) instant {
 // is fetched for lookups alone (BEHAVIOUR, a refresh).
 func (n *node) judgeFetch(k *knowledge, f fetch) {
 	if k.fetching > 1 {
-		n.w.violation("%v: %d fetches at the same time", k.domain, k.fetching)
+		n.violation("%v: %d fetches at the same time", k.domain, k.fetching)
 	}
-	if k.forced > 0 {
+	if k.forced > 0 || f.id == "" {
 		return
 	}
-	if f.id == k.failed.id && k.failed.at != 0 && f.began-k.failed.at < failedPause-stored && k.failed.at > n.cramped {
-		n.w.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-k.failed.at, f.id)
+	if f.id == k.failed.id && k.failed.at != 0 && !k.failed.volatile && f.began-k.failed.at < failedPause-stored && k.failed.at > n.cramped {
+		n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-k.failed.at, f.id)
 	}
 	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && k.looking == 0 && f.id == live.id && !live.sameTextNew {
-		n.w.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
+		n.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
+	}
+}
+
+// judgeFairness: refreshes of failing domains get a quarter of the workers at most (BEHAVIOUR,
+// a refresh).
+func (n *node) judgeFairness() {
+	most := max(1, n.settings.Concurrency/4)
+	if n.refreshingFailed > most && n.w.now()-n.configured > 2*hostTimeout {
+		n.violation("%d refreshes of failing domains at the same time with %d workers", n.refreshingFailed, n.settings.Concurrency)
 	}
 }
 
@@ -387,8 +411,11 @@ func (n *node) noteRoom(now instant) {
 // judgeRefreshes: refreshes of domains in use are not late (BEHAVIOUR, same id; a refresh).
 func (n *node) judgeRefreshes(now instant) {
 	slack := 3 * time.Minute
+	if n.link != nil {
+		slack += 2*shared.LeaseLife + 2*time.Minute // another node may have the lease
+	}
 	if n.settings.Concurrency < len(n.w.publishers) {
-		slack = 3*time.Minute + 2*time.Duration(n.healthyPublishers())*hostTimeout/time.Duration(n.settings.Concurrency)
+		slack += 2 * time.Duration(n.healthyPublishers()) * hostTimeout / time.Duration(n.settings.Concurrency)
 	}
 	for _, p := range n.w.publishers {
 		k := n.about(p.domain)
@@ -401,6 +428,9 @@ func (n *node) judgeRefreshes(now instant) {
 		}
 		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
 			continue
+		}
+		if n.link != nil && n.settings.Entries < len(n.w.publishers) {
+			continue // how long a lease has been refused is lost with an eviction
 		}
 		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
 			continue // failing domains may wait for one another
@@ -417,7 +447,7 @@ func (n *node) judgeRefreshes(now instant) {
 			due = max(due, k.failed.at+min(failedPause<<min(k.failed.count-1, 4), longestRetry))
 		}
 		if now > due+slack && due < f.at+f.policy.MaxAge {
-			n.w.violation("%v: refresh late: due at %v, fetched at %v, failed at %v", k.domain, due, f.at, k.failed.at)
+			n.violation("%v: refresh late: due at %v, fetched at %v, failed at %v", k.domain, due, f.at, k.failed.at)
 			n.disturbed = now // once
 		}
 	}

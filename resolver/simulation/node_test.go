@@ -1,28 +1,20 @@
 package simulation
 
 import (
-	"bytes"
-	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mta-sts-daemon/resolver"
-	"mta-sts-daemon/resolver/dane"
-	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
-	"mta-sts-daemon/resolver/policyhost"
+	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -37,17 +29,19 @@ type settings struct {
 // node is a daemon and what the model knows of it.
 type node struct {
 	w        *world
+	number   int
 	inMemory bool // no policy file
 	path     string
 	files    int
 	settings settings
 
-	r   *resolver.Resolver // nil while it is stopped
-	st  *store.Store
-	reg *prometheus.Registry
+	r    *resolver.Resolver // nil while it is stopped
+	st   *store.Store
+	link *sharedtest.Node // of this process; nil if nothing is shared
+	reg  *prometheus.Registry
 
 	known   map[mtasts.Domain]*knowledge
-	flooded int // names that do not exist, looked up by this process
+	flooded int // strangers looked up by this process
 
 	life       int     // processes so far
 	started    instant // of this process
@@ -59,9 +53,17 @@ type node struct {
 	answered   instant // when a question was last answered, and soon
 	contact    instant // when a policy host last answered
 	failing    instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
-	purgedAll  instant // and whether discoveries were under way
+	noRoute    bool    // a fetch since then failed for this host's own reasons
+	purgedAll  instant // -1: never
+	full       bool    // the disk
+	fullSince  instant
+	crammed    bool    // and no change fits in memory any more
 	outageFrom instant // from then on the daemon must know of the outage; 0: there is none
 	questions  int     // since then
+
+	strangersAsked, strangersFetched int     // under way
+	loaded                           instant // when limits of load were last reached
+	refreshingFailed                 int     // refreshes under way of policies whose last one failed
 
 	fetches    int // ended, by this process
 	downgrades int // that the model saw, by this process
@@ -71,15 +73,31 @@ type node struct {
 	lookups sync.WaitGroup
 }
 
-func newNode(w *world, inMemory bool, s settings) *node {
-	n := &node{w: w, inMemory: inMemory, settings: s, known: map[mtasts.Domain]*knowledge{}}
-	n.path = filepath.Join(w.dir, "0", "policies.db")
+func newNode(w *world, number int, inMemory bool, s settings) *node {
+	n := &node{w: w, number: number, inMemory: inMemory, settings: s, known: map[mtasts.Domain]*knowledge{}}
+	n.nextPath()
 	return n
 }
 
-// about returns what the model knows of a domain.
+// violation notes that the node broke a rule.
+func (n *node) violation(format string, args ...any) {
+	if len(n.w.nodes) > 1 {
+		format += fmt.Sprintf(" (node %d)", n.number)
+	}
+	n.w.violation(format, args...)
+}
+
+func (n *node) nextPath() {
+	n.files++
+	n.path = filepath.Join(n.w.dir, fmt.Sprintf("%d-%d", n.number, n.files), "policies.db")
+}
+
+// about returns what the model knows of a domain; of strangers it keeps nothing.
 func (n *node) about(d mtasts.Domain) *knowledge {
 	k := n.known[d]
+	if k == nil && stranger(d) != "" {
+		return newKnowledge(d)
+	}
 	if k == nil {
 		k = newKnowledge(d)
 		n.known[d] = k
@@ -103,11 +121,18 @@ func (n *node) start() error {
 	n.w.locked(func(now instant) {
 		n.life++
 		n.started, n.configured, n.trouble, n.contact, n.purgedAll, n.outageFrom = now, now, now, now, -1, 0
-		n.fetches, n.downgrades, n.flooded, n.failing = 0, 0, 0, 0
+		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.loaded = 0, 0, 0, 0, false, -day
 		n.events, n.changes = map[event.Event]int{}, n.history()
 	})
-	n.r = resolver.New(resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st,
-		Metrics: n.reg, Logger: slog.New(journal{n})})
+	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
+	if n.w.shared != nil {
+		n.link = n.w.shared.Join()
+		n.w.shared.Set(func(*sharedtest.Store) {
+			n.link.Purges, n.link.Notified = n.st, func(c shared.Change) { n.notified(c) }
+		})
+		o.Shared = sharedLink{n.link, n}
+	}
+	n.r = resolver.New(o)
 	return nil
 }
 
@@ -127,70 +152,26 @@ func (n *node) configure(s settings) {
 
 // stop ends the process in order.
 func (n *node) stop() error {
-	n.w.locked(func(now instant) { n.forget(now, now) })
+	n.w.locked(func(now instant) {
+		unsure := now
+		if n.full {
+			unsure = n.fullSince - stored
+		}
+		n.forget(unsure, now)
+	})
+	if n.link != nil {
+		n.link.Leave()
+	}
 	n.r.Close()
 	n.lookups.Wait()
 	n.r = nil
 	if n.inMemory {
 		return nil
 	}
-	return n.st.Close()
-}
-
-// kill ends the process as kill -9 or a power failure in the middle of a write does: what
-// was not written within the last second may be lost, and of the last transaction some
-// pages are on disk and others are not.
-func (n *node) kill(seed uint64) error {
-	if n.inMemory {
-		return n.stop()
-	}
-	synctest.Wait() // nothing is being written
-	before, err := os.ReadFile(n.path)
-	if err != nil {
+	if err := n.st.Close(); err != nil && !n.full {
 		return err
 	}
-	time.Sleep(1500 * time.Millisecond) // a transaction at most
-	synctest.Wait()
-	after, err := os.ReadFile(n.path)
-	if err != nil {
-		return err
-	}
-	killed := n.w.nowLocked()
-	if err := n.stop(); err != nil {
-		return err
-	}
-	n.w.locked(func(instant) { n.forget(killed-4*time.Second, killed) })
-	n.files++
-	n.path = filepath.Join(n.w.dir, fmt.Sprint(n.files), "policies.db")
-	if err := os.MkdirAll(filepath.Dir(n.path), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(n.path, torn(before, after, rand.New(rand.NewPCG(seed, 0))), 0o600)
-}
-
-// torn returns a file in the middle of the transaction between the two, or after it.
-func torn(before, after []byte, random *rand.Rand) []byte {
-	const page = 4096
-	if transaction(after)-transaction(before) != 1 || random.IntN(2) == 0 {
-		return after
-	}
-	mixed := bytes.Clone(after)
-	for at := 0; at < len(before); at += page {
-		if at < 2*page || random.IntN(2) == 0 { // the meta pages come last
-			copy(mixed[at:at+page], before[at:at+page])
-		}
-	}
-	return mixed
-}
-
-// transaction returns the number of the last transaction in a bbolt file: its two meta
-// pages have one each.
-func transaction(file []byte) uint64 {
-	const page, at = 4096, 16 + 48
-	if len(file) < 2*page {
-		return 0
-	}
-	return max(binary.NativeEndian.Uint64(file[at:]), binary.NativeEndian.Uint64(file[page+at:]))
+	return n.emptyDisk()
 }
 
 // forget lets the model forget what only memory knew: absences and failures, and for
@@ -216,6 +197,17 @@ func (n *node) forget(unsure, now instant) {
 	}
 }
 
+// eachFact calls fn with every policy that the node may have.
+func (n *node) eachFact(fn func(*fact)) {
+	for _, k := range n.known {
+		for _, v := range k.versions {
+			if v.fact != nil {
+				fn(v.fact)
+			}
+		}
+	}
+}
+
 // forgetAll lets the model forget everything: the store was in memory.
 func (n *node) forgetAll(now instant) {
 	for _, k := range n.known {
@@ -227,290 +219,4 @@ func (n *node) forgetAll(now instant) {
 func (w *world) nowLocked() (at instant) {
 	w.locked(func(now instant) { at = now })
 	return at
-}
-
-// lookUp looks a domain up as a socketmap connection does, and judges the answer.
-func (n *node) lookUp(d mtasts.Domain) {
-	var life int
-	n.w.locked(func(instant) { life = n.life })
-	n.lookups.Go(func() { n.lookUpIn(life, d) })
-}
-
-func (n *node) lookUpIn(life int, d mtasts.Domain) {
-	hop := resolver.NextHop{Domain: d, MX: true, Port: dane.SMTPPort}
-	l := lookup{domain: d}
-	var joined, alone, first bool
-	var begun int
-	n.w.locked(func(now instant) {
-		k := n.about(d)
-		l.start = now
-		n.noteRoom(now)
-		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
-		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
-		first = alone && k.lastLookup < n.w.dnsSince && k.dnsErr == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
-		if now-k.lastLookup > n.settings.Idle/2 {
-			k.inUseSince = now
-		}
-		if k.loadedBy != n.life {
-			k.loadedBy, k.loaded = n.life, now
-			if last := k.versions[len(k.versions)-1]; last.fact != nil && last.fact.boot != n.w.boots {
-				k.recheckDue = max(k.recheckDue, now+maxRecordLife) // by a clock that may have been wrong
-			}
-		}
-		k.looking++
-		k.begun++
-		begun = k.begun
-		k.lastLookup = now
-	})
-	a, ok := n.r.Cached(hop, time.Now())
-	if !ok {
-		a, l.unknown = n.r.Resolve(context.Background(), hop)
-	}
-	n.w.locked(func(now instant) {
-		k, p := n.about(d), n.w.of(d)
-		k.looking--
-		l.end, l.policy, l.kind, l.failure = now, a.Policy, a.DANE, a.Failure
-		alone = alone && begun == k.begun
-		if life != n.life || l.start < n.disturbed+observed {
-			return
-		}
-		n.w.note("  lookup of %v from %v: %v", d, l.start, l)
-		n.judgeDANE(k, p, l, alone)
-		if l.unknown == nil {
-			n.judgePolicy(k, l)
-			n.judgeDiscovery(k, p, l, joined)
-			n.judgePatience(k, l, first && alone)
-			n.judgeNews(k, p, l, alone)
-			n.judgeReport(k, l)
-		} else if !errors.Is(l.unknown, resolver.ErrDANEUnknown) {
-			n.w.violation("%v: lookup failed: %v", d, l.unknown)
-		}
-		if l.end-l.start >= n.settings.RecheckWait && l.policy != nil {
-			n.trouble = now
-		}
-	})
-}
-
-func (l lookup) String() string {
-	switch {
-	case l.unknown != nil:
-		return l.unknown.Error()
-	case l.policy == nil:
-		return fmt.Sprintf("no policy, DANE %v", l.kind)
-	}
-	return fmt.Sprintf("%v until %v, DANE %v", l.policy.Mode, l.policy.MaxAge, l.kind)
-}
-
-// countQuestion counts a question to the DNS. During an outage that is known there is one
-// a second for all domains (BEHAVIOUR, DNS failure).
-func (n *node) countQuestion() {
-	if n.outageFrom == 0 || n.w.dns == dnsWorks {
-		return
-	}
-	since := n.w.now() - n.outageFrom
-	if since < 0 {
-		return
-	}
-	n.questions++
-	if allowed := int(since/time.Second) + 3; n.questions > allowed {
-		n.w.violation("%d questions in %v of an outage", n.questions, since)
-		n.outageFrom = 0
-	}
-}
-
-func (n *node) askedTXT(d mtasts.Domain) {
-	n.countQuestion()
-	k := n.about(d)
-	k.asking++
-	k.askedAt = n.w.now()
-}
-
-func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[string], err error, cancelled bool) {
-	k, now := n.about(d), n.w.now()
-	k.asking--
-	if cancelled {
-		return
-	}
-	if now-began > n.settings.RecheckWait/2 || err != nil {
-		n.trouble = now
-	}
-	if err != nil {
-		out := n.w.dns != dnsWorks
-		if out && n.outageFrom == 0 {
-			n.outageFrom, n.questions = now+6*time.Second, 0
-		}
-		k.dnsErr, k.dnsErrOut = now, out && n.w.dnsSince <= began && (k.dnsErr == 0 || k.dnsErrOut)
-		k.dnsErrCount++
-		k.recheckDue = max(k.recheckDue, now+30*time.Second)
-		k.seenID = ""
-		n.w.note("  TXT of %v: %v", d, err)
-		return
-	}
-	if n.trouble < now {
-		n.answered = now
-	}
-	if k.looking > 0 {
-		k.judgedMX = now
-	}
-	k.dnsErr, k.dnsErrCount = 0, 0
-	k.recheckDue = now + recordLife(a.TTL)
-	record, invalid := mtasts.ParseRecord(a.Records)
-	k.seenID = record.ID
-	if invalid != nil {
-		k.seenID = ""
-		k.blocked = max(k.blocked, now+recordLife(a.TTL))
-	}
-	n.w.note("  TXT of %v: %q %v", d, k.seenID, a.TTL)
-}
-
-// fetch is a fetch under way.
-type fetch struct {
-	began instant
-	id    string // of the record that led to it
-	life  int
-}
-
-func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
-	k := n.about(d)
-	k.fetching++
-	f := fetch{began: now, id: k.seenID, life: n.life}
-	if last := k.versions[len(k.versions)-1]; f.id == "" && last.fact != nil {
-		f.id = last.fact.id // RFC 8461 section 10.2
-	}
-	n.judgeFetch(k, f)
-	return f
-}
-
-func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err error, cancelled bool) {
-	k := n.about(d)
-	k.fetching--
-	k.lastFetch = now
-	if cancelled || f.life != n.life {
-		return
-	}
-	if now-f.began > n.settings.RecheckWait/2 {
-		n.trouble = now
-	}
-	policy, invalid := mtasts.ParsePolicy(text)
-	if err == nil {
-		err = invalid
-	}
-	n.w.note("  fetch for %v: %v %v", d, err, policy.Mode)
-	result, fault := policyhost.Classify(err)
-	if fault != policyhost.FaultLoad {
-		n.fetches++
-	}
-	if result != policyhost.ResultFetchError {
-		n.contact = now
-	}
-	switch {
-	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid:
-		n.failing = 0
-	case n.failing == 0 && fault != policyhost.FaultDNS && fault != policyhost.FaultLoad:
-		n.failing = now
-	}
-	if err != nil {
-		n.failedFetch(k, f, now, fault)
-		return
-	}
-	k.failed, k.blocked = failure{}, 0
-	before := k.versions[len(k.versions)-1]
-	wasLive := false
-	if before.fact != nil {
-		wasLive, _ = n.lives(before.fact, now)
-	}
-	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval}
-	if before.fact != nil && before.fact.policy.Text == policy.Text {
-		fetched.sameTextNew = before.fact.id != f.id || before.fact.sameTextNew
-	}
-	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
-		n.downgrades++
-	}
-	// One whose discovery began before a purge of everything serves who waits and is not
-	// kept. Its discovery may have begun a while before the fetch.
-	late := now-n.purgedAll < 2*hostTimeout && n.purgedAll >= 0
-	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: late})
-	if policy.MaxAge == 0 {
-		k.versions = append(k.versions, version{from: now})
-	}
-}
-
-func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.Fault) {
-	switch fault {
-	case policyhost.FaultPublisher:
-		if k.failed.id != f.id {
-			k.failed = failure{id: f.id}
-		}
-		k.failed.at = now
-		k.failed.count++
-		k.blocked = now + failedPause
-		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
-			k.blocked = now + longestDNSRetry
-		}
-	case policyhost.FaultLoad:
-		k.blocked = now + time.Minute + 2*time.Second
-	default:
-		k.blocked = now + longestDNSRetry
-	}
-}
-
-// checked takes a verdict of DANE.
-func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, cancelled bool) {
-	k := n.about(d)
-	if cancelled {
-		return
-	}
-	if err != nil {
-		k.daneErr, k.daneErrOut = now, n.w.dns != dnsWorks && (k.daneErr == 0 || k.daneErrOut)
-		if n.w.dns != dnsWorks && n.outageFrom == 0 {
-			n.outageFrom, n.questions = now+6*time.Second, 0
-		}
-		n.trouble = now
-		return
-	}
-	k.daneErr = 0
-	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
-	for i := len(k.verdicts) - 1; i >= 0 && v.Kind == dane.Unknown; i-- {
-		before := k.verdicts[i]
-		if before.kind != dane.Unknown {
-			next.maybe = before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
-			break // a verdict that holds takes precedence
-		}
-	}
-	k.verdicts = append(k.verdicts, next)
-}
-
-// journal is the log: the model counts events.
-type journal struct{ n *node }
-
-func (journal) Enabled(_ context.Context, l slog.Level) bool { return l > slog.LevelDebug }
-func (j journal) WithAttrs([]slog.Attr) slog.Handler         { return j }
-func (j journal) WithGroup(string) slog.Handler              { return j }
-
-func (j journal) Handle(_ context.Context, r slog.Record) error {
-	var e event.Event
-	text := r.Message
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == event.Key {
-			e = a.Value.Any().(event.Event)
-		} else {
-			text += " " + a.String()
-		}
-		return true
-	})
-	j.n.w.locked(func(instant) {
-		j.n.events[e]++
-		j.n.w.note("  log: %s", text)
-	})
-	return nil
-}
-
-// history counts the changes in the history by kind.
-func (n *node) history() map[store.ChangeKind]int {
-	counts := map[store.ChangeKind]int{}
-	changes, _ := n.st.Changes(time.Time{})
-	for _, c := range changes {
-		counts[c.Kind]++
-	}
-	return counts
 }

@@ -1,18 +1,16 @@
 package simulation
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"mta-sts-daemon/resolver/clock/clocktest"
 	"mta-sts-daemon/resolver/dane"
-	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/policyhost"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
 // instant is the true time since the world began, suspends included.
@@ -20,10 +18,13 @@ type instant = time.Duration
 
 // world is what surrounds the daemon: publishers, the DNS and the machine's clocks.
 type world struct {
-	machine *clocktest.Machine
+	machine *clocktest.Machine // all nodes are on one
 	began   time.Time
 	dir     string // of policy files
 	verbose bool
+	nodes   []*node
+	node    *node             // whom the next events concern
+	shared  *sharedtest.Store // nil if there is one node
 
 	mu         sync.Mutex // guards everything in the world and in the model
 	slept      time.Duration
@@ -32,8 +33,9 @@ type world struct {
 	boots      int
 	publishers []*publisher
 	dns        dnsState
-	dnsSince   instant // of dns
-	node       *node
+	dnsSince   instant                 // of dns
+	strangers  int                     // looked up so far
+	put        map[mtasts.Domain]*fact // what the shared store was given last
 	violations []string
 	log        []string
 }
@@ -113,12 +115,12 @@ const (
 )
 
 func newWorld(now func() time.Time, dir string) *world {
-	return &world{machine: clocktest.NewMachine(now, "boot 0", time.Hour), began: now(), dir: dir}
+	return &world{machine: clocktest.NewMachine(now, "boot 0", time.Hour), began: now(), dir: dir, put: map[mtasts.Domain]*fact{}}
 }
 
-// domain returns the name of the domain with that number.
-func domain(n int) mtasts.Domain {
-	d, err := mtasts.ParseDomain(fmt.Sprintf("d%d.example", n))
+// domain returns a name.
+func domain(format string, n int) mtasts.Domain {
+	d, err := mtasts.ParseDomain(fmt.Sprintf(format+".example", n))
 	if err != nil {
 		panic(err)
 	}
@@ -137,6 +139,24 @@ func (w *world) locked(fn func(now instant)) {
 
 func (w *world) publisher(n int64) *publisher { return w.publishers[int(n)%len(w.publishers)] }
 
+// Strangers are domains that are looked up once, in floods. Their names say what they are.
+const (
+	absentStrangers = "absent" // they have no record
+	silentStrangers = "silent" // their DNS does not answer
+	slowStrangers   = "slow"   // their policy host does not answer
+)
+
+var strangerKinds = []string{absentStrangers, silentStrangers, slowStrangers}
+
+// stranger returns the kind of a stranger, empty for other domains.
+func stranger(d mtasts.Domain) string {
+	kind, _, _ := strings.Cut(d.String(), "-")
+	if slices.Contains(strangerKinds, kind) {
+		return kind
+	}
+	return ""
+}
+
 // of returns the owner of a domain, nil for names that do not exist.
 func (w *world) of(d mtasts.Domain) *publisher {
 	for _, p := range w.publishers {
@@ -144,7 +164,16 @@ func (w *world) of(d mtasts.Domain) *publisher {
 			return p
 		}
 	}
-	return nil
+	p := &publisher{domain: d, id: 1, ttl: time.Hour, kind: dane.None, kindTTL: time.Hour}
+	switch stranger(d) {
+	case silentStrangers:
+		p.record = recordSilent
+	case slowStrangers:
+		p.host = hostSilent
+	default:
+		return nil
+	}
+	return p
 }
 
 // violation notes that a rule was broken.
@@ -189,183 +218,6 @@ func (p *publisher) records() []string {
 		return []string{"v=STSv1; id=not-an-id;"}
 	}
 	return nil
-}
-
-var errServfail = errors.New("SERVFAIL")
-var errNoAnswer = errors.New("no answer within 5s")
-
-// pass lets time pass, unless ctx ends before.
-func pass(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// question returns how long a question takes and how it fails.
-func (w *world) question(p *publisher) (delay time.Duration, err error) {
-	switch {
-	case w.dns == dnsSilent:
-		return dnsTimeout, errNoAnswer
-	case w.dns == dnsFails:
-		return 0, errServfail
-	case p == nil:
-		return 0, nil
-	case p.record == recordSilent:
-		return dnsTimeout, errNoAnswer
-	case p.record == recordFails:
-		return p.recordDelay, errServfail
-	}
-	return p.recordDelay, nil
-}
-
-// TXT implements resolver.TXTSource.
-func (n *node) TXT(ctx context.Context, name string) (a dnsclient.Answer[string], err error) {
-	d, err := mtasts.ParseDomain(strings.TrimPrefix(name, "_mta-sts."))
-	if err != nil {
-		return a, err
-	}
-	var delay time.Duration
-	var fault error
-	var began instant
-	n.w.locked(func(now instant) {
-		p := n.w.of(d)
-		delay, fault = n.w.question(p)
-		a.TTL = time.Minute
-		if p != nil && fault == nil {
-			a.Records, a.TTL = p.records(), p.ttl
-		}
-		began = now
-		n.askedTXT(d)
-	})
-	err = pass(ctx, delay)
-	n.w.locked(func(instant) {
-		if err == nil {
-			err = fault
-		}
-		n.answeredTXT(d, began, a, err, ctx.Err() != nil)
-	})
-	if err != nil {
-		return dnsclient.Answer[string]{}, err
-	}
-	return a, nil
-}
-
-// Probe implements resolver.Prober.
-func (n *node) Probe(ctx context.Context) error {
-	var delay time.Duration
-	var fault error
-	n.w.locked(func(instant) {
-		delay, fault = n.w.question(nil)
-		n.countQuestion()
-	})
-	if err := pass(ctx, delay); err != nil {
-		return err
-	}
-	return fault
-}
-
-// MX implements resolver.MXSource.
-func (n *node) MX(_ context.Context, name string) (a dnsclient.Answer[dnsclient.MX], err error) {
-	d, err := mtasts.ParseDomain(name)
-	if err != nil {
-		return a, err
-	}
-	n.w.locked(func(instant) {
-		p := n.w.of(d)
-		if n.w.dns != dnsWorks || p == nil {
-			err = errServfail
-			return
-		}
-		host := map[mxState]string{mxMatches: "mx." + d.String(), mxMoved: "mx.elsewhere.example", mxNull: ""}[p.mx]
-		a.Records = []dnsclient.MX{{Host: host}}
-	})
-	return a, err
-}
-
-// Fetch implements resolver.PolicySource.
-func (n *node) Fetch(ctx context.Context, d mtasts.Domain) (text string, err error) {
-	var f fetch
-	var p *publisher
-	var delay time.Duration
-	n.w.locked(func(now instant) {
-		p = n.w.of(d)
-		if p == nil {
-			n.w.violation("%v: fetched although it has no record", d)
-			err = errServfail
-			return
-		}
-		text, delay, err = p.text, p.hostDelay, p.refusal()
-		if p.host == hostHTML {
-			text = "<html>"
-		}
-		if p.host == hostSilent {
-			delay = hostTimeout
-		}
-		f = n.beginFetch(d, now)
-	})
-	if p == nil {
-		return "", err
-	}
-	if passed := pass(ctx, delay); passed != nil {
-		err = passed
-	}
-	n.w.locked(func(now instant) { n.endFetch(d, f, now, text, err, ctx.Err() != nil) })
-	if err != nil {
-		return "", err
-	}
-	return text, nil
-}
-
-// refusal returns how a fetch fails.
-func (p *publisher) refusal() error {
-	failed := func(result policyhost.Result, fault policyhost.Fault, why string) error {
-		return &policyhost.FetchError{Host: p.domain.PolicyHost(), Result: result, Fault: fault, Err: errors.New(why)}
-	}
-	switch p.host {
-	case hostRefused:
-		return failed(policyhost.ResultFetchError, policyhost.FaultPublisher, "connection refused")
-	case hostCertificate:
-		return failed(policyhost.ResultWebPKIInvalid, policyhost.FaultPublisher, "certificate has expired")
-	case hostSilent:
-		return failed(policyhost.ResultFetchError, policyhost.FaultPublisher, "no answer within 60s")
-	case hostDNS:
-		return failed(policyhost.ResultFetchError, policyhost.FaultDNS, "SERVFAIL")
-	case hostBusy:
-		return failed(policyhost.ResultFetchError, policyhost.FaultLoad, "too many connections")
-	case hostNoRoute:
-		return failed(policyhost.ResultFetchError, policyhost.FaultLocal, "no route to host")
-	}
-	return nil
-}
-
-// Check implements resolver.DANEChecker.
-func (n *node) Check(ctx context.Context, d mtasts.Domain, _ bool, _ uint16) (v dane.Verdict, err error) {
-	n.w.locked(func(instant) {
-		p := n.w.of(d)
-		switch {
-		case n.w.dns != dnsWorks, p != nil && p.kind == 0:
-			err = fmt.Errorf("TLSA _25._tcp.mx.%v: %w", d, errServfail)
-		case p == nil:
-			v = dane.Verdict{Kind: dane.None, TTL: time.Minute}
-		default:
-			v = dane.Verdict{Kind: p.kind, TTL: p.kindTTL}
-		}
-	})
-	if n.w.dnsIs(dnsSilent) {
-		if passed := pass(ctx, dnsTimeout); passed != nil {
-			err = passed
-		}
-	}
-	n.w.locked(func(now instant) { n.checked(d, now, v, err, ctx.Err() != nil) })
-	return v, err
 }
 
 func (w *world) dnsIs(s dnsState) bool {

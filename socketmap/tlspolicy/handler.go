@@ -98,7 +98,7 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 	}
 	hop, ok := ParseKey(req.Key)
 	if !ok {
-		h.lookups.count(resultNotFound)
+		h.lookups.count(resultNoDomain)
 		return socketmap.Reply{Status: socketmap.NotFound, Data: dst}, true
 	}
 	p := h.profile.Load()
@@ -167,3 +167,9 @@ func (h *Handler) noteDeferral(hop resolver.NextHop, p *Profile, r reply) {
 func (h *Handler) log(hop resolver.NextHop, reply reply, took time.Duration) {
 	h.logger.Debug("Lookup", "domain", hop.Domain.String(), "result", reply.Status.String(), "answer", string(reply.Data), "took", took)
 }
+
+// Lookups collects LookupsMetric alone.
+func (h *Handler) Lookups() prometheus.Collector { return h.metrics.lookups }
+
+// Monitor reports whether the Profile in force withholds answers.
+func (h *Handler) Monitor() bool { return h.profile.Load().Monitor }

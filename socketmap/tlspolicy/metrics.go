@@ -13,25 +13,48 @@ const (
 	TCPTable  = "tcp_table"
 )
 
+// LookupsMetric is the name of the counter of lookups, ResultLabel and ReasonLabel are
+// its labels that say what was found.
+const (
+	LookupsMetric = "mta_sts_lookups_total"
+	ResultLabel   = "result"
+	ReasonLabel   = "reason"
+)
+
 // result is what a lookup came to, as the metrics have it.
 type result int
 
 const (
-	resultNotFound result = iota
-	resultSecure
+	resultSecure result = iota
+	resultDANEOnly
 	resultDANE
 	resultOverride
 	resultTemp
+
+	// The reasons of NOTFOUND.
+	resultAbsent   // the domain has no record
+	resultBroken   // the domain announces a policy that cannot be used
+	resultUnknown  // nothing could be learned in time
+	resultTesting  // the policy's mode
+	resultNone     // the policy's mode
+	resultNoDomain // the key is no name that can have a policy
+
 	numResults
 )
 
-// resultNames are the values of the label result.
-var resultNames = [numResults]string{
-	resultNotFound: "notfound",
-	resultSecure:   "secure",
-	resultDANE:     "dane",
-	resultOverride: "override",
-	resultTemp:     "temp",
+// resultLabels are the values of the labels result and reason.
+var resultLabels = [numResults]struct{ result, reason string }{
+	resultSecure:   {"secure", ""},
+	resultDANEOnly: {"dane-only", ""},
+	resultDANE:     {"dane", ""},
+	resultOverride: {"override", ""},
+	resultTemp:     {"temp", ""},
+	resultAbsent:   {"notfound", "absent"},
+	resultBroken:   {"notfound", "broken"},
+	resultUnknown:  {"notfound", "unknown"},
+	resultTesting:  {"notfound", "testing"},
+	resultNone:     {"notfound", "none"},
+	resultNoDomain: {"notfound", "no-domain"},
 }
 
 // metrics are those of a Handler and all that For makes of it.
@@ -43,9 +66,9 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		lookups: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
-			Name: "mta_sts_lookups_total",
-			Help: "Postfix's lookups, by protocol and by what was found: secure (an MTA-STS policy), dane, override (of the configuration), notfound or temp (mail is deferred); in monitor mode, by what would have been answered.",
-		}, []string{"protocol", "result"}),
+			Name: LookupsMetric,
+			Help: "Postfix's lookups, by protocol and by the answer: secure (an MTA-STS policy), dane-only, dane, override (of the configuration), temp (mail is deferred) or notfound, with its reason: absent (the domain has no record), broken (it announces a policy that cannot be used), unknown (nothing could be learned in time), testing or none (the policy's mode), no-domain (the key is no name that can have a policy). In mode monitor, by what would have been answered.",
+		}, []string{"protocol", ResultLabel, ReasonLabel}),
 		duration: promauto.With(reg).NewHistogram(prometheus.HistogramOpts{
 			Name:    "mta_sts_lookup_duration_seconds",
 			Help:    "How long the lookups took that memory could not answer at once.",
@@ -62,8 +85,8 @@ type lookups struct {
 
 func (m *metrics) of(protocol string) *lookups {
 	l := &lookups{duration: m.duration}
-	for r, name := range resultNames {
-		l.results[r] = m.lookups.WithLabelValues(protocol, name)
+	for r, values := range resultLabels {
+		l.results[r] = m.lookups.WithLabelValues(protocol, values.result, values.reason)
 	}
 	return l
 }

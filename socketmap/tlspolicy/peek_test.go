@@ -74,7 +74,7 @@ func TestPeek(t *testing.T) {
 		}
 		for r := range numResults {
 			if n := testutil.ToFloat64(h.lookups.results[r]); n != 0 {
-				t.Errorf("%v lookups were counted as %s", n, resultNames[r])
+				t.Errorf("%v lookups were counted as %v", n, resultLabels[r])
 			}
 		}
 		if log.Len() > 0 {

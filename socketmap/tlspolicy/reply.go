@@ -9,6 +9,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/printable"
 	"mta-sts-daemon/socketmap"
 )
@@ -44,8 +45,23 @@ func found(data []byte, r result) reply {
 	return reply{Reply: socketmap.Reply{Status: socketmap.OK, Data: data}, result: r}
 }
 
-func notFound(dst []byte) reply {
-	return reply{Reply: socketmap.Reply{Status: socketmap.NotFound, Data: dst}, result: resultNotFound}
+func notFound(dst []byte, why result) reply {
+	return reply{Reply: socketmap.Reply{Status: socketmap.NotFound, Data: dst}, result: why}
+}
+
+// whyNotFound returns the reason of NOTFOUND for an answer without an enforced policy.
+func whyNotFound(a resolver.Answer) result {
+	switch {
+	case a.Policy != nil && a.Policy.Mode == mtasts.ModeTesting:
+		return resultTesting
+	case a.Policy != nil:
+		return resultNone
+	case a.Without == policies.StateAbsent:
+		return resultAbsent
+	case a.Without == policies.StateBroken:
+		return resultBroken
+	}
+	return resultUnknown
 }
 
 func temp(dst []byte, reason string) reply {
@@ -95,7 +111,7 @@ func (p *Profile) settled(dst []byte, hop resolver.NextHop, at time.Time) (r rep
 		return reply{Reply: given, result: resultOverride}, true
 	}
 	if dnsclient.SpecialUse(hop.Domain.String()) {
-		return notFound(dst), true
+		return notFound(dst, resultNoDomain), true
 	}
 	return reply{}, false
 }
@@ -118,10 +134,10 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 	enforced := p.enforced(a.Policy)
 	switch a.DANE {
 	case dane.Full:
-		return found(append(dst, levelDANEOnly...), resultDANE)
+		return found(append(dst, levelDANEOnly...), resultDANEOnly)
 	case dane.Partial:
 		if enforced {
-			return found(append(dst, levelDANEOnly...), resultDANE)
+			return found(append(dst, levelDANEOnly...), resultDANEOnly)
 		}
 		return found(append(dst, levelDANE...), resultDANE)
 	case dane.Unknown:
@@ -135,7 +151,7 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 		}
 	}
 	if !enforced {
-		return notFound(dst)
+		return notFound(dst, whyNotFound(a))
 	}
 	dst = AppendSecure(dst, a.Policy)
 	if !req.Fits(dst) { // said here, so that the log has what Postfix hears
@@ -159,7 +175,7 @@ func (p *Profile) enforced(policy *mtasts.Policy) bool {
 // monitored withholds a reply in monitor mode.
 func (p *Profile) monitored(r reply) socketmap.Reply {
 	if p.Monitor {
-		return notFound(r.Data[:0]).Reply
+		return socketmap.Reply{Status: socketmap.NotFound, Data: r.Data[:0]}
 	}
 	return r.Reply
 }

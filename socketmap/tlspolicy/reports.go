@@ -7,6 +7,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/tlsrpt"
+	"mta-sts-daemon/socketmap"
 )
 
 // Reporter reports to a domain that its policy could not be used. Report must not wait.
@@ -35,9 +36,9 @@ func (h *Handler) report(p *Profile, hop resolver.NextHop, a resolver.Answer, r 
 	}
 	d := hop.Domain.Clone() // the reporter keeps it
 	switch {
-	case r.result == resultNotFound && a.Failure != nil:
+	case r.Status == socketmap.NotFound && a.Failure != nil:
 		reportFailure(p.Reporter, d, a.Failure)
-	case r.result == resultNotFound && a.Later != nil:
+	case r.Status == socketmap.NotFound && a.Later != nil:
 		h.reportLater(p.Reporter, d, a.Later)
 	case r.result == resultSecure && r.reporting && a.MatchesNoMX && hop.MX:
 		p.Reporter.Report(tlsrpt.Failure{Domain: d, Code: tlsrpt.ValidationFailure, Reason: noMatch})

@@ -36,18 +36,30 @@ type Status struct {
 	Policies int `json:"policies"`
 	// RefreshFailing counts the policies that cannot be refreshed.
 	RefreshFailing int `json:"refresh_failing"`
+	// Mismatched counts the domains whose enforced policy matches no MX host.
+	Mismatched int `json:"mismatched"`
+	// Deferred counts the domains of which a lookup is answered with TEMP.
+	Deferred int `json:"deferred"`
 	// StoreError is why policies cannot be written down; empty while they can.
 	StoreError string `json:"store_error,omitempty"`
 	// Unreachable is why no policy host can be reached from this host; empty if that is
 	// not so, or not known.
 	Unreachable string `json:"unreachable,omitempty"`
-	// SharedError is why the shared store cannot be used; empty while it can,
-	// and where there is none.
+	// Shared is whether there is a shared store, SharedError why it cannot be used; empty
+	// while it can.
+	Shared      bool   `json:"shared"`
 	SharedError string `json:"shared_error,omitempty"`
+	// DNSError is why names cannot be looked up; empty while the DNS answers.
+	DNSError string `json:"dns_error,omitempty"`
+	// AuthoritiesError is what is wrong with the certificate authorities; empty if all
+	// of them can be used.
+	AuthoritiesError string `json:"authorities_error,omitempty"`
 	// ConfigError is why the last reload was refused; empty if it was not.
 	ConfigError string `json:"config_error,omitempty"`
-	// DANE is whether DANE goes before MTA-STS.
-	DANE bool `json:"dane"`
+	// DANE is whether DANE takes precedence over MTA-STS; DANEOff is why it is left to
+	// Postfix.
+	DANE    bool   `json:"dane"`
+	DANEOff string `json:"dane_off,omitempty"`
 	// Listen are the addresses where lookups are answered.
 	Listen []string `json:"listen"`
 	// LostSockets are unix sockets among Listen that clients do not find.
@@ -98,6 +110,8 @@ type Condition struct {
 	// when it matches no MX host.
 	RecordGone time.Time `json:"record_gone,omitzero"`
 	Mismatch   time.Time `json:"mismatch,omitzero"`
+	// MismatchLookups counts the lookups in this process while no MX host matched.
+	MismatchLookups int64 `json:"mismatch_lookups,omitempty"`
 	// Deferred are the domain's next hops whose lookups are answered with TEMP.
 	Deferred []Deferral `json:"deferred,omitempty"`
 	// Reason is why nothing could be learned of the domain, if that is so.

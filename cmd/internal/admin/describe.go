@@ -56,10 +56,11 @@ func (c Controls) listed(k resolver.Known, deferred []resolver.Deferral) Listed 
 // condition puts a domain's state into the socket's words.
 func condition(k resolver.Known, deferred []resolver.Deferral) Condition {
 	c := Condition{
-		State:      words(k, len(deferred) > 0),
-		RecordGone: utc(k.RecordGone),
-		Mismatch:   utc(k.Mismatch),
-		Reason:     k.Reason,
+		State:           words(k, len(deferred) > 0),
+		RecordGone:      utc(k.RecordGone),
+		Mismatch:        utc(k.Mismatch),
+		MismatchLookups: k.Deferred,
+		Reason:          k.Reason,
 	}
 	if f := k.Failure; f != nil {
 		c.Failure = &Failure{Result: f.Word, Reason: f.Reason, ID: f.ID, Count: f.Count,

@@ -96,13 +96,17 @@ func (c Controls) changes(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoTime, err)
 	}
+	return c.history(since), nil
+}
+
+func (c Controls) history(since time.Time) History {
 	changes, complete := c.Resolver.Changes(since)
 	history := History{Complete: complete, Changes: make([]Change, 0, len(changes))}
 	for _, ch := range changes {
 		history.Changes = append(history.Changes, Change{At: ch.At, Kind: ch.Kind.String(), Domain: ch.Domain.String(), OldMode: ch.OldMode,
 			NewMode: ch.NewMode, Added: ch.Added, Removed: ch.Removed, ID: ch.ID, Reason: ch.Detail, Count: ch.Count})
 	}
-	return history, nil
+	return history
 }
 
 func (c Controls) purgeAll(req *http.Request) (any, error) {

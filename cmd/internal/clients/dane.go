@@ -49,24 +49,18 @@ func Asking(cfg config.Config, instances postconf.Instances) postconf.Instances 
 	if len(instances) < 2 {
 		return instances
 	}
-	socketmap, tcpTable := listeners(cfg)
-	return slices.DeleteFunc(instances.Enabled(), func(s postconf.Settings) bool { return !s.Asks(socketmap, tcpTable) })
+	return slices.DeleteFunc(instances.Enabled(), func(s postconf.Settings) bool { return mapNames(cfg, s) == nil })
 }
 
-// listeners are the addresses where Postfix may find the daemon.
-func listeners(cfg config.Config) (socketmap, tcpTable []config.Address) {
-	for _, l := range cfg.Listen.TCPTable {
-		tcpTable = append(tcpTable, l.Address)
-	}
-	return slices.Concat(cfg.Listen.Socketmap, ShippedSockets()), tcpTable
+func mapNames(cfg config.Config, s postconf.Settings) []string {
+	return s.MapNames(slices.Concat(cfg.Listen.Socketmap, ShippedSockets()), cfg.Listen.TCPTable)
 }
 
-// MapNames returns the names by which the instances ask the daemon, each once; "" for a
-// tcp table.
+// MapNames returns the names by which the instances ask the daemon, each once; "" is a
+// tcp table without a name.
 func MapNames(cfg config.Config, instances postconf.Instances) (names []string) {
-	socketmap, tcpTable := listeners(cfg)
 	for _, s := range Asking(cfg, instances) {
-		for _, name := range s.MapNames(socketmap, tcpTable) {
+		for _, name := range mapNames(cfg, s) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}

@@ -28,6 +28,10 @@ func CheckListeners(cfg config.Config) (faults, warnings []error) {
 		warnings = append(warnings, fmt.Errorf("metrics.listen: %v can be reached from every network of this host, without a password: "+
 			"name one address, such as 127.0.0.1, unless a firewall is in between", at))
 	}
+	if at := cfg.Metrics.Listen; cfg.Metrics.Page && at.Network == config.TCP && !onLoopback(at) {
+		warnings = append(warnings, fmt.Errorf("metrics.page: the status page at %v names domains and can be read from other hosts, without a password: "+
+			"name a loopback address, such as 127.0.0.1, in metrics.listen, unless a firewall is in between", at))
+	}
 	return faults, warnings
 }
 
@@ -75,6 +79,14 @@ func collide(a, b config.Address) bool {
 
 // isDualStack reports whether a listener at host takes all addresses, IPv4 and IPv6.
 func isDualStack(host string) bool { return host == "" || host == "::" }
+
+// onLoopback reports whether only this host can connect. A name counts as another host's,
+// except localhost (RFC 6761 section 6.3).
+func onLoopback(at config.Address) bool {
+	host, _, _ := net.SplitHostPort(at.Address)
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+}
 
 func onAllInterfaces(at config.Address) bool {
 	host, _, _ := net.SplitHostPort(at.Address)

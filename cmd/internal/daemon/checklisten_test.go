@@ -34,12 +34,18 @@ func TestCheckListeners(t *testing.T) {
 			warnings: "metrics.listen: 0.0.0.0:9461 can be reached from every network of this host, without a password: name one address, such as 127.0.0.1, unless a firewall is in between"},
 		{text: "metrics: {listen: \":9461\"}",
 			warnings: "metrics.listen: :9461 can be reached from every network of this host, without a password: name one address, such as 127.0.0.1, unless a firewall is in between"},
+		{text: "metrics: {listen: \"192.0.2.1:9461\", page: true}",
+			warnings: "metrics.page: the status page at 192.0.2.1:9461 names domains and can be read from other hosts, without a password: name a loopback address, such as 127.0.0.1, in metrics.listen, unless a firewall is in between"},
+		{text: "metrics: {listen: \"127.1.2.3:9461\", page: true}"},
+		{text: "metrics: {listen: \"[::1]:9461\", page: true}"},
+		{text: "metrics: {listen: \"localhost:9461\", page: true}"},
+		{text: "metrics: {listen: \"unix:/run/m\", page: true}"},
 		{text: "listen: {socket_group: no-such-group, socketmap: [\"unix:/run/a/sock\"]}",
 			faults: "listen.socket_group: group: unknown group no-such-group; create it (groupadd --system) or name another"},
 		{text: "listen: {socket_group: no-such-group}"}, // no unix socket is made
 		{text: "listen: {socket_group: root, socketmap: [\"unix:/run/a/sock\"]}"},
 	} {
-		cfg, err := config.Parse("f", []byte(tc.text))
+		cfg, err := config.Parse("f", []byte(tc.text), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

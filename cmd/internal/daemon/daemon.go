@@ -66,9 +66,12 @@ type daemon struct {
 	resolver   *resolver.Resolver
 	reporter   *tlsrpt.Reporter
 	handler    *tlspolicy.Handler
+	conns      *socketmap.Connections
 	servers    []*socketmap.Server
 	sockets    watch // for lookups
 	webs       []*web
+	monitoring *web          // of webs
+	page       *monitor.Page // of monitoring
 	notifier   notifier
 	state      state         // for others than the main loop
 	started    config.Config // what it started with
@@ -87,9 +90,9 @@ type daemon struct {
 
 // Run is the daemon's life: it loads the configuration, answers lookups until
 // ctx ends or SIGTERM or SIGINT comes, and loads the configuration anew at each
-// SIGHUP and whenever the control socket asks for that. It logs to stderr or
-// the journal.
-func Run(ctx context.Context, version string, load func() (config.Config, error), stderr io.Writer) error {
+// SIGHUP and whenever the control socket asks for that. It logs to the journal, in JSON to
+// stdout or in text to stderr.
+func Run(ctx context.Context, version string, load func() (config.Config, error), stdout, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
@@ -104,8 +107,11 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	if err != nil {
 		return err
 	}
-	logging := newLogging(cfg.Log, stderr)
+	logging := newLogging(cfg.Log, stdout, stderr)
 	defer logging.Close()
+	if _, unknown := config.Variables(os.Environ()); len(unknown) > 0 {
+		event.VariablesUnknown.Log(slog.New(logging), slog.Any("variables", unknown))
+	}
 	ballast := newBallast(heapRoom)
 	defer runtime.KeepAlive(ballast)
 	d, err := newDaemon(ctx, cfg, monitor.NewMetrics(version), load, logging)
@@ -123,14 +129,13 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	}
 	d.sockets.set(listeners)
 
-	conns := socketmap.NewConnections(cfg.Listen.MaxConnections)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, e := range endpoints {
-		server := socketmap.NewServer(e.protocol, d.handler.For(e.counted), conns, e.idle, d.logger)
+		server := socketmap.NewServer(e.protocol, d.handler.For(e.counted), d.conns, e.idle, d.logger)
 		d.servers = append(d.servers, server)
 		group.Go(func() error { return server.Serve(e) })
 	}
-	d.state.begin(version, names(endpoints), d.settings.DANE != nil)
+	d.state.begin(version, names(endpoints))
 	d.startWebs(cfg, sockets)
 	event.DaemonStarted.Log(d.logger, slog.String("listen", strings.Join(names(endpoints), " ")))
 	d.notifier.ready(d.statusLine())
@@ -147,6 +152,8 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 	defer ticker.Stop()
 	watching := time.NewTicker(watchInterval)
 	defer watching.Stop()
+	sampling := time.NewTicker(monitor.SampleInterval)
+	defer sampling.Stop()
 	for {
 		select {
 		case <-hangup:
@@ -165,6 +172,8 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 			for _, w := range d.webs {
 				w.sockets.check()
 			}
+		case <-sampling.C:
+			d.page.Sample()
 		case <-ctx.Done():
 			return
 		}
@@ -205,6 +214,10 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		Metrics: metrics.Registry, Logger: logger})
 	d.reporter = tlsrpt.New(d.reporting(ctx), metrics.Registry, logger)
 	d.handler = tlspolicy.NewHandler(d.resolver, d.profile(), metrics.Registry, logger)
+	d.conns = socketmap.NewConnections(cfg.Listen.MaxConnections)
+	d.page = d.newPage()
+	d.registerOwn()
+	d.state.doesDANE(d.dane.why)
 	d.dane.tell(ctx, d.clients.DNS)
 	d.checkAuthorities()
 	d.ends.log(d.config.Overrides, time.Now())
@@ -253,7 +266,7 @@ func (d *daemon) followPostfix(ctx context.Context) {
 	if (checker == nil) != (d.settings.DANE == nil) || d.dane.looksUpNative() != native {
 		d.settings.DANE = checker
 		d.resolver.Configure(d.settings)
-		d.state.doesDANE(checker != nil)
+		d.state.doesDANE(d.dane.why)
 	}
 	d.dane.tell(ctx, d.clients.DNS)
 }
@@ -271,6 +284,7 @@ func (d *daemon) checkAuthorities() {
 		return
 	}
 	d.authorityProblem = reason
+	d.state.authorities(reason)
 	switch {
 	case problem == nil:
 	case errors.Is(problem, authorities.ErrNone):

@@ -23,14 +23,14 @@ type logging struct {
 	journal    *journal.Handler // nil where stderr is not the journal
 }
 
-func newLogging(cfg config.Log, stderr io.Writer) *logging {
-	return logTo(stderr, journal.IsStderr(stderr), cfg)
+func newLogging(cfg config.Log, stdout, stderr io.Writer) *logging {
+	return logTo(stdout, stderr, journal.IsStderr(stderr), cfg)
 }
 
-func logTo(stderr io.Writer, isJournal bool, cfg config.Log) *logging {
+func logTo(stdout, stderr io.Writer, isJournal bool, cfg config.Log) *logging {
 	l := &logging{}
 	options := &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forPeople}
-	l.json = slog.NewJSONHandler(stderr, options)
+	l.json = slog.NewJSONHandler(stdout, options)
 	l.text = slog.NewTextHandler(stderr, options)
 	if isJournal {
 		l.text = slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forJournal})

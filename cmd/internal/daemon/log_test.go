@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"regexp"
 	"strings"
@@ -33,11 +34,28 @@ func TestLogFormats(t *testing.T) {
 		{"json into the journal", config.LogJSON, true, `{"time":"` + stamp + `","level":"NOTICE","msg":"Policy changed","domain":"a.example"}`},
 	} {
 		var out bytes.Buffer
-		l := logTo(&out, c.isJournal, config.Log{Level: slog.LevelInfo, Format: c.format})
+		l := logTo(&out, &out, c.isJournal, config.Log{Level: slog.LevelInfo, Format: c.format})
 		event.PolicyChanged.Log(slog.New(l), event.Domain("a.example"))
 		l.Close()
 		if !regexp.MustCompile(`^` + c.want + "\n$").MatchString(out.String()) {
 			t.Errorf("%s: %s", c.name, &out)
+		}
+	}
+}
+
+func TestJSONGoesToStdout(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[config.LogFormat]string{config.LogJSON: "stdout", config.LogText: "stderr", config.LogAuto: "stderr"} {
+		var stdout, stderr bytes.Buffer
+		l := logTo(&stdout, &stderr, false, config.Log{Format: format})
+		event.PolicyChanged.Log(slog.New(l))
+		l.Close()
+		got := "stderr"
+		if stdout.Len() > 0 {
+			got = "stdout"
+		}
+		if got != want || stdout.Len() > 0 && stderr.Len() > 0 {
+			t.Errorf("%s: stdout %q, stderr %q", format, &stdout, &stderr)
 		}
 	}
 }
@@ -54,7 +72,7 @@ func TestNativeJournalIsAuto(t *testing.T) {
 		{config.LogText, true, false},
 		{config.LogJSON, true, false},
 	} {
-		l := logTo(&bytes.Buffer{}, c.isJournal, config.Log{Format: c.format})
+		l := logTo(io.Discard, io.Discard, c.isJournal, config.Log{Format: c.format})
 		_, native := (*l.inForce.Load()).(*journal.Handler)
 		if native != c.want {
 			t.Errorf("%s, stderr is the journal %v: native protocol %v", c.format, c.isJournal, native)
@@ -67,7 +85,7 @@ func TestNativeJournalIsAuto(t *testing.T) {
 func TestReloadReachesEveryLogger(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	l := logTo(&out, false, infoAuto)
+	l := logTo(&out, &out, false, infoAuto)
 	defer l.Close()
 	loggers := []*slog.Logger{
 		slog.New(l),
@@ -99,7 +117,7 @@ func TestReloadReachesEveryLogger(t *testing.T) {
 func TestDerivedLoggersAreApart(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	l := logTo(&out, true, config.Log{Format: config.LogText})
+	l := logTo(&out, &out, true, config.Log{Format: config.LogText})
 	defer l.Close()
 	parent := slog.New(l).With("a", 1).With("b", 2).With("c", 3)
 	first, second := parent.With("first", true), parent.With("second", true)
@@ -114,7 +132,7 @@ func TestDerivedLoggersAreApart(t *testing.T) {
 func TestFloodIsLimited(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	l := logTo(&out, false, infoAuto)
+	l := logTo(&out, &out, false, infoAuto)
 	for range 25 {
 		event.PolicyFound.Log(slog.New(l))
 	}

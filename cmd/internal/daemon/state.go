@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,10 +17,10 @@ type state struct {
 	status admin.Status
 }
 
-func (s *state) begin(version string, listen []string, dane bool) {
+func (s *state) begin(version string, listen []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status = admin.Status{Version: version, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Second), Listen: listen, DANE: dane}
+	s.status.Version, s.status.PID, s.status.Started, s.status.Listen = version, os.Getpid(), time.Now().UTC().Truncate(time.Second), listen
 }
 
 // refused notes the outcome of a reload.
@@ -32,10 +33,21 @@ func (s *state) refused(err error) {
 	}
 }
 
-func (s *state) doesDANE(on bool) {
+// doesDANE notes whether DANE is looked up; why is the reason if it is not.
+func (s *state) doesDANE(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.DANE = on
+	s.status.DANE, s.status.DANEOff = why == nil, ""
+	if why != nil {
+		s.status.DANEOff = why.Error()
+	}
+}
+
+// authorities notes what is wrong with the certificate authorities.
+func (s *state) authorities(problem string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.AuthoritiesError = problem
 }
 
 func (s *state) get() admin.Status {
@@ -48,20 +60,55 @@ func (s *state) get() admin.Status {
 func (d *daemon) status() admin.Status {
 	s := d.state.get()
 	s.Policies = d.resolver.PolicyCount()
-	s.RefreshFailing = d.resolver.RefreshFailing()
+	counts := d.resolver.Counts()
+	s.RefreshFailing, s.Mismatched = counts.Failing, counts.Mismatched
+	s.Deferred = len(d.resolver.Deferrals())
 	if err := d.store.Err(); err != nil {
 		s.StoreError = err.Error()
 	}
 	if err := d.resolver.Unreachable(); err != nil {
 		s.Unreachable = err.Error()
 	}
-	if d.shared != nil {
+	if d.resolver.DNSFails() {
+		s.DNSError = "no server answers"
+	}
+	if s.Shared = d.shared != nil; s.Shared {
 		if err := d.shared.Err(); err != nil {
 			s.SharedError = err.Error()
 		}
 	}
 	s.LostSockets = d.sockets.check()
 	return s
+}
+
+// trouble is something that the daemon needs and that may fail.
+type trouble struct {
+	kind   string // in the metric mta_sts_trouble
+	name   string // on the status page
+	well   string // its state if reason is empty
+	short  string // in systemctl status
+	reason string
+}
+
+// troubles returns all that s says of, in trouble or not.
+func troubles(s admin.Status) []trouble {
+	var lost []string
+	for _, socket := range s.LostSockets {
+		lost = append(lost, socket.Path+": "+socket.Reason)
+	}
+	all := []trouble{
+		{"sockets", "Sockets for Postfix", strings.Join(s.Listen, ", "), "socket file missing", strings.Join(lost, "; ")},
+		{"resolver", "DNS resolver", "answers", "DNS does not answer", s.DNSError},
+		{"policy_hosts", "Policy hosts", "reached as far as is known", "policy hosts cannot be reached", s.Unreachable},
+		{"authorities", "Certificate authorities", "loaded", "certificate authorities missing", s.AuthoritiesError},
+		{"store", "Policy file", "written", "policy file cannot be written", s.StoreError},
+		{"shared_store", "Shared store", "used", "shared store cannot be used", s.SharedError},
+		{"configuration", "Configuration", "in force", "configuration refused", s.ConfigError},
+	}
+	if !s.Shared {
+		all = slices.DeleteFunc(all, func(t trouble) bool { return t.kind == "shared_store" })
+	}
+	return all
 }
 
 // statusLine is that in a line, for systemctl status.
@@ -75,20 +122,10 @@ func (d *daemon) statusLine() string {
 	if s.RefreshFailing > 0 {
 		parts = append(parts, fmt.Sprintf("%d cannot be refreshed", s.RefreshFailing))
 	}
-	if len(s.LostSockets) > 0 {
-		parts = append(parts, "socket file missing")
-	}
-	if s.Unreachable != "" {
-		parts = append(parts, "policy hosts cannot be reached")
-	}
-	if s.StoreError != "" {
-		parts = append(parts, "policy file cannot be written")
-	}
-	if s.SharedError != "" {
-		parts = append(parts, "shared store cannot be used")
-	}
-	if s.ConfigError != "" {
-		parts = append(parts, "configuration refused")
+	for _, t := range troubles(s) {
+		if t.reason != "" {
+			parts = append(parts, t.short)
+		}
 	}
 	return strings.Join(parts, "; ")
 }

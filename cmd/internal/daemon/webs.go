@@ -32,17 +32,11 @@ func (ms moves) abandon() {
 // startWebs opens the control socket and the listener for monitoring. If one
 // cannot be opened, the daemon answers lookups all the same.
 func (d *daemon) startWebs(cfg config.Config, p passed) {
-	control := admin.NewHandler(admin.Controls{
-		Status:   d.status,
-		Health:   d.ready,
-		Reload:   d.askReload,
-		Resolver: d.resolver,
-		Tell:     d.handler.Tell,
-	})
-	monitoring := monitor.Handler(d.metrics.Registry, d.health, d.ready)
+	monitoring := monitor.Handler(d.metrics.Registry, d.health, d.ready, d.page)
+	d.monitoring = newWeb(monitoring, monitoringConns, p[metricsName], metricsAddress, d.logger)
 	d.webs = []*web{
-		newWeb(control, controlConns, p[adminName], d.adminAddress, d.logger),
-		newWeb(monitoring, monitoringConns, p[metricsName], metricsAddress, d.logger),
+		newWeb(admin.NewHandler(d.controls()), controlConns, p[adminName], d.adminAddress, d.logger),
+		d.monitoring,
 	}
 	for _, w := range d.webs {
 		m, err := w.prepare(cfg)
@@ -51,6 +45,7 @@ func (d *daemon) startWebs(cfg config.Config, p passed) {
 		}
 		m.commit()
 	}
+	d.showPage()
 }
 
 // prepareMoves opens what cfg asks for, or nothing.

@@ -8,11 +8,11 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// address is where t's server really is on this host.
+// address is where t's server is on this host.
 func (c client) address(t postconf.Table) config.Address {
 	a := t.Server
 	if a.Network == config.Unix {
-		a.Address = c.seen(a.Address, c.jailedFor(t))
+		a.Address = c.seen(a.Address, c.inChroot(t))
 	}
 	return a
 }
@@ -34,8 +34,8 @@ func (h Host) listensAt(c client, t postconf.Table) bool {
 	}
 	asked := c.address(t)
 	for _, a := range at {
-		// A path within the jail that the client writes from outside is meant to
-		// be the daemon's; why it does not get there is another finding.
+		// An absolute path that a client in the chroot does not find there is meant for
+		// the daemon too; that it fails is another finding.
 		if postconf.SameAddress(a, asked) || postconf.SameAddress(a, t.Server) {
 			return true
 		}

@@ -8,35 +8,38 @@ import (
 	"regexp"
 )
 
-// postfixAuthorities looks at whom Postfix trusts: without authorities no certificate
-// is good, and every answer `secure` defers mail. tls_append_default_CA only
-// adds to what the two parameters name.
-func postfixAuthorities(c client) []Finding {
-	const remedy = "postconf -e smtp_tls_CAfile=/etc/ssl/certs/ca-certificates.crt; postfix reload"
+const everyEnforced = "mail to every domain with an enforced policy is deferred"
+
+// postfixAuthorities examines the certificate authorities of the client: without any,
+// no certificate is good, and every answer `secure` defers mail. tls_append_default_CA only
+// adds to the two parameters.
+func postfixAuthorities(c client) (findings []Finding) {
+	remedy := c.set(caFile, "/etc/ssl/certs/ca-certificates.crt")
 	file, dir := c.get(caFile), c.get(caPath)
-	switch {
-	case file != "":
-		return []Finding{caFileFinding(file, remedy)}
-	case dir != "":
-		return []Finding{caPathFinding(dir, c.seen(dir, c.jailed), remedy)}
+	if file == "" && dir == "" {
+		return []Finding{problem(checkAuthorities, remedy, "smtp_tls_CAfile and smtp_tls_CApath are empty: %s", everyEnforced)}
 	}
-	return []Finding{problem(checkAuthorities, remedy,
-		"smtp_tls_CAfile and smtp_tls_CApath are empty: mail to every domain with an enforced policy is deferred")}
+	if file != "" {
+		findings = append(findings, caFileFinding(file, remedy))
+	}
+	if dir != "" {
+		findings = append(findings, caPathFinding(c, dir, remedy))
+	}
+	return findings
 }
 
-// caFileFinding: Postfix reads the file before it goes into its jail and while
-// it is root.
+// caFileFinding: Postfix reads the file while it is root and not yet in its chroot. If
+// it cannot, smtp_tls_CApath does not help.
 func caFileFinding(path, remedy string) Finding {
+	const noTLS = "Postfix does no TLS at all: enforced policies defer mail, other mail is sent without TLS"
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return unknown(checkAuthorities, remedyOfPermissions, "smtp_tls_CAfile cannot be read: %v", err)
 	case err != nil:
-		return problem(checkAuthorities, remedy,
-			"smtp_tls_CAfile cannot be read: %v. Postfix does no TLS at all: enforced policies defer mail, other mail goes in the clear", err)
+		return problem(checkAuthorities, remedy, "smtp_tls_CAfile cannot be read: %v. "+noTLS, err)
 	case !x509.NewCertPool().AppendCertsFromPEM(text):
-		return problem(checkAuthorities, remedy,
-			"smtp_tls_CAfile = %s holds no certificate. Postfix does no TLS at all: enforced policies defer mail, other mail goes in the clear", path)
+		return problem(checkAuthorities, remedy, "smtp_tls_CAfile = %s holds no certificate. "+noTLS, path)
 	}
 	return well(checkAuthorities, "smtp_tls_CAfile = %s", path)
 }
@@ -44,9 +47,10 @@ func caFileFinding(path, remedy string) Finding {
 // hashed is the name under which OpenSSL looks for an authority, see c_rehash(1).
 var hashed = regexp.MustCompile(`^[0-9a-f]{8}\.[0-9]+$`)
 
-// caPathFinding: Postfix looks into the directory when it has a certificate
-// before it, in its jail by then.
-func caPathFinding(named, path, remedy string) Finding {
+// caPathFinding: Postfix reads the directory when it verifies a certificate, in its
+// chroot by then.
+func caPathFinding(c client, named, remedy string) Finding {
+	path := c.seen(named, c.chroot)
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrPermission) {
 		return unknown(checkAuthorities, remedyOfPermissions, "smtp_tls_CApath cannot be read: %v", err)
@@ -56,6 +60,10 @@ func caPathFinding(named, path, remedy string) Finding {
 			return well(checkAuthorities, "smtp_tls_CApath = %s", named)
 		}
 	}
+	if c.get(caFile) != "" {
+		return hint(checkAuthorities, c.set(caPath, ""),
+			"smtp_tls_CApath = %s, for Postfix's smtp client %s, has no authorities: only those of smtp_tls_CAfile count", named, path)
+	}
 	return problem(checkAuthorities, remedy,
-		"smtp_tls_CApath = %s, to Postfix's smtp client %s, has no authorities: mail to every domain with an enforced policy is deferred", named, path)
+		"smtp_tls_CApath = %s, for Postfix's smtp client %s, has no authorities: %s", named, path, everyEnforced)
 }

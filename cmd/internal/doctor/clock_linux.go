@@ -2,8 +2,8 @@ package doctor
 
 import "golang.org/x/sys/unix"
 
-// synchronised reports what the kernel knows of the clock, adjtimex(2). A kernel
-// that does not say is believed to be in time.
+// synchronised reports whether the kernel's clock is synchronised, adjtimex(2); true if
+// the kernel does not say.
 func synchronised() bool {
 	var t unix.Timex
 	if _, err := unix.Adjtimex(&t); err != nil {

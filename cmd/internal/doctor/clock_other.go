@@ -2,5 +2,5 @@
 
 package doctor
 
-// synchronised believes the clock where the kernel is not asked.
+// synchronised returns true: the kernel is not asked on this system.
 func synchronised() bool { return true }

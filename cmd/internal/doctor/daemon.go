@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +18,8 @@ import (
 	"mta-sts-daemon/resolver/authorities"
 )
 
-// remedyOfConfiguration is for what the daemon does not start with.
-const remedyOfConfiguration = "mend that; `mta-sts-daemon check-config` tells when it is well"
+// remedyOfConfiguration is for a configuration that the daemon does not start with.
+const remedyOfConfiguration = "correct that, until `mta-sts-daemon check-config` finds nothing"
 
 // Remedies for sockets that Postfix does not find.
 const (
@@ -26,11 +27,11 @@ const (
 	remedyOfOwnSocket    = "create its directory again, or stop the program that has taken the path; the daemon tries again every second"
 )
 
-// configuration looks at the daemon's file, and at the files that it names.
+// configuration examines the daemon's file, and the files that it names.
 func (h Host) configuration() []Finding {
 	switch {
 	case errors.Is(h.ConfigError, fs.ErrPermission):
-		return []Finding{unknown(checkConfiguration, remedyOfPermissions, "The configuration cannot be read: %v. The rest is looked at as if it were the default", h.ConfigError)}
+		return []Finding{unknown(checkConfiguration, remedyOfPermissions, "The configuration cannot be read: %v. The rest is examined as if it were the default", h.ConfigError)}
 	case h.ConfigError != nil:
 		return refused(h.ConfigError)
 	}
@@ -49,8 +50,8 @@ func (h Host) files() (findings []Finding) {
 	faults, warnings := clients.CheckFiles(h.Config)
 	for _, warning := range warnings {
 		if errors.Is(warning, authorities.ErrNone) {
-			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates, or what has them in this system; then `mta-sts-daemon reload`",
-				"No policy can be fetched, so that mail to domains whose policy is not known goes unprotected: %v", warning))
+			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates; mta-sts-daemon reload (or, on another system, the package that has the authorities)",
+				"No policy can be fetched, so that mail to domains without a cached policy is sent without protection: %v", warning))
 		} else {
 			findings = append(findings, problem(checkAuthorities, "repair the file; then `mta-sts-daemon reload`",
 				"Policies of hosts that need this authority cannot be fetched: %v", warning))
@@ -61,7 +62,7 @@ func (h Host) files() (findings []Finding) {
 		case errors.Is(fault, fs.ErrPermission):
 			findings = append(findings, unknown(checkConfiguration, remedyOfPermissions, "What the configuration names cannot be read: %v", fault))
 		case errors.Is(fault, clients.ErrCredential):
-			findings = append(findings, unknown(checkConfiguration, "start the daemon and run doctor again", "What the configuration names is not there: %v", fault))
+			findings = append(findings, unknown(checkConfiguration, "start the daemon and run doctor again", "What the configuration names does not exist: %v", fault))
 		default:
 			findings = append(findings, refused(fault)...)
 		}
@@ -69,7 +70,7 @@ func (h Host) files() (findings []Finding) {
 	return findings
 }
 
-// refused tells each line of err.
+// refused reports each line of err.
 func refused(err error) (findings []Finding) {
 	for reason := range strings.Lines(err.Error()) {
 		findings = append(findings, problem(checkConfiguration, remedyOfConfiguration,
@@ -78,25 +79,25 @@ func refused(err error) (findings []Finding) {
 	return findings
 }
 
-// daemon asks the running one how it fares. Whether it answers Postfix is
-// another check.
+// daemon asks the running daemon for its status. Whether it answers Postfix is another
+// check.
 func (h Host) daemon(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeoutCause(ctx, statusLimit, fmt.Errorf("no answer within %v", statusLimit))
 	defer cancel()
 	s, err := h.Daemon.Status(ctx)
 	switch {
 	case errors.Is(err, admin.ErrNotPermitted):
-		return []Finding{unknown(checkDaemon, remedyOfPermissions, "The daemon cannot be asked how it fares: %v", err)}
+		return []Finding{unknown(checkDaemon, remedyOfPermissions, "The daemon cannot be asked for its status: %v", err)}
 	case errors.Is(err, admin.ErrNotRunning):
-		return append([]Finding{hint(checkDaemon, "systemctl start mta-sts-daemon, if it is this host's", "The daemon cannot be asked how it fares: %v", err)},
+		return append([]Finding{hint(checkDaemon, "systemctl start mta-sts-daemon, if it is this host's", "The daemon cannot be asked for its status: %v", err)},
 			h.state()...)
 	case err != nil:
 		return []Finding{problem(checkDaemon, "look at its log, or restart it: systemctl restart mta-sts-daemon", "The daemon does not report its status: %v", err)}
 	}
 	findings := []Finding{well(checkDaemon, "The daemon, version %s, runs and keeps policies of %d domains", s.Version, s.Policies)}
 	if s.ConfigError != "" {
-		findings = append(findings, hint(checkConfiguration, "mend the file; `mta-sts-daemon reload` puts it in force",
-			"The last reload was refused and the daemon goes on as before: %s", s.ConfigError))
+		findings = append(findings, hint(checkConfiguration, "correct the file, then `mta-sts-daemon reload`",
+			"The last reload was refused, and the configuration before it stays in force: %s", s.ConfigError))
 	}
 	for _, lost := range s.LostSockets {
 		remedy := remedyOfOwnSocket
@@ -106,29 +107,59 @@ func (h Host) daemon(ctx context.Context) []Finding {
 		findings = append(findings, problem(checkDaemon, remedy, "Postfix cannot reach the daemon at %s, so that mail is deferred: %s", lost.Path, lost.Reason))
 	}
 	if s.StoreError != "" {
-		findings = append(findings, problem(checkState, "free space, mend permissions; it is tried again by itself",
-			"Policies cannot be written down and would be lost at a restart: %s", s.StoreError))
+		findings = append(findings, problem(checkState, "free space or correct permissions; the daemon retries by itself",
+			"Policies cannot be stored and would be lost at a restart: %s", s.StoreError))
 	}
 	if s.Unreachable != "" {
-		findings = append(findings, problem(checkDaemon, "look at the way from this host to port 443: route, firewall, fetch.proxy, ca-certificates; `mta-sts-daemon query DOMAIN` shows each step",
-			"No policy host can be reached from this host, so that mail to domains without a cached policy is sent as without one: %s", s.Unreachable))
+		findings = append(findings, problem(checkDaemon, "check the way from this host to port 443: route, firewall, fetch.proxy, ca-certificates; `mta-sts-daemon query DOMAIN` shows each step",
+			"No policy host can be reached from this host, so that mail to domains without a cached policy is sent without protection: %s", s.Unreachable))
 	}
 	if s.SharedError != "" {
-		findings = append(findings, hint(checkDaemon, "look at the servers that cache.shared names; it is tried again by itself",
+		findings = append(findings, hint(checkDaemon, "check the servers that cache.shared names; the daemon retries by itself",
 			"The shared store cannot be used, so policies are found without it: %s", s.SharedError))
 	}
-	if s.RefreshFailing > 0 {
-		findings = append(findings, hint(checkDaemon, "`mta-sts-daemon policies` names the domains, `mta-sts-daemon query DOMAIN` says why",
-			"Policies that cannot be refreshed, and hold until they expire: %d", s.RefreshFailing))
-	}
-	return findings
+	return append(findings, h.domains(ctx, s)...)
 }
 
-// stateDirectory is where the unit has policies kept.
+// domains counts the domains whose mail needs the operator.
+func (h Host) domains(ctx context.Context, s admin.Status) (findings []Finding) {
+	list := func(state string) string {
+		return fmt.Sprintf("mta-sts-daemon policies --state %s (`mta-sts-daemon query DOMAIN` has the reason for each)", state)
+	}
+	if s.Deferred > 0 {
+		findings = append(findings, problem(checkDomains, list(admin.StateTemp),
+			"Domains whose mail is deferred because a DNS question fails: %d", s.Deferred))
+	}
+	if s.Mismatched > 0 {
+		findings = append(findings, problem(checkDomains, list(admin.StateMismatch),
+			"Domains whose mail is deferred because their enforced policy matches no MX host: %d", s.Mismatched))
+	}
+	if s.RefreshFailing == 0 {
+		return findings
+	}
+	expiring := 0
+	err := h.Daemon.Policies(ctx, func(l admin.Listed) error {
+		if slices.Contains(l.State, admin.StateExpiring) {
+			expiring++
+		}
+		return nil
+	})
+	switch {
+	case expiring > 0:
+		findings = append(findings, hint(checkDomains, list(admin.StateExpiring),
+			"Domains that lose their protection within two days, because their policy cannot be refreshed: %d", expiring))
+	case err != nil:
+		findings = append(findings, unknown(checkDomains, list(admin.StateExpiring), "Which policies expire soon is not known: %v", err))
+	}
+	return append(findings, hint(checkDomains, list(admin.StateFailing),
+		"Policies that cannot be refreshed, and apply until they expire: %d", s.RefreshFailing))
+}
+
+// stateDirectory is where the unit has policies stored.
 const stateDirectory = "/var/lib/mta-sts-daemon"
 
-// state looks whether a daemon that does not run could write its policies down,
-// where it is known where.
+// state examines whether a daemon that does not run could store its policies, if it is
+// known where.
 func (h Host) state() []Finding {
 	dir := stateDirectory
 	switch {
@@ -144,14 +175,14 @@ func (h Host) state() []Finding {
 	err := unix.Access(dir, unix.W_OK)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return []Finding{unknown(checkState, remedyOfPermissions, "Whether policies can be kept in %s cannot be told: %v", dir, err)}
+		return []Finding{unknown(checkState, remedyOfPermissions, "Whether policies can be stored in %s is not known: %v", dir, err)}
 	case err != nil:
-		return []Finding{problem(checkState, "mend the file system, or name another file in cache.file", "Policies cannot be kept in %s: %v", dir, err)}
+		return []Finding{problem(checkState, "repair the file system, or name another file in cache.file", "Policies cannot be stored in %s: %v", dir, err)}
 	}
-	return []Finding{well(checkState, "Policies can be kept in %s", dir)}
+	return []Finding{well(checkState, "Policies can be stored in %s", dir)}
 }
 
-// nearest is dir or, while that is still to be made, what it will be in.
+// nearest is dir or, if that does not exist yet, its nearest parent that does.
 func nearest(dir string) string {
 	for {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == "/" {

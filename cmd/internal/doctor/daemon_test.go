@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/layout"
@@ -20,9 +23,7 @@ import (
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	says := func(s admin.Status, err error) func(*testing.T, *bed) {
-		return func(_ *testing.T, b *bed) {
-			b.Daemon = status(func() (admin.Status, error) { return s, err })
-		}
+		return func(_ *testing.T, b *bed) { b.Daemon = daemon{status: s, err: err} }
 	}
 	systemctl := func(properties string) func(*testing.T, *bed) {
 		return func(t *testing.T, b *bed) {
@@ -46,7 +47,14 @@ func TestDaemon(t *testing.T) {
 		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
 		{"no way to policy hosts", says(admin.Status{Unreachable: "every fetch has failed"}, nil), checkDaemon, Problem, "every fetch has failed", nil},
 		{"shared store away", says(admin.Status{SharedError: "connection refused"}, nil), checkDaemon, Hint, "connection refused", nil},
-		{"cannot renew", says(admin.Status{RefreshFailing: 2}, nil), checkDaemon, Hint, "until they expire: 2", nil},
+		{"cannot refresh", says(admin.Status{RefreshFailing: 2}, nil), checkDomains, Hint, "until they expire: 2", nil},
+		{"expiring", func(_ *testing.T, b *bed) {
+			failing := admin.Listed{Condition: admin.Condition{State: []string{admin.StateFailing, admin.StateEnforce}}}
+			expiring := admin.Listed{Condition: admin.Condition{State: []string{admin.StateExpiring, admin.StateFailing, admin.StateEnforce}}}
+			b.Daemon = daemon{status: admin.Status{RefreshFailing: 2}, listed: []admin.Listed{failing, expiring}}
+		}, checkDomains, Hint, "lose their protection within two days, because their policy cannot be refreshed: 1", nil},
+		{"mismatch", says(admin.Status{Mismatched: 3}, nil), checkDomains, Problem, "matches no MX host: 3", nil},
+		{"TEMP", says(admin.Status{Deferred: 4}, nil), checkDomains, Problem, "a DNS question fails: 4", nil},
 		{"reload refused", says(admin.Status{ConfigError: "config.yaml:3: no"}, nil), checkConfiguration, Hint, "config.yaml:3", nil},
 		{"monitor", func(_ *testing.T, b *bed) { b.Config.Mode = config.ModeMonitor }, checkConfiguration, Hint, "monitor", nil},
 		{"bad configuration", func(_ *testing.T, b *bed) { b.ConfigError = errors.New("config.yaml:3: x\nconfig.yaml:4: y") },
@@ -105,12 +113,31 @@ func TestDNS(t *testing.T) {
 		}
 	}
 	examineAll(t, []sick{
-		{"no answer", func(_ *testing.T, b *bed) { b.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSSilent) }, checkResolver, Problem, "does not answer", nil},
-		{"validates", dane(config.DANEAuto, true), checkDANE, OK, "DANE goes before", nil},
-		{"does not validate", dane(config.DANEAuto, false), checkDANE, Hint, "does not validate", nil},
+		{"no answer", func(_ *testing.T, b *bed) {
+			b.Config.DNS.Timeout = 300 * time.Millisecond
+			b.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSSilent)
+		}, checkResolver, Problem, "does not answer", nil},
+		{"refuses everything", func(_ *testing.T, b *bed) {
+			b.dns.Misbehave(resolvertest.EveryName, resolvertest.DNSRcode(dns.RcodeRefused))
+		}, checkResolver, Problem, "REFUSED", nil},
+		{"refuses the root", func(_ *testing.T, b *bed) { b.dns.Misbehave(".", resolvertest.DNSRcode(dns.RcodeRefused)) },
+			checkResolver, OK, "The resolver answers", nil},
+		{"validates", dane(config.DANEAuto, true), checkDANE, OK, "DANE takes precedence", nil},
+		{"does not validate", dane(config.DANEAuto, false), checkDANE, Problem, "Postfix does DANE, but its resolver does not validate", nil},
+		{"only Postfix's validates", func(t *testing.T, b *bed) {
+			dane(config.DANEAuto, false)(t, b)
+			other := resolvertest.StartDNS(t)
+			other.SetAuthenticated(true)
+			b.PostfixDNS.Servers = []netip.AddrPort{other.Addr()}
+		}, checkDANE, Hint, "the daemon finds it for no domain", nil},
+		{"only the daemon's validates", func(t *testing.T, b *bed) {
+			dane(config.DANEAuto, true)(t, b)
+			b.PostfixDNS.Servers = []netip.AddrPort{resolvertest.StartDNS(t).Addr()}
+		}, checkDANE, Problem, "its resolver does not validate", nil},
 		{"off", dane(config.DANEOff, true), checkDANE, Hint, "policies override it here: dns.dane is off", nil},
 		{"from far", func(_ *testing.T, b *bed) {
 			b.main["smtp_dns_support_level"] = "dnssec"
+			b.dns.SetAuthenticated(true)
 			b.Config.DNS.Servers = append(b.Config.DNS.Servers, config.Server{Host: "192.0.2.53", Port: 53})
 		}, checkDANE, Hint, "trust-ad", nil},
 		{"always without Postfix's", func(_ *testing.T, b *bed) { b.Config.DNS.DANE = config.DANEAlways }, checkDANE, Problem, "defers mail to every domain that has it", nil},
@@ -119,11 +146,24 @@ func TestDNS(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	t.Parallel()
-	if f := clock(time.Date(1970, time.January, 1, 0, 0, 0, 0, time.UTC)); f[0].Severity != Problem || !strings.Contains(f[0].Text, "1970-01-01") {
-		t.Errorf("at the epoch: %+v", f)
-	}
-	if f := clock(time.Now()); f[0].Severity == Problem {
-		t.Errorf("now: %+v", f)
+	for _, tt := range []struct {
+		now                     time.Time
+		synchronised, container bool
+		want                    string
+	}{
+		{time.Unix(0, 0), true, true, "problem The clock says 1970-01-01"},
+		{time.Now(), true, false, "ok "},
+		{time.Now(), false, false, "hint "},
+		{time.Now(), true, true, "ok "},
+		{time.Now(), false, true, ""},
+	} {
+		var got string
+		for _, f := range clock(tt.now, tt.synchronised, tt.container) {
+			got += string(f.Severity) + " " + f.Text
+		}
+		if !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%+v: got %q", tt, got)
+		}
 	}
 }
 

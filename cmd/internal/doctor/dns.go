@@ -9,11 +9,11 @@ import (
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/dnsclient"
 )
 
-// dns looks at the resolver that the daemon asks, and at whether DANE takes
-// precedence over policies here. There are no instances if Postfix could not be
-// asked.
+// dns examines the resolver that the daemon asks, and whether DANE takes precedence over
+// policies. There are no instances if Postfix could not be asked.
 func (h Host) dns(ctx context.Context, instances postconf.Instances) []Finding {
 	cfg := h.Config
 	cfg.Fetch.CAFile = "" // no policy is fetched here
@@ -23,20 +23,20 @@ func (h Host) dns(ctx context.Context, instances postconf.Instances) []Finding {
 	}
 	validates, err := c.DNS.Validates(ctx)
 	if err != nil {
-		return []Finding{problem(checkResolver, "mend the resolver in /etc/resolv.conf, or name others in dns.servers",
-			"The resolver does not answer, so no policy can be found or renewed: %v", err)}
+		return []Finding{problem(checkResolver, "repair the resolver in /etc/resolv.conf, or name others in dns.servers",
+			"The resolver does not answer, so that no policy can be found or refreshed: %v", err)}
 	}
 	answers := well(checkResolver, "The resolver answers; it does not validate DNSSEC")
 	if validates {
 		answers = well(checkResolver, "The resolver answers and validates DNSSEC")
 	}
-	return []Finding{answers, h.dane(c, instances, validates)}
+	return []Finding{answers, h.dane(ctx, c, instances, validates)}
 }
 
-// dane says which takes precedence, DANE or policies.
-func (h Host) dane(c clients.Clients, instances postconf.Instances, validates bool) Finding {
+// dane examines which takes precedence, DANE or policies, and whether DANE works.
+func (h Host) dane(ctx context.Context, c clients.Clients, instances postconf.Instances, validates bool) Finding {
 	const (
-		validating = "have a validating resolver, unbound say, on this host, and give it to Postfix and the daemon alike"
+		validating = "run a validating resolver, for example unbound, on this host, and have Postfix (/etc/resolv.conf) and the daemon use it"
 		dnssec     = "postconf -e smtp_dns_support_level=dnssec; postfix reload"
 	)
 	why := c.DoesDANE(h.Config, instances)
@@ -47,8 +47,11 @@ func (h Host) dane(c clients.Clients, instances postconf.Instances, validates bo
 	case h.Config.DNS.DANE == config.DANEAuto && len(instances) == 0:
 		return well(checkDANE, "DANE is not looked up here: whether this host's Postfix does it is not known")
 	case h.Config.DNS.DANE == config.DANEAlways && doesNot:
-		return problem(checkDANE, "dns: {dane: auto}, or "+dnssec,
+		return problem(checkDANE, dnssec+" (or dns: {dane: auto})",
 			"dns.dane is always, but this host's Postfix does not do DANE: it defers mail to every domain that has it")
+	case does && !h.postfixValidates(ctx):
+		return problem(checkDANE, validating+" (or postconf -e smtp_dns_support_level=enabled smtp_tls_security_level=may; postfix reload)",
+			"Postfix does DANE, but its resolver does not validate DNSSEC: mail to domains with DANE is sent without that protection, or deferred")
 	case errors.Is(why, clients.ErrADFromFar):
 		return hint(checkDANE, validating, "Postfix does DANE, but policies override it here: %v", why)
 	case errors.Is(why, clients.ErrDANEOff) && does:
@@ -57,11 +60,18 @@ func (h Host) dane(c clients.Clients, instances postconf.Instances, validates bo
 		return hint(checkDANE, dnssec+", for each instance that asks the daemon (-c DIRECTORY)",
 			"One instance of Postfix does DANE, but policies override it here, because another does not: %v", why)
 	case why == nil && !validates:
-		return hint(checkDANE, validating, "DANE goes before policies here, but no domain has it: the resolver does not validate DNSSEC")
+		return hint(checkDANE, validating, "DANE takes precedence over policies here, but the daemon finds it for no domain: its resolver does not validate DNSSEC")
 	case why == nil && len(instances) > 1:
-		return well(checkDANE, "DANE goes before policies here, as in the instances of Postfix that ask: %v", asking)
+		return well(checkDANE, "DANE takes precedence over policies here, as in the instances of Postfix that ask: %v", asking)
 	case why == nil:
-		return well(checkDANE, "DANE goes before policies here")
+		return well(checkDANE, "DANE takes precedence over policies here")
 	}
 	return well(checkDANE, "DANE is not looked up here: %v", why)
+}
+
+// postfixValidates reports whether Postfix's own resolver validates; true if it does not
+// answer.
+func (h Host) postfixValidates(ctx context.Context) bool {
+	validates, err := dnsclient.New(h.PostfixDNS).Validates(ctx)
+	return validates || err != nil
 }

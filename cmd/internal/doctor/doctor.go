@@ -1,6 +1,6 @@
-// Package doctor looks at this host as mail meets it: Postfix's settings, the
-// daemon, the resolver, the clock. It changes nothing and tells of each thing
-// whether mail suffers by it, and the remedy.
+// Package doctor examines what matters for mail on this host: Postfix's settings, the
+// daemon, the resolver, the clock. It changes nothing. For each fault it reports the
+// consequence for mail and the remedy.
 package doctor
 
 import (
@@ -10,6 +10,7 @@ import (
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/dnsclient"
 )
 
 const (
@@ -20,31 +21,38 @@ const (
 	statusLimit = 2 * patience
 )
 
-// StatusSource is the running daemon: its control socket.
-type StatusSource interface {
+// Daemon is the running daemon: its control socket.
+type Daemon interface {
 	Status(context.Context) (admin.Status, error)
+	// Policies calls each with every domain that has a policy or trouble.
+	Policies(ctx context.Context, each func(admin.Listed) error) error
 }
 
-// Host is what is looked at.
+// Host is what is examined.
 type Host struct {
 	Config config.Config
-	// ConfigError is why there is no configuration. Config is then the default,
-	// with which the rest is looked at all the same.
+	// ConfigFile is the path of the file that Config was read from.
+	ConfigFile string
+	// ConfigError is why there is no configuration. Config is then the default, which
+	// the rest is examined with.
 	ConfigError error
 	Postfix     postconf.Command
-	Daemon      StatusSource
+	Daemon      Daemon
 	Systemctl   string // the program; "" is the host's own
+	// PostfixDNS has the servers that Postfix asks; the zero Options follow
+	// /etc/resolv.conf.
+	PostfixDNS dnsclient.Options
 }
 
-// Examine looks at all of h. It takes seconds where something does not answer.
+// Examine examines all of h. It takes seconds if something does not answer.
 func Examine(ctx context.Context, h Host) Report {
 	findings := h.configuration()
-	findings = append(findings, overrides(h.Config, time.Now())...)
 	instances, found := h.instances(ctx)
+	findings = append(findings, h.overrides(ctx, instances, time.Now())...)
 	findings = append(findings, found...)
 	findings = append(findings, h.daemon(ctx)...)
 	findings = append(findings, h.unit(ctx)...)
 	findings = append(findings, h.dns(ctx, instances)...)
-	findings = append(findings, clock(time.Now())...)
+	findings = append(findings, clock(time.Now(), synchronised(), inContainer())...)
 	return Report{Verdict: verdict(findings), Findings: findings}
 }

@@ -7,18 +7,18 @@ import (
 	"mta-sts-daemon/resolver/printable"
 )
 
-// Severity is how much mail suffers by a finding.
+// Severity is how much a finding hurts mail.
 type Severity string
 
-// From best to worst, but that nothing can be said of Unknown.
+// From best to worst, except Unknown, of which nothing can be said.
 const (
 	OK      Severity = "ok"
-	Hint    Severity = "hint" // mail does not suffer, but something is not as it might be
+	Hint    Severity = "hint" // mail does not suffer, but something could be better
 	Unknown Severity = "unknown"
-	Problem Severity = "problem" // mail is deferred, or sent without the protection there is
+	Problem Severity = "problem" // mail is deferred, or sent without the protection that it could have
 )
 
-// Check names what was looked at. The names do not change.
+// Check names what was examined. The names do not change.
 type Check string
 
 // The checks.
@@ -31,27 +31,31 @@ const (
 	checkMapName       Check = "map-name"
 	checkAuthorities   Check = "authorities"
 	checkSecurityLevel Check = "security-level"
+	checkProtocols     Check = "protocols"
+	checkLogLevel      Check = "log-level"
 	checkReuse         Check = "connection-reuse"
 	checkRelayhost     Check = "relayhost"
 	checkTLSRPT        Check = "tlsrpt"
 	checkDaemon        Check = "daemon"
 	checkState         Check = "state"
+	checkDomains       Check = "domains"
 	checkResolver      Check = "resolver"
 	checkDANE          Check = "dane"
 	checkClock         Check = "clock"
 )
 
-// Finding is one thing that was looked at. Its text is printable ASCII.
+// Finding is the result of one examination. Its text is printable ASCII.
 type Finding struct {
 	Check    Check    `json:"check"`
 	Severity Severity `json:"severity"`
 	// Instance is the instance of Postfix that it is about, if there are several.
 	Instance string `json:"instance,omitempty"`
-	// Services are the services of master.cf that it is true of; none if that is
-	// all of them, or if it is not about Postfix.
+	// Services are the services of master.cf that have it; none if all have it, or if it
+	// is not about Postfix.
 	Services []string `json:"services,omitempty"`
 	Text     string   `json:"text"`
-	// Remedy is what to do; empty where nothing is wrong.
+	// Remedy is what to do; empty if nothing is wrong. It is a command, or words. After a
+	// command, what else may be done is in parentheses.
 	Remedy string `json:"remedy,omitempty"`
 }
 
@@ -60,36 +64,44 @@ func well(c Check, format string, args ...any) Finding {
 }
 
 func hint(c Check, remedy, format string, args ...any) Finding {
-	return Finding{Check: c, Severity: Hint, Remedy: line("%s", []any{remedy}), Text: line(format, args)}
+	return Finding{Check: c, Severity: Hint, Remedy: limited(remedy), Text: line(format, args)}
 }
 
 func unknown(c Check, remedy, format string, args ...any) Finding {
-	return Finding{Check: c, Severity: Unknown, Remedy: line("%s", []any{remedy}), Text: line(format, args)}
+	return Finding{Check: c, Severity: Unknown, Remedy: limited(remedy), Text: line(format, args)}
 }
 
 func problem(c Check, remedy, format string, args ...any) Finding {
-	return Finding{Check: c, Severity: Problem, Remedy: line("%s", []any{remedy}), Text: line(format, args)}
+	return Finding{Check: c, Severity: Problem, Remedy: limited(remedy), Text: line(format, args)}
 }
 
-// remedyOfPermissions is for what only root may look at.
+// remedyOfPermissions is for what only root may read.
 const remedyOfPermissions = "run doctor as root"
 
-// maxText bounds what a finding repeats of a file.
-const maxText = 600
+const (
+	// maxText bounds what a finding repeats of a file.
+	maxText = 600
+	// maxRemedy is more than a line of main.cf should have: a command is of no use if a
+	// part is missing.
+	maxRemedy = 16 << 10
+)
+
+// limited is a remedy in printable form.
+func limited(remedy string) string { return printable.Line(remedy, maxRemedy) }
 
 // line is printable and short, whatever main.cf has in it.
 func line(format string, args []any) string {
 	return printable.Line(fmt.Sprintf(format, args...), maxText)
 }
 
-// Verdict is what all findings come to.
+// Verdict sums up all findings.
 type Verdict string
 
 // The verdicts.
 const (
 	Well    Verdict = "well"         // nothing that hurts mail
 	Suffers Verdict = "mail suffers" // at least one Problem
-	Unclear Verdict = "unclear"      // no Problem, but not all could be looked at
+	Unclear Verdict = "unclear"      // no Problem, but not everything could be examined
 )
 
 // Report is what Examine found.

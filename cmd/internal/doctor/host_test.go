@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -16,11 +17,12 @@ import (
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/socketmap"
 )
 
-// bed is a host on which all is well, until a test changes that.
+// bed is a host without a fault, until a test changes that.
 type bed struct {
 	Host
 	dir  string // has main.cf, the queue directory and CA files
@@ -30,7 +32,9 @@ type bed struct {
 	dns                 *resolvertest.DNS
 }
 
-const wellMasterCF = `relay/unix/chroot = y
+const wellMasterCF = `proxymap/unix/chroot = -
+proxymap/unix/command = proxymap
+relay/unix/chroot = y
 relay/unix/command = smtp -o syslog_name=postfix/relay
 smtp/inet/chroot = y
 smtp/inet/command = smtpd
@@ -38,10 +42,23 @@ smtp/unix/chroot = y
 smtp/unix/command = smtp
 `
 
-// status is what a daemon says of itself.
-type status func() (admin.Status, error)
+// daemon is what the running daemon returns.
+type daemon struct {
+	status admin.Status
+	listed []admin.Listed
+	err    error
+}
 
-func (s status) Status(context.Context) (admin.Status, error) { return s() }
+func (d daemon) Status(context.Context) (admin.Status, error) { return d.status, d.err }
+
+func (d daemon) Policies(_ context.Context, each func(admin.Listed) error) error {
+	for _, l := range d.listed {
+		if err := each(l); err != nil {
+			return err
+		}
+	}
+	return d.err
+}
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
@@ -66,15 +83,18 @@ func newBed(t *testing.T) *bed {
 		caPath:                   "",
 		connectionReuse:          "no",
 		"ignore_mx_lookup_error": "no",
-		"smtp_dns_support_level": "",
+		dnsSupportLevel:          "",
+		logLevel:                 "1",
+		protocols:                ">=TLSv1",
+		mandatoryProtocols:       ">=TLSv1",
 	}
 	b.dns = resolvertest.StartDNS(t)
 	b.dns.Add(". 300 IN SOA ns. hostmaster. 1 3600 600 86400 60")
 	b.Config = config.Default()
 	b.Config.DNS.Servers = []config.Server{{Host: b.dns.Addr().Addr().String(), Port: b.dns.Addr().Port()}}
-	b.Config.DNS.Timeout = 300 * time.Millisecond
 	b.Config.Listen.Socketmap = []config.Address{b.asked()}
-	b.Daemon = status(func() (admin.Status, error) { return admin.Status{Version: "1", Policies: 3}, nil })
+	b.PostfixDNS = dnsclient.Options{Servers: []netip.AddrPort{b.dns.Addr()}}
+	b.Daemon = daemon{status: admin.Status{Version: "1", Policies: 3}}
 	return b
 }
 
@@ -93,7 +113,7 @@ func (b *bed) write(t *testing.T, name, text string) {
 	}
 }
 
-// examine installs a postconf that prints what the bed has, and looks.
+// examine installs a postconf that prints what the bed has, and examines it.
 func (b *bed) examine(t *testing.T) Report {
 	t.Helper()
 	var mainCF strings.Builder
@@ -127,7 +147,7 @@ func (b *bed) program(t *testing.T, name, script string) string {
 	return path
 }
 
-// nothing is a map that has nothing, but for one key.
+// nothing finds no key, except in the map "everything".
 type nothing struct{}
 
 func (nothing) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, bool) {
@@ -138,10 +158,10 @@ func (nothing) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, bool
 }
 
 func (nothing) Wait(context.Context, []byte, *socketmap.Request) socketmap.Reply {
-	panic("every answer is there at once")
+	panic("every lookup is answered at once")
 }
 
-// listen starts a server of socketmaps that have nothing, and returns its address.
+// listen starts a server of empty socketmaps, and returns its address.
 func listen(t *testing.T, network, address string) string {
 	t.Helper()
 	return serve(t, socketmap.Netstrings(), network, address)

@@ -5,11 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"mta-sts-daemon/cmd/internal/postconf"
-	"mta-sts-daemon/config"
-	"mta-sts-daemon/resolver/mtasts"
 )
 
 // examineInstances looks at a host with the bed's Postfix and two more instances,
@@ -62,13 +59,15 @@ func TestInstances(t *testing.T) {
 		{"one asks and does DANE", doesNotAsk, doesNotAsk, dnssec, checkDANE, OK, "", "as in the instances of Postfix that ask: postfix-out", ""},
 		{"two ask and do DANE", dnssec, doesNotAsk, dnssec, checkDANE, OK, "", "postfix-out", ""},
 		{"one of two does DANE", dnssec, doesNotAsk, without, checkDANE, Hint, "", "because another does not: this host's Postfix does not do DANE: smtp_dns_support_level is not dnssec, or ignore_mx_lookup_error is yes (instance postfix-out)", "smtp_dns_support_level=dnssec"},
-		{"the other one is disabled", dnssec, doesNotAsk, without + disabled, checkDANE, OK, "", "DANE goes before policies here", ""},
+		{"the other one is disabled", dnssec, doesNotAsk, without + disabled, checkDANE, OK, "", "DANE takes precedence over policies here", ""},
 		{"none does DANE", without, doesNotAsk, without, checkDANE, OK, "", "DANE is not looked up here", ""},
 		{"the primary is disabled", disabled, doesNotAsk, dnssec, checkDANE, OK, "", "that ask: postfix-out", ""},
 		{"none asks", doesNotAsk, doesNotAsk, doesNotAsk + dnssec, checkDANE, OK, "", "no enabled instance of Postfix asks", ""},
 		{"none asks and the primary one is looked at", doesNotAsk, doesNotAsk, doesNotAsk, checkPolicyMaps, Problem, "DIR", "smtp_tls_policy_maps is empty", "postconf -e "},
 		{"one does not ask", dnssec, doesNotAsk, dnssec, checkPostfix, Hint, "postfix-in", "does not ask the daemon", "postconf -c DIR/in -e smtp_tls_policy_maps="},
-		{"another's settings", doesNotAsk, doesNotAsk, "smtp_tls_security_level = none\n", checkSecurityLevel, Hint, "postfix-out", "in the clear", "postconf -c DIR/out -e smtp_tls_security_level=may (or dane, with smtp_dns_support_level=dnssec); postfix -c DIR/out reload"},
+		{"another's settings", doesNotAsk, doesNotAsk, "smtp_tls_security_level = none\n", checkSecurityLevel, Hint, "postfix-out", "without TLS", "postconf -c DIR/out -e smtp_tls_security_level=may; postfix -c DIR/out reload"},
+		{"a port where nobody listens", dnssec, doesNotAsk, "smtp_tls_policy_maps = socketmap:inet:127.0.0.1:1:postfix\n", checkAnswers, Problem, "postfix-out",
+			"Nobody answers at 127.0.0.1:1, so mail to every domain is deferred", "postconf -c DIR/out -e smtp_tls_policy_maps=socketmap:inet:127.0.0.1:"},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()
@@ -83,35 +82,5 @@ func TestInstances(t *testing.T) {
 				t.Errorf("not found in %+v", report.Findings)
 			}
 		})
-	}
-}
-
-func TestOverrides(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
-	cfg := config.Default()
-	cfg.Overrides = map[config.OverrideKey]config.Override{}
-	for name, days := range map[string]int{"ended.test": -1, "ends.test": 1, "b.test": 0, "a.test": 0} {
-		d, err := mtasts.ParseDomain(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := config.Override{NotFound: true}
-		if days != 0 {
-			o.Until = now.AddDate(0, 0, days)
-		}
-		cfg.Overrides[config.OverrideKey{Domain: d, Host: true, Port: 587}] = o
-	}
-	var got []string
-	for _, f := range overrides(cfg, now) {
-		got = append(got, fmt.Sprintf("%s %s %s", f.Check, f.Severity, f.Text))
-	}
-	want := []string{
-		"overrides hint The override of [ended.test]:587 ended at 2026-11-30T12:00:00Z and no longer applies",
-		"overrides ok The override of [ends.test]:587 ends at 2026-12-02T12:00:00Z",
-		"overrides ok Overrides without an end: 2 ([a.test]:587, [b.test]:587)",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q; want %q", got, want)
 	}
 }

@@ -16,104 +16,225 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// policyMaps looks at whom the client asks for policies, and whether it gets an
-// answer that it understands.
+// Map names that remedies use.
+const (
+	plainMap     = "postfix"
+	reportingMap = "QUERYwithTLSRPT"
+)
+
+// Which mail is deferred if a table cannot be used.
+const (
+	everyDomain = "mail to every domain is deferred"
+	// Postfix asks tables after the daemon's about domains that the daemon does not find.
+	unprotectedDomains = "mail to every domain that the daemon has no policy for is deferred"
+)
+
+// judgement is what was found about one table.
+type judgement struct {
+	findings []Finding
+	// drop is set if the remedy is a list without the table. The Remedy of such a finding
+	// is what else may be done.
+	drop bool
+}
+
+// policyMaps examines the tables that the client asks for policies: each must answer,
+// and the daemon's in a form that this Postfix takes.
 func (h Host) policyMaps(ctx context.Context, c client) []Finding {
-	value := c.get(policyMaps)
-	tables := postconf.ParseTables(value)
-	remedy := fmt.Sprintf("postconf -e %s=%s; postfix reload", policyMaps, h.suggestion(c))
+	tables := postconf.ParseTables(c.get(policyMaps))
 	if len(tables) == 0 {
-		if _, own := c.own[policyMaps]; own {
-			return []Finding{hint(checkPolicyMaps, "none is needed if that is meant",
-				"master.cf sets smtp_tls_policy_maps to nothing: no policy protects the mail of this service")}
-		}
-		return []Finding{problem(checkPolicyMaps, remedy, "smtp_tls_policy_maps is empty: Postfix asks for no policies")}
+		return []Finding{h.noMaps(c)}
 	}
+	isOurs := func(t postconf.Table) bool { return h.listensAt(c, t) }
+	ours := slices.IndexFunc(tables, isOurs)
+	var all []judgement
+	var kept []postconf.Table
+	shadowed, answering := false, -1
+	for i, t := range tables {
+		var j judgement
+		switch {
+		case t.Malformed:
+			j = dropped(problem(checkPolicyMaps, "",
+				"%s in smtp_tls_policy_maps is not how such a table is written: the smtp client does not start and no mail leaves this host", t.Text))
+		case shadowed:
+		case t.Kind == postconf.TypeStatic:
+			shadowed = true
+			if ours < 0 || i < ours {
+				j = dropped(problem(checkPolicyMaps, "", "%s in smtp_tls_policy_maps answers for every domain before the daemon is asked", t.Text))
+			}
+		case ours >= 0 && i > ours:
+			j = h.table(ctx, c, t, unprotectedDomains)
+		default:
+			j = h.table(ctx, c, t, everyDomain)
+		}
+		if !j.drop {
+			kept = append(kept, t)
+		}
+		if i < ours && !shadowed && j.findings == nil {
+			j.findings = []Finding{hint(checkPolicyMaps, "none is needed if that is meant",
+				"%s is asked before the daemon: its answer for a domain takes precedence over the domain's policy", t.Text)}
+		}
+		if answering < 0 && t.Asks() && j.findings == nil {
+			answering = i
+		}
+		all = append(all, j)
+	}
+	repaired := h.withDaemon(c, kept)
 	var findings []Finding
-	for _, t := range tables {
-		findings = append(findings, c.table(t, remedy)...)
-	}
-	mine := slices.IndexFunc(tables, func(t postconf.Table) bool { return h.listensAt(c, t) })
-	if mine < 0 {
-		if mine = slices.IndexFunc(tables, postconf.Table.Asks); mine < 0 || probe(ctx, tables[mine], c.address(tables[mine])) != nil {
-			return append(findings, problem(checkPolicyMaps, remedy,
-				"smtp_tls_policy_maps = %s names no address of the daemon: Postfix does not ask it for policies", value))
+	for _, j := range all {
+		for _, f := range j.findings {
+			if j.drop {
+				f.Remedy = limited(repaired + f.Remedy)
+			}
+			findings = append(findings, f)
 		}
-		findings = append(findings, hint(checkPolicyMaps, "if it is another program than mta-sts-daemon: "+remedy,
-			"%s answers, but this host's configuration does not listen there", tables[mine].Text))
 	}
-	for _, t := range tables[:mine] {
-		findings = append(findings, before(t))
+	switch {
+	case ours >= 0:
+		return append(findings, h.mapName(c, tables, ours)...)
+	case answering >= 0:
+		findings = append(findings, hint(checkPolicyMaps, repaired+" (or nothing, if mta-sts-daemon answers there)",
+			"%s answers, but this host's configuration does not listen there", tables[answering].Text))
+		return append(findings, h.mapName(c, tables, answering)...)
+	case verdict(findings) != Suffers:
+		findings = append(findings, problem(checkPolicyMaps, repaired,
+			"smtp_tls_policy_maps = %s names no address of the daemon: Postfix does not ask it for policies", c.get(policyMaps)))
 	}
-	return append(findings, slices.Concat(h.answers(ctx, c, tables[mine]), h.mapName(c, tables[mine]))...)
+	return findings
+}
+
+func dropped(f Finding) judgement { return judgement{findings: []Finding{f}, drop: true} }
+
+// noMaps is the finding if the client asks no table.
+func (h Host) noMaps(c client) Finding {
+	if _, own := c.own[policyMaps]; own {
+		return hint(checkPolicyMaps, "none is needed if that is meant",
+			"master.cf sets smtp_tls_policy_maps to nothing: no policy protects the mail of this service")
+	}
+	return problem(checkPolicyMaps, h.withDaemon(c, nil), "smtp_tls_policy_maps is empty: Postfix asks for no policies")
+}
+
+// table examines one table; scope is the mail that is deferred if it cannot be used. No
+// findings mean that it answers and is not the daemon's.
+func (h Host) table(ctx context.Context, c client, t postconf.Table, scope string) judgement {
+	if t.Proxied && !c.proxyAllows(t) {
+		return judgement{findings: []Finding{problem(checkPolicyMaps,
+			fmt.Sprintf(`postconf -e "proxy_read_maps=$(postconf -h proxy_read_maps) %s"; postfix reload (or write %s without proxy:)`, t.Text, t.Direct),
+			"%s in smtp_tls_policy_maps: the proxymap service refuses it, because proxy_read_maps does not have it: no mail leaves this host", t.Text)}}
+	}
+	if file := t.File(c.redirected()); file != "" {
+		if _, err := os.Stat(c.seen(file, false)); errors.Is(err, fs.ErrNotExist) {
+			return dropped(problem(checkPolicyMaps, " (or make the file, with postmap if it is a database)",
+				"%s in smtp_tls_policy_maps: there is no %s, so %s", t.Text, file, scope))
+		}
+	}
+	if !t.Asks() {
+		return judgement{}
+	}
+	return h.answers(ctx, c, t, scope)
+}
+
+// redirected are the types of tables that Postfix 3.11 and later uses in place of those of
+// Berkeley DB.
+func (p postfix) redirected() map[string]string {
+	if !strings.HasPrefix(p.main[bdbMigration], "enable-") {
+		return nil
+	}
+	return map[string]string{"hash": p.main[databaseType], "btree": p.main[cacheDBType]}
+}
+
+// withDaemon is the command that sets the client's policy maps to these tables and, if
+// none of them is the daemon's, the daemon's after them.
+func (h Host) withDaemon(c client, tables []postconf.Table) string {
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.Text)
+	}
+	if !slices.ContainsFunc(tables, func(t postconf.Table) bool { return h.listensAt(c, t) }) {
+		names = append(names, h.suggestion(c))
+	}
+	return c.set(policyMaps, strings.Join(names, " "))
 }
 
 // suggestion is the daemon's first socket as main.cf should name it.
 func (h Host) suggestion(c client) string {
+	name := plainMap
+	if c.checksPatterns() && h.reports(reportingMap) {
+		name = reportingMap
+	}
 	at := slices.Concat(h.Config.Listen.Socketmap, clients.ShippedSockets())[0]
 	if at.Network == config.Unix {
-		return "socketmap:unix:" + strings.TrimPrefix(at.Address, c.main[queueDirectory]+"/") + ":postfix"
+		return "socketmap:unix:" + strings.TrimPrefix(at.Address, c.main[queueDirectory]+"/") + ":" + name
 	}
 	host, port, _ := net.SplitHostPort(at.Address)
 	if ip, _ := netip.ParseAddr(host); host == "" || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "socketmap:inet:" + net.JoinHostPort(host, port) + ":postfix"
+	return "socketmap:inet:" + net.JoinHostPort(host, port) + ":" + name
 }
 
-// table looks at one table by itself. One that is unusable stops all mail.
-func (c client) table(t postconf.Table, remedy string) []Finding {
-	if t.Malformed {
-		return []Finding{problem(checkPolicyMaps, remedy,
-			"%s in smtp_tls_policy_maps is not how such a table is written: the smtp client does not start and no mail leaves this host", t.Text)}
+// proxyAllows reports whether the proxymap service looks t up for the client.
+func (c client) proxyAllows(t postconf.Table) bool {
+	value, known := c.main[proxyReadMaps]
+	service, runs := c.service(serviceProxymap)
+	if own, ok := service.Settings[proxyReadMaps]; ok {
+		value, known = own, true
 	}
-	if file := t.File(); file != "" {
-		if _, err := os.Stat(c.seen(file, false)); errors.Is(err, fs.ErrNotExist) {
-			return []Finding{problem(checkPolicyMaps, fmt.Sprintf("make it, with postmap where it is a database, or take %s out of %s; postfix reload", t.Text, policyMaps),
-				"%s in smtp_tls_policy_maps: there is no %s, so mail to every domain is deferred", t.Text, file)}
-		}
-	}
-	return nil
-}
-
-// before is about a table that is asked before the daemon.
-func before(t postconf.Table) Finding {
-	if t.Kind == postconf.TypeStatic {
-		return problem(checkPolicyMaps, fmt.Sprintf("take %s out of %s; postfix reload", t.Text, policyMaps),
-			"%s in smtp_tls_policy_maps answers for every domain before the daemon is asked", t.Text)
-	}
-	return hint(checkPolicyMaps, "none is needed if that is meant",
-		"%s is asked before the daemon: what it says of a domain goes before the domain's policy", t.Text)
+	return runs && (!known || slices.ContainsFunc(postconf.ParseTables(value), func(allowed postconf.Table) bool {
+		return allowed.Proxied && allowed.Direct == t.Direct
+	}))
 }
 
 // reportingSince is the first Postfix that knows report attributes.
 var reportingSince = version{3, 10}
 
-// mapName looks whether the answers that t asks for are for this Postfix.
-func (h Host) mapName(c client, t postconf.Table) []Finding {
+// checksPatterns reports whether this Postfix can compare MX host names with the policy
+// in report attributes: 3.10.5 and later.
+func (p postfix) checksPatterns() bool {
+	_, knows := p.main[enforceSTSPatterns]
+	return knows
+}
+
+// mapName examines whether the daemon's answers to tables[at] are in a form for this
+// Postfix.
+func (h Host) mapName(c client, tables []postconf.Table, at int) []Finding {
+	t := tables[at]
 	name := t.Name
 	if t.Kind == postconf.TypeTCP {
 		name = h.mapOf(t)
 	}
 	v, known := parseVersion(c.main[mailVersion])
-	enforces, knows := c.main[enforceSTSPatterns]
-	switch {
+	switch enforces := c.main[enforceSTSPatterns]; {
 	case !known:
-		return []Finding{unknown(checkMapName, "", "Postfix says that its version is %s: whether it knows report attributes cannot be told", c.main[mailVersion])}
+		return []Finding{unknown(checkMapName, "", "Postfix says that its version is %s: whether it knows report attributes is not known", c.main[mailVersion])}
 	case h.reports(name) && v.before(reportingSince):
-		return []Finding{problem(checkMapName, "use another map name, postfix say; QUERYwithTLSRPT and tlsrpt are for Postfix 3.10 and later",
+		return []Finding{problem(checkMapName, c.rename(tables, at, plainMap),
 			"%s is answered with report attributes, which Postfix %s does not know: mail to every domain with a policy is deferred", t.Text, c.main[mailVersion])}
-	case h.reports(name) && knows && !strings.EqualFold(enforces, yes):
-		return []Finding{hint(checkMapName, "postconf -e smtp_tls_enforce_sts_mx_patterns=yes; postfix reload",
-			"smtp_tls_enforce_sts_mx_patterns = %s: Postfix does not compare MX host names with the policy, certificates alone", enforces)}
-	case !h.reports(name) && knows:
-		return []Finding{hint(checkMapName, "name the map QUERYwithTLSRPT if you want that",
-			"%s is answered without report attributes: Postfix holds certificates to the policy, but not MX host names, and TLS reports do not name it", t.Text)}
+	case h.reports(name) && c.checksPatterns() && !strings.EqualFold(enforces, yes):
+		return []Finding{hint(checkMapName, c.set(enforceSTSPatterns, yes),
+			"smtp_tls_enforce_sts_mx_patterns = %s: Postfix does not compare MX host names with the policy, only certificates", enforces)}
+	case !h.reports(name) && c.checksPatterns():
+		return []Finding{hint(checkMapName, c.rename(tables, at, reportingMap),
+			"%s is answered without report attributes: Postfix compares certificates with the policy, but not MX host names, and TLS reports do not name it", t.Text)}
 	}
 	return []Finding{well(checkMapName, "The map name in %s suits Postfix %s", t.Text, c.main[mailVersion])}
 }
 
-// reports tells whether a map is answered with report attributes.
+// rename is the remedy that has tables[at] answered by another map name.
+func (c client) rename(tables []postconf.Table, at int, name string) string {
+	var texts []string
+	for i, t := range tables {
+		if i == at {
+			if t.Kind == postconf.TypeTCP {
+				return fmt.Sprintf("set map: %s for %v in listen.tcp_table of the daemon's configuration; restart it", name, t.Server)
+			}
+			t.Text = strings.TrimSuffix(t.Text, t.Name) + name
+		}
+		texts = append(texts, t.Text)
+	}
+	return c.set(policyMaps, strings.Join(texts, " "))
+}
+
+// reports reports whether a map is answered with report attributes.
 func (h Host) reports(name string) bool {
 	profile := clients.Profile(h.Config)
 	return profile.Reports(name)
@@ -129,12 +250,12 @@ func (h Host) mapOf(t postconf.Table) string {
 	return ""
 }
 
-// jailedFor tells whether who looks t up for c sees the queue directory as the
-// whole file system.
-func (c client) jailedFor(t postconf.Table) bool {
+// inChroot reports whether the program that looks t up for the client runs in the
+// chroot, where the queue directory is the root.
+func (c client) inChroot(t postconf.Table) bool {
 	if !t.Proxied {
-		return c.jailed
+		return c.chroot
 	}
 	proxymap, _ := c.service(serviceProxymap)
-	return c.jails(proxymap)
+	return c.chroots(proxymap)
 }

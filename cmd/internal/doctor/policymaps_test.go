@@ -3,6 +3,7 @@ package doctor
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,9 +11,46 @@ import (
 	"mta-sts-daemon/socketmap"
 )
 
-// first puts tables before the daemon's, and after puts them behind it.
+// first puts tables before the daemon's, last puts them after it.
 func first(tables string) func(*testing.T, *bed) {
 	return func(_ *testing.T, b *bed) { b.main[policyMaps] = tables + ", " + b.main[policyMaps] }
+}
+
+func last(tables string) func(*testing.T, *bed) {
+	return func(_ *testing.T, b *bed) { b.main[policyMaps] += " " + tables }
+}
+
+// The remedy is a list with the tables that can be used, in their order, and the daemon.
+func TestRemedyOfMaps(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ maps, version, want string }{
+		{"", "3.7.11", "postconf -e smtp_tls_policy_maps=socketmap:inet:OURS:postfix; postfix reload"},
+		{"", "3.10.13", "postconf -e smtp_tls_policy_maps=socketmap:inet:OURS:QUERYwithTLSRPT; postfix reload"},
+		{"inline:{a.test=may}", "3.7.11", "postconf -e 'smtp_tls_policy_maps=inline:{a.test=may} socketmap:inet:OURS:postfix'; postfix reload"},
+		{"inline:{a.test='may'} tcp:127.0.0.1:1 socketmap:inet:OURS:x static:may", "3.7.11",
+			`postconf -e 'smtp_tls_policy_maps=inline:{a.test='\''may'\''} socketmap:inet:OURS:x static:may'; postfix reload (or `},
+		{"static:may hash:/nowhere x socketmap:inet:OURS:x", "3.7.11", "postconf -e 'smtp_tls_policy_maps=hash:/nowhere socketmap:inet:OURS:x'; postfix reload"},
+		{"inline:{a.test=may} socketmap:inet:OURS:QUERYwithTLSRPT", "3.7.11",
+			"postconf -e 'smtp_tls_policy_maps=inline:{a.test=may} socketmap:inet:OURS:postfix'; postfix reload"},
+		{"inline:{a.test=may} socketmap:inet:OURS:postfix", "3.11.7",
+			"postconf -e 'smtp_tls_policy_maps=inline:{a.test=may} socketmap:inet:OURS:QUERYwithTLSRPT'; postfix reload"},
+	} {
+		b := newBed(t)
+		expand := strings.NewReplacer("OURS", b.asked().Address).Replace
+		b.main[policyMaps], b.main[mailVersion] = expand(tt.maps), tt.version
+		if strings.HasPrefix(tt.version, "3.1") {
+			b.main[enforceSTSPatterns] = yes
+		}
+		var got []string
+		for _, f := range b.examine(t).Findings {
+			if f.Check == checkPolicyMaps || f.Check == checkMapName || f.Check == checkAnswers {
+				got = append(got, f.Remedy)
+			}
+		}
+		if !slices.ContainsFunc(got, func(remedy string) bool { return strings.HasPrefix(remedy, expand(tt.want)) }) {
+			t.Errorf("%s: remedies %q, want %s", tt.maps, got, expand(tt.want))
+		}
+	}
 }
 
 func TestPolicyMaps(t *testing.T) {
@@ -23,12 +61,24 @@ func TestPolicyMaps(t *testing.T) {
 			b.overrides += "relay/unix/smtp_tls_policy_maps =\n"
 		}, checkPolicyMaps, Hint, "master.cf sets smtp_tls_policy_maps to nothing", []string{"relay"}},
 		{"another one", set(policyMaps, "inline:{x.test=may}"), checkPolicyMaps, Problem, "names no address of the daemon", nil},
-		{"another port", func(t *testing.T, b *bed) {
+		{"a port where nobody listens", func(t *testing.T, b *bed) {
 			b.main[policyMaps] = "socketmap:inet:" + unused(t) + ":postfix"
-		}, checkPolicyMaps, Problem, "names no address of the daemon", nil},
+		}, checkAnswers, Problem, "Nobody answers at 127.0.0.1", nil},
+		{"nobody listens, before the daemon", func(t *testing.T, b *bed) {
+			first("socketmap:inet:"+unused(t)+":x")(t, b)
+		}, checkAnswers, Problem, "so mail to every domain is deferred", nil},
+		{"nobody listens, after the daemon", func(t *testing.T, b *bed) {
+			last("tcp:"+unused(t))(t, b)
+		}, checkAnswers, Problem, "so mail to every domain that the daemon has no policy for is deferred", nil},
+		{"other servers", func(t *testing.T, b *bed) {
+			last("tcp:"+serve(t, socketmap.TCPTable("everything"), "tcp", "127.0.0.1:0"))(t, b)
+			last("socketmap:inet:"+listen(t, "tcp", "127.0.0.1:0")+":everything")(t, b)
+		}, checkAnswers, OK, "answers", nil},
+		{"nobody is asked after static", last("static:may tcp:127.0.0.1:1"), checkAnswers, OK, "answers", nil},
 		{"another daemon", func(t *testing.T, b *bed) {
 			b.main[policyMaps] = "socketmap:inet:" + listen(t, "tcp", "127.0.0.1:0") + ":postfix"
 		}, checkPolicyMaps, Hint, "does not listen there", nil},
+		{"database not made, after the daemon", last("hash:/nowhere/tls"), checkPolicyMaps, Problem, "so mail to every domain that the daemon has no policy for", nil},
 		{"malformed", first("socketmap:inet:127.0.0.1:8461"), checkPolicyMaps, Problem, "is not how such a table is written", nil},
 		{"no type", first("/etc/postfix/tls_policy"), checkPolicyMaps, Problem, "is not how such a table is written", nil},
 		{"database not made", first("hash:/nowhere/tls"), checkPolicyMaps, Problem, "there is no /nowhere/tls.db", nil},
@@ -40,6 +90,28 @@ func TestPolicyMaps(t *testing.T) {
 		}, checkPolicyMaps, Hint, "is asked before the daemon", nil},
 		{"by proxymap", func(t *testing.T, b *bed) { b.main[policyMaps] = "proxy:" + b.main[policyMaps] },
 			checkAnswers, OK, "proxy:socketmap:inet:127.0.0.1", nil},
+		{"by proxymap, which has it", func(t *testing.T, b *bed) {
+			b.main[policyMaps] = "proxy:" + b.main[policyMaps]
+			b.main[proxyReadMaps] = "hash:/a, " + b.main[policyMaps]
+		}, checkAnswers, OK, "proxy:socketmap:inet:127.0.0.1", nil},
+		{"by proxymap, which refuses it", func(t *testing.T, b *bed) {
+			b.main[proxyReadMaps] = b.main[policyMaps]
+			b.main[policyMaps] = "proxy:" + b.main[policyMaps]
+		}, checkPolicyMaps, Problem, "the proxymap service refuses it", nil},
+		{"by proxymap, which refuses it for one service", func(t *testing.T, b *bed) {
+			b.main[proxyReadMaps] = ""
+			b.overrides += "relay/unix/smtp_tls_policy_maps = proxy:" + b.main[policyMaps] + "\n"
+		}, checkPolicyMaps, Problem, "the proxymap service refuses it", []string{"relay"}},
+		{"by proxymap with its own list", func(t *testing.T, b *bed) {
+			b.main[proxyReadMaps] = ""
+			b.main[policyMaps] = "proxy:" + b.main[policyMaps]
+			b.overrides += "proxymap/unix/proxy_read_maps = " + b.main[policyMaps] + "\n"
+		}, checkAnswers, OK, "proxy:", nil},
+		{"no proxymap", func(t *testing.T, b *bed) {
+			b.main[policyMaps] = "proxy:" + b.main[policyMaps]
+			b.masterCF = strings.ReplaceAll(b.masterCF, "= proxymap", "= other")
+			b.masterCF = strings.ReplaceAll(b.masterCF, "proxymap/", "other/")
+		}, checkPolicyMaps, Problem, "refuses it", nil},
 	})
 }
 
@@ -52,14 +124,14 @@ func TestAnswers(t *testing.T) {
 		}, checkAnswers, Problem, "Nobody answers at 127.0.0.1", nil},
 		{"somebody else", func(_ *testing.T, b *bed) {
 			b.main[policyMaps] = strings.Replace(b.main[policyMaps], ":postfix", ":everything", 1)
-		}, checkAnswers, Problem, "it says OK may of a name that is no domain", nil},
+		}, checkAnswers, Problem, `the reply to a name that is no domain is OK "may", so mail to every domain is deferred`, nil},
 		{"localhost", func(_ *testing.T, b *bed) {
 			b.main[policyMaps] = strings.Replace(b.main[policyMaps], "127.0.0.1", "localhost", 1)
 		}, checkAnswers, OK, "inet:localhost", nil},
 		{"localhost unknown in the jail", func(t *testing.T, b *bed) {
 			b.write(t, "queue/etc/hosts", "")
 			b.main[policyMaps] = strings.Replace(b.main[policyMaps], "127.0.0.1", "localhost", 1)
-		}, checkAnswers, Hint, "no hosts file says where localhost is", nil},
+		}, checkAnswers, Hint, "does not have localhost", nil},
 		{"tcp", func(t *testing.T, b *bed) {
 			b.main[policyMaps] = "tcp:" + serve(t, socketmap.TCPTable(""), "tcp", "127.0.0.1:0")
 			b.Config.Listen.TCPTable = []config.TCPTable{{Address: b.asked()}}
@@ -67,7 +139,7 @@ func TestAnswers(t *testing.T) {
 		{"tcp with everything", func(t *testing.T, b *bed) {
 			b.main[policyMaps] = "tcp:" + serve(t, socketmap.TCPTable("everything"), "tcp", "127.0.0.1:0")
 			b.Config.Listen.TCPTable = []config.TCPTable{{Address: b.asked()}}
-		}, checkAnswers, Problem, `it says "200 may\n"`, nil},
+		}, checkAnswers, Problem, `is OK "may"`, nil},
 		{"tcp with attributes", func(t *testing.T, b *bed) {
 			b.main[policyMaps] = "tcp:" + serve(t, socketmap.TCPTable("tlsrpt"), "tcp", "127.0.0.1:0")
 			b.Config.Listen.TCPTable = []config.TCPTable{{Address: b.asked(), Map: "tlsrpt"}}
@@ -103,9 +175,9 @@ func TestUnixSocket(t *testing.T) {
 		{"usual", withSocket(usual, "mta-sts/sock"), checkAnswers, OK, "unix:mta-sts/sock", nil},
 		{"no jail", both(withSocket(usual, "mta-sts/sock"), freed), checkAnswers, OK, "unix:mta-sts/sock", nil},
 		{"seen from the jail", withSocket(usual, "/mta-sts/sock"), checkAnswers, OK, "unix:/mta-sts/sock", nil},
-		{"outside", withSocket("sock", "DIR/sock"), checkAnswers, Problem, "is in a jail", nil},
+		{"outside", withSocket("sock", "DIR/sock"), checkAnswers, Problem, "runs in the chroot", nil},
 		{"outside without jail", both(withSocket("sock", "DIR/sock"), freed), checkAnswers, OK, "/sock", nil},
-		{"old default jail", both(withSocket("sock", "DIR/sock"), freed, set(compatibilityLevel, "0")), checkAnswers, Problem, "is in a jail", nil},
+		{"old default jail", both(withSocket("sock", "DIR/sock"), freed, set(compatibilityLevel, "0")), checkAnswers, Problem, "runs in the chroot", nil},
 		{"outside by proxymap", func(t *testing.T, b *bed) {
 			withSocket("sock", "DIR/sock")(t, b)
 			b.main[policyMaps] = "proxy:" + b.main[policyMaps]

@@ -12,7 +12,7 @@ import (
 	"mta-sts-daemon/cmd/internal/postconf"
 )
 
-// Parameters of Postfix that are looked at, see postconf(5).
+// Parameters of Postfix that are examined, see postconf(5).
 const (
 	mailVersion        = "mail_version"
 	compatibilityLevel = "compatibility_level"
@@ -26,14 +26,22 @@ const (
 	caFile             = "smtp_tls_CAfile"
 	caPath             = "smtp_tls_CApath"
 	connectionReuse    = "smtp_tls_connection_reuse"
+	dnsSupportLevel    = "smtp_dns_support_level"
+	protocols          = "smtp_tls_protocols"
+	mandatoryProtocols = "smtp_tls_mandatory_protocols"
+	logLevel           = "smtp_tls_loglevel"
+	proxyReadMaps      = "proxy_read_maps"
+	bdbMigration       = "non_bdb_migration_level"
+	databaseType       = "default_database_type"
+	cacheDBType        = "default_cache_db_type"
 	enforceSTSPatterns = "smtp_tls_enforce_sts_mx_patterns"
 	tlsrptEnable       = "smtp_tlsrpt_enable"
 	tlsrptSocket       = "smtp_tlsrpt_socket_name"
 	yes                = "yes"
 )
 
-// Services and programs of master.cf that have a part here, and the type of
-// services that Postfix itself uses.
+// Services and programs of master.cf that matter here, and the type of services that
+// only Postfix itself uses.
 const (
 	serviceSMTP     = "smtp"
 	serviceTLSProxy = "tlsproxy"
@@ -43,7 +51,7 @@ const (
 
 // Values of a service's chroot column.
 const (
-	jailed    = "y"
+	inChroot  = "y"
 	byVersion = "-"
 )
 
@@ -54,26 +62,35 @@ type postfix struct {
 	services []postconf.Service
 }
 
-// instances looks at each instance of Postfix that asks the daemon, or at the
-// primary one if none does. It returns no instances if Postfix cannot be asked.
+// instances examines each enabled instance of Postfix that asks the daemon or another
+// server, or the primary one if none does. It returns no instances if Postfix cannot be
+// asked.
 func (h Host) instances(ctx context.Context) (instances postconf.Instances, findings []Finding) {
 	instances, err := h.Postfix.Instances(ctx)
 	if err != nil {
 		return nil, []Finding{cannotAsk(err)}
 	}
+	var examined postconf.Instances
+	if len(instances) == 1 {
+		examined = instances
+	}
 	asking := clients.Asking(h.Config, instances)
 	for _, s := range instances.Enabled() {
-		if len(asking) > 0 && !slices.ContainsFunc(asking, func(a postconf.Settings) bool { return a.ConfigDirectory == s.ConfigDirectory }) {
+		switch {
+		case len(instances) == 1:
+		case slices.ContainsFunc(postconf.ParseTables(s.PolicyMaps), postconf.Table.Asks):
+			examined = append(examined, s)
+		case len(asking) > 0:
 			f := hint(checkPostfix, fmt.Sprintf("none is needed if it sends no mail to other hosts; otherwise postconf -c %s -e %s=...; postfix -c %[1]s reload", s.ConfigDirectory, policyMaps),
 				"This instance of Postfix does not ask the daemon for policies, settings in %s", s.ConfigDirectory)
 			f.Instance = s.Instance()
 			findings = append(findings, f)
 		}
 	}
-	if len(asking) == 0 {
-		asking = instances[:1]
+	if len(examined) == 0 {
+		examined = instances[:1]
 	}
-	for _, s := range asking {
+	for _, s := range examined {
 		command := h.Postfix
 		primary := s.ConfigDirectory == instances[0].ConfigDirectory
 		if !primary {
@@ -88,7 +105,7 @@ func (h Host) instances(ctx context.Context) (instances postconf.Instances, find
 				f.Instance = s.Instance()
 			}
 			if !primary {
-				f.Remedy = strings.NewReplacer("postconf -e", "postconf -c "+s.ConfigDirectory+" -e",
+				f.Remedy = strings.NewReplacer("postconf -", "postconf -c "+s.ConfigDirectory+" -",
 					"postfix reload", "postfix -c "+s.ConfigDirectory+" reload").Replace(f.Remedy)
 			}
 			findings = append(findings, f)
@@ -97,11 +114,12 @@ func (h Host) instances(ctx context.Context) (instances postconf.Instances, find
 	return instances, findings
 }
 
-// instance looks at the instance of Postfix that command asks, with settings s.
+// instance examines the instance of Postfix that command asks, with settings s.
 func (h Host) instance(ctx context.Context, command postconf.Command, s postconf.Settings) (findings []Finding, err error) {
 	p := postfix{dns: s}
 	p.main, err = command.Get(ctx, mailVersion, compatibilityLevel, queueDirectory, mailOwner, relayhost, policyMaps,
-		securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns, tlsrptEnable, tlsrptSocket)
+		securityLevel, useTLS, enforceTLS, caFile, caPath, connectionReuse, enforceSTSPatterns, tlsrptEnable, tlsrptSocket,
+		protocols, mandatoryProtocols, logLevel, proxyReadMaps, bdbMigration, databaseType, cacheDBType)
 	if err != nil {
 		return nil, err
 	}
@@ -114,19 +132,19 @@ func (h Host) instance(ctx context.Context, command postconf.Command, s postconf
 // cannotAsk is the finding if Postfix's settings cannot be read.
 func cannotAsk(err error) Finding {
 	if errors.Is(err, postconf.ErrNotFound) {
-		return unknown(checkPostfix, "run doctor where Postfix is: in its container, say", "There is %v: nothing was found out about Postfix", err)
+		return unknown(checkPostfix, "run doctor where Postfix runs, in its container for example", "There is %v: Postfix was not examined", err)
 	}
 	return unknown(checkPostfix, "run `postconf -n` and fix what it complains of", "Postfix's settings cannot be read: %v", err)
 }
 
-// clients are the services that send mail by SMTP, those that go by the same
-// settings together.
+// clients are the services that send mail by SMTP; those with the same settings are one
+// client.
 func (p postfix) clients() (clients []client) {
 	for _, s := range p.services {
 		if s.Type != typeUnix || s.Program != serviceSMTP {
 			continue
 		}
-		c := client{services: []string{s.Name}, postfix: p, own: s.Settings, jailed: p.jails(s)}
+		c := client{services: []string{s.Name}, postfix: p, own: s.Settings, chroot: p.chroots(s)}
 		if i := slices.IndexFunc(clients, c.goesBy); i >= 0 {
 			clients[i].services = append(clients[i].services, s.Name)
 		} else {
@@ -136,12 +154,12 @@ func (p postfix) clients() (clients []client) {
 	return clients
 }
 
-// jails tells whether s sees the queue directory as the whole file system.
-func (p postfix) jails(s postconf.Service) bool {
-	if s.Chroot == byVersion { // it was a jail before Postfix 3.0
+// chroots reports whether s runs in the chroot, where the queue directory is the root.
+func (p postfix) chroots(s postconf.Service) bool {
+	if s.Chroot == byVersion { // y before Postfix 3.0
 		return strings.HasPrefix(p.main[compatibilityLevel], "0")
 	}
-	return s.Chroot == jailed
+	return s.Chroot == inChroot
 }
 
 // service returns the service of that name and type unix.
@@ -158,7 +176,7 @@ type client struct {
 	postfix
 	services []string
 	own      map[string]string // what master.cf sets for them
-	jailed   bool
+	chroot   bool
 }
 
 // get returns a parameter's value as these services have it.
@@ -169,25 +187,50 @@ func (c client) get(name string) string {
 	return c.main[name]
 }
 
+// set is the command that sets a parameter for these services.
+func (c client) set(name, value string) string {
+	command, settings := "postconf -e", []string{name}
+	if _, own := c.own[name]; own {
+		command, settings = "postconf -P", nil
+		for _, service := range c.services {
+			settings = append(settings, service+"/"+typeUnix+"/"+name)
+		}
+	}
+	for _, setting := range settings {
+		command += " " + shellWord(setting+"="+value)
+	}
+	return command + "; postfix reload"
+}
+
+// shellWord is text as one word of a shell's command.
+func shellWord(text string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@+"
+	if strings.Trim(text, plain) == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// goesBy reports whether the services of other have the same settings.
 func (c client) goesBy(other client) bool {
 	for name := range c.main {
 		if c.get(name) != other.get(name) {
 			return false
 		}
 	}
-	return c.jailed == other.jailed
+	return c.chroot == other.chroot
 }
 
-// seen is where a file that the client names really lies. Its working directory
-// is the queue directory.
-func (c client) seen(path string, jailed bool) string {
-	if jailed || !filepath.IsAbs(path) {
+// seen is where a file is that the client names, in the chroot or not. Its working
+// directory is the queue directory.
+func (c client) seen(path string, inChroot bool) string {
+	if inChroot || !filepath.IsAbs(path) {
 		return filepath.Join(c.main[queueDirectory], path)
 	}
 	return filepath.Clean(path)
 }
 
-// postfix looks at each client, and says once what is true of several.
+// postfix examines each client. Findings that several have are reported once.
 func (h Host) postfix(ctx context.Context, p postfix) []Finding {
 	findings := []Finding{well(checkPostfix, "Postfix %s, settings in %s", p.main[mailVersion], p.dns.ConfigDirectory)}
 	senders := p.clients()

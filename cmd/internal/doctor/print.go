@@ -7,7 +7,7 @@ import (
 	"mta-sts-daemon/cmd/internal/layout"
 )
 
-// Print lays the report out to be read.
+// Print prints the report for a person.
 func (r Report) Print(p layout.Page) error {
 	var rows [][2]layout.Cell
 	count := make(map[Severity]int)
@@ -46,7 +46,7 @@ func (v Verdict) sentence(count map[Severity]int) string {
 	case Suffers:
 		return fmt.Sprintf("Mail suffers: problems: %d, hints: %d.", count[Problem], count[Hint])
 	case Unclear:
-		return fmt.Sprintf("Nothing was found that hurts mail, but not all could be looked at: unknown: %d, hints: %d.", count[Unknown], count[Hint])
+		return fmt.Sprintf("Nothing was found that hurts mail, but not everything could be examined: unknown: %d, hints: %d.", count[Unknown], count[Hint])
 	}
 	return fmt.Sprintf("Nothing was found that hurts mail. Hints: %d.", count[Hint])
 }

@@ -15,10 +15,11 @@ import (
 	"mta-sts-daemon/cmd/internal/postconf"
 )
 
-// socket says why the client cannot open t's socket at path, or nothing.
-func (c client) socket(t postconf.Table, path string) *Finding {
-	inJail, top := c.jailedFor(t), c.main[queueDirectory]
-	if filepath.IsAbs(t.Server.Address) && !inJail {
+// socket returns why the client cannot open t's socket at path, or nothing. scope is the
+// mail that is deferred then.
+func (c client) socket(t postconf.Table, path, scope string) *Finding {
+	inChroot, top := c.inChroot(t), c.main[queueDirectory]
+	if filepath.IsAbs(t.Server.Address) && !inChroot {
 		top = "/"
 	}
 	info, err := os.Lstat(path)
@@ -26,41 +27,39 @@ func (c client) socket(t postconf.Table, path string) *Finding {
 	case errors.Is(err, fs.ErrPermission):
 		f := unknown(checkAnswers, remedyOfPermissions, "%s cannot be looked at: %v", t.Text, err)
 		return &f
-	case err != nil && inJail && c.outside(t):
-		f := problem(checkAnswers, c.jailRemedy(t),
-			"%s: the smtp client is in a jail and sees %s as the whole file system, where that socket is not"+deferred, t.Text, top)
+	case err != nil && inChroot && c.outside(t):
+		f := problem(checkAnswers, c.chrootRemedy(t),
+			"%s: the smtp client runs in the chroot %s, which does not have that socket, so %s", t.Text, top, scope)
 		return &f
 	case err != nil:
-		f := problem(checkAnswers, "start the daemon: systemctl start mta-sts-daemon. If it runs, compare listen in its configuration: "+
-			fmt.Sprintf("socketmap: [\"unix:%s\"]", path), "There is no %s, where %s leads"+deferred, path, t.Text)
+		f := problem(checkAnswers, fmt.Sprintf("%s: socketmap: [\"unix:%s\"]", remedyOfSilence, path),
+			"There is no %s, which %s names, so %s", path, t.Text, scope)
 		return &f
 	case info.Mode().Type() != fs.ModeSocket:
-		f := problem(checkAnswers, "remove it and restart the daemon", "%s is no socket"+deferred, path)
+		f := problem(checkAnswers, "remove it and restart the daemon", "%s is no socket, so %s", path, scope)
 		return &f
 	}
 	who, err := lookUp(c.main[mailOwner])
 	if err != nil {
-		f := unknown(checkAnswers, "", "Whether Postfix may use %s cannot be told: %v", path, err)
+		f := unknown(checkAnswers, "", "Whether Postfix may use %s is not known: %v", path, err)
 		return &f
 	}
 	if blocks := who.blockedBy(top, path); blocks != "" {
 		f := problem(checkAnswers, `listen: {socket_mode: "0666"}, or "0660" with socket_group: `+who.name+"; directories above it need x",
-			"%s does not let the user %s reach the socket %s"+deferred, blocks, who.name, path)
+			"%s does not let the user %s reach the socket %s, so %s", blocks, who.name, path, scope)
 		return &f
 	}
 	return nil
 }
 
-// outside reports whether t names a socket that is there, but not for those in
-// the jail.
+// outside reports whether t names a socket that exists outside the chroot.
 func (c client) outside(t postconf.Table) bool {
 	_, err := os.Lstat(c.seen(t.Server.Address, false))
 	return err == nil && filepath.IsAbs(t.Server.Address)
 }
 
-// jailRemedy says how main.cf can name the socket so that it is found from
-// within the jail.
-func (c client) jailRemedy(t postconf.Table) string {
+// chrootRemedy returns how main.cf can name a socket that a client in the chroot finds.
+func (c client) chrootRemedy(t postconf.Table) string {
 	queue := c.main[queueDirectory] + "/"
 	if within, ok := strings.CutPrefix(t.Server.Address, queue); ok {
 		return fmt.Sprintf("write socketmap:unix:%s:%s in smtp_tls_policy_maps; postfix reload", within, t.Name)
@@ -102,9 +101,8 @@ const (
 	maySearch = 0o1
 )
 
-// blockedBy returns what keeps a from connecting to the socket at path: a
-// directory from top down that a may not pass, or the socket. It is "" where
-// nothing does.
+// blockedBy returns what keeps a from connecting to the socket at path: a directory from
+// top down that a may not search, or the socket. It is "" if nothing does.
 func (a account) blockedBy(top, path string) string {
 	relative, err := filepath.Rel(top, path)
 	if err != nil {

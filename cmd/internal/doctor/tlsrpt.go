@@ -8,30 +8,39 @@ import (
 	"strings"
 )
 
-// tlsrpt looks whether the daemon and the client report to one TLSRPT collector, and
-// whether it reads. Mail does not depend on that.
+// tlsrpt examines whether the daemon and the client report to one TLSRPT collector, and
+// whether that reads. Mail does not depend on it.
 func (h Host) tlsrpt(c client) []Finding {
 	ours, theirs := h.Config.TLSRPT.Socket, c.get(tlsrptSocket)
-	enabled := strings.EqualFold(c.get(tlsrptEnable), yes) && theirs != ""
-	if ours == "" {
-		if !enabled {
-			return nil
-		}
-		return []Finding{hint(checkTLSRPT, fmt.Sprintf("tlsrpt: {socket: %q} in the daemon's configuration; reload it", c.seen(theirs, c.jailed)),
-			"Postfix reports its TLS sessions to domains (%s = yes), but the daemon does not report policies that cannot be fetched", tlsrptEnable)}
+	enabled := strings.EqualFold(c.get(tlsrptEnable), yes)
+	path, theirPath := c.seen(ours, false), c.seen(theirs, c.chroot)
+	use := c.set(tlsrptEnable, yes)
+	if theirs != ours {
+		use = c.set(tlsrptSocket, ours) + "; " + use
 	}
-	path := c.seen(ours, false)
+	switch {
+	case ours == "" && !enabled:
+		return nil
+	case ours == "" && theirs == "":
+		return []Finding{hint(checkTLSRPT, c.set(tlsrptEnable, "no")+" (or name the collector's socket in "+tlsrptSocket+")",
+			"%s = yes, but %s is empty: Postfix reports no TLS sessions", tlsrptEnable, tlsrptSocket)}
+	case ours == "":
+		path = theirPath
+	}
 	if f := collector(path); f != nil {
 		return []Finding{*f}
 	}
-	switch use := fmt.Sprintf("postconf -e %s=yes %s=%s; postfix reload", tlsrptEnable, tlsrptSocket, ours); {
+	switch {
+	case ours == "":
+		return []Finding{hint(checkTLSRPT, fmt.Sprintf("tlsrpt: {socket: %q} in the daemon's configuration; reload it", path),
+			"Postfix reports its TLS sessions to domains (%s = yes), but the daemon does not report policies that cannot be fetched", tlsrptEnable)}
 	case c.get(tlsrptEnable) == "":
 		return []Finding{well(checkTLSRPT, "A TLSRPT collector reads at %s; this Postfix cannot report TLS sessions there, 3.10 and later can", path)}
-	case !enabled:
+	case !enabled || theirs == "":
 		return []Finding{hint(checkTLSRPT, use, "The daemon reports policies that cannot be fetched to %s, but Postfix does not report its TLS sessions", path)}
-	case c.seen(theirs, c.jailed) != path:
+	case theirPath != path:
 		return []Finding{hint(checkTLSRPT, "name one socket in both places: in main.cf a path relative to queue_directory if the smtp client is in a chroot, and the same in tlsrpt.socket",
-			"The daemon reports to %s, Postfix to %s: domains get two reports, or half of one", path, c.seen(theirs, c.jailed))}
+			"The daemon reports to %s, Postfix to %s: domains get two reports, or half of one", path, theirPath)}
 	}
 	return []Finding{well(checkTLSRPT, "Postfix and the daemon report to the TLSRPT collector at %s", path)}
 }
@@ -44,10 +53,10 @@ func collector(path string) *Finding {
 		conn.Close()
 		return nil
 	case errors.Is(err, fs.ErrPermission):
-		f := unknown(checkTLSRPT, remedyOfPermissions, "The TLSRPT collector at %s cannot be looked at: %v", path, err)
+		f := unknown(checkTLSRPT, remedyOfPermissions, "Whether a TLSRPT collector reads at %s is not known: %v", path, err)
 		return &f
 	}
-	f := hint(checkTLSRPT, "start the collector, tlsrpt-collectd for instance, or correct tlsrpt.socket",
+	f := hint(checkTLSRPT, "start the collector, tlsrpt-collectd for instance, or correct tlsrpt.socket and "+tlsrptSocket,
 		"No TLSRPT collector reads at %s, so that reports are lost: %v", path, err)
 	return &f
 }

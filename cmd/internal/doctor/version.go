@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// version is the first two numbers of Postfix's.
+// version is the first two numbers of a Postfix version.
 type version struct{ major, minor int }
 
 // parseVersion reads "3.10.13", and "3.12-20260101" of a snapshot.

@@ -20,7 +20,7 @@ import (
 // discover goes from the record to the policy.
 func (l *look) discover(ctx context.Context) {
 	if err := l.discoverPolicy(ctx); err != nil {
-		l.report.Problem, l.failure = l.plain(err), err
+		l.report.Problem, l.report.Failure, l.failure = l.plain(err), err, err
 		return
 	}
 	l.report.Verdict = HasPolicy
@@ -135,13 +135,13 @@ func (l *look) certificate(a policyhost.Attempt) *Certificate {
 	}
 	var invalid *tls.CertificateVerificationError
 	if errors.As(a.Err, &invalid) {
-		c.Problem = certificateFault(invalid.Err, l.hop.Domain.PolicyHost())
+		c.Problem = CertificateFault(invalid.Err, l.hop.Domain.PolicyHost())
 	}
 	return c
 }
 
-// certificateFault says in plain words why a certificate is not valid for a host.
-func certificateFault(err error, host string) string {
+// CertificateFault says in plain words why a certificate is not valid for a host.
+func CertificateFault(err error, host string) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		if time.Now().Before(invalid.Cert.NotBefore) {
 			return "it is valid only from " + date(invalid.Cert.NotBefore)
@@ -164,5 +164,5 @@ func (l *look) plain(err error) string {
 		return err.Error()
 	}
 	host := l.hop.Domain.PolicyHost()
-	return fmt.Sprintf("the certificate of %s is not valid: %s", host, certificateFault(invalid.Err, host))
+	return fmt.Sprintf("the certificate of %s is not valid: %s", host, CertificateFault(invalid.Err, host))
 }

@@ -2,8 +2,6 @@ package explain
 
 import (
 	"context"
-	"encoding/hex"
-	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,8 +55,15 @@ func (l *look) lookAtHost(ctx context.Context, h *Host) {
 	if err != nil {
 		h.Problem = err.Error()
 	}
-	for _, addr := range answer.Records {
-		h.Addresses = append(h.Addresses, addr.String())
+	h.Alias = answer.Alias
+	addrs := answer.Records
+	if len(addrs) == 0 && l.Native != nil {
+		if native, err := l.Native(ctx, h.Name); err == nil {
+			addrs, h.Problem = native, ""
+		}
+	}
+	for _, addr := range addrs {
+		h.Addresses = append(h.Addresses, addr.Unmap().String())
 	}
 	if l.NoDANE != nil {
 		return
@@ -91,7 +96,7 @@ type tlsaRecords struct {
 func (t *tlsaRecords) TLSA(ctx context.Context, name string) (dnsclient.Answer[dnsclient.TLSA], error) {
 	answer, err := t.DNS.TLSA(ctx, name)
 	for _, r := range answer.Records {
-		t.seen = append(t.seen, fmt.Sprintf("%d %d %d %s", r.Usage, r.Selector, r.MatchingType, hex.EncodeToString(r.Data)))
+		t.seen = append(t.seen, r.String())
 	}
 	return answer, err
 }

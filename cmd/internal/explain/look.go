@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,6 +24,10 @@ type Options struct {
 	NoDANE error
 	// Daemon is asked what it remembers; nil for none.
 	Daemon Asker
+	// Native looks a mail host up as this host does, in /etc/hosts for example; nil if
+	// its Postfix does not (smtp_host_lookup). It is asked for hosts that the DNS does not
+	// have.
+	Native func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Maps are the map names by which this host's Postfix asks; none for a plain
 	// lookup. The first is judged.
 	Maps []string

@@ -2,7 +2,10 @@ package explain
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +151,33 @@ func TestContact(t *testing.T) {
 	for domain, want := range map[string]string{"a.test": "tls@a.test", "b.test": "host.master@b.test", "c.test": "postmaster@c.test"} {
 		if got := Contact(t.Context(), w.DNS, domain); got != want {
 			t.Errorf("%s: %s, want %s", domain, got, want)
+		}
+	}
+}
+
+// Postfix with smtp_host_lookup = dns, native finds hosts that the DNS does not have.
+func TestNativeLookup(t *testing.T) {
+	t.Parallel()
+	native := func(_ context.Context, host string) ([]netip.Addr, error) {
+		if host != "relay.lan" {
+			return nil, errors.New("no such host")
+		}
+		return []netip.Addr{netip.MustParseAddr("::ffff:192.0.2.1")}, nil
+	}
+	for _, tt := range []struct {
+		key  string
+		o    Options
+		want Outcome
+		addr string
+	}{
+		{"[relay.lan]:25", Options{NoDANE: errNoDANE}, Undeliverable, ""},
+		{"[relay.lan]:25", Options{NoDANE: errNoDANE, Native: native}, Unprotected, "192.0.2.1"},
+		{"[other.lan]", Options{NoDANE: errNoDANE, Native: native}, Undeliverable, ""},
+	} {
+		w := newWorld(t)
+		r, text := w.look(t, tt.key, tt.o)
+		if got := strings.Join(r.MX.Hosts[0].Addresses, " "); r.Outcome != tt.want || got != tt.addr {
+			t.Errorf("%s: outcome %s, addresses %q in\n%s", tt.key, r.Outcome, got, text)
 		}
 	}
 }

@@ -34,7 +34,9 @@ type Report struct {
 	Result  string  `json:"result,omitempty"`
 	Verdict Verdict `json:"verdict"`
 	// Problem is why there is no policy, or why that cannot be told.
-	Problem    string      `json:"problem,omitempty"`
+	Problem string `json:"problem,omitempty"`
+	// Failure is the error that Problem describes.
+	Failure    error       `json:"-"`
 	Record     Record      `json:"record"`
 	PolicyHost *PolicyHost `json:"policy_host,omitempty"`
 	Policy     *Policy     `json:"policy,omitempty"`
@@ -149,6 +151,7 @@ type Host struct {
 	MatchedBy string   `json:"matched_by"`
 	Addresses []string `json:"addresses"`
 	Problem   string   `json:"problem,omitempty"` // why its addresses are not known
+	Alias     string   `json:"alias,omitempty"`   // where CNAME records lead
 	// DANE is what the host's own TLSA records come to, were the MX records
 	// authenticated; "" where DANE is not looked up.
 	DANE HostDANE `json:"dane,omitempty"`
@@ -184,6 +187,8 @@ type TLSRPT struct {
 	TXT     []string `json:"txt"`
 	RUA     []string `json:"rua,omitempty"`
 	Problem string   `json:"problem,omitempty"`
+	// Failed: the DNS did not answer, and Problem says why.
+	Failed bool `json:"-"`
 }
 
 // Daemon is what the running daemon says of the domain.

@@ -16,6 +16,7 @@ func (l *look) askTLSRPT(ctx context.Context) {
 	t.Name = tlsrptLabels + l.hop.Domain.String()
 	t.TXT = []string{}
 	answer, err := l.DNS.TXT(ctx, t.Name)
+	t.Failed = err != nil
 	if err == nil {
 		t.TXT = append(t.TXT, answer.Records...)
 		t.RUA, err = lint.TLSRPT(answer.Records)

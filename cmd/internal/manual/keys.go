@@ -19,8 +19,21 @@ in this page is an error. Names below are written with dots: dns.timeout is the 
 Lengths of time are written like 500ms, 8s, 2m or 24h.
 
 ` + program + ` check-config names file, line and key of each fault. "systemctl reload ` + program + `" applies
-the file to the running daemon, but for the keys below that take a restart. A file with a fault leaves the
+the file to the running daemon, except for the keys below that take a restart. A file with a fault leaves the
 old configuration in force.`)
+	p.heading("ENVIRONMENT")
+	p.paragraphs(`Every key can be set by an environment variable too, which takes precedence over the file. Its
+name is MTA_STS_ and the key in capitals, with _ for each dot. A list has commas between its items. A mapping is
+written as YAML, and its entries are added to those of the file; so is a list whose items are mappings:
+
+  MTA_STS_ANSWER_TIMEOUT=5s
+  MTA_STS_DNS_SERVERS=10.0.0.1,10.0.0.2
+  MTA_STS_OVERRIDES='{partner.example: encrypt, broken.example: notfound}'
+  MTA_STS_LISTEN_TCP_TABLE='[{address: "127.0.0.1:8462", map: tlsrpt}]'
+
+An empty variable sets an empty value. Another variable that begins with MTA_STS_ is a warning in the log. A reload
+reads the file again under the environment that the daemon was started with. Commands read the environment too: they
+need the same variables as the daemon if these name admin.socket, as in a container.`)
 	p.heading("KEYS")
 	for _, k := range keys {
 		p.key(k)

@@ -23,13 +23,16 @@ const (
 type Check func(context.Context) error
 
 // Handler serves /metrics from g, and the outcomes of the checks: /healthz,
-// which fails where only a restart helps, and /readyz, which fails while lookups
-// are not answered.
-func Handler(g prometheus.Gatherer, healthy, ready Check) http.Handler {
+// which fails if only a restart helps, and /readyz, which fails while lookups
+// are not answered. page, if it is not nil, is served at /.
+func Handler(g prometheus.Gatherer, healthy, ready Check, page *Page) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", inMemory(promhttp.HandlerFor(g, promhttp.HandlerOpts{MaxRequestsInFlight: maxGathers})))
 	mux.Handle("GET /healthz", healthy)
 	mux.Handle("GET /readyz", ready)
+	if page != nil {
+		mux.Handle("GET /{$}", page)
+	}
 	return mux
 }
 

@@ -42,7 +42,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/", well, well, 404, ""},
 		{"GET", "/debug/pprof/", well, well, 404, ""},
 	} {
-		server := httptest.NewServer(monitor.Handler(m.Registry, tc.healthy, tc.ready))
+		server := httptest.NewServer(monitor.Handler(m.Registry, tc.healthy, tc.ready, nil))
 		status, body := ask(t, tc.method, server.URL+tc.path)
 		if status != tc.status || !strings.Contains("\n"+body, "\n"+tc.body) {
 			t.Errorf("%s %s: %d %q, want %d %q", tc.method, tc.path, status, body, tc.status, tc.body)
@@ -70,7 +70,7 @@ func TestHandlerGivesCheckATimeLimit(t *testing.T) {
 func TestReloaded(t *testing.T) {
 	t.Parallel()
 	m := monitor.NewMetrics("1.2.3")
-	server := httptest.NewServer(monitor.Handler(m.Registry, nil, nil))
+	server := httptest.NewServer(monitor.Handler(m.Registry, nil, nil, nil))
 	defer server.Close()
 	for _, tc := range []struct {
 		err  error
@@ -126,7 +126,7 @@ func TestMetricsOfSlowReaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: monitor.Handler(registry, nil, nil)}
+	server := &http.Server{Handler: monitor.Handler(registry, nil, nil, nil)}
 	go server.Serve(l)
 	defer server.Close()
 	get := func() *bufio.Reader {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,28 +89,30 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-func TestAsks(t *testing.T) {
+func TestMapNames(t *testing.T) {
 	t.Parallel()
 	socketmap := []config.Address{{Network: config.TCP, Address: "127.0.0.1:8461"}, {Network: config.Unix, Address: "/var/spool/postfix-out/sts/sock"}}
-	tcpTable := []config.Address{{Network: config.TCP, Address: "127.0.0.1:8462"}}
-	for maps, want := range map[string]bool{
-		"":                                      false,
-		"hash:/etc/postfix/tls":                 false,
-		"socketmap:inet:127.0.0.1:8461:postfix": true,
-		"socketmap:inet:localhost:8461:postfix": true,
-		"hash:/etc/postfix/tls, proxy:socketmap:inet:127.0.0.1:8461:postfix": true,
-		"socketmap:inet:127.0.0.1:8462:postfix":                              false,
-		"socketmap:inet:127.0.0.1:8461":                                      false, // malformed
-		"tcp:127.0.0.1:8461":                                                 false,
-		"tcp:127.0.0.1:8462":                                                 true,
-		"socketmap:unix:sts/sock:postfix":                                    true,
-		"socketmap:unix:/sts/sock:postfix":                                   true, // from within a chroot
-		"socketmap:unix:/var/spool/postfix-out/sts/sock:postfix":             true,
-		"socketmap:unix:other/sock:postfix":                                  false,
+	tcpTable := []config.TCPTable{{Address: config.Address{Network: config.TCP, Address: "127.0.0.1:8462"}},
+		{Address: config.Address{Network: config.TCP, Address: "127.0.0.1:8463"}, Map: "tlsrpt"}}
+	for maps, want := range map[string][]string{
+		"":                                      nil,
+		"hash:/etc/postfix/tls":                 nil,
+		"socketmap:inet:127.0.0.1:8461:postfix": {"postfix"},
+		"socketmap:inet:localhost:8461:a tcp:localhost:8463":                 {"a", "tlsrpt"},
+		"hash:/etc/postfix/tls, proxy:socketmap:inet:127.0.0.1:8461:postfix": {"postfix"},
+		"socketmap:inet:127.0.0.1:8462:postfix":                              nil,
+		"socketmap:inet:127.0.0.1:8461":                                      nil, // malformed
+		"tcp:127.0.0.1:8461":                                                 nil,
+		"tcp:127.0.0.1:8462":                                                 {""},
+		"tcp:127.0.0.1:8463":                                                 {"tlsrpt"},
+		"socketmap:unix:sts/sock:postfix":                                    {"postfix"},
+		"socketmap:unix:/sts/sock:postfix":                                   {"postfix"}, // from within a chroot
+		"socketmap:unix:/var/spool/postfix-out/sts/sock:postfix":             {"postfix"},
+		"socketmap:unix:other/sock:postfix":                                  nil,
 	} {
 		s := Settings{PolicyMaps: maps, QueueDirectory: "/var/spool/postfix-out"}
-		if got := s.Asks(socketmap, tcpTable); got != want {
-			t.Errorf("%q: asks %v", maps, got)
+		if got := s.MapNames(socketmap, tcpTable); !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, want %q", maps, got, want)
 		}
 	}
 }

@@ -109,26 +109,22 @@ func (s Settings) DoesDANE() bool {
 	return strings.EqualFold(s.DNSSupportLevel, dnssec) && !s.IgnoreMXLookupError
 }
 
-// Asks reports whether smtp_tls_policy_maps names a listener at one of these
-// addresses.
-func (s Settings) Asks(socketmap, tcpTable []config.Address) bool {
+// MapNames returns the map names by which smtp_tls_policy_maps asks the daemon, none if
+// it does not ask it. A tcp table has the name that its listener gives it, which may be
+// "".
+func (s Settings) MapNames(socketmap []config.Address, tcpTable []config.TCPTable) (names []string) {
 	for _, t := range ParseTables(s.PolicyMaps) {
-		if t.Kind == TypeSocketmap && t.leadsTo(socketmap, s.QueueDirectory) || t.Kind == TypeTCP && t.leadsTo(tcpTable, s.QueueDirectory) {
-			return true
-		}
-	}
-	return false
-}
-
-// MapNames returns the names by which smtp_tls_policy_maps asks the listeners at these
-// addresses: those of socketmaps, and "" for a tcp table, which has none.
-func (s Settings) MapNames(socketmap, tcpTable []config.Address) (names []string) {
-	for _, t := range ParseTables(s.PolicyMaps) {
-		switch {
-		case t.Kind == TypeSocketmap && t.leadsTo(socketmap, s.QueueDirectory):
-			names = append(names, t.Name)
-		case t.Kind == TypeTCP && t.leadsTo(tcpTable, s.QueueDirectory):
-			names = append(names, "")
+		switch t.Kind {
+		case TypeSocketmap:
+			if t.leadsTo(socketmap, s.QueueDirectory) {
+				names = append(names, t.Name)
+			}
+		case TypeTCP:
+			for _, l := range tcpTable {
+				if t.leadsTo([]config.Address{l.Address}, s.QueueDirectory) {
+					names = append(names, l.Map)
+				}
+			}
 		}
 	}
 	return names

@@ -10,7 +10,7 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// Types of lookup tables that ask a server, and one that answers every key.
+// Types of lookup tables: two that ask a server, and one that answers every key.
 const (
 	TypeSocketmap = "socketmap"
 	TypeTCP       = "tcp"
@@ -20,13 +20,14 @@ const (
 // Table is one lookup table of a parameter such as smtp_tls_policy_maps.
 type Table struct {
 	Text    string // as main.cf has it
+	Direct  string // Text without "proxy:"
 	Proxied bool   // the proxymap service looks it up
 	Kind    string // type of table: socketmap, hash
 	Name    string // what follows the type; a socketmap's own name
 	// Server is the one that a socketmap or tcp table asks. The path of a unix
 	// socket may be relative.
 	Server config.Address
-	// Malformed: Postfix does not take it.
+	// Malformed is set if Postfix refuses the table.
 	Malformed bool
 }
 
@@ -62,7 +63,7 @@ func parseTable(text string) Table {
 			return t
 		}
 		if kind != "proxy" {
-			t.Kind, t.Name = kind, name
+			t.Kind, t.Name, t.Direct = kind, name, rest
 			break
 		}
 		t.Proxied, rest = true, name
@@ -105,9 +106,13 @@ func isHostPort(address string) bool {
 }
 
 // File returns the file that a table of this type and name is read from, or "" if
-// there is none.
-func (t Table) File() string {
-	switch t.Kind {
+// there is none. redirected has the types that Postfix uses in place of others.
+func (t Table) File(redirected map[string]string) string {
+	kind := t.Kind
+	if other, ok := redirected[kind]; ok {
+		kind = other
+	}
+	switch kind {
 	case "hash", "btree":
 		return t.Name + ".db"
 	case "lmdb":
@@ -120,9 +125,9 @@ func (t Table) File() string {
 	return ""
 }
 
-// leadsTo reports whether who asks t gets to a listener at one of addrs. The
-// relative path of a unix socket, and any path for a client that runs in a chroot,
-// is one below queueDirectory.
+// leadsTo reports whether a client of t reaches a listener at one of addrs. A relative
+// path of a unix socket, and any path if the client runs in a chroot, is below
+// queueDirectory.
 func (t Table) leadsTo(addrs []config.Address, queueDirectory string) bool {
 	below := t.Server
 	if below.Network == config.Unix {
@@ -133,7 +138,8 @@ func (t Table) leadsTo(addrs []config.Address, queueDirectory string) bool {
 	})
 }
 
-// SameAddress reports whether who asks at asked gets to a listener at listens.
+// SameAddress reports whether a client of the address asked reaches a listener at
+// listens.
 func SameAddress(listens, asked config.Address) bool {
 	if listens.Network != asked.Network {
 		return false
@@ -150,8 +156,8 @@ func SameAddress(listens, asked config.Address) bool {
 	return host == "" || ip.IsUnspecified() || host == askedHost || isLoopback(host) && isLoopback(askedHost)
 }
 
-// isLoopback is about the usual names of this host alone: 127.0.0.2 is not
-// where a listener at 127.0.0.1 is.
+// isLoopback reports whether host is a usual name of this host. 127.0.0.2 is none: a
+// listener at 127.0.0.1 cannot be reached there.
 func isLoopback(host string) bool {
 	return host == "127.0.0.1" || host == "::1" || strings.EqualFold(host, Localhost)
 }

@@ -21,7 +21,7 @@ func TestParseTables(t *testing.T) {
 		{"socketmap:inet:127.0.0.1:8461:postfix", []Table{{Kind: "socketmap", Name: "postfix", Server: tcp("127.0.0.1:8461")}}},
 		{"socketmap:inet:[::1]:8461:QUERY", []Table{{Kind: "socketmap", Name: "QUERY", Server: tcp("[::1]:8461")}}},
 		{"socketmap:unix:/a/b:c", []Table{{Kind: "socketmap", Name: "c", Server: unix("/a/b")}}},
-		{"proxy:tcp:h:1", []Table{{Proxied: true, Kind: "tcp", Name: "h:1", Server: tcp("h:1")}}},
+		{"proxy:tcp:h:1", []Table{{Direct: "tcp:h:1", Proxied: true, Kind: "tcp", Name: "h:1", Server: tcp("h:1")}}},
 		{"hash:a,static:b inline:{ c, d }", []Table{{Kind: "hash", Name: "a"}, {Kind: "static", Name: "b"}, {Kind: "inline", Name: "{ c, d }"}}},
 		{"socketmap:inet:h:1", []Table{{Kind: "socketmap", Name: "1", Server: tcp("h"), Malformed: true}}},
 		{"socketmap:inet:h:1:", []Table{{Kind: "socketmap", Server: tcp("h:1"), Malformed: true}}},
@@ -34,9 +34,34 @@ func TestParseTables(t *testing.T) {
 		got := ParseTables(tt.value)
 		for i := range got {
 			got[i].Text = ""
+			if !got[i].Proxied {
+				got[i].Direct = ""
+			}
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%q (-want +got)\n%s", tt.value, diff)
+		}
+	}
+}
+
+func TestFile(t *testing.T) {
+	t.Parallel()
+	redirected := map[string]string{"hash": "cdb", "btree": "lmdb"}
+	for _, tt := range []struct {
+		table      string
+		redirected map[string]string
+		want       string
+	}{
+		{"hash:/a", nil, "/a.db"},
+		{"btree:/a", nil, "/a.db"},
+		{"hash:/a", redirected, "/a.cdb"},
+		{"proxy:btree:/a", redirected, "/a.lmdb"},
+		{"lmdb:/a", redirected, "/a.lmdb"},
+		{"texthash:/a", redirected, "/a"},
+		{"inline:{a=b}", redirected, ""},
+	} {
+		if got := ParseTables(tt.table)[0].File(tt.redirected); got != tt.want {
+			t.Errorf("%s, %q: got %s", tt.table, tt.redirected, got)
 		}
 	}
 }
@@ -59,7 +84,7 @@ func TestSameAddress(t *testing.T) {
 		{"127.0.0.1:8461", "8461", false},
 	} {
 		if got := SameAddress(config.Address{Network: config.TCP, Address: tt.listens}, config.Address{Network: config.TCP, Address: tt.asked}); got != tt.want {
-			t.Errorf("%s gets to a listener at %s: %v", tt.asked, tt.listens, got)
+			t.Errorf("%s reaches a listener at %s: %v", tt.asked, tt.listens, got)
 		}
 	}
 	path := config.Address{Network: config.Unix, Address: "/sock"}

@@ -19,12 +19,12 @@ import (
 
 // EnvWorkDir is the variable with the directory that Build was given. It is set
 // inside the namespaces only.
-const EnvWorkDir = "MTA_STS_E2E_WORKDIR"
+const EnvWorkDir = "E2E_WORKDIR"
 
 // What else the outer process tells the inner one.
 const (
-	envSkip    = "MTA_STS_E2E_SKIP"      // why the tests cannot run here
-	envLeftOut = "MTA_STS_E2E_LEFT_OUT_" // and the name of a tree: why it is not available
+	envSkip    = "E2E_SKIP"      // why the tests cannot run here
+	envLeftOut = "E2E_LEFT_OUT_" // and the name of a tree: why it is not available
 )
 
 // Package is a package of tests.
@@ -58,8 +58,7 @@ func (p Package) Main(m *testing.M) (code int) {
 	}
 	os.Remove(p.leftOutFile())
 	if reason := p.missing(); reason != "" {
-		p.NoteLeftOut("all of " + p.Name + ": " + reason)
-		os.Setenv(envSkip, reason)
+		p.LeaveOut(reason)
 		return m.Run()
 	}
 	code, err := p.outside()
@@ -86,7 +85,7 @@ func (p Package) outside() (code int, err error) {
 			return 0, err
 		}
 		if err != nil {
-			p.NoteLeftOut(fmt.Sprintf("all tests that need the tree %s: %v", tree.Name, err))
+			p.NoteLeftOut(fmt.Sprintf("all tests on %s (Debian %s): %v", tree.Name, tree.Suite, err))
 			os.Setenv(envLeftOut+tree.Name, "it cannot be unpacked")
 		}
 	}
@@ -107,6 +106,12 @@ func (p Package) furnish(scratch string) error {
 		return err
 	}
 	return p.Furnish(scratch)
+}
+
+// LeaveOut skips all tests that Need the package, and notes why. Furnish may call it.
+func (p Package) LeaveOut(reason string) {
+	p.NoteLeftOut("all of " + p.Name + ": " + reason)
+	os.Setenv(envSkip, reason)
 }
 
 // NoteLeftOut says what is not tested, now and when "make test" ends, because "go

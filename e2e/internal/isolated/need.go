@@ -69,7 +69,7 @@ func Need(t *testing.T, what string) {
 	}
 }
 
-// LeftOut is the reason why the tree with this name is not available, or "".
+// LeftOut returns the reason why the tree of that name is not available, or "".
 func LeftOut(tree string) string { return os.Getenv(envLeftOut + tree) }
 
 // Repository is the top directory of the project, which tests run below.

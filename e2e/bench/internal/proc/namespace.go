@@ -14,8 +14,8 @@ import (
 
 // What the outer process tells the inner one, by environment: see Enter.
 const (
-	envDir  = "MTA_STS_BENCH_DIR"
-	envCPUs = "MTA_STS_BENCH_CPUS"
+	envDir  = "BENCH_DIR"
+	envCPUs = "BENCH_CPUS"
 )
 
 // resolvConf is where the programs that are measured find the bed's resolver.

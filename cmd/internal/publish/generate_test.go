@@ -1,0 +1,158 @@
+package publish
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/resolvertest"
+)
+
+func (w *world) generate(t *testing.T, name string, r Request) *Publication {
+	t.Helper()
+	return Generate(t.Context(), w.Clients, domain(t, name), r, w.options())
+}
+
+// steady puts words in place of dates.
+func steady(text string) string {
+	text = regexp.MustCompile(`\d{8}T\d{6}Z`).ReplaceAllString(text, "ID")
+	return regexp.MustCompile(`\d{4}-\d\d-\d\d`).ReplaceAllString(text, "DATE")
+}
+
+// unpublished is a domain with one good MX host and nothing else.
+func (w *world) unpublished(t *testing.T, domain string) {
+	w.dns.Add(domain+". 300 IN MX 10 mx."+domain+".", "mx."+domain+". 300 IN A 127.0.0.1")
+	w.serveMail(t, "mx."+domain, w.greet("mx."+domain, resolvertest.Leaf{Names: []string{"mx." + domain}}))
+}
+
+func TestGenerate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.unpublished(t, "new.example")
+	w.publish(t, "testing.example", text("testing", "testing.example"))
+	w.publish(t, "enforce.example", strings.Replace(text("enforce", "enforce.example"), "1209600", "2592000", 1))
+	for _, test := range []struct {
+		domain  string
+		request Request
+		policy  string
+		records string
+		plan    []string // the beginnings of some steps, in order
+	}{
+		{"new.example", Request{Stage: StageTesting},
+			"version: STSv1\r\nmode: testing\r\nmx: mx.new.example\r\nmax_age: 1209600\r\n",
+			`_mta-sts.new.example. 3600 IN TXT "v=STSv1; id=ID"
+; mta-sts.new.example. 3600 IN CNAME the name of the web server, or A and AAAA with its addresses
+_smtp._tls.new.example. 3600 IN TXT "v=TLSRPTv1; rua=mailto:tlsrpt@new.example"`,
+			[]string{"Publish the TLSRPT record", "Serve the policy at https://mta-sts.new.example/.well-known/mta-sts.txt", "Then publish the TXT record", "Run: mta-sts-daemon check new.example", "Send a message", "Read the reports for two weeks, until DATE", "If no report"}},
+		{"testing.example", Request{Stage: StageEnforce, MaxAge: 60 * day, MX: []string{"*.testing.example"}, RUA: "https://r.example/"},
+			"version: STSv1\r\nmode: enforce\r\nmx: *.testing.example\r\nmax_age: 5184000\r\n",
+			`_mta-sts.testing.example. 3600 IN TXT "v=STSv1; id=ID"
+_smtp._tls.testing.example. 3600 IN TXT "v=TLSRPTv1; rua=https://r.example/"`,
+			[]string{"Run: mta-sts-daemon check testing.example. Repair every fault first", "Serve the policy", "Then publish", "Run mta-sts-daemon check testing.example again, and by cron", "Before an MX host is added or renamed: first add it to the policy and publish a new id, wait 60 days", "The way back takes 60 days"}},
+		{"enforce.example", Request{Stage: StageRemove},
+			"version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n",
+			`_mta-sts.enforce.example. 3600 IN TXT "v=STSv1; id=ID"`,
+			[]string{"Serve the policy with mode none", "Then publish the TXT record with the new id", "Run: ", "Wait 30 days, until DATE", "Remove the TXT record at _mta-sts.enforce.example", "Remove the policy and the name mta-sts.enforce.example"}},
+		{"enforce.example", Request{Stage: StageTesting}, "version: STSv1\r\nmode: testing\r\nmx: mx.enforce.example\r\nmax_age: 1209600\r\n",
+			`_mta-sts.enforce.example. 3600 IN TXT "v=STSv1; id=ID"`, []string{"Note: the domain enforces a policy now."}},
+		{"new.example", Request{Stage: StageEnforce, RUA: "mailto:a@b.example"}, "version: STSv1\r\nmode: enforce\r\nmx: mx.new.example\r\nmax_age: 1209600\r\n", "",
+			[]string{"Note: no policy in mode testing is published now. Better begin with: mta-sts-daemon generate --stage testing new.example"}},
+	} {
+		p := w.generate(t, test.domain, test.request)
+		if p.ExitStatus() != 0 || p.Policy != test.policy {
+			t.Errorf("%s, %+v: exit status %d, policy %q, want %q: %v", test.domain, test.request, p.ExitStatus(), p.Policy, test.policy, p.Refused)
+		}
+		if _, err := mtasts.ParsePolicy(p.Policy); err != nil {
+			t.Errorf("%s, %+v: %v", test.domain, test.request, err)
+		}
+		if diff := cmp.Diff(test.records, steady(strings.Join(p.Records, "\n"))); diff != "" && test.records != "" {
+			t.Errorf("%s, %+v: records, -want +got\n%s", test.domain, test.request, diff)
+		}
+		at := 0
+		for _, step := range p.Plan {
+			if at < len(test.plan) && strings.HasPrefix(steady(step), test.plan[at]) {
+				at++
+			}
+		}
+		if at < len(test.plan) {
+			t.Errorf("%s, %+v: no step %q in its place:\n%s", test.domain, test.request, test.plan[at], p.planText())
+		}
+	}
+}
+
+func TestGenerateRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dns.Add("null.example. 300 IN MX 0 .")
+	w.unpublished(t, "private.example")
+	w.dns.Remove("mx.private.example", 1)
+	w.dns.Add("mx.private.example. 300 IN A 10.0.0.1")
+	w.unpublished(t, "odd.example")
+	w.dns.Add(`odd.example. 300 IN MX 5 a\010b.example.`)
+	for name, words := range map[string]string{
+		"null.example":    "the domain accepts no mail (null MX)",
+		"missing.example": "the domain does not exist",
+		"private.example": "it is in 10.0.0.0/8",
+		"odd.example":     "policy invalid",
+	} {
+		p := w.generate(t, name, Request{Stage: StageEnforce})
+		text := ""
+		for _, f := range p.Refused {
+			text += f.String() + "\n"
+		}
+		if p.ExitStatus() != ExitFault || p.Policy != "" || !strings.Contains(text, words) {
+			t.Errorf("%s: exit status %d, %q, want %q", name, p.ExitStatus(), text, words)
+		}
+	}
+}
+
+// If no mail host answers, the policy is generated and reported as not verified.
+func TestGenerateUnverified(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dns.Add("silent.example. 300 IN MX 10 mx.silent.example.", "mx.silent.example. 300 IN A 127.0.0.1")
+	w.ports["mx.silent.example"] = 1 // nobody listens
+	p := w.generate(t, "silent.example", Request{Stage: StageTesting})
+	if p.ExitStatus() != ExitUnjudged || len(p.Unverified) != 1 || p.Unverified[0].Check != "port-25" || !strings.Contains(p.Policy, "mx: mx.silent.example") {
+		t.Errorf("exit status %d, %+v", p.ExitStatus(), p)
+	}
+}
+
+// A stage replaces the files of the one before, and web servers may read them.
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	for _, policy := range []string{"one\r\n", "two\r\n"} {
+		p := &Publication{Domain: "a.example", Policy: policy, Records: []string{"r"}, Nginx: "n", Caddy: "c", Plan: []string{"first", "second"}}
+		files, err := p.Write(dir)
+		if err != nil || len(files) != 5 {
+			t.Fatal(files, err)
+		}
+		for name, want := range map[string]string{"www/.well-known/mta-sts.txt": policy, "records.zone": "r\n", "nginx.conf": "n", "Caddyfile": "c", "PLAN.txt": "1. first\n2. second\n"} {
+			path := filepath.Join(dir, name)
+			text, err := os.ReadFile(path)
+			info, _ := os.Stat(path)
+			if err != nil || string(text) != want || info.Mode() != 0o644 {
+				t.Errorf("%s: %q, %v", name, text, err)
+			}
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*", ".new*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{time.Second: "1 hour", day: "24 hours", 2 * day: "2 days", 14*day + time.Second: "15 days"} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}

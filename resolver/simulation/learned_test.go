@@ -1,0 +1,240 @@
+package simulation
+
+import (
+	"time"
+
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/dnsclient"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policyhost"
+)
+
+// countQuestion counts a question to the DNS. During an outage that is known there is one
+// a second for all domains (BEHAVIOUR, DNS failure).
+func (n *node) countQuestion() {
+	if n.outageFrom == 0 || n.w.dns == dnsWorks {
+		return
+	}
+	since := n.w.now() - n.outageFrom
+	if since < 0 {
+		return
+	}
+	n.questions++
+	if allowed := int(since/time.Second) + 3; n.questions > allowed {
+		n.violation("%d questions in %v of an outage", n.questions, since)
+		n.outageFrom = 0
+	}
+}
+
+// Limits of load (resolver/loadlimits.go): questions and fetches for unknown domains at the
+// same time.
+const (
+	mostQuestions = 1000
+	mostFetches   = 250
+)
+
+// countStranger counts what is under way for strangers. Probes of an outage may come on top.
+func (n *node) countStranger(d mtasts.Domain, underWay *int, by, most int) {
+	const probes = 10
+	n.noteLoad()
+	if stranger(d) == "" {
+		return
+	}
+	if *underWay += by; *underWay > most+probes {
+		n.violation("%d questions or fetches for unknown domains at the same time", *underWay)
+	}
+}
+
+// noteLoad notes that limits of load are reached.
+func (n *node) noteLoad() {
+	const others = 60 // domains that are no strangers
+	if n.strangersAsked >= mostQuestions-others || n.strangersFetched >= mostFetches-others {
+		n.loaded = n.w.now()
+	}
+}
+
+func (n *node) askedTXT(d mtasts.Domain) {
+	n.countQuestion()
+	n.countStranger(d, &n.strangersAsked, 1, mostQuestions)
+	k := n.about(d)
+	k.asking++
+	k.askedAt = n.w.now()
+}
+
+func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[string], err error, cancelled bool) {
+	k, now := n.about(d), n.w.now()
+	k.asking--
+	n.countStranger(d, &n.strangersAsked, -1, mostQuestions)
+	if cancelled {
+		return
+	}
+	if now-began > n.settings.RecheckWait/2 || err != nil {
+		n.trouble = now
+	}
+	if err != nil {
+		out := n.w.dns != dnsWorks
+		if out && n.outageFrom == 0 {
+			n.outageFrom, n.questions = now+6*time.Second, 0
+		}
+		k.dnsErr, k.dnsErrOut = now, out && n.w.dnsSince <= began && (k.dnsErr == 0 || k.dnsErrOut)
+		k.dnsErrCount++
+		k.recheckDue = max(k.recheckDue, now+30*time.Second)
+		k.seenID = ""
+		n.w.note("  node %d: TXT of %v: %v", n.number, d, err)
+		return
+	}
+	if n.trouble < now {
+		n.answered = now
+	}
+	if k.looking > 0 {
+		k.judgedMX = now
+	}
+	k.dnsErr, k.dnsErrCount = 0, 0
+	k.recheckDue = now + recordLife(a.TTL)
+	record, invalid := mtasts.ParseRecord(a.Records)
+	k.seenID = record.ID
+	if invalid != nil {
+		k.seenID = ""
+		k.blocked = max(k.blocked, now+recordLife(a.TTL))
+	}
+	n.w.note("  node %d: TXT of %v: %q %v", n.number, d, k.seenID, a.TTL)
+}
+
+// fetch is a fetch under way.
+type fetch struct {
+	began  instant
+	id     string // of the record that led to it
+	life   int
+	failed bool // a refresh of a policy whose last one failed
+}
+
+func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
+	k := n.about(d)
+	k.fetching++
+	n.countStranger(d, &n.strangersFetched, 1, mostFetches)
+	f := fetch{began: now, id: k.seenID, life: n.life}
+	if last := k.versions[len(k.versions)-1]; f.id == "" && last.fact != nil {
+		f.id = last.fact.id // RFC 8461 section 10.2
+	}
+	n.judgeFetch(k, f)
+	if live := n.current(k, now); live != nil && k.failed.at > live.at && !k.failed.excused && k.looking == 0 && k.forced == 0 {
+		f.failed = true
+		n.refreshingFailed++
+		n.judgeFairness()
+	}
+	return f
+}
+
+func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err error, cancelled bool) {
+	k := n.about(d)
+	k.fetching--
+	k.lastFetch = now
+	n.countStranger(d, &n.strangersFetched, -1, mostFetches)
+	if f.failed {
+		n.refreshingFailed--
+	}
+	if cancelled || f.life != n.life {
+		return
+	}
+	if now-f.began > n.settings.RecheckWait/2 {
+		n.trouble = now
+	}
+	policy, invalid := mtasts.ParsePolicy(text)
+	if err == nil {
+		err = invalid
+	}
+	n.w.note("  node %d: fetch for %v: %v %v", n.number, d, err, policy.Mode)
+	result, fault := policyhost.Classify(err)
+	if fault != policyhost.FaultLoad {
+		n.fetches++
+	}
+	if result != policyhost.ResultFetchError {
+		n.contact = now
+	}
+	switch {
+	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid:
+		n.failing, n.noRoute = 0, false
+	case n.failing == 0 && fault != policyhost.FaultDNS && fault != policyhost.FaultLoad:
+		n.failing = now
+	}
+	if fault == policyhost.FaultLocal {
+		n.noRoute = true
+	}
+	if err != nil {
+		n.failedFetch(k, f, now, fault)
+		return
+	}
+	k.failed, k.blocked, k.refused = failure{}, 0, 0
+	before := k.versions[len(k.versions)-1]
+	wasLive := false
+	if before.fact != nil {
+		wasLive, _ = n.lives(before.fact, now)
+	}
+	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval}
+	if before.fact != nil && before.fact.policy.Text == policy.Text {
+		fetched.sameTextNew = before.fact.id != f.id || before.fact.sameTextNew
+	}
+	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
+		n.downgrades++
+	}
+	// One whose fetch began before a purge of everything serves who waits and is not kept.
+	// Its discovery may have begun a while before the fetch.
+	unsure := n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout
+	if n.crammed { // the one before is removed for certain
+		k.versions, unsure = append(k.versions, version{from: now}), true
+	}
+	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: unsure})
+	if policy.MaxAge == 0 || f.began < n.purgedAll {
+		k.versions = append(k.versions, version{from: now})
+	}
+}
+
+func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.Fault) {
+	switch fault {
+	case policyhost.FaultPublisher:
+		if k.failed.id != f.id {
+			k.failed = failure{id: f.id}
+		}
+		k.failed.at = now
+		k.failed.count++
+		k.failed.volatile = n.crammed || f.began <= k.purged
+		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
+		k.blocked = now + failedPause
+		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
+			k.blocked = now + longestDNSRetry
+		}
+	case policyhost.FaultLoad:
+		k.blocked = now + time.Minute + 2*time.Second
+		if k.refused == 0 {
+			k.refused = now
+		}
+	default:
+		k.blocked = now + longestDNSRetry
+	}
+}
+
+// checked takes a verdict of DANE.
+func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, cancelled bool) {
+	k := n.about(d)
+	if cancelled {
+		return
+	}
+	if err != nil {
+		k.daneErr, k.daneErrOut = now, n.w.dns != dnsWorks && (k.daneErr == 0 || k.daneErrOut)
+		if n.w.dns != dnsWorks && n.outageFrom == 0 {
+			n.outageFrom, n.questions = now+6*time.Second, 0
+		}
+		n.trouble = now
+		return
+	}
+	k.daneErr = 0
+	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
+	for i := len(k.verdicts) - 1; i >= 0 && v.Kind == dane.Unknown; i-- {
+		before := k.verdicts[i]
+		if before.kind != dane.Unknown {
+			next.maybe = before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
+			break // a verdict that holds takes precedence
+		}
+	}
+	k.verdicts = append(k.verdicts, next)
+}

@@ -1,0 +1,91 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/dane"
+	"mta-sts-daemon/resolver/mtasts"
+)
+
+// lookUp looks a domain up as a socketmap connection does, and judges the answer.
+func (n *node) lookUp(d mtasts.Domain) {
+	var life int
+	n.w.locked(func(instant) { life = n.life })
+	n.lookups.Go(func() { n.lookUpIn(life, d) })
+}
+
+func (n *node) lookUpIn(life int, d mtasts.Domain) {
+	hop := resolver.NextHop{Domain: d, MX: true, Port: dane.SMTPPort}
+	l := lookup{domain: d}
+	var joined, alone, first bool
+	var begun int
+	n.w.locked(func(now instant) {
+		k := n.about(d)
+		l.start = now
+		n.noteRoom(now)
+		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
+		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
+		first = alone && k.lastLookup < n.w.dnsSince && k.dnsErr == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
+		if now-k.lastLookup > n.settings.Idle/2 {
+			k.inUseSince = now
+		}
+		if k.loadedBy != n.life {
+			k.loadedBy, k.loaded = n.life, now
+			if last := k.versions[len(k.versions)-1]; last.fact != nil && last.fact.boot != n.w.boots {
+				k.recheckDue = max(k.recheckDue, now+maxRecordLife) // by a clock that may have been wrong
+			}
+		}
+		k.looking++
+		k.begun++
+		begun = k.begun
+		k.lastLookup = now
+	})
+	a, ok := n.r.Cached(hop, time.Now())
+	if !ok {
+		a, l.unknown = n.r.Resolve(context.Background(), hop)
+	}
+	l.end = n.w.nowLocked()
+	time.Sleep(time.Nanosecond) // questions that the lookup did not wait for have been asked
+	n.w.locked(func(now instant) {
+		k, p := n.about(d), n.w.of(d)
+		k.looking--
+		l.policy, l.kind, l.failure = a.Policy, a.DANE, a.Failure
+		alone = alone && begun == k.begun
+		if life != n.life || l.start < n.disturbed+observed {
+			return
+		}
+		n.w.note("  node %d: lookup of %v from %v: %v", n.number, d, l.start, l)
+		if stranger(d) != "" {
+			n.judgeStranger(l)
+			return
+		}
+		n.noteLoad()
+		n.judgeDANE(k, p, l, alone)
+		if l.unknown == nil {
+			n.judgePolicy(k, l)
+			n.judgeDiscovery(k, p, l, joined)
+			n.judgePatience(k, l, first && alone)
+			n.judgeNews(k, p, l, alone)
+			n.judgeReport(k, l)
+		} else if !errors.Is(l.unknown, resolver.ErrDANEUnknown) {
+			n.violation("%v: lookup failed: %v", d, l.unknown)
+		}
+		if l.end-l.start >= n.settings.RecheckWait && l.policy != nil {
+			n.trouble = now
+		}
+	})
+}
+
+func (l lookup) String() string {
+	switch {
+	case l.unknown != nil:
+		return l.unknown.Error()
+	case l.policy == nil:
+		return fmt.Sprintf("no policy, DANE %v", l.kind)
+	}
+	return fmt.Sprintf("%v until %v, DANE %v", l.policy.Mode, l.policy.MaxAge, l.kind)
+}

@@ -1,0 +1,81 @@
+package simulation
+
+import (
+	"context"
+
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/sharedtest"
+)
+
+// sharedLink is a node's way to the shared store; the model sees what comes and goes.
+type sharedLink struct {
+	*sharedtest.Node
+	n *node
+}
+
+func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
+	before := l.n.st.Purges()
+	v := l.Node.Get(ctx, d)
+	l.n.w.locked(func(now instant) { l.n.learnShared(d, v, before, now, false) })
+	return v
+}
+
+func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
+	w := l.n.w
+	w.locked(func(instant) {
+		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval}
+		w.put[d] = f
+	})
+	l.Node.Put(d, e)
+}
+
+// notified takes a change that another node, or this one, has made.
+func (n *node) notified(c shared.Change) {
+	n.w.locked(func(now instant) {
+		if !c.Domain.IsZero() {
+			n.learnShared(c.Domain, c.Value, n.st.Purges(), now, true)
+			return
+		}
+		if n.st.Purges() < c.Value.Number {
+			n.purgedAll = now
+		}
+		for _, k := range n.known {
+			n.learnPurge(k, c.Value, n.st.Purges(), now)
+		}
+	})
+}
+
+// learnPurge: a purge removes what was fetched by nodes that knew of fewer purges. The node
+// knew of purges before it got the value.
+func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now instant) {
+	switch {
+	case purges < v.Number:
+		k.purge(now)
+		k.verdicts[len(k.verdicts)-1].maybe = true // they go with a policy alone
+	case v.Number > 0 && v.Number > k.purges, v.Number == 0 && !v.Purged.IsZero():
+		k.versions = append(k.versions, version{from: now, maybe: true})
+		k.failed, k.blocked = failure{}, 0
+	}
+	k.purges = max(k.purges, v.Number)
+}
+
+// learnShared takes what the shared store has of a domain. An unknown domain's policy is
+// taken over for certain; whether another one is newer depends on clocks.
+func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now instant, notified bool) {
+	k, f := n.about(d), n.w.put[d]
+	n.learnPurge(k, v, purges, now)
+	if v.Entry == nil || f == nil || f.policy.Text != v.Entry.Policy.Text {
+		return
+	}
+	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
+	last := k.versions[len(k.versions)-1]
+	if last.fact != nil && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+		return
+	}
+	certain := !notified && last.fact == nil && !last.maybe && v.Entry.Purges >= purges && !n.crammed
+	copied := *f
+	k.versions = append(k.versions, version{from: now, fact: &copied, maybe: !certain})
+	k.failed, k.blocked, k.refused = failure{}, 0, 0
+	n.w.note("  node %d has from the shared store: %v %v", n.number, d, f.policy.Mode)
+}
