@@ -16,7 +16,9 @@ ARCH = $(shell $(GO) env GOARCH)
 VERSION = $(shell sed -n 's/^var version = "\(.*\)"/\1/p' cmd/mta-sts-daemon/version.go)
 # What is built without MAINTAINER='Name <address>' says so.
 PLACEHOLDER = Built without MAINTAINER <unset@example.org>
-MAINTAINER ?= $(PLACEHOLDER)
+ifeq ($(MAINTAINER),)
+override MAINTAINER = $(PLACEHOLDER)
+endif
 PACKAGES = build/packages
 FILE = mta-sts-daemon_$(VERSION)
 STAGE = $(PACKAGES)/stage-$(ARCH)
@@ -130,8 +132,7 @@ release-ready: ## whether "make release" can run; prints the first thing that is
 	@fail() { echo "release: $$*" >&2; exit 1; }; \
 	[ '$(MAINTAINER)' != '$(PLACEHOLDER)' ] || fail "set MAINTAINER='Name <address>'"; \
 	[ -z "$$(git status --porcelain)" ] || fail "the tree has changes that are not committed: git status"; \
-	grep -Eqx '## $(subst .,\.,$(VERSION)), [0-9]{4}-[0-9]{2}-[0-9]{2}' CHANGELOG.md && \
-	[ "$$(grep -m 1 '^## ' CHANGELOG.md | cut -d, -f1)" = '## $(VERSION)' ] || \
+	grep -m 1 '^## ' CHANGELOG.md | grep -Eqx '## $(subst .,\.,$(VERSION)), [0-9]{4}-[0-9]{2}-[0-9]{2}' || \
 		fail "the first section of CHANGELOG.md must be '## $(VERSION), DATE'"; \
 	[ "$$(git rev-parse -q --verify '$(TAG)^{commit}')" = "$$(git rev-parse HEAD)" ] || fail "this commit has no tag $(TAG)"
 
