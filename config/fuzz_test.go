@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What is accepted is valid, parsing is deterministic, and a message is one
-// line of printable ASCII for each error, whatever the file holds.
+// FuzzParse tests that an accepted file gives a valid Config, that parsing is
+// deterministic, and that every error is one line of printable ASCII.
 func FuzzParse(f *testing.F) {
 	f.Add("mode: enforce\nlisten: {socketmap: [\"127.0.0.1:8461\"], socket_mode: \"0666\"}\ndns: {servers: [192.0.2.1], timeout: 5s}\nfetch: {proxy: \"http://proxy.example:3128\", allow_networks: [10.0.0.0/8]}\n")
 	f.Add("mode: [\n")

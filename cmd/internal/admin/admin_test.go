@@ -25,7 +25,7 @@ func serve(t *testing.T, h http.Handler) *Client {
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		defer func() {
-			if reason := recover(); reason != nil { // it used what the test does not have
+			if reason := recover(); reason != nil { // it used something that the test does not provide
 				t.Errorf("%s %s was carried out: %v", req.Method, req.URL, reason)
 			}
 		}()
@@ -114,7 +114,7 @@ func TestStrangeAnswers(t *testing.T) {
 
 // The commands find the socket that a daemon of the same user makes.
 func TestPath(t *testing.T) {
-	const somebody = 54321 // never logs in: there is no /run/user/54321
+	const somebody = 54321 // never logs in: /run/user/54321 does not exist
 	home := t.TempDir()
 	for _, tc := range []struct {
 		uid                              int

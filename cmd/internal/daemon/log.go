@@ -53,7 +53,7 @@ func (l *logging) configure(cfg config.Log) {
 	l.inForce.Store(&handler)
 }
 
-// Close writes down what is still to be logged. What is logged after it may be
+// Close writes the entries that are still queued. Entries logged after it may be
 // lost.
 func (l *logging) Close() {
 	l.Limiter.Close()
