@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Options are what a Client is made of. All except Roots and Key are required.
+// Options are the parameters of a Client. All except Roots and Key are required.
 type Options struct {
 	Servers Servers
 	// Roots are the authorities that servers are verified against; nil means
