@@ -19,8 +19,8 @@ type machineRun struct {
 	r     *Resolver
 }
 
-// onMachine runs a test on a machine with a policy file. Nobody can be asked once cutOff
-// was called, so that what is answered is what is known.
+// onMachine runs a test on a machine with a policy file. After cutOff every
+// question fails, so that answers come from stored state alone.
 func onMachine(t *testing.T, test func(t *testing.T, m *machineRun)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -318,8 +318,8 @@ func TestFetchedByAClockAhead(t *testing.T) {
 	})
 }
 
-// What a clock ahead has written about a record's next check is asked for again, however
-// often the policy is evicted.
+// A recheck time written by a clock that was ahead does not delay the recheck,
+// however often the policy is evicted.
 func TestRecheckOfAClockAhead(t *testing.T) {
 	onMachine(t, func(t *testing.T, m *machineRun) {
 		m.machine.SetWall(100 * day)

@@ -14,15 +14,16 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// The first discovery stores the policy and the LRU evicts it; a
-// second one, whose lookup found nothing before that, is told that there is no record.
+// The first discovery stores the policy and the LRU evicts it; a second
+// discovery, whose lookup had found no state before that, gets the answer that
+// there is no record.
 func TestNoAbsenceOverALivePolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		r := w.resolver()
 		d := hop(t, "a.example")
 		w.publish("a.example", "1", policyText("enforce", "864000"))
-		known := r.policies.Get(d.Domain) // what the second lookup found: nothing
+		known := r.policies.Get(d.Domain) // the second lookup finds no state
 		expect(t, r, "a.example", "enforce/1")
 		evictAll(t, w, r)
 		w.setTXT("a.example", txtAnswer{})
@@ -90,7 +91,7 @@ func TestRefusedRefreshIsReported(t *testing.T) {
 	})
 }
 
-// Load that passes is no failure.
+// A short overload is not a failure.
 func TestRefusedForAWhileIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -80,7 +80,7 @@ func TestDomainOutOfUseIsLeftAlone(t *testing.T) {
 	})
 }
 
-// So it is where the daemon was started anew meanwhile.
+// The same holds if the daemon was restarted in between.
 func TestDomainOutOfUseIsRefreshedAgainAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -152,7 +152,7 @@ func TestRefreshRecovers(t *testing.T) {
 		w.setHost("a.example", hostAnswer{err: errRefused})
 		keepInUse(t, r, "a.example", "enforce/1", 5*day)
 		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
-		keepInUse(t, r, "a.example", "enforce/1", 9*day) // past what the first fetch allowed
+		keepInUse(t, r, "a.example", "enforce/1", 9*day) // beyond the max_age of the first fetch
 		w.expectLogged("cannot be refreshed", 1)
 		w.expectLogged("can be refreshed again", 1)
 	})
@@ -177,7 +177,8 @@ func TestPolicyNoneIsNotRefreshed(t *testing.T) {
 	})
 }
 
-// That holds for one whose successor cannot be had, too: only lookups ask.
+// The same holds if its successor cannot be fetched: only lookups start a
+// discovery.
 func TestSuccessorOfPolicyNoneIsNotChased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -42,7 +42,7 @@ func serveName(l net.Listener, name string) {
 	}()
 }
 
-// atPath returns what a client at path gets: a name, or "" if it cannot connect.
+// atPath returns the name that a client at path gets, or "" if it cannot connect.
 func atPath(t *testing.T, path string) string {
 	t.Helper()
 	nc, err := net.Dial("unix", path)
@@ -64,7 +64,8 @@ func remove(t *testing.T, path string) {
 	}
 }
 
-// What becomes of the daemon's own socket file when others change it.
+// TestOwnSocketFile tests what the daemon does when others change its socket
+// file.
 func TestOwnSocketFile(t *testing.T) {
 	for _, tc := range []struct {
 		title    string

@@ -42,7 +42,7 @@ smtp/unix/chroot = y
 smtp/unix/command = smtp
 `
 
-// daemon is what the running daemon returns.
+// daemon holds the replies of the running daemon.
 type daemon struct {
 	status admin.Status
 	listed []admin.Listed
@@ -114,7 +114,8 @@ func (b *bed) write(t *testing.T, name, text string) {
 	}
 }
 
-// examine installs a postconf that prints what the bed has, and examines it.
+// examine installs a postconf that prints the bed's settings, and examines the
+// host.
 func (b *bed) examine(t *testing.T) Report {
 	t.Helper()
 	var mainCF strings.Builder
