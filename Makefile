@@ -38,12 +38,7 @@ check: lint ## before each commit: lint and unit tests, without root, in about a
 	$(GO) test $$($(GO) list ./... | grep -v -e /e2e -e /packaging)
 
 test: would-install ## everything; as root on Debian with real Postfix too
-	@[ -n "$(RACE)" ] || echo "no gcc: testing without the race detector"
-	@# First unpack the trees of e2e, because other packages use their servers too.
-	$(GO) test $(RACE) -run '^$$' ./e2e
-	$(GO) test $(RACE) -timeout 18m ./...
-	@cat build/e2e/left-out* 2>/dev/null || true
-	@[ -n "$$CHROMIUM" ] || echo "cmd/internal/monitor: LEFT OUT, the status page in a real browser: make page"
+	@GO='$(GO)' RACE='$(RACE)' .ci/test
 
 would-install: ## lists what "make test" installs on this host: as root on Debian, mmdebstrap
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v mmdebstrap >/dev/null; then \

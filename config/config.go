@@ -7,15 +7,14 @@ package config
 
 import (
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
 	"time"
 )
 
-// Config is the whole configuration. Parse and Load give checked ones; one that
-// is made in code starts from Default and is checked by Validate.
+// Config is the whole configuration, as Parse and Load return it, checked. Code that makes one
+// starts from Default.
 type Config struct {
 	// Mode says whether lookups are answered at all. Default: enforce.
 	Mode Mode
@@ -193,7 +192,7 @@ type Cache struct {
 // Shared is a memory that several daemons have in common, on Valkey or Redis. A
 // reload applies none of it, nor reads its files again.
 type Shared struct {
-	// URL says where the servers are, as shared.ParseURL reads it. It may hold
+	// URL says where the servers are, as storeurl.Parse reads it. It may hold
 	// a password. Default: empty, which shares nothing.
 	URL string
 
@@ -263,7 +262,7 @@ type TLSRPT struct {
 // Log says what is logged and how.
 type Log struct {
 	// Level is the least level that is logged. Default: info.
-	Level slog.Level
+	Level LogLevel
 
 	// Format is how log entries are written. Default: auto.
 	Format LogFormat
@@ -295,6 +294,6 @@ func Default() Config {
 			Concurrency: 16,
 		},
 		RecheckWait: 500 * time.Millisecond,
-		Log:         Log{Level: slog.LevelInfo, Format: LogAuto},
+		Log:         Log{Level: LogInfo, Format: LogAuto},
 	}
 }

@@ -17,26 +17,31 @@ const root = 0
 const (
 	socketName  = "admin.sock"
 	programName = "mta-sts-daemon"
-	// unitsDirectory is what the unit's RuntimeDirectory= makes, and root's
-	// without systemd.
-	unitsDirectory = "/run/mta-sts-daemon"
-	// usersDirectories has a runtime directory for each user who has logged in, by
-	// number (pam_systemd(8)).
-	usersDirectories = "/run/user"
 )
+
+// directories are those of a host that have runtime directories. Tests use others than those of
+// onHost, where a daemon may run.
+type directories struct {
+	// unit is what the unit's RuntimeDirectory= makes, and root's without systemd.
+	unit string
+	// users has a runtime directory for each user who has logged in, by number (pam_systemd(8)).
+	users string
+}
+
+func onHost() directories { return directories{unit: "/run/mta-sts-daemon", users: "/run/user"} }
 
 var errNoDirectory = errors.New("admin.socket: none of RUNTIME_DIRECTORY, XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME says where the control socket may be; name a path")
 
 // Path returns where a daemon makes its control socket: the path in the
 // configuration, else in the runtime directory that systemd gives, else in a
 // directory of the user's. root's is the unit's.
-func Path(cfg config.Admin) (string, error) { return pathFor(os.Geteuid(), cfg) }
+func Path(cfg config.Admin) (string, error) { return onHost().path(os.Geteuid(), cfg) }
 
-func pathFor(uid int, cfg config.Admin) (string, error) {
+func (d directories) path(uid int, cfg config.Admin) (string, error) {
 	if path := told(cfg); path != "" {
 		return path, nil
 	}
-	if users := ofUser(uid); len(users) > 0 {
+	if users := d.ofUser(uid); len(users) > 0 {
 		return users[0], nil
 	}
 	return "", errNoDirectory
@@ -45,14 +50,14 @@ func pathFor(uid int, cfg config.Admin) (string, error) {
 // Find returns where to look for the control socket of the daemon on this host. The
 // user's own daemon takes precedence over the unit's, except for root. If neither
 // has a socket, it is where the user's would be.
-func Find(cfg config.Admin) string { return findFor(os.Geteuid(), cfg) }
+func Find(cfg config.Admin) string { return onHost().find(os.Geteuid(), cfg) }
 
-func findFor(uid int, cfg config.Admin) string {
+func (d directories) find(uid int, cfg config.Admin) string {
 	if path := told(cfg); path != "" {
 		return path
 	}
-	units := filepath.Join(unitsDirectory, socketName)
-	candidates := append(ofUser(uid), units)
+	units := filepath.Join(d.unit, socketName)
+	candidates := append(d.ofUser(uid), units)
 	if uid == root {
 		candidates = append([]string{units}, candidates...)
 	}
@@ -61,7 +66,7 @@ func findFor(uid int, cfg config.Admin) string {
 			return path
 		}
 	}
-	return append(ofUser(uid), units)[0]
+	return append(d.ofUser(uid), units)[0]
 }
 
 // told is the path that configuration or systemd name.
@@ -80,7 +85,7 @@ func told(cfg config.Admin) string {
 // preference: in the runtime directory, or without one in the state directory (XDG
 // Base Directory Specification). A command may run without the XDG_RUNTIME_DIR that
 // its daemon had, by cron for example.
-func ofUser(uid int) (paths []string) {
+func (d directories) ofUser(uid int) (paths []string) {
 	add := func(dir string, below ...string) {
 		if filepath.IsAbs(dir) {
 			paths = append(paths, filepath.Join(append(append([]string{dir}, below...), programName, socketName)...))
@@ -88,9 +93,9 @@ func ofUser(uid int) (paths []string) {
 	}
 	add(os.Getenv("XDG_RUNTIME_DIR"))
 	if uid == root {
-		return append(paths, filepath.Join(unitsDirectory, socketName))
+		return append(paths, filepath.Join(d.unit, socketName))
 	}
-	own := filepath.Join(usersDirectories, strconv.Itoa(uid))
+	own := filepath.Join(d.users, strconv.Itoa(uid))
 	if _, err := os.Stat(own); err == nil {
 		add(own)
 	}
