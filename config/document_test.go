@@ -24,11 +24,11 @@ func TestKeys(t *testing.T) {
 		},
 		{
 			Name: "listen.socketmap", Values: "a list of host:port or unix:/path",
-			Default: `["127.0.0.1:8461"]`, Restart: true, About: "Addresses that speak socketmap_table(5).",
+			Default: `["127.0.0.1:8461"]`, Restart: true, About: "Addresses for socketmap_table(5).",
 		},
 		{
 			Name: "cache.entries", Values: "1 to 10000000", Default: "100000",
-			About: "Domains with a policy in memory. The file holds all policies.",
+			About: "How many policies are kept in memory. The file keeps all.",
 		},
 	} {
 		if d := cmp.Diff(want, keys[want.Name]); d != "" {
