@@ -19,8 +19,8 @@ func TestKeys(t *testing.T) {
 		{Name: "dns", Section: true},
 		{
 			Name: "cache.file", Values: "/path or off", Default: `""`, Restart: true,
-			About: "Where policies are kept. Empty: policies.db in systemd's state directory, else in the\n" +
-				"user's; off: memory alone, so that a restart forgets them.",
+			About: "The policy file. Empty: policies.db in the state directory that systemd made, else in\n" +
+				"the user's state directory. off: no file; a restart loses all policies.",
 		},
 		{
 			Name: "listen.socketmap", Values: "a list of host:port or unix:/path",

@@ -168,7 +168,7 @@ func sharedSection(s *Shared) section {
 		{"ca_file", `A PEM file with the certificate authorities for the servers. Empty: those of the system.`,
 			optional(path(math.MaxInt)).at(&s.CAFile)},
 		{"key_file", `A file with a key, the same on all nodes; "openssl rand -hex 32" makes one. Entries that
-			were not written with the key are ignored. Empty: entries are not protected, and whoever
+			were not written with the key are ignored. Empty: entries are not protected: anybody who
 			can write to the servers can change policies.`,
 			optional(path(math.MaxInt)).at(&s.KeyFile)},
 		{"prefix", `The first part of the names of all keys and of the channel on the servers.`,
