@@ -19,16 +19,16 @@ func TestKeys(t *testing.T) {
 		{Name: "dns", Section: true},
 		{
 			Name: "cache.file", Values: "/path or off", Default: `""`, Restart: true,
-			About: "Where policies are kept. Empty: policies.db in systemd's state directory, else in the\n" +
-				"user's; off: memory alone, so that a restart forgets them.",
+			About: "The policy file. Empty: policies.db in the state directory that systemd made, else in\n" +
+				"the user's state directory. off: no file; a restart loses all policies.",
 		},
 		{
 			Name: "listen.socketmap", Values: "a list of host:port or unix:/path",
-			Default: `["127.0.0.1:8461"]`, Restart: true, About: "Addresses that speak socketmap_table(5).",
+			Default: `["127.0.0.1:8461"]`, Restart: true, About: "Addresses for socketmap_table(5).",
 		},
 		{
 			Name: "cache.entries", Values: "1 to 10000000", Default: "100000",
-			About: "Domains with a policy in memory. The file holds all policies.",
+			About: "How many policies are kept in memory. The file keeps all.",
 		},
 	} {
 		if d := cmp.Diff(want, keys[want.Name]); d != "" {

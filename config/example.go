@@ -14,10 +14,10 @@ const exampleWidth = 80
 func Example() string {
 	keys := Keys()
 	var b strings.Builder
-	comment(&b, fmt.Sprintf(`Configuration of mta-sts-daemon. Every key stands here with its default; take away
-the # before those that you change. An environment variable takes precedence over the
+	comment(&b, fmt.Sprintf(`Configuration of mta-sts-daemon: every key with its default. To change a key, remove the # before it
+and before the section that it is in. An environment variable takes precedence over the
 file: MTA_STS_DNS_SERVERS=10.0.0.1,10.0.0.2 sets dns.servers. "mta-sts-daemon check-config" checks both. A reload
-("systemctl reload mta-sts-daemon") applies everything but %s.`, restarts(keys)))
+("systemctl reload mta-sts-daemon") applies every key except %s: these need a restart.`, restarts(keys)))
 	for _, k := range keys {
 		depth := strings.Count(k.Name, ".")
 		if depth == 0 {

@@ -14,27 +14,30 @@ const longestAge = 31557600 * time.Second
 // manual page and the example file are generated from it.
 func schema(c *Config) section {
 	return section{
-		{"mode", `enforce answers Postfix with the policies that are found. monitor always answers
-			NOTFOUND and logs the answer that enforce would give.`,
+		{"mode", `With enforce, Postfix gets the answers. With monitor it gets "not found" for every
+			domain; the log (at level debug) and the commands show what enforce would answer.`,
 			wordOf(wordsOf(ModeEnforce, ModeMonitor)).at(&c.Mode)},
 		// Postfix gives a map up after 100 s.
-		{"answer_timeout", `How long a first answer may take. The search goes on in the background, and the
-			next lookup gets its result.`,
+		{"answer_timeout", `How long Postfix waits at most for the first answer about a domain. After that it gets
+			"not found", or a temporary error if DANE is not known yet. The daemon continues to
+			look, and later lookups get the result.`,
 			duration(10*time.Millisecond, 90*time.Second).at(&c.AnswerTimeout)},
-		{"listen", `Where Postfix finds the daemon. Sockets that systemd passes take the place of these
-			addresses.`,
+		{"listen", `The addresses at which Postfix asks. If systemd passes sockets to the daemon, they are
+			used instead of these addresses.`,
 			needsRestart{listenSection(&c.Listen)}},
-		{"maps", `How to answer a socketmap name; those that are not listed are answered plainly. With
-			tlsrpt, Postfix 3.10 and later reports (RFC 8460), and from 3.10.5 on checks the names of MX
-			hosts itself; Postfix before 3.10 defers the mail. The file adds to the default.`,
+		{"maps", `The form of the answer for each map name of a socketmap. With tlsrpt: true the answer
+			has report attributes: Postfix 3.10 and later names the policy in TLS reports (RFC
+			8460), and 3.10.5 and later also checks the names of MX hosts. Postfix before 3.10
+			defers mail if it gets them. Map names that are not listed get the plain answer. Entries
+			are added to the default one.`,
 			table[string, Map]{&c.Maps, mapName, mapAt}},
-		{"testing", `How to answer for a policy of mode testing. ignore: as without a policy, as RFC 8461
-			requires; enforce: as for a policy of mode enforce.`,
+		{"testing", `How to treat policies of mode testing. ignore: they have no effect on mail, as RFC 8461
+			requires. enforce: as policies of mode enforce.`,
 			wordOf(wordsOf(TestingIgnore, TestingEnforce)).at(&c.Testing)},
-		{"overrides", `Answers of your own, before anything else: notfound, or a line as in Postfix's TLS
-			policy table. ".example.com" stands for every name below example.com, "[host]:587" for one
-			next hop; the most exact key counts. With until, an answer ends by itself: at the beginning
-			of that day in UTC, or at a time such as 2026-12-01T08:00:00Z.
+		{"overrides", `Your own answers, which replace those of the daemon: notfound, or a line as in Postfix's
+			TLS policy table. ".example.com" is every name below example.com, "[host]:587" is one
+			next hop; the most exact key is used. An answer with until ends by itself: at the
+			beginning of that day in UTC, or at a time such as 2026-12-01T08:00:00Z.
 
 			  overrides:
 			    partner.example: "secure match=mx.partner.example servername=hostname"
@@ -44,36 +47,39 @@ func schema(c *Config) section {
 		{"dns", "", dnsSection(&c.DNS)},
 		{"fetch", "", fetchSection(&c.Fetch)},
 		{"cache", "", cacheSection(&c.Cache)},
-		{"refresh", `A policy in use is fetched again although its id has not changed, because many
-			publishers forget the id.`,
+		{"refresh", `Many publishers change a policy without changing its id. So the policies of domains in
+			use are fetched again by schedule.`,
 			refreshSection(&c.Refresh)},
-		{"recheck_wait", `How long a lookup waits for the check whether a known policy is still current.`,
+		{"recheck_wait", `A known policy may have been changed. When the TTL of its record has passed, the next
+			lookup asks for the record again and waits this long for the result; then the known
+			policy is the answer.`,
 			duration(time.Millisecond, 10*time.Second).at(&c.RecheckWait)},
 		{"admin", "", section{
-			{"socket", `The control socket, which the commands use to talk to the daemon. Empty: admin.sock in
-				systemd's runtime directory, else in the user's, else in the user's state directory.`,
+			{"socket", `The control socket, on which commands ask the daemon. Empty: admin.sock in the runtime
+			directory that systemd made, else in the user's runtime directory, else in the user's
+			state directory.`,
 				optional(path(maxSocketPath)).at(&c.Admin.Socket)},
 		}},
 		{"metrics", "", section{
-			{"listen", `Where /metrics, /healthz and /readyz are served, 127.0.0.1:9461 for example. Empty:
-				nowhere.`,
+			{"listen", `The address that serves /metrics, /healthz and /readyz, for example 127.0.0.1:9461.
+			Empty: none.`,
 				optional(address).at(&c.Metrics.Listen)},
-			{"page", `Whether the status page is served there too, at /. It names domains, so the address
-				should be one that only operators can reach.`,
+			{"page", `Serve the status page too, at / of metrics.listen. The page names domains, so only
+			operators should be able to reach the address.`,
 				boolean.at(&c.Metrics.Page)},
 		}},
 		{"tlsrpt", "", section{
 			{"socket", `The datagram socket of this host's TLSRPT collector, as in Postfix's
-				smtp_tlsrpt_socket_name: an absolute path, or one relative to Postfix's queue_directory.
-				Lookups that go without a policy because the domain's announced one cannot be fetched are
-				reported there. Empty: nowhere.`,
+			smtp_tlsrpt_socket_name: an absolute path, or one relative to Postfix's queue_directory.
+			The daemon reports there each domain that announces a policy that cannot be fetched or
+			used, when mail to it is sent without a policy. Empty: no reports.`,
 				optional(collectorSocket).at(&c.TLSRPT.Socket)},
 		}},
 		{"log", "", section{
-			{"level", `The least level that is logged. At debug there is a line for each lookup.`,
+			{"level", `The lowest level that is logged. At debug there is a line for each lookup.`,
 				wordOf(wordsOf(LogDebug, LogInfo, LogNotice, LogWarning, LogError)).at(&c.Log.Level)},
-			{"format", `auto is the journal's own under systemd, else text. Text goes to standard error, json to
-				standard output.`,
+			{"format", `auto: the journal's own format under systemd, else text. text goes to standard error,
+			json to standard output.`,
 				wordOf(wordsOf(LogAuto, LogText, LogJSON)).at(&c.Log.Format)},
 		}},
 	}
@@ -81,19 +87,20 @@ func schema(c *Config) section {
 
 func listenSection(l *Listen) section {
 	return section{
-		{"socketmap", `Addresses that speak socketmap_table(5).`,
+		{"socketmap", `Addresses for socketmap_table(5).`,
 			list[Address]{&l.Socketmap, address.at}},
-		{"tcp_table", `Addresses that speak tcp_table(5), which has no map names: map says as which name
-			to answer.`,
+		{"tcp_table", `Addresses for tcp_table(5). This protocol has no map names: map sets the one to use.`,
 			list[TCPTable]{&l.TCPTable, tcpTableAt}},
-		{"socket_mode", `The mode of the unix sockets that the daemon makes. The user postfix has to be
-			allowed to write.`,
+		{"socket_mode", `The file mode of the unix sockets that the daemon makes. The user postfix needs write
+			permission.`,
 			socketMode.at(&l.SocketMode)},
-		{"socket_group", `The group of these sockets. Empty: the daemon's own.`,
+		{"socket_group", `The group of these unix sockets. Empty: the daemon's group.`,
 			optional(group).at(&l.SocketGroup)},
-		{"max_connections", `All listeners together; a silent connection, or the one idle longest, makes room for a new one.`,
+		{"max_connections", `The limit for all listeners together. At the limit a new connection closes another one:
+			a silent one, else the one that is idle longest.`,
 			count(1, 100_000).at(&l.MaxConnections)},
-		{"idle_timeout", `How long a socketmap connection may be idle. Those of tcp_table have no limit.`,
+		{"idle_timeout", `A socketmap connection that is idle for longer is closed. tcp_table connections have no
+			limit.`,
 			duration(time.Second, 24*time.Hour).at(&l.IdleTimeout)},
 	}
 }
@@ -104,64 +111,69 @@ func mapAt(m *Map) field {
 
 func dnsSection(d *DNS) section {
 	return section{
-		{"servers", `The resolvers to ask, with failover. A name is looked up through /etc/resolv.conf, as it
-			stands, at a start, at a reload, and when no server answers. None: those of /etc/resolv.conf,
-			followed as it changes.`,
+		{"servers", `The DNS servers to ask. If one does not answer, the next one is asked. The address of a
+			server given by name is looked up with the servers in /etc/resolv.conf at a start, at a
+			reload, and when no server answers. Empty: the servers in /etc/resolv.conf, which is
+			read again when it changes.`,
 			list[Server]{&d.Servers, server.at}},
-		{"timeout", `How long one question may take, over every server and try.`,
+		{"timeout", `The limit for one DNS question, all servers and attempts together.`,
 			duration(10*time.Millisecond, time.Minute).at(&d.Timeout)},
-		{"dane", `When DANE takes precedence over MTA-STS. auto: if this host's Postfix does DANE; always
-			needs resolvers that validate DNSSEC, and counts the AD bit of each.`,
+		{"dane", `When DANE takes precedence over MTA-STS. auto: if Postfix on this host does DANE.
+			always: always; this needs servers that validate DNSSEC, because the AD bit in their
+			answers is believed.`,
 			wordOf(wordsOf(DANEAuto, DANEAlways, DANEOff)).at(&d.DANE)},
 	}
 }
 
 func fetchSection(f *Fetch) section {
 	return section{
-		{"timeout", `How long the fetch of a policy may take in all.`,
+		{"timeout", `The limit for fetching one policy.`,
 			duration(10*time.Millisecond, 5*time.Minute).at(&f.Timeout)},
-		{"ca_file", `A PEM file of the authorities to trust in place of the system's. Empty: the system's. They are read again at a reload and every day.`,
+		{"ca_file", `A PEM file with the certificate authorities for policy hosts. Empty: those of the
+			system. They are read again at a reload and every day.`,
 			optional(path(math.MaxInt)).at(&f.CAFile)},
-		{"proxy", `A proxy that takes CONNECT, http://proxy.example:3128 for example. Empty: none.`,
+		{"proxy", `An HTTP proxy with CONNECT for fetching policies, for example http://proxy.example:3128.
+			Empty: none.`,
 			optional(proxy).at(&f.Proxy)},
-		{"allow_networks", `Networks that are not public in which policy hosts are allowed.`,
+		{"allow_networks", `Policy hosts must have public addresses. Addresses in these networks are allowed too.`,
 			list[netip.Prefix]{&f.AllowNetworks, network.at}},
 	}
 }
 
 func cacheSection(c *Cache) section {
 	return section{
-		{"file", `Where policies are kept. Empty: policies.db in systemd's state directory, else in the
-			user's; off: memory alone, so that a restart forgets them.`,
+		{"file", `The policy file. Empty: policies.db in the state directory that systemd made, else in
+			the user's state directory. off: no file; a restart loses all policies.`,
 			needsRestart{optional(cacheFile).at(&c.File)}},
-		{"entries", `Domains with a policy in memory. The file holds all policies.`,
+		{"entries", `How many policies are kept in memory. The file keeps all.`,
 			count(1, 10_000_000).at(&c.Entries)},
-		{"negative_entries", `Domains without a policy in memory.`,
+		{"negative_entries", `How many domains without a policy are kept in memory.`,
 			count(1, 10_000_000).at(&c.NegativeEntries)},
-		{"shared", `Policies that several daemons share, on Valkey or Redis: each policy is discovered
-			once for all of them, and a purge reaches every daemon. Each daemon's file stays its own
-			authority. If the servers do not answer, the daemon works without them.`,
+		{"shared", `A Valkey or Redis server, or several, through which many daemons share their policies: a
+			policy is fetched once for all of them, and a purge applies to all. If the servers fail,
+			each daemon works alone with its policy file.`,
 			needsRestart{sharedSection(&c.Shared)}},
 	}
 }
 
 func sharedSection(s *Shared) section {
 	return section{
-		{"url", `Where the servers are: redis://user@one:6379, redis+cluster://user@one:6379?addr=two:6379
-			or redis+sentinel://user@one:26379?addr=two:26379&master=name, with rediss for TLS. Empty:
-			nothing is shared.`,
+		{"url", `The URL of the servers: redis://user@one:6379,
+			redis+cluster://user@one:6379?addr=two:6379 or
+			redis+sentinel://user@one:26379?addr=two:26379&master=name. For TLS write rediss in
+			place of redis. Empty: nothing is shared.`,
 			optional(sharedURL).at(&s.URL)},
-		{"password_file", `A file with the password, which stays out of this one. Empty: none, or the URL's.`,
+		{"password_file", `A file with the password. Empty: no password, or the one in the URL.`,
 			optional(path(math.MaxInt)).at(&s.PasswordFile)},
-		{"ca_file", `A PEM file of the authorities that servers are verified against. Empty: the system's.`,
+		{"ca_file", `A PEM file with the certificate authorities for the servers. Empty: those of the system.`,
 			optional(path(math.MaxInt)).at(&s.CAFile)},
-		{"key_file", `A file with the key that all these daemons share, made by "openssl rand -hex 32".
-			Values that were not written with the key are ignored. Empty: anybody who can write to the
-			servers can change policies.`,
+		{"key_file", `A file with a key, the same on all nodes; "openssl rand -hex 32" makes one. Entries that
+			were not written with the key are ignored. Empty: entries are not protected: anybody who
+			can write to the servers can change policies.`,
 			optional(path(math.MaxInt)).at(&s.KeyFile)},
-		{"prefix", `The prefix of the names of keys and channel on the servers.`,
+		{"prefix", `The first part of the names of all keys and of the channel on the servers.`,
 			prefix.at(&s.Prefix)},
-		{"timeout", `How long a lookup waits for the servers at most.`,
+		{"timeout", `How long a lookup waits for the servers.`,
 			duration(time.Millisecond, 10*time.Second).at(&s.Timeout)},
 	}
 }
@@ -169,11 +181,11 @@ func sharedSection(s *Shared) section {
 func refreshSection(r *Refresh) section {
 	return section{
 		// RFC 8461 section 3.3 asks for five minutes between attempts.
-		{"interval", `The age at which that is done; half of the policy's max_age if that is shorter.`,
+		{"interval", `A policy is fetched again at this age, or at half its max_age if that is shorter.`,
 			duration(5*time.Minute, longestAge).at(&r.Interval)},
-		{"idle", `How long after the last lookup of its domain a policy counts as in use.`,
+		{"idle", `A domain is in use if its last lookup is not older than this.`,
 			duration(time.Hour, longestAge).at(&r.Idle)},
-		{"concurrency", `How many at once.`,
+		{"concurrency", `How many policies are fetched at the same time at most.`,
 			count(1, 1000).at(&r.Concurrency)},
 	}
 }

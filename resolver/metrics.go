@@ -36,13 +36,13 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 		return func(result string) prometheus.Counter { return vec.WithLabelValues(result) }
 	}
 	lookups := byResult("mta_sts_cache_requests_total",
-		"Lookups by what was known: hit (a policy), negative (that there is none), recheck (a policy whose record was asked for again first) or miss (nothing).")
+		"Lookups by what the cache had: hit (a policy), negative (the domain has no policy), recheck (a policy whose record was asked for again first) or miss (nothing).")
 	discoveries := byResult("mta_sts_discoveries_total",
-		"Times that the network was asked about a domain, by what was learned: policy (fetched), unchanged (the policy known holds), no_record, invalid_record, no_policy (a record but no policy to be had), dns_error (the record could not be asked for) or busy (nothing, because too many were under way).")
+		"Discoveries of domains, by result: policy (fetched), unchanged (the known policy still applies), no_record, invalid_record, no_policy (a record, but no usable policy), dns_error (the record could not be looked up) or busy (not done, because too many were under way).")
 	refreshes := byResult("mta_sts_refreshes_total",
-		"Fetches to refresh a policy still live: unchanged and changed (by the policy fetched) or failed.")
+		"Refreshes of policies, by result: unchanged, changed or failed.")
 	fetches := byResult("mta_sts_policy_fetches_total",
-		"Fetches from policy hosts by their result in the words of RFC 8460.")
+		"Fetches from policy hosts, by result; failures have the result type of RFC 8460.")
 	m := &metrics{
 		lookups: lookupCounters{
 			hit: lookups("hit"), negative: lookups("negative"), recheck: lookups("recheck"), miss: lookups("miss"),
@@ -57,7 +57,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 		fetches: map[policyhost.Result]prometheus.Counter{},
 		fetchDuration: factory.NewHistogram(prometheus.HistogramOpts{
 			Name:    "mta_sts_policy_fetch_duration_seconds",
-			Help:    "How long fetches from policy hosts took, the lookup of the host's addresses included.",
+			Help:    "Duration of fetches from policy hosts, with the lookup of the host's addresses.",
 			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}),
 	}
@@ -67,7 +67,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 	for state, count := range r.domainsByState() {
 		factory.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "mta_sts_policies",
-			Help:        "Domains by state, in the words of mta-sts-daemon policies --state. A domain may have several: failing, expiring, mismatch and record-gone are said of live policies, temp of any domain. The modes, expired, record-gone and broken are counted anew every few minutes.",
+			Help:        "Domains by state, in the words of mta-sts-daemon policies --state. A domain may be in several: failing, expiring, mismatch and record-gone are states of policies that have not expired, temp of any domain. The modes, expired, record-gone and broken are counted every few minutes.",
 			ConstLabels: prometheus.Labels{"state": state},
 		}, count)
 	}
@@ -75,7 +75,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 		ConstLabels: prometheus.Labels{"kind": "dane"}}, func() float64 { return float64(r.verdicts.Len()) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mta_sts_policy_hosts_unreachable",
-		Help: "1 while no policy host can be reached for a reason of this host's own (no route, proxy, authorities), or no fetch has succeeded for ten minutes, else 0.",
+		Help: "1 while no policy host can be reached for a reason on this host (no route, proxy, authorities), or no fetch has succeeded for ten minutes, else 0.",
 	}, func() float64 {
 		if r.reach.err() != nil {
 			return 1

@@ -25,13 +25,22 @@ func newChanges(load func() (config.Config, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "changes",
 		Short: "Show what changed at the domains that the running daemon knows",
-		Long: `changes lists, the newest first, what the running daemon noticed: policies found,
-changed (with the old and the new mode and the mx added and removed), downgraded (no
-longer enforced), expired without a successor, broken (could not be fetched) and
-recovered, in mismatch with all MX hosts and matching again (mismatch-ended), and
-purged by the operator. The last line says from when on the list is complete: of each
-kind the last few thousand are kept. If the output is not a terminal, each change is
-one line.`,
+		Long: `changes lists what changed at the domains that the running daemon knows, the newest
+change first. The kinds of changes:
+
+found: a policy was fetched for the first time. changed: a new policy, with the old and
+the new mode and the mx added and removed. downgraded: the new policy is not enforced any
+more. expired: an enforced policy ended and there was no new one.
+
+broken: the announced policy could not be fetched. recovered: it can be fetched again.
+
+mismatch: no MX host matches the policy. mismatch-ended: one matches again.
+
+purged: an operator removed the policy.
+
+The last line names the time from which the list is complete: the daemon keeps the last
+few thousand changes of each kind. If the output is not a terminal, each change is one
+line.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if kind != "" && !slices.Contains(admin.Kinds(), kind) {
@@ -49,7 +58,7 @@ one line.`,
 			return printChanges(cmd, h, start)
 		},
 	}
-	cmd.Flags().Var(&since, "since", "how far back, as in 90m, 12h, `7d`")
+	cmd.Flags().Var(&since, "since", "ignore changes that are older than this, for example 90m, 12h, `7d`")
 	cmd.Flags().StringVar(&kind, "kind", "", "only changes of the `kind`")
 	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(admin.Kinds(), cobra.ShellCompDirectiveNoFileComp))
 	jsonFlag(cmd, &asJSON)

@@ -24,23 +24,24 @@ func newCheck(load func() (config.Config, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check DOMAIN...",
 		Short: "Check what a domain publishes: policy, MX hosts and their certificates, DANE, TLSRPT",
-		Long: `check is for those who publish a policy for their own domains. It looks at the record,
-at the policy over each address of the policy host, and at the policy. It connects to port
-25 of each MX host and address, and checks STARTTLS, TLS version, certificate and TLSA
-records. If a daemon runs here, its memory of the domain counts too. docs/publishing.md
-lists the checks.
+		Long: `check is for those who publish a policy for their own domains. It checks the record, the
+policy, and its delivery by each address of the policy host. It connects to port 25 of
+each address of each MX host, and checks STARTTLS, TLS version, certificate and TLSA
+records. If a daemon runs here, check also uses what that knows about the domain.
+docs/publishing.md lists the checks.
 
-Each finding is one line with its remedy, those that stop mail first. Faults need
-repair; advice is for what will become a fault, or protects less than it could; "not
-judged" could not be looked at from here.
+Each finding is one line with its remedy. Findings that stop mail come first. A fault
+must be repaired. Advice is about something that will become a fault, or that protects
+less than it could. "not judged" could not be checked from this host.
 
-Many networks block port 25. If no MX host answers, check cannot know whether they are
-down: --reference names a mail host that is known to answer.
+Many networks block port 25. If no MX host answers, check cannot know whether the MX
+hosts or this network are the cause. --reference names a mail host that is known to
+answer.
 
-It exits with 0 if nothing needs to be done, 1 for advice, 2 for faults, and 3 if
-something could not be judged and nothing worse was found.
+The exit status is 0 if nothing needs to be done, 1 for advice, 2 for faults, and 3 if
+something could not be checked and nothing worse was found.
 
-For cron: --quiet prints nothing without a finding.`,
+For cron: with --quiet it prints nothing if there is no finding.`,
 		Args:              someArgs("DOMAIN..."),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -21,19 +21,25 @@ func newCheckConfig(load func() (config.Config, error), file func() string) *cob
 	var from string
 	cmd := &cobra.Command{
 		Use:   "check-config",
-		Short: "Say whether the configuration is valid",
-		Long: `check-config reads the configuration as serve would, and the files that it names:
-authorities, password, key. It names the environment variables that set a key. It
-also finds listeners that collide and a socket_group that this host does not have. It
-exits with 0 if all is valid, else with 1 after
-naming each fault: file, line and key, or the key whose file cannot be used. It warns
-of what the daemon starts with although it is probably not meant: no authorities, a CA
-file with a certificate that cannot be read, metrics for every network, a variable
-MTA_STS_... that sets no key. The daemon's user must be able to read what check-config could read as another. Files
-that systemd makes only while the daemon runs (LoadCredential=) may be missing.
+		Short: "Check the configuration",
+		Long: `check-config reads the configuration as serve does, and the files that it names:
+certificate authorities, password, key. It prints the environment variables that set a
+key. It also checks that no two listeners have the same address, and that the
+socket_group exists on this host.
+
+It exits with 0 if all is valid, else with 1. For each fault it prints file, line and
+key, or the key whose file cannot be used.
+
+A warning is about something with which the daemon starts, but which is probably a
+mistake: no certificate authorities, a CA file with a certificate that cannot be read,
+metrics that every network can read, a variable MTA_STS_... that sets no key.
+
+The daemon runs as another user, who must be able to read the files too. Files that
+systemd makes only while the daemon runs (LoadCredential=) may be missing.
 
 With --from it reads a configuration of postfix-tlspol or postfix-mta-sts-resolver
-instead, and prints ours for it; comments name what has no counterpart.`,
+and prints the same configuration for mta-sts-daemon. Comments name settings that have no
+counterpart.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from != "" {
@@ -74,7 +80,7 @@ instead, and prints ours for it; comments name what has no counterpart.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "print our configuration for that of postfix-tlspol or postfix-mta-sts-resolver in `file`")
+	cmd.Flags().StringVar(&from, "from", "", "translate the configuration of postfix-tlspol or postfix-mta-sts-resolver in `file`")
 	return cmd
 }
 

@@ -12,20 +12,20 @@ func newDoctor(load func() (config.Config, error), file func() string) *cobra.Co
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Examine this host's settings for faults that hurt mail",
-		Long: `doctor reads the settings of this host's Postfix, of all its instances, by postconf.
-It asks every server in smtp_tls_policy_maps as Postfix would, the running daemon and
-the resolver, and examines the configuration and the clock. It changes nothing. Each
-finding has its remedy, often a command for the shell; what else may be done is in
-parentheses after it. Run it as root, so that it can read everything.
+		Short: "Check this host: Postfix, resolver and daemon",
+		Long: `doctor checks this host: the settings of all instances of Postfix (by postconf), every
+server in smtp_tls_policy_maps, which it asks as Postfix does, the running daemon, the
+resolver, the configuration and the clock. It changes nothing. Each problem has a remedy,
+often a command for the shell; alternatives follow in parentheses. Run it as root:
+otherwise it cannot read everything.
 
-Overrides are listed with their age, which is at least that of the file's last
-change. For each that weakens a domain's protection doctor looks whether the domain
-has a working policy again.
+Overrides are listed with their age, which is at least the time since the file was
+changed. For each override that weakens the protection of a domain, doctor checks whether
+the domain has a working policy again.
 
-It exits with 0 if nothing hurts mail, with 1 if mail is deferred or sent without the
-protection that it could have, and with 2 if it found nothing of that kind but could
-not examine everything.`,
+The exit status is 0 if nothing hurts mail, 1 if mail is deferred or sent without
+protection that it could have, and 2 if no such problem was found, but something could not
+be checked.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load()

@@ -18,16 +18,14 @@ func newExport(load func() (config.Config, error)) *cobra.Command {
 	var asEnforce bool
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Print the policies that the running daemon keeps as a Postfix table",
-		Long: `export prints what Postfix is told of every domain whose policy the running
-daemon keeps, and the configuration's overrides, as a table that Postfix reads
-(texthash): for another host, or to do without the daemon for a while. Nobody
-refreshes its lines. If DANE takes precedence over a policy the line says so, which is
-for a Postfix that does DANE.
+		Short: "Print the answers of the running daemon as a Postfix table",
+		Long: `export prints a table that Postfix can read (texthash): the answers for every domain
+whose policy the running daemon keeps, and the overrides of the configuration. Use it on
+another host, or in place of the daemon for a while. The table is not updated. If DANE
+takes precedence over a policy, the line is for a Postfix that does DANE.
 
-In mode monitor Postfix is told nothing, so the table is empty. --as-enforce prints
-what mode enforce would answer, and counts on standard error what would become of
-mail to the domains.`,
+In mode monitor the table is empty. With --as-enforce it has the answers of mode enforce,
+and a count on standard error shows what mode enforce would do to mail to these domains.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load()

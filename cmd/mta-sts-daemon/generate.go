@@ -25,19 +25,20 @@ func newGenerate(load func() (config.Config, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate DOMAIN",
 		Short: "Generate a policy for a domain, with its records, web server configuration and plan",
-		Long: `generate looks at the MX hosts of a domain as check does, and prints a policy that names
-them, the TXT record with a new id, the TLSRPT record, configuration for nginx and Caddy,
-and the steps to take. It changes nothing; with --output it writes files that
-nginx and Caddy serve as they are.
+		Long: `generate looks up and checks the MX hosts of a domain as check does. It prints a policy
+that names them, the TXT record with a new id, the TLSRPT record, configuration for nginx
+and Caddy, and the steps to take. It changes nothing; with --output it writes files that
+nginx and Caddy can use without changes.
 
---stage testing is where to begin: senders report failures and deliver as before.
---stage enforce is for when the reports are good. --stage remove is the way back of RFC
-8461 section 8.3; its waiting times come from max_age.
+Begin with --stage testing: senders report failures and deliver mail as before. If the
+reports show no failures, use --stage enforce. --stage remove withdraws the policy in the
+steps of RFC 8461 section 8.3; the waiting times come from max_age.
 
-It refuses a policy that the MX hosts do not satisfy, and says why. If port 25 is
-blocked here, it says what it could not verify.
+It refuses a policy that the MX hosts do not satisfy, and prints why. If port 25 is
+blocked here, it names what it could not verify.
 
-It exits with 0, with 2 if it refused, and with 3 if it could not verify everything.`,
+The exit status is 0 if all was verified, 2 if it refused, and 3 if something could not be
+verified.`,
 		Args:              oneArg("DOMAIN"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -103,9 +104,9 @@ It exits with 0, with 2 if it refused, and with 3 if it could not verify everyth
 	}
 	cmd.Flags().StringVar(&stage, "stage", string(publish.StageTesting), "the `stage`: "+stageNames())
 	cmd.Flags().StringVar(&output, "output", "", "write files into the `directory`")
-	cmd.Flags().StringArrayVar(&r.MX, "mx", nil, "a `pattern` in place of the names of the MX hosts, can be given again")
-	cmd.Flags().Var(&keep, "max-age", "how long senders keep the policy, a `span` as in 14d")
-	cmd.Flags().StringVar(&r.RUA, "rua", "", "where reports go, a `URI` (default what is published, else mailto:tlsrpt@DOMAIN)")
+	cmd.Flags().StringArrayVar(&r.MX, "mx", nil, "a `pattern` to use in place of the names of the MX hosts; may be repeated")
+	cmd.Flags().Var(&keep, "max-age", "how long senders keep the policy, a `time` such as 14d")
+	cmd.Flags().StringVar(&r.RUA, "rua", "", "the `URI` for reports (default the published one, else mailto:tlsrpt@DOMAIN)")
 	cmd.Flags().StringVar(&reference, "reference", "", "a mail `host` that is known to answer on port 25")
 	_ = cmd.RegisterFlagCompletionFunc("stage", cobra.FixedCompletions(strings.Split(stageNames(), ", "), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagDirname("output")

@@ -49,23 +49,21 @@ func newOutcomes(load func() (config.Config, error)) *cobra.Command {
 		Use:   "outcomes [FILE...]",
 		Short: "Show from Postfix's log what became of mail: encrypted, verified, failed because of TLS",
 		Long: `outcomes reads Postfix's log and counts each attempt to deliver mail over SMTP, for
-each recipient: under which policy (sts, dane, none), how the connection was secured
-(verified, trusted, untrusted, anonymous, none), and whether the mail was sent,
-deferred or bounced; if TLS was the cause, with the reason. Address probes, LMTP and
-content filters on this host are left out. docs/outcomes.md says what each figure
-means.
+each recipient: the policy (sts, dane, none), the TLS of the connection (verified,
+trusted, untrusted, anonymous, none), and the result (sent, deferred or bounced). If TLS
+was the cause of a failure, it counts the reason. Address probes, LMTP and content filters
+on this host are not counted. docs/outcomes.md explains each figure.
 
-FILEs are logs as syslog or Postfix writes them, compressed by gzip or not, in any
-order of rotation; "-" is the standard input. Without a FILE it reads the log of
-this host's Postfix and the files rotated from it, or with --journal the system's
-journal.
+FILEs are logs as syslog or Postfix writes them, in any order, compressed by gzip or not;
+"-" is the standard input. Without a FILE it reads the log of this host's Postfix and the
+files rotated from it, or with --journal the system's journal.
 
-The policy is what the running daemon has in its memory today, and unknown without
-a daemon; asking for it changes nothing. How connections were secured is unknown if
-Postfix is older than 3.11 and smtp_tls_loglevel is 0.
+The policy is the one that the running daemon has in memory now; without a daemon it is
+unknown. This changes nothing in the daemon. The TLS of a connection is unknown if Postfix
+is older than 3.11 and smtp_tls_loglevel is 0.
 
-With --follow it does not end: it counts what is written from now on, and serves
-the counts as metrics for Prometheus. mta-sts-outcomes.service does so.`,
+With --follow it does not end: it counts new log lines, and serves the counts as metrics
+for Prometheus. mta-sts-outcomes.service does so.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.files = args
 			if err := flags.check(); err != nil {
@@ -97,11 +95,11 @@ the counts as metrics for Prometheus. mta-sts-outcomes.service does so.`,
 		},
 	}
 	cmd.Flags().BoolVar(&flags.journal, "journal", false, "read the system's journal")
-	cmd.Flags().StringVar(&flags.since, "since", "", "with --journal, from that `time` on: 24h, or what journalctl takes")
-	cmd.Flags().BoolVar(&flags.follow, "follow", false, "count what is written from now on")
+	cmd.Flags().StringVar(&flags.since, "since", "", "with --journal, begin at this `time`: 24h, or any form that journalctl accepts")
+	cmd.Flags().BoolVar(&flags.follow, "follow", false, "do not end, count new lines")
 	cmd.Flags().StringVar(&flags.metrics, "metrics", "", "with --follow, serve metrics at `host:port`")
-	cmd.Flags().StringVar(&flags.state, "state", "", "with --follow, keep the position in the log over a restart in this `file` (default outcomes.json in $STATE_DIRECTORY)")
-	cmd.Flags().StringVar(&flags.relayHost, relayHost, "", "the relayhost of the Postfix that wrote the log (default what postconf says)")
+	cmd.Flags().StringVar(&flags.state, "state", "", "with --follow, the `file` that keeps the position in the log across restarts (default outcomes.json in $STATE_DIRECTORY)")
+	cmd.Flags().StringVar(&flags.relayHost, relayHost, "", "the relayhost of the Postfix that wrote the log (default the one of postconf)")
 	jsonFlag(cmd, &flags.json)
 	return cmd
 }

@@ -24,33 +24,33 @@ func newPolicies(load func() (config.Config, error)) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
 		Use:   "policies [DOMAIN]",
-		Short: "Show the policies that the running daemon keeps, and domains with trouble",
-		Long: `policies lists the domains whose policy the running daemon keeps, and those that
-announce a policy which cannot be used. Domains that need the operator come first, totals
-last. If the output is not a terminal, each domain is one line. Of one DOMAIN it
-shows all that the daemon knows.
+		Short: "Show the policies of the running daemon, and domains with problems",
+		Long: `policies lists the domains whose policy the running daemon keeps, and the domains that
+announce a policy that cannot be used. Domains with a problem come first, totals last. If
+the output is not a terminal, each domain is one line. With DOMAIN it prints all that the
+daemon knows about this domain.
 
-The words in the column STATE, which --state selects by:
+The column STATE has these words; --state selects one:
 
-temp: Postfix is answered TEMP, because DANE could not be looked up; mail is deferred.
+temp: Postfix gets TEMP, because DANE could not be looked up; mail is deferred.
 
 mismatch: no MX host matches the enforced policy; mail is deferred.
 
-failing: the last refresh failed; the policy is applied until it expires. expiring:
-the same, and it is enforced and expires within 48 hours.
+failing: the last refresh failed; the policy applies until it expires. expiring: the
+same, and it is an enforced policy that expires within 48 hours.
 
 broken: the domain announces a policy that cannot be used; mail is sent without
-protection. --state broken also asks the DNS whom to write to.
+protection. --state broken also looks up the address for reports about this.
 
-expired: an enforced policy ended without a successor.
+expired: an enforced policy ended and there was no new one.
 
-record-gone: the domain has no valid record any more; the policy is applied until it
+record-gone: the domain has no valid record any more; the policy applies until it
 expires.
 
-enforce, testing, none: the mode of a live policy.
+enforce, testing, none: the mode of a policy that has not expired.
 
-It exits with 1 if the daemon knows nothing of DOMAIN, and with 2 if no daemon could
-be asked.`,
+The exit status is 1 if the daemon does not know DOMAIN, and 2 if no daemon could be
+asked.`,
 		Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && state != "" {

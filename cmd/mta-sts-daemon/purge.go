@@ -17,13 +17,13 @@ func newPurge(load func() (config.Config, error)) *cobra.Command {
 	var all, yes bool
 	cmd := &cobra.Command{
 		Use:   "purge DOMAIN | --all",
-		Short: "Remove what the running daemon knows of a domain, or of all",
-		Long: `purge removes what the running daemon knows of a domain, from its policy file too.
-The next lookup discovers the domain again; if that fails, mail is sent without
-protection, so use refresh if you only want the newest policy.
+		Short: "Remove what the running daemon knows about a domain, or about all",
+		Long: `purge removes all that the running daemon knows about a domain, also from its policy
+file. The next lookup discovers the domain again. If that fails, mail is sent without
+protection: to get the newest policy, use refresh.
 
 purge --all removes every policy. On a terminal it asks first; elsewhere it needs
---yes. It prints how many policies there were.`,
+--yes. It prints how many policies were removed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if all != (len(args) == 0) || len(args) > 1 {
 				return usageError("name one domain, or use --all")

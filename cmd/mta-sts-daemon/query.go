@@ -26,34 +26,33 @@ func newQuery(load func() (config.Config, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "query DOMAIN",
 		Short: "Show why mail to a domain is sent or deferred, step by step",
-		Long: `query prints in its first line what becomes of mail to a domain, and why. Then it
-shows each step of a fresh look: the record, the policy host with addresses and
-certificate, the policy and what looks like a mistake in it, the MX hosts against the
-policy, DANE, and where the domain wants TLS reports. It asks the running daemon what
-that remembers, and goes on without one. It answers by the map name that this host's
-main.cf uses, and finds mail hosts in /etc/hosts too if smtp_host_lookup there has
-native. It does not connect to MX hosts. DOMAIN may be written as in Postfix's transport
-table, [mx.example.com]:587.
+		Long: `query prints in its first line what happens to mail to a domain, and why. Then it looks
+up everything again and shows each step: the record, the policy host with addresses and
+certificate, the policy and probable mistakes in it, the MX hosts against the policy,
+DANE, and the address for TLS reports. It also shows what the running daemon knows, but
+works without one. It uses the map name in this host's main.cf. It finds mail hosts in
+/etc/hosts too, if smtp_host_lookup in main.cf has native. It does not connect to MX
+hosts. DOMAIN may also be a next hop as in transport(5): [mx.example.com]:587.
 
 The outcomes and their exit statuses:
 
 protected-sts, protected-dane (0): an enforced policy or DANE, and at least one MX host
 satisfies it as far as can be seen.
 
-override (0): the configuration answers.
+override (0): the configuration has the answer.
 
 unprotected (1): no record, mode none or testing, or opportunistic DANE.
 
-unknown (2): it cannot be told because of a fault on this side, such as the resolver.
+unknown (2): something on this host failed, for example the resolver.
 
-deferred, undeliverable (3): mail waits because no MX host satisfies the policy or the
-domain's DNS fails, or it is returned to the sender.
+deferred, undeliverable (3): mail waits, because no MX host satisfies the policy or the
+domain's DNS fails; or mail is returned to the sender.
 
 broken (4): a policy is announced and cannot be used; its publisher has to repair it.
 Mail is sent without protection.
 
 --json prints the same for scripts, with outcome, reason and, if broken, the result
-type of RFC 8460; times in UTC, durations in seconds.`,
+type of RFC 8460; times are in UTC, durations in seconds.`,
 		Args:              oneArg("DOMAIN"),
 		ValidArgsFunction: completeDomains(load),
 		RunE: func(cmd *cobra.Command, args []string) error {

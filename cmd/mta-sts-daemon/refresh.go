@@ -10,10 +10,10 @@ func newRefresh(load func() (config.Config, error)) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "refresh DOMAIN",
-		Short: "Have the running daemon fetch a domain's policy now",
-		Long: `refresh has the running daemon fetch a domain's policy now, however recently that
-was done or failed. It exits with 1 if the policy could not be fetched, which leaves
-the one before in force, and with 2 if no daemon could be asked.`,
+		Short: "Make the running daemon fetch a domain's policy now",
+		Long: `refresh makes the running daemon fetch the policy of a domain now, also if the last
+fetch or failure was a moment ago. It exits with 1 if the policy could not be fetched (the
+known policy then still applies), and with 2 if no daemon could be asked.`,
 		Args:              oneArg("DOMAIN"),
 		ValidArgsFunction: completeDomains(load),
 		RunE: func(cmd *cobra.Command, args []string) error {

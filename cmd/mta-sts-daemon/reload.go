@@ -11,11 +11,10 @@ import (
 func newReload(load func() (config.Config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "reload",
-		Short: "Have the running daemon load its configuration anew",
-		Long: `reload has the running daemon load its configuration anew and waits for the
-outcome. Where the daemon refuses the configuration, the old one stays in force
-and reload says why and exits with 1; it exits with 2 where no daemon could be
-asked.`,
+		Short: "Make the running daemon load its configuration again",
+		Long: `reload makes the running daemon load its configuration again, and waits for the result.
+If the daemon refuses the configuration, the old one stays in force; reload prints the
+reason and exits with 1. It exits with 2 if no daemon could be asked.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			done, err := connect(load).Reload(cmd.Context())

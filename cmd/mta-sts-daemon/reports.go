@@ -19,20 +19,20 @@ func newReports() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reports FILE...",
 		Short: "Show from received TLS reports if a domain can enforce its policy",
-		Long: `reports reads the TLS reports (RFC 8460) that other mail servers have sent to the
-owner of a domain, and says whether it is safe to enforce the domain's MTA-STS policy. It
-counts sessions by policy, sender, result type and MX host, failures first.
+		Long: `reports reads the TLS reports (RFC 8460) that other mail servers sent to the owner of a
+domain, and answers whether it is safe to enforce the domain's MTA-STS policy. It counts
+sessions by policy, sender, result type and MX host, failures first.
 
 A FILE is a report (JSON, compressed by gzip or not), a mail with reports attached, a
-mailbox (mbox), a Maildir, or a directory of these; "-" is the standard input. A
-report with the organisation and report-id of another one is counted once. Anybody can
-send such a report: let the mail server check DKIM, or look at who sent a surprising one.
+mailbox (mbox), a Maildir, or a directory of these; "-" is the standard input. Copies of a
+report (the same organisation and report-id) are counted once. Anybody can send such a
+report: let the mail server check DKIM, and look at the sender of a surprising one.
 
-The exit status is 0 if the policy can be enforced (sessions under it succeeded and none
-failed), 1 if enforcing defers no mail, but some senders could not fetch the policy or
-something could not be read, 2 if sessions failed whose mail is or would be deferred, or
-no sender could use the policy, and 3 if nothing can be said: there is no report, or none
-about a session under an MTA-STS policy. It is 64 for a mistake in the command line.`,
+The exit status is 0 if the policy can be enforced: sessions under it succeeded and none
+failed. It is 1 if enforcing defers no mail, but some senders could not fetch the policy
+or something could not be read. It is 2 if mail of failed sessions is or would be
+deferred, or no sender could use the policy. It is 3 if there is no report, or none about
+a session under an MTA-STS policy. It is 64 for a mistake in the command line.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError("reports needs a file, a directory, or - for the standard input: %s FILE...", cmd.CommandPath())
@@ -72,7 +72,7 @@ about a session under an MTA-STS policy. It is 64 for a mistake in the command l
 			return nil
 		},
 	}
-	cmd.Flags().Var(&since, "since", "leave out reports about the time before, as in 36h, `7d`")
+	cmd.Flags().Var(&since, "since", "ignore reports that are older than this, for example 36h, `7d`")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -32,9 +32,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mta-sts-daemon",
 		Short: "Answer Postfix's TLS policy lookups from MTA-STS policies (RFC 8461)",
-		Long: `mta-sts-daemon discovers, fetches and caches the MTA-STS policies (RFC 8461) of
-the domains that Postfix sends mail to and answers Postfix's
-smtp_tls_policy_maps lookups with them. Without a command it serves.`,
+		Long: `mta-sts-daemon answers the lookups of Postfix's smtp_tls_policy_maps with MTA-STS
+policies (RFC 8461). It finds, fetches and caches the policies of the domains to which
+Postfix sends mail. Without a command it runs serve.`,
 		Version:       version,
 		Args:          noCommand,
 		RunE:          serve.RunE,

@@ -10,9 +10,9 @@ import (
 func newServe(load func() (config.Config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
-		Short: "Answer lookups until told to stop (the default)",
-		Long: `serve answers Postfix's lookups. SIGTERM and SIGINT end it once the lookups that
-were asked are answered; SIGHUP loads the configuration anew.`,
+		Short: "Answer lookups until stopped (the default)",
+		Long: `serve answers Postfix's lookups. SIGTERM and SIGINT end it after the lookups under way
+have been answered; SIGHUP makes it load the configuration again.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return daemon.Run(cmd.Context(), version, load, cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -23,17 +23,17 @@ func newWarm(load func() (config.Config, error)) *cobra.Command {
 	var other string
 	cmd := &cobra.Command{
 		Use:   "warm FILE | -",
-		Short: "Have the running daemon look up a list of domains",
-		Long: `warm has the running daemon look up each domain of a list, one a line, so that
-their policies are known before mail to them is sent. What is known already takes
-no time. Interrupted, it says from which line to go on.
+		Short: "Make the running daemon look up a list of domains",
+		Long: `warm makes the running daemon look up each domain of a list, one in each line, so that
+policies are known before mail is sent. Domains that are known already take no time. If
+it is interrupted, it prints the line from which to continue.
 
-With --compare it also asks another program that speaks socketmap, such as the one
-that the daemon is to replace, and prints each domain for which Postfix would do
-something else. It asks both by the map name QUERY.
+With --compare it also asks another program over socketmap, for example the one that
+this daemon is to replace, and prints each domain for which Postfix would do something
+else. It asks both by the map name QUERY.
 
-It exits with 0 when all were looked up and none differs, with 1 if some could not
-be, some differ or it was interrupted, and with 2 if no daemon could be asked.`,
+The exit status is 0 if all domains were looked up and none differs, 1 if some could not
+be looked up, some differ or it was interrupted, and 2 if no daemon could be asked.`,
 		Args: oneArg("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Rate < 1 || o.Concurrency < 1 {

@@ -21,7 +21,7 @@ type outcomes struct{ records, absent, failed prometheus.Counter }
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	queries := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "mta_sts_dns_queries_total",
-		Help: "Questions asked of the DNS, by record type and by what came of them: records, absent (there are none) or failed (no usable answer).",
+		Help: "DNS questions, by record type and result: records, absent (the name has no such records) or failed (no usable answer).",
 	}, []string{"type", "result"})
 	m := &Metrics{byType: make(map[uint16]outcomes, len(askedTypes))}
 	for _, t := range askedTypes {

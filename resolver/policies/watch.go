@@ -195,7 +195,7 @@ func (t *Table) Counts() (c Counts) {
 // The metric of entries in memory. Package resolver adds the verdicts of DANE.
 const (
 	EntriesMetric = "mta_sts_cache_entries"
-	EntriesHelp   = "Entries in memory: policy, negative (domains known to have no policy) and dane (verdicts on next hops)."
+	EntriesHelp   = "Entries in memory: policy, negative (domains without a policy) and dane (results for next hops)."
 )
 
 type metrics struct{ downgrades prometheus.Counter }
@@ -210,9 +210,9 @@ func newMetrics(reg prometheus.Registerer, t *Table) *metrics {
 	gauge(EntriesMetric, EntriesHelp, prometheus.Labels{"kind": "policy"}, t.policies.Len)
 	gauge(EntriesMetric, EntriesHelp, prometheus.Labels{"kind": "negative"}, t.negatives.Len)
 	gauge("mta_sts_policies_refresh_failing",
-		"Live policies of domains in use whose last refresh failed; they are applied until they expire.",
+		"Policies of domains in use whose last refresh failed; they apply until they expire.",
 		nil, func() int { return t.Counts().Failing })
-	const expiring, expiringHelp = "mta_sts_policies_expiring", "Policies of mode enforce whose refresh fails and that expire within that time: after that, mail to their domains is sent as without a policy."
+	const expiring, expiringHelp = "mta_sts_policies_expiring", "Policies of mode enforce whose refresh fails and that expire within this time. After that, mail to their domains is sent as without a policy."
 	gauge(expiring, expiringHelp, prometheus.Labels{"within": "24h"}, func() int { return t.Counts().Expiring24h })
 	gauge(expiring, expiringHelp, prometheus.Labels{"within": "48h"}, func() int { return t.Counts().Expiring48h })
 	gauge("mta_sts_policies_mx_mismatch",
@@ -220,6 +220,6 @@ func newMetrics(reg prometheus.Registerer, t *Table) *metrics {
 		nil, func() int { return t.Counts().Mismatched })
 	return &metrics{downgrades: factory.NewCounter(prometheus.CounterOpts{
 		Name: "mta_sts_policy_downgrades_total",
-		Help: "Policies of mode enforce that their domains replaced by one of mode testing or none.",
+		Help: "Policies of mode enforce that their domains replaced by a policy of mode testing or none.",
 	})}
 }

@@ -26,9 +26,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	factory := promauto.With(reg)
 	operations := factory.NewCounterVec(prometheus.CounterOpts{
 		Name: "mta_sts_shared_operations_total",
-		Help: "What was asked of the shared store, by operation and result. " +
-			"read: hit, miss, invalid (not a value, or made with another key), failed, skipped (the store is not asked for a while after a failure). " +
-			"write: kept, stale (the store had a newer one), failed (and tried again), dropped (too many waited). " +
+		Help: "Operations on the shared store, by operation and result. " +
+			"read: hit, miss, invalid (not a value, or written with another key), failed, skipped (the store is not asked for a while after a failure). " +
+			"write: kept, stale (the store had a newer one), failed (and retried), dropped (too many were waiting). " +
 			"lease: granted, refused (another node refreshes), failed, skipped. " +
 			"message of another node: valid, invalid.",
 	}, []string{"operation", "result"})

@@ -360,10 +360,10 @@ func (s *Store) wakeWriter() {
 func (s *Store) Register(reg prometheus.Registerer) {
 	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mta_sts_policies_stored",
-		Help: "Policies in the policy file, those that expired within the last 30 days included.",
+		Help: "Policies in the policy file, with those that expired within the last 30 days.",
 	}, func() float64 { return float64(s.Len()) })
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
 		Name: "mta_sts_store_errors_total",
-		Help: "Attempts to open or write the policy file that failed, and times that it or policies in it were found damaged.",
+		Help: "Failed attempts to open or write the policy file, and times that the file or policies in it were found corrupt.",
 	}, func() float64 { return float64(s.errors.Load()) })
 }

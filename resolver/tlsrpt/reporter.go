@@ -73,7 +73,7 @@ func New(s Settings, reg prometheus.Registerer, logger *slog.Logger) *Reporter {
 	r := &Reporter{logger: logger, counts: map[result]prometheus.Counter{}, records: newRecords(), queue: make(chan Failure, maxQueued)}
 	vec := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "mta_sts_tlsrpt_datagrams_total",
-		Help: "Reports of failed discoveries for the host's TLSRPT collector: sent, unreachable (nobody reads from tlsrpt.socket), full (the collector reads too slowly), dropped (too many at once) or dns_error (the domain's TLSRPT record could not be looked up).",
+		Help: "Reports of failed discoveries for the host's TLSRPT collector: sent, unreachable (no program reads from tlsrpt.socket), full (the collector reads too slowly), dropped (too many at once) or dns_error (the domain's TLSRPT record could not be looked up).",
 	}, []string{"result"})
 	for _, result := range results {
 		r.counts[result] = vec.WithLabelValues(string(result))

@@ -67,11 +67,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		lookups: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: LookupsMetric,
-			Help: "Postfix's lookups, by protocol and by the answer: secure (an MTA-STS policy), dane-only, dane, override (of the configuration), temp (mail is deferred) or notfound, with its reason: absent (the domain has no record), broken (it announces a policy that cannot be used), unknown (nothing could be learned in time), testing or none (the policy's mode), no-domain (the key is no name that can have a policy). In mode monitor, by what would have been answered.",
+			Help: "Postfix's lookups, by protocol and answer: secure (an MTA-STS policy), dane-only, dane, override (from the configuration), temp (mail is deferred) or notfound. The reason of notfound: absent (the domain has no record), broken (it announces a policy that cannot be used), unknown (no result in time), testing or none (the policy's mode), no-domain (the key is not a name that can have a policy). In mode monitor, by the answer that mode enforce would give.",
 		}, []string{"protocol", ResultLabel, ReasonLabel}),
 		duration: promauto.With(reg).NewHistogram(prometheus.HistogramOpts{
 			Name:    "mta_sts_lookup_duration_seconds",
-			Help:    "How long the lookups took that memory could not answer at once.",
+			Help:    "Duration of lookups that could not be answered from memory at once.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}

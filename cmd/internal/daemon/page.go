@@ -76,11 +76,11 @@ func (d *daemon) registerOwn() {
 	factory := promauto.With(d.metrics.Registry)
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mta_sts_connections",
-		Help: "Connections on which Postfix asks, of all listeners together.",
+		Help: "Open connections from Postfix, all listeners together.",
 	}, func() float64 { return float64(d.conns.Len()) })
 	factory.NewGauge(prometheus.GaugeOpts{
 		Name: "mta_sts_connections_max",
-		Help: "The limit listen.max_connections. At the limit a new connection takes the place of another one.",
+		Help: "The limit listen.max_connections. At the limit a new connection closes another one.",
 	}).Set(float64(d.started.Listen.MaxConnections))
 	for _, t := range troubles(admin.Status{Shared: true}) {
 		factory.NewGaugeFunc(prometheus.GaugeOpts{

@@ -10,17 +10,17 @@ func keysPage(keys []config.Key, e Edition) string {
 	p.heading("SYNOPSIS")
 	p.macro("I", configFile)
 	p.heading("DESCRIPTION")
-	p.paragraphs(`The file is YAML and may be missing: every key has a default that serves. A key that is not
-in this page is an error. Names below are written with dots: dns.timeout is the key timeout in the section dns,
+	p.paragraphs(`The file is YAML and may be missing: every key has a default. A key that is not in this
+page is an error. Names below are written with dots: dns.timeout is the key timeout in the section dns:
 
   dns:
     timeout: 3s
 
-Lengths of time are written like 500ms, 8s, 2m or 24h.
+Times are written like 500ms, 8s, 2m or 24h.
 
 ` + program + ` check-config names file, line and key of each fault. "systemctl reload ` + program + `" applies
-the file to the running daemon, except for the keys below that take a restart. A file with a fault leaves the
-old configuration in force.`)
+the file to the running daemon, except for the keys below that need a restart. If the file has a fault, the old
+configuration stays in force.`)
 	p.heading("ENVIRONMENT")
 	p.paragraphs(`Every key can be set by an environment variable too, which takes precedence over the file. Its
 name is MTA_STS_ and the key in capitals, with _ for each dot. A list has commas between its items. A mapping is
@@ -31,9 +31,9 @@ written as YAML, and its entries are added to those of the file; so is a list wh
   MTA_STS_OVERRIDES='{partner.example: encrypt, broken.example: notfound}'
   MTA_STS_LISTEN_TCP_TABLE='[{address: "127.0.0.1:8462", map: tlsrpt}]'
 
-An empty variable sets an empty value. Another variable that begins with MTA_STS_ is a warning in the log. A reload
-reads the file again under the environment that the daemon was started with. Commands read the environment too: they
-need the same variables as the daemon if these name admin.socket, as in a container.`)
+An empty variable sets an empty value. If a variable that begins with MTA_STS_ is not a key, a warning is
+logged. A reload reads the file again, but the variables stay as they were when the daemon was started. Commands read the
+environment too: if a variable sets admin.socket, as in a container, they need the same variable.`)
 	p.heading("KEYS")
 	for _, k := range keys {
 		p.key(k)
@@ -56,7 +56,7 @@ func (p *page) key(k config.Key) {
 
 func restart(k config.Key) string {
 	if k.Restart {
-		return " Takes a restart."
+		return " Needs a restart."
 	}
 	return ""
 }

@@ -70,12 +70,12 @@ func TestKeys(t *testing.T) {
 	page, _, _ = strings.Cut(page, ".SH")
 	const want = `.TP
 .B "told"
-Section. Takes a restart.
+Section. Needs a restart.
 .TP
 .B "told.key: \(dq1\(dq"
 Key.
 .IP
-Values: 1 or 2. Takes a restart.
+Values: 1 or 2. Needs a restart.
 .TP
 .B "alone: no"
 Alone.

@@ -17,28 +17,31 @@ func (p *page) operation() {
   smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt
   smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461:postfix
 
-For Postfix 3.10.5 and later, which then checks the names of MX hosts and reports (RFC 8460):
+For Postfix 3.10 and later; TLS reports (RFC 8460) then name the policy, and 3.10.5 and later also checks the names of
+MX hosts. Postfix before 3.10 would defer all mail to domains with a policy:
 
   smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT`)
 
 	p.heading("SIGNALS")
-	p.item("SIGHUP", "Loads the configuration anew. A file with a fault leaves the old one in force.")
-	p.item("SIGTERM, SIGINT", "Answer the lookups that were asked, then end.")
+	p.item("SIGHUP", "Load the configuration again. If it has a fault, the old one stays in force.")
+	p.item("SIGTERM, SIGINT", "Answer the lookups under way, then end.")
 
 	p.heading("EXIT STATUS")
-	p.item("0", "Done.")
-	p.item("1", "Failed, with the reason on standard error. Commands that know more statuses name them above.")
+	p.item("0", "Success.")
+	p.item("1", "Failure; the reason is on standard error. Some commands have more statuses, which are listed with them above.")
+
+	p.item("64", "A mistake in the command line.")
 
 	p.heading("ENVIRONMENT")
-	p.item("STATE_DIRECTORY", "Where policies.db is kept, and by outcomes its position in the log. systemd sets it; without it policies.db is in XDG_STATE_HOME, ~/.local/state.")
-	p.item("RUNTIME_DIRECTORY", "Where admin.sock is made. systemd sets it; without it that is in XDG_RUNTIME_DIR.")
+	p.item("STATE_DIRECTORY", "The directory of policies.db, and for outcomes the directory of its position in the log. systemd sets it. Without it policies.db is below XDG_STATE_HOME, or ~/.local/state if that is not set.")
+	p.item("RUNTIME_DIRECTORY", "The directory of admin.sock. systemd sets it. Without it admin.sock is below XDG_RUNTIME_DIR, or in the state directory if that is not set.")
 
 	p.heading("FILES")
 	p.item(configFile, "The configuration, see "+configPage+"(5). It may be missing.")
-	p.item("/var/lib/mta-sts-daemon/policies.db", "The policies, under systemd. They are security state: who forgets one can be talked out of TLS.")
+	p.item("/var/lib/mta-sts-daemon/policies.db", "The policies, under systemd. Keep this file: without it an attacker can downgrade mail until each policy is fetched again.")
 	p.item("/var/lib/mta-sts-outcomes/outcomes.json", "The position of mta-sts-outcomes.service in the journal.")
-	p.item("/var/spool/postfix/mta-sts/sock", "The socket of mta-sts-daemon.socket within Postfix's jail.")
-	p.item("/usr/share/doc/mta-sts-daemon/examples/", "An example configuration, and what main.cf needs.")
+	p.item("/var/spool/postfix/mta-sts/sock", "The socket of mta-sts-daemon.socket in Postfix's chroot.")
+	p.item("/usr/share/doc/mta-sts-daemon/examples/", "An example configuration, and lines for main.cf.")
 
 	p.seeAlso(configPage+"(5)", "postconf(5)", "socketmap_table(5)", "tcp_table(5)", "systemctl(1)", "journalctl(1)")
 	p.paragraphs("\nRFC 8461 (MTA-STS), RFC 8460 (TLSRPT), RFC 7672 (DANE for SMTP)")

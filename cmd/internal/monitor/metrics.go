@@ -27,14 +27,14 @@ func NewMetrics(version string) *Metrics {
 	)
 	promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 		Name:        "mta_sts_build_info",
-		Help:        "Always 1; the labels say which version runs and what built it.",
+		Help:        "Always 1; the labels are the version and the version of Go that built it.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}).Set(1)
 	m := &Metrics{
 		Registry: reg,
 		reload: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 			Name: "mta_sts_config_last_reload_successful",
-			Help: "1, or 0 where the configuration file was refused at the last reload and the one before is in force.",
+			Help: "1, or 0 if the last reload refused the configuration and the previous one is in force.",
 		}),
 	}
 	m.Reloaded(nil)

@@ -4,17 +4,17 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	deliveriesDesc = prometheus.NewDesc("mta_sts_deliveries_total",
-		"Delivery attempts of Postfix, one for each recipient, by policy, by how the connection was secured and by status.",
+		"Delivery attempts of Postfix, one for each recipient, by policy, TLS of the connection and status.",
 		[]string{"policy", "tls", "status"}, nil)
 	failuresDesc = prometheus.NewDesc("mta_sts_delivery_failures_total",
-		"Delivery attempts that TLS failed, by reason.", []string{"reason"}, nil)
+		"Delivery attempts that failed because of TLS, by reason.", []string{"reason"}, nil)
 	enforcedDesc = prometheus.NewDesc("mta_sts_deliveries_enforced_total",
-		"Delivery attempts under a policy: success had a verified connection, failure failed because of TLS or was sent without. What failed before TLS is not among them.",
+		"Delivery attempts under a policy: success (verified connection) or failure (failed because of TLS, or sent without TLS). Attempts that failed before TLS are not counted.",
 		[]string{"result"}, nil)
 	linesDesc = prometheus.NewDesc("mta_sts_log_lines_total",
-		"Lines of Postfix's log that counted.", nil, nil)
+		"Lines of Postfix's log that were counted.", nil, nil)
 	blindDesc = prometheus.NewDesc("mta_sts_log_blind",
-		"1 if the log says nothing of TLS although there are deliveries: smtp_tls_loglevel is 0.", nil, nil)
+		"1 if the log has deliveries but nothing about TLS: smtp_tls_loglevel is 0.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
