@@ -165,7 +165,7 @@ func (r *Resolver) maintain() {
 		select {
 		case <-ticker.C:
 			r.policies.Observe()
-		case <-r.store.Renewed():
+		case <-r.store.Replaced():
 			r.policies.Rewrite()
 		case <-r.ctx.Done():
 			return
@@ -308,7 +308,7 @@ func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.
 	}
 	r.metrics.lookups.recheck.Inc()
 	if !r.dns.shouldWait(now) {
-		r.fly(hop, recheck, answer(live))
+		r.startDiscovery(hop, recheck, answer(live))
 		return answer(live), nil
 	}
 	return r.await(ctx, hop, recheck, now, s.recheckWait(), answer(live))
@@ -323,7 +323,7 @@ const claimLapse = 30 * time.Second
 func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clock.Moment, limit time.Duration, meanwhile Answer) (Answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	done := r.fly(hop, why, meanwhile)
+	done := r.startDiscovery(hop, why, meanwhile)
 	select {
 	case res := <-done:
 		return res.Val.(Answer), nil
@@ -343,9 +343,9 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clo
 	}
 }
 
-// fly joins the domain's discovery or starts it. The result has an answer also if it has
-// an error; once the Resolver is closed that is meanwhile.
-func (r *Resolver) fly(hop NextHop, why reason, meanwhile Answer) <-chan singleflight.Result {
+// startDiscovery starts the domain's discovery, or joins the one under way. The result has
+// an answer also if it has an error; after Close the answer is meanwhile.
+func (r *Resolver) startDiscovery(hop NextHop, why reason, meanwhile Answer) <-chan singleflight.Result {
 	return r.flights.DoChan(hop.Domain.String(), func() (any, error) {
 		if !r.begin() {
 			return meanwhile, errClosed

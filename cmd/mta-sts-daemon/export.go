@@ -19,13 +19,13 @@ func newExport(load func() (config.Config, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Print the policies that the running daemon keeps as a Postfix table",
-		Long: `export prints what Postfix is told of every domain whose policy the running
+		Long: `export prints the reply to Postfix for every domain whose policy the running
 daemon keeps, and the configuration's overrides, as a table that Postfix reads
 (texthash): for another host, or to do without the daemon for a while. Nobody
 refreshes its lines. If DANE takes precedence over a policy the line says so, which is
 for a Postfix that does DANE.
 
-In mode monitor Postfix is told nothing, so the table is empty. --as-enforce prints
+In mode monitor every reply is NOTFOUND, so the table is empty. --as-enforce prints
 what mode enforce would answer, and counts on standard error what would become of
 mail to the domains.`,
 		Args: noArgs,

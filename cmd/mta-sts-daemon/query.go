@@ -44,7 +44,7 @@ override (0): the configuration answers.
 
 unprotected (1): no record, mode none or testing, or opportunistic DANE.
 
-unknown (2): it cannot be told because of a fault on this side, such as the resolver.
+unknown (2): it cannot be known because of a fault on this side, such as the resolver.
 
 deferred, undeliverable (3): mail waits because no MX host satisfies the policy or the
 domain's DNS fails, or it is returned to the sender.

@@ -10,7 +10,7 @@ import (
 func newServe(load func() (config.Config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
-		Short: "Answer lookups until told to stop (the default)",
+		Short: "Answer lookups until stopped by a signal (the default)",
 		Long: `serve answers Postfix's lookups. SIGTERM and SIGINT end it once the lookups that
 were asked are answered; SIGHUP loads the configuration anew.`,
 		Args: noArgs,

@@ -87,7 +87,7 @@ func FuzzReply(f *testing.F) {
 			if reply.Truncated || refusesEDNS(reply) {
 				continue
 			}
-			found := newFinding(asked)
+			found := newChain(asked)
 			if err := found.add(reply, qtype, true); err != nil {
 				checkPrintable(t, err)
 				continue

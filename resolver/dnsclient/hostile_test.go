@@ -103,13 +103,13 @@ func fill(t *testing.T, query *dns.Msg, line string) []byte {
 }
 
 // read processes a reply as a lookup does.
-func read(t *testing.T, packed []byte, q query, id uint16) *finding {
+func read(t *testing.T, packed []byte, q query, id uint16) *chain {
 	t.Helper()
 	reply, err := parseReply(packed, q, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := newFinding(q.name)
+	found := newChain(q.name)
 	if err := found.add(reply, q.qtype, true); err != nil {
 		t.Fatal(err)
 	}

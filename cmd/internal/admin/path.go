@@ -33,7 +33,7 @@ var errNoDirectory = errors.New("admin.socket: none of RUNTIME_DIRECTORY, XDG_RU
 func Path(cfg config.Admin) (string, error) { return pathFor(os.Geteuid(), cfg) }
 
 func pathFor(uid int, cfg config.Admin) (string, error) {
-	if path := told(cfg); path != "" {
+	if path := configured(cfg); path != "" {
 		return path, nil
 	}
 	if users := ofUser(uid); len(users) > 0 {
@@ -48,7 +48,7 @@ func pathFor(uid int, cfg config.Admin) (string, error) {
 func Find(cfg config.Admin) string { return findFor(os.Geteuid(), cfg) }
 
 func findFor(uid int, cfg config.Admin) string {
-	if path := told(cfg); path != "" {
+	if path := configured(cfg); path != "" {
 		return path
 	}
 	units := filepath.Join(unitsDirectory, socketName)
@@ -64,8 +64,8 @@ func findFor(uid int, cfg config.Admin) string {
 	return append(ofUser(uid), units)[0]
 }
 
-// told is the path that configuration or systemd name.
-func told(cfg config.Admin) string {
+// configured returns the path that the configuration or systemd gives; "" if neither does.
+func configured(cfg config.Admin) string {
 	if cfg.Socket != "" {
 		return cfg.Socket
 	}
