@@ -1,10 +1,24 @@
-// Package resolver finds out what mail to a domain needs: RFC 8461 section 5.1, with
-// memory in front of one discovery per domain.
+// Package resolver finds out how mail to a domain must be protected: MTA-STS (RFC 8461)
+// and DANE (RFC 7672).
+//
+// A domain announces a policy with a TXT record at _mta-sts.DOMAIN. The record has an id;
+// the policy itself is a file that the host mta-sts.DOMAIN serves over HTTPS:
+//
+//	_mta-sts.example.com. TXT "v=STSv1; id=20261128;"
+//
+//	version: STSv1
+//	mode: enforce
+//	mx: mx.example.com
+//	max_age: 604800
+//
+// A discovery looks up the record, fetches the policy and keeps it for its max_age. A new
+// id means that the policy has to be fetched again. Lookups of one domain share one
+// discovery.
 //
 // A lookup has two steps. Cached answers from memory, in microseconds. If memory does
 // not settle it, Resolve takes seconds at most, while the discovery that it starts may
-// go on after the answer. Package policies owns the states of domains, package dane the
-// verdicts on next hops.
+// go on after the answer. DANE is checked in parallel, by next hop. Package policies owns
+// the states of domains, package dane the verdicts on next hops.
 package resolver
 
 import (
