@@ -4,6 +4,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+MISSPELL = github.com/golangci/misspell/cmd/misspell@v0.8.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null && echo -race)
@@ -13,13 +14,18 @@ RACE := $(shell command -v gcc >/dev/null && echo -race)
 NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 ARCH = $(shell $(GO) env GOARCH)
 VERSION = $(shell sed -n 's/^var version = "\(.*\)"/\1/p' cmd/mta-sts-daemon/version.go)
-MAINTAINER = mta-sts-daemon authors <postmaster@example.org>
+# What is built without MAINTAINER='Name <address>' says so.
+PLACEHOLDER = Built without MAINTAINER <unset@example.org>
+ifeq ($(MAINTAINER),)
+override MAINTAINER = $(PLACEHOLDER)
+endif
 PACKAGES = build/packages
+FILE = mta-sts-daemon_$(VERSION)
 STAGE = $(PACKAGES)/stage-$(ARCH)
 # The time of the commit; without git, of the changelog.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 
-.PHONY: build run check test would-install lint fuzz vuln packages image nfpm generate page dashboard simulate soak bench bench-go bench-storage clean
+.PHONY: build run check test would-install lint fuzz vuln packages image release release-ready nfpm generate page dashboard simulate soak bench bench-go bench-storage clean
 
 build: ## the program, in build/
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/mta-sts-daemon ./cmd/mta-sts-daemon
@@ -32,12 +38,7 @@ check: lint ## before each commit: lint and unit tests, without root, in about a
 	$(GO) test $$($(GO) list ./... | grep -v -e /e2e -e /packaging)
 
 test: would-install ## everything; as root on Debian with real Postfix too
-	@[ -n "$(RACE)" ] || echo "no gcc: testing without the race detector"
-	@# First unpack the trees of e2e, because other packages use their servers too.
-	$(GO) test $(RACE) -run '^$$' ./e2e
-	$(GO) test $(RACE) -timeout 18m ./...
-	@cat build/e2e/left-out* 2>/dev/null || true
-	@[ -n "$$CHROMIUM" ] || echo "cmd/internal/monitor: LEFT OUT, the status page in a real browser: make page"
+	@GO='$(GO)' RACE='$(RACE)' .ci/test
 
 would-install: ## lists what "make test" installs on this host: as root on Debian, mmdebstrap
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v mmdebstrap >/dev/null; then \
@@ -51,6 +52,8 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
+	@# "levle" is a mistake that tests make on purpose.
+	$(GO) run $(MISSPELL) -error -i levle $$(git ls-files '*.go' '*.md' '*.yaml' '*.yml' '*.catalog' Makefile)
 
 # How long each fuzz target runs, on each of how many processors, and where
 # targets are. What fails is left in the package's testdata/fuzz, to be committed.
@@ -88,9 +91,11 @@ packages: ## .deb and .rpm, in build/packages; also ARCH=arm64, VERSION=1.2.3~rc
 	for kind in deb rpm; do \
 		VERSION='$(VERSION)' ARCH=$(ARCH) MAINTAINER='$(MAINTAINER)' STAGE=$(STAGE) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
 		$(GO) run $(NFPM) package -f packaging/nfpm.yaml -p $$kind \
-			-t $(PACKAGES)/mta-sts-daemon_$(VERSION)_$(ARCH).$$kind || exit 1; \
+			-t $(PACKAGES)/$(FILE)_$(ARCH).$$kind || exit 1; \
 	done
+	cp $(STAGE)/sbom.cdx.json $(PACKAGES)/$(FILE)_$(ARCH).sbom.cdx.json
 	rm -rf $(STAGE)
+	@[ '$(MAINTAINER)' != '$(PLACEHOLDER)' ] || echo "These packages name no maintainer: set MAINTAINER='Name <address>' if you publish them."
 
 image: ## for containers, in build/image; also ARCH=arm64 for a Docker on arm64
 	rm -rf $(IMAGE)
@@ -102,6 +107,29 @@ image: ## for containers, in build/image; also ARCH=arm64 for a Docker on arm64
 	$(GO) run $(FLAGS) ./packaging/image -version '$(VERSION)' -date $(SOURCE_DATE_EPOCH) -authorities '$(AUTHORITIES)' \
 		-arches '$(IMAGE_ARCHES)' -arch $(ARCH) $(IMAGE)
 	rm -rf $(IMAGE)/stage-*
+
+RELEASE = build/release
+# Git allows no "~" in a tag.
+TAG = v$(subst ~,-,$(VERSION))
+RELEASE_ARCHES = amd64 arm64
+
+release: release-ready ## all files of a release, in build/release; needs a clean tree with a tag, and MAINTAINER='Name <address>'
+	rm -rf $(RELEASE)
+	for arch in $(RELEASE_ARCHES); do $(MAKE) packages ARCH=$$arch PACKAGES=$(RELEASE) || exit 1; done
+	$(MAKE) image ARCH=amd64 IMAGE=$(RELEASE)/image
+	mv $(RELEASE)/image/mta-sts-daemon.tar $(RELEASE)/$(FILE)_image.tar
+	rmdir $(RELEASE)/image
+	git archive --format=tar --prefix=mta-sts-daemon-$(VERSION)/ $(TAG) | gzip -9n >$(RELEASE)/$(FILE)_source.tar.gz
+	awk '/^## / {n++} n == 1' CHANGELOG.md >$(RELEASE)/CHANGES.md
+	cd $(RELEASE) && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+release-ready: ## whether "make release" can run; prints the first thing that is missing
+	@fail() { echo "release: $$*" >&2; exit 1; }; \
+	[ '$(MAINTAINER)' != '$(PLACEHOLDER)' ] || fail "set MAINTAINER='Name <address>'"; \
+	[ -z "$$(git status --porcelain)" ] || fail "the tree has changes that are not committed: git status"; \
+	grep -m 1 '^## ' CHANGELOG.md | grep -Eqx '## $(subst .,\.,$(VERSION)), [0-9]{4}-[0-9]{2}-[0-9]{2}' || \
+		fail "the first section of CHANGELOG.md must be '## $(VERSION), DATE'"; \
+	[ "$$(git rev-parse -q --verify '$(TAG)^{commit}')" = "$$(git rev-parse HEAD)" ] || fail "this commit has no tag $(TAG)"
 
 # The program that makes packages, fetched and built on first use.
 nfpm: export CGO_ENABLED = 0

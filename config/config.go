@@ -18,15 +18,14 @@ package config
 
 import (
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
 	"time"
 )
 
-// Config is the whole configuration. Parse and Load give checked ones; one that
-// is made in code starts from Default and is checked by Validate.
+// Config is the whole configuration, as Parse and Load return it, checked. Code that makes one
+// starts from Default.
 type Config struct {
 	// Mode says whether lookups are answered at all. Default: enforce.
 	Mode Mode
@@ -204,7 +203,7 @@ type Cache struct {
 // Shared configures a store that several daemons share, on Valkey or Redis. A
 // reload applies none of it, nor reads its files again.
 type Shared struct {
-	// URL is the address of the servers, in the format of shared.ParseURL. It may
+	// URL is the address of the servers, in the format of storeurl.Parse. It may
 	// contain a password. Default: empty; policies are not shared.
 	URL string
 
@@ -276,7 +275,7 @@ type TLSRPT struct {
 // Log configures the log.
 type Log struct {
 	// Level is the least level that is logged. Default: info.
-	Level slog.Level
+	Level LogLevel
 
 	// Format is how log entries are written. Default: auto.
 	Format LogFormat
@@ -308,6 +307,6 @@ func Default() Config {
 			Concurrency: 16,
 		},
 		RecheckWait: 500 * time.Millisecond,
-		Log:         Log{Level: slog.LevelInfo, Format: LogAuto},
+		Log:         Log{Level: LogInfo, Format: LogAuto},
 	}
 }

@@ -14,8 +14,6 @@ import (
 type field interface {
 	// decode sets the place from n and reports errors of n.
 	decode(r *report, key string, n *yaml.Node)
-	// check reports errors of the value in the place.
-	check(r *report, key string)
 	// text returns the value in the place in the file's syntax, on one line.
 	text() string
 	// values describes the accepted values in a few words. The key's prose
@@ -89,12 +87,6 @@ func (v value[T]) decode(r *report, key string, n *yaml.Node) {
 	*v.place = parsed
 }
 
-func (v value[T]) check(r *report, key string) {
-	if err := v.kind.valid(*v.place); err != nil {
-		r.fail(0, key, "%v", err)
-	}
-}
-
 func (v value[T]) text() string { return scalar(v.kind.text(*v.place)) }
 
 func (v value[T]) values() string { return v.kind.values }
@@ -117,12 +109,6 @@ func (l list[T]) decode(r *report, key string, n *yaml.Node) {
 		items = append(items, item)
 	}
 	*l.place = items
-}
-
-func (l list[T]) check(r *report, key string) {
-	for i := range *l.place {
-		l.item(&(*l.place)[i]).check(r, key)
-	}
 }
 
 func (l list[T]) text() string {
@@ -169,16 +155,6 @@ func (t table[K, V]) decode(r *report, key string, n *yaml.Node) {
 			*t.place = map[K]V{}
 		}
 		(*t.place)[k] = v
-	}
-}
-
-func (t table[K, V]) check(r *report, key string) {
-	for _, k := range t.names() {
-		if err := t.key.valid(k); err != nil {
-			r.fail(0, key, "%v", err)
-		}
-		v := (*t.place)[k]
-		t.item(&v).check(r, join(key, fmt.Sprint(k)))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // "/etc/mta-sts-daemon/config.yaml:12: dns.timeout: reason". All of it apart from
 // File is printable ASCII.
 type Error struct {
-	File   string // or the environment variable; empty for a Config made in code
+	File   string // or the environment variable; empty for an error of Set
 	Line   int    // counts from 1; 0 if the fault has no line
 	Key    string // dotted, "dns.timeout"; empty if the fault has no key
 	Reason string

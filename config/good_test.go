@@ -1,14 +1,12 @@
 package config
 
 import (
-	"log/slog"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
 )
 
@@ -104,10 +102,10 @@ func TestGood(t *testing.T) {
 		`metrics: {listen: "127.0.0.1:9461"}`:   func(c *Config) { c.Metrics.Listen = tcp("127.0.0.1:9461") },
 		"metrics: {page: true}":                 func(c *Config) { c.Metrics.Page = true },
 		"metrics: {listen: 'unix:/run/m.sock'}": func(c *Config) { c.Metrics.Listen = unix("/run/m.sock") },
-		"log: {level: debug, format: json}":     func(c *Config) { c.Log = Log{slog.LevelDebug, LogJSON} },
-		"log: {level: notice, format: text}":    func(c *Config) { c.Log = Log{event.LevelNotice, LogText} },
-		"log: {level: warning}":                 func(c *Config) { c.Log.Level = slog.LevelWarn },
-		"log: {level: error}":                   func(c *Config) { c.Log.Level = slog.LevelError },
+		"log: {level: debug, format: json}":     func(c *Config) { c.Log = Log{LogDebug, LogJSON} },
+		"log: {level: notice, format: text}":    func(c *Config) { c.Log = Log{LogNotice, LogText} },
+		"log: {level: warning}":                 func(c *Config) { c.Log.Level = LogWarning },
+		"log: {level: error}":                   func(c *Config) { c.Log.Level = LogError },
 	} {
 		got, err := Parse("f", []byte(text), nil)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
 // duration is a length of time from least to most.
@@ -241,7 +241,7 @@ var sharedURL = kind[string]{
 	values: "a URL",
 	parse:  asIs,
 	valid: func(url string) error {
-		_, err := shared.ParseURL(url)
+		_, err := storeurl.Parse(url)
 		return err
 	},
 }

@@ -50,14 +50,6 @@ func Parse(file string, text []byte, environ []string) (Config, error) {
 	return c, errors.Join(r.err(), c.setFrom(environ))
 }
 
-// Validate checks a Config that was made in code, as Parse checks a file. Its
-// error joins an *Error, without file and line, for each fault found.
-func (c Config) Validate() error {
-	r := &report{}
-	schema(&c).check(r, "")
-	return r.err()
-}
-
 // readYAML returns the root node of text, or nil if text is empty or a fault
 // was reported.
 func readYAML(r *report, text []byte) *yaml.Node {

@@ -92,3 +92,12 @@ func TestErrorsAreBounded(t *testing.T) {
 		t.Errorf("got %v, want %d lines", err, maxErrors)
 	}
 }
+
+func TestErrorIsTyped(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("f", []byte("mode: enforce\ndns: {timeout: 5}\n"), nil)
+	want := Error{"f", 2, "dns.timeout", `"5" has no unit; write 5s, 5m or 5h`}
+	if e, ok := errors.AsType[*Error](err); !ok || *e != want {
+		t.Errorf("got %#v, want %#v", e, want)
+	}
+}

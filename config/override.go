@@ -104,13 +104,10 @@ var answer = kind[Override]{
 		return Override{Policy: text}, nil
 	},
 	valid: func(o Override) error {
-		if !o.NotFound {
-			return syntax.CheckPolicy(o.Policy)
+		if o.NotFound {
+			return nil
 		}
-		if o.Policy != "" {
-			return fmt.Errorf("both %s and a policy", syntax.NotFound)
-		}
-		return nil
+		return syntax.CheckPolicy(o.Policy)
 	},
 }
 
@@ -138,8 +135,6 @@ func (o override) decode(r *report, key string, n *yaml.Node) {
 	}
 	o.place.Until = until
 }
-
-func (o override) check(r *report, key string) { o.answer.check(r, key) }
 
 func (o override) text() string {
 	if o.place.Until.IsZero() {

@@ -71,7 +71,7 @@ func schema(c *Config) section {
 		}},
 		{"log", "", section{
 			{"level", `The least level that is logged. At debug there is a line for each lookup.`,
-				wordOf(levelWords()).at(&c.Log.Level)},
+				wordOf(wordsOf(LogDebug, LogInfo, LogNotice, LogWarning, LogError)).at(&c.Log.Level)},
 			{"format", `auto is the journal's own under systemd, else text. Text goes to standard error, json to
 				standard output.`,
 				wordOf(wordsOf(LogAuto, LogText, LogJSON)).at(&c.Log.Format)},

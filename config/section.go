@@ -34,12 +34,6 @@ func (s section) decode(r *report, key string, n *yaml.Node) {
 	}
 }
 
-func (s section) check(r *report, key string) {
-	for _, e := range s {
-		e.field.check(r, join(key, e.key))
-	}
-}
-
 func (s section) text() string {
 	items := make([]string, len(s))
 	for i, e := range s {

@@ -1,11 +1,5 @@
 package config
 
-import (
-	"log/slog"
-
-	"mta-sts-daemon/resolver/event"
-)
-
 // Mode says whether lookups are answered at all.
 type Mode string
 
@@ -42,6 +36,18 @@ const (
 	DANEOff DANE = "off"
 )
 
+// LogLevel is the least level that is logged.
+type LogLevel string
+
+// The levels of log entries, as in syslog.
+const (
+	LogDebug   LogLevel = "debug"
+	LogInfo    LogLevel = "info"
+	LogNotice  LogLevel = "notice"
+	LogWarning LogLevel = "warning"
+	LogError   LogLevel = "error"
+)
+
 // LogFormat is how log entries are written.
 type LogFormat string
 
@@ -69,14 +75,4 @@ func wordsOf[T ~string](values ...T) []word[T] {
 		words[i] = word[T]{string(v), v}
 	}
 	return words
-}
-
-func levelWords() []word[slog.Level] {
-	return []word[slog.Level]{
-		{"debug", slog.LevelDebug},
-		{"info", slog.LevelInfo},
-		{"notice", event.LevelNotice},
-		{"warning", slog.LevelWarn},
-		{"error", slog.LevelError},
-	}
 }

@@ -34,7 +34,7 @@ var (
 	notAnswered  = routing{undecided, 0, "client TLS configuration problem"}
 	mxUnknown    = routing{expectation{statusDeferred, "4.4.3", "", ""}, 0, "type=MX: Host not found, try again"}
 	addrUnknown  = routing{expectation{statusDeferred, "4.4.3", "", ""}, 0, "type=A: Host not found, try again"}
-	takesNoMail  = routing{expectation{"bounced", "5.1.0", "", ""}, 0, "does not accept mail (nullMX)"}
+	takesNoMail  = routing{expectation{statusBounced, "5.1.0", "", ""}, 0, "does not accept mail (nullMX)"}
 )
 
 // By certificates alone, as MTA-STS has it.

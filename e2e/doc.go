@@ -11,7 +11,7 @@
 //	go test -v -run TestDelivery/to/all/expired.test ./e2e
 //
 // The first run unpacks Postfix in three versions, unbound, knot, Prometheus,
-// Redis, Valkey, nginx and Caddy below build/e2e, which takes a minute and Debian's archive; later ones begin at once
+// Redis, Valkey, nginx, Caddy, Sendmail and Exim below build/e2e, which takes a minute and Debian's archive; later ones begin at once
 // and need no network. If a Postfix later than Debian 12's is not available, the run
 // names it at its beginning and in the table, and skips its
 // tests (go test shows that with -v). mmdebstrap is installed if it is missing; nothing else of the host

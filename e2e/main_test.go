@@ -24,6 +24,9 @@ func tests() isolated.Package {
 	for _, s := range suites() {
 		p.Trees = append(p.Trees, s.tree())
 	}
+	for _, m := range otherMTAs() {
+		p.Trees = append(p.Trees, m.tree())
+	}
 	p.Trees = append(p.Trees, stsResolver())
 	return p
 }

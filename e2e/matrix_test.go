@@ -53,7 +53,9 @@ func (m *matrix) String() string {
 	var columns []column
 	for _, kind := range []answers{plain, withAttributes} {
 		for _, s := range suites() {
-			columns = append(columns, column{s, kind})
+			if m.versions[s] != "" || s.leftOut() != "" {
+				columns = append(columns, column{s, kind})
+			}
 		}
 	}
 	var b strings.Builder

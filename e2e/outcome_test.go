@@ -15,6 +15,7 @@ type status string
 const (
 	statusSent     status = "sent"
 	statusDeferred status = "deferred"
+	statusBounced  status = "bounced"
 )
 
 // outcome is what Postfix's log says of one attempt to deliver a message.

@@ -69,9 +69,15 @@ const senderHost = "client.test"
 // send gives Postfix a message to rcpt and returns its queue id.
 func (p *postfix) send(t *testing.T, rcpt string) (queueID string) {
 	t.Helper()
+	return p.sendWith(t, rcpt, "")
+}
+
+// sendWith does so with more lines of the header and options of sendmail.
+func (p *postfix) sendWith(t *testing.T, rcpt, header string, options ...string) (queueID string) {
+	t.Helper()
 	messageID := fmt.Sprintf("<%s@%s>", rand.Text(), senderHost)
-	sendmail := p.root.command("/usr/sbin/sendmail", "-C", cmp.Or(p.directory, "/etc/postfix"), "-f", "sender@"+senderHost, rcpt)
-	sendmail.Stdin = strings.NewReader("Subject: end to end\nMessage-ID: " + messageID + "\n\nHello.\n")
+	sendmail := p.root.command("/usr/sbin/sendmail", append(options, "-C", cmp.Or(p.directory, "/etc/postfix"), "-f", "sender@"+senderHost, rcpt)...)
+	sendmail.Stdin = strings.NewReader(header + "Subject: end to end\nMessage-ID: " + messageID + "\n\nHello.\n")
 	run(t, sendmail)
 	return await(t, p.master, "a queue id", func(lines []string) (string, bool) {
 		return findQueueID(lines, messageID)

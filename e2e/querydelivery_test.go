@@ -8,9 +8,6 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// statusBounced: Postfix has returned the message.
-const statusBounced status = "bounced"
-
 // TestQueryBesideDelivery compares what query says becomes of mail with what each Postfix
 // does with a message, for plain answers and for those with report attributes.
 func TestQueryBesideDelivery(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // root is a private copy of an unpacked tree.
@@ -19,7 +21,12 @@ type root struct {
 // newRoot makes a root of the tree of s.
 func newRoot(t *testing.T, s suite) *root {
 	t.Helper()
-	r := &root{dir: s.tree().Layer(t)}
+	return newRootOf(t, s.tree())
+}
+
+func newRootOf(t *testing.T, tree isolated.Tree) *root {
+	t.Helper()
+	r := &root{dir: tree.Layer(t)}
 	if err := unix.Mount("proc", filepath.Join(r.dir, "proc"), "proc", 0, ""); err != nil {
 		t.Fatalf("mounting /proc of %s: %v", r.dir, err)
 	}

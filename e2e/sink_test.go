@@ -24,6 +24,7 @@ const (
 	selfSigned      certificate = "self-signed"
 	noSTARTTLS      certificate = "no STARTTLS"
 	noHandshake     certificate = "handshake fails" // STARTTLS is offered, without a certificate
+	noREQUIRETLS    certificate = "no REQUIRETLS"   // a good one
 )
 
 // message is one that a sink has taken.
@@ -41,10 +42,12 @@ type sink struct {
 	listener  net.Listener
 	receiving sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
-	closed bool
-	conns  map[net.Conn]struct{}
-	taken  map[string][]message // by the name that the client gave itself
+	mu              sync.Mutex // guards what follows
+	closed          bool
+	lacksREQUIRETLS bool // it is not offered in TLS
+	conns           map[net.Conn]struct{}
+	taken           map[string][]message // by the name that the client gave itself
+	requiring       map[string]int       // the number of those with REQUIRETLS, since the last collectRequiring
 }
 
 // startSink starts a server that calls itself host at addr.
@@ -63,7 +66,13 @@ func startSink(t *testing.T, ca *resolvertest.CA, addr, host string, cert certif
 	case noSTARTTLS:
 		leaf = nil
 	}
-	return startSinkWith(t, ca, addr, host, leaf)
+	s := startSinkWith(t, ca, addr, host, leaf)
+	if cert == noREQUIRETLS {
+		s.mu.Lock()
+		s.lacksREQUIRETLS = true
+		s.mu.Unlock()
+	}
+	return s
 }
 
 // openMX starts the n-th MX host, the only one of domain.
@@ -90,7 +99,7 @@ func serveSink(t *testing.T, addr, host string, config *tls.Config) *sink {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{host: host, askedAs: host, tls: config, listener: listener, conns: make(map[net.Conn]struct{}), taken: make(map[string][]message)}
+	s := &sink{host: host, askedAs: host, tls: config, listener: listener, conns: make(map[net.Conn]struct{}), taken: make(map[string][]message), requiring: make(map[string]int)}
 	s.receiving.Go(s.accept)
 	t.Cleanup(s.stop)
 	return s
@@ -115,6 +124,22 @@ func (s *sink) collect(client string) []message {
 	messages := s.taken[client]
 	delete(s.taken, client)
 	return messages
+}
+
+func (s *sink) offersREQUIRETLS() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.lacksREQUIRETLS
+}
+
+// collectRequiring returns how many messages with REQUIRETLS the sink received from
+// one client since the last call.
+func (s *sink) collectRequiring(client string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.requiring[client]
+	delete(s.requiring, client)
+	return n
 }
 
 func (s *sink) accept() {
@@ -153,6 +178,7 @@ func (s *sink) serve(conn net.Conn) {
 	client.PrintfLine("220 %s ESMTP", s.host)
 	var m message
 	var name string
+	var required bool
 	for {
 		line, err := client.ReadLine()
 		if err != nil {
@@ -166,6 +192,9 @@ func (s *sink) serve(conn net.Conn) {
 			if s.tls != nil && !m.TLS {
 				client.PrintfLine("250-STARTTLS")
 			}
+			if m.TLS && s.offersREQUIRETLS() {
+				client.PrintfLine("250-REQUIRETLS")
+			}
 			client.PrintfLine("250-8BITMIME")
 			client.PrintfLine("250 SMTPUTF8")
 		case "STARTTLS":
@@ -176,6 +205,9 @@ func (s *sink) serve(conn net.Conn) {
 			}
 			m = message{TLS: true, ServerName: strings.ToLower(secure.ConnectionState().ServerName)}
 			client = textproto.NewConn(secure)
+		case "MAIL":
+			required = strings.Contains(argument, " REQUIRETLS")
+			client.PrintfLine("250 ok")
 		case "RCPT":
 			m.Recipient = recipient(argument)
 			client.PrintfLine("250 ok")
@@ -186,6 +218,9 @@ func (s *sink) serve(conn net.Conn) {
 			}
 			s.mu.Lock()
 			s.taken[name] = append(s.taken[name], m)
+			if required {
+				s.requiring[name]++
+			}
 			s.mu.Unlock()
 			client.PrintfLine("250 taken")
 		case "QUIT":

@@ -72,7 +72,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DNS", dns.Addr().String())
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
-			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "run"))
+			// Commands look here alone, not in /run, where a daemon of this host may be.
+			runtime := filepath.Join(env.WorkDir, "run", "mta-sts-daemon")
+			if err := os.MkdirAll(runtime, 0o700); err != nil {
+				return err
+			}
+			env.Setenv("RUNTIME_DIRECTORY", runtime)
 			dns.Misbehave("_mta-sts.servfail.test", resolvertest.DNSRcode(2))
 			return os.WriteFile(filepath.Join(env.WorkDir, "dns.yaml"),
 				fmt.Appendf(nil, "dns: {servers: [\"%v\"]}\n", dns.Addr()), 0o600)

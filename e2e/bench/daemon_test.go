@@ -40,8 +40,8 @@ func newBench(b *testing.B, policyFile string) bench {
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("go build: %v\n%s", err, out)
 	}
-	config := fmt.Sprintf("listen: {socketmap: [%q]}\ndns: {servers: [%q], dane: off}\ncache: {file: %q}\nmetrics: {listen: %q, page: true}\n",
-		"unix:"+d.socket, startDNS(b), policyFile, "unix:"+d.metrics)
+	config := fmt.Sprintf("listen: {socketmap: [%q]}\ndns: {servers: [%q], dane: off}\ncache: {file: %q}\nmetrics: {listen: %q, page: true}\nadmin: {socket: %q}\n",
+		"unix:"+d.socket, startDNS(b), policyFile, "unix:"+d.metrics, filepath.Join(dir, "admin.sock"))
 	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}

@@ -113,25 +113,20 @@ func furnish(scratch string) error {
 	if err := namespace.LoopbackUp(); err != nil {
 		return err
 	}
-	root := filepath.Join(scratch, "root")
-	upper, work := filepath.Join(scratch, "upper"), filepath.Join(scratch, "work")
-	for _, dir := range []string{root, upper, work} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
-		}
+	root, err := isolated.MountLayer(debian().Dir(), scratch)
+	if err != nil {
+		return err
 	}
 	repository, temporary := isolated.Repository(), filepath.Dir(filepath.Dir(scratch))
 	here, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", debian().Dir(), upper, work)
 	for _, m := range []struct {
 		kind, source, target string
 		flags                uintptr
 		options              string
 	}{
-		{"overlay", "overlay", "", 0, layers},
 		{"proc", "proc", "/proc", 0, ""},
 		{"sysfs", "sysfs", "/sys", 0, ""},
 		{"cgroup2", "cgroup2", "/sys/fs/cgroup", 0, ""},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ func tests() isolated.Package {
 		Name:       "e2e/system",
 		Namespaces: unix.CLONE_NEWCGROUP,
 		Missing:    missing,
+		Probe:      probe,
 		Build:      buildPackages,
 		Furnish:    furnish,
 	}
@@ -41,6 +43,18 @@ func missing() string {
 		return "make is missing, which builds the packages"
 	}
 	return ""
+}
+
+// probe makes a user namespace, as systemd does for the service on a machine (PrivateUsers=). The
+// kernel refuses that in a chroot, and if user.max_user_namespaces is 0; then the service would fail
+// with status=217/USER.
+func probe() error {
+	cmd := exec.Command("true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("making a user namespace, which the service has: %w", err)
+	}
+	return nil
 }
 
 func furnish(string) error {

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
 // Options are the parameters of a Client. All except Roots and Key are required.
 type Options struct {
-	Servers Servers
+	Servers storeurl.Servers
 	// Roots are the authorities that servers are verified against; nil means
 	// the system's.
 	Roots *x509.CertPool

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
 const (
@@ -31,15 +33,15 @@ type discard struct{}
 func (discard) Printf(context.Context, string, ...any) {}
 
 // connect makes a client. Nothing is dialled yet.
-func connect(s Servers, roots *x509.CertPool) redis.UniversalClient {
+func connect(s storeurl.Servers, roots *x509.CertPool) redis.UniversalClient {
 	return redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs:         s.addrs,
-		MasterName:    s.master,
-		IsClusterMode: s.kind == cluster,
-		DB:            s.db,
-		Username:      s.user,
-		Password:      s.password,
-		Dialer:        dialer(s.tls, roots),
+		Addrs:         s.Addrs,
+		MasterName:    s.Master,
+		IsClusterMode: s.Cluster(),
+		DB:            s.DB,
+		Username:      s.User,
+		Password:      s.Password,
+		Dialer:        dialer(s.TLS, roots),
 		Protocol:      2, // nothing of the newer one is used
 
 		ContextTimeoutEnabled: true,

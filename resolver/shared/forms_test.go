@@ -43,7 +43,7 @@ func TestUser(t *testing.T) {
 		s.do(t, "ACL", "SETUSER", "default", "off")
 		url := strings.Replace(s.url(), "//", "//mta:p%40ss%2Fword%3F@", 1)
 		works(t, join(t, url), join(t, strings.Replace(s.url(), "//", "//mta@", 1), func(o *Options) {
-			o.Servers = o.Servers.WithPassword(password)
+			o.Servers.Password = password
 		}))
 		n := join(t, strings.Replace(s.url(), "//", "//mta:wrong-secret@", 1))
 		eventually(t, "there is a warning", func() bool { return n.log.count(warning) == 1 })

@@ -5,13 +5,14 @@ import (
 	"sync"
 
 	"mta-sts-daemon/resolver/event"
+	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
 // health logs once that the store cannot be used, for reading or for writing (it
 // may be full), and once that it can be used again.
 type health struct {
 	logger  *slog.Logger
-	servers Servers
+	servers storeurl.Servers
 	metrics *Metrics
 
 	mu      sync.Mutex

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
 // longTimeout is one that a busy machine does not exceed.
@@ -74,7 +75,7 @@ type node struct {
 // join makes a node that uses the store at url.
 func join(t *testing.T, url string, options ...func(*Options)) *node {
 	t.Helper()
-	servers, err := ParseURL(url)
+	servers, err := storeurl.Parse(url)
 	if err != nil {
 		t.Fatal(err)
 	}

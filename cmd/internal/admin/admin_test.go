@@ -114,8 +114,9 @@ func TestStrangeAnswers(t *testing.T) {
 
 // The commands find the socket that a daemon of the same user makes.
 func TestPath(t *testing.T) {
-	const somebody = 54321 // never logs in: /run/user/54321 does not exist
+	const somebody = 1000
 	home := t.TempDir()
+	host := directories{unit: home + "/unit", users: home + "/users"}
 	for _, tc := range []struct {
 		uid                              int
 		socket, systemds, runtime, state string
@@ -128,17 +129,17 @@ func TestPath(t *testing.T) {
 		{somebody, "", "/run/one:/run/two", "", "", "/run/one/admin.sock"},
 		{somebody, "/tmp/mine", "/run/one", "", "", "/tmp/mine"},
 		{root, "", "", home + "/run", "", home + "/run/mta-sts-daemon/admin.sock"},
-		{root, "", "", "", "", "/run/mta-sts-daemon/admin.sock"},
+		{root, "", "", "", "", home + "/unit/admin.sock"},
 	} {
 		t.Setenv("HOME", home)
 		t.Setenv("RUNTIME_DIRECTORY", tc.systemds)
 		t.Setenv("XDG_RUNTIME_DIR", tc.runtime)
 		t.Setenv("XDG_STATE_HOME", tc.state)
 		cfg := config.Admin{Socket: tc.socket}
-		if got, err := pathFor(tc.uid, cfg); err != nil || got != tc.want {
+		if got, err := host.path(tc.uid, cfg); err != nil || got != tc.want {
 			t.Errorf("%+v: %q, %v", tc, got, err)
 		}
-		if got := findFor(tc.uid, cfg); got != tc.want {
+		if got := host.find(tc.uid, cfg); got != tc.want {
 			t.Errorf("%+v: found %q", tc, got)
 		}
 	}
@@ -146,8 +147,9 @@ func TestPath(t *testing.T) {
 
 // A command may run without the variables that its daemon had.
 func TestFindWithoutRuntimeDirectory(t *testing.T) {
-	const somebody = 54321
+	const somebody = 1000
 	home := t.TempDir()
+	host := directories{unit: home + "/unit", users: home + "/users"}
 	t.Setenv("HOME", home)
 	for _, name := range []string{"RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"} {
 		t.Setenv(name, "")
@@ -160,12 +162,12 @@ func TestFindWithoutRuntimeDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("XDG_RUNTIME_DIR", home+"/run") // another session's
-	if got := findFor(somebody, config.Admin{}); got != made {
+	if got := host.find(somebody, config.Admin{}); got != made {
 		t.Errorf("found %q, want %q", got, made)
 	}
 	t.Setenv("HOME", "")
 	t.Setenv("XDG_RUNTIME_DIR", "")
-	if path, err := pathFor(somebody, config.Admin{}); err == nil {
+	if path, err := host.path(somebody, config.Admin{}); err == nil {
 		t.Errorf("a daemon without any directory would use %s", path)
 	}
 }

@@ -17,26 +17,31 @@ const root = 0
 const (
 	socketName  = "admin.sock"
 	programName = "mta-sts-daemon"
-	// unitsDirectory is the directory that the unit's RuntimeDirectory= creates;
-	// without systemd it is root's.
-	unitsDirectory = "/run/mta-sts-daemon"
-	// usersDirectories has a runtime directory for each user who has logged in,
-	// by user id (pam_systemd(8)).
-	usersDirectories = "/run/user"
 )
+
+// directories are those of a host that have runtime directories. Tests use others than those of
+// onHost, where a daemon may run.
+type directories struct {
+	// unit is the directory that the unit's RuntimeDirectory= creates; without systemd it is root's.
+	unit string
+	// users has a runtime directory for each user who has logged in, by user id (pam_systemd(8)).
+	users string
+}
+
+func onHost() directories { return directories{unit: "/run/mta-sts-daemon", users: "/run/user"} }
 
 var errNoDirectory = errors.New("admin.socket: none of RUNTIME_DIRECTORY, XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME says where the control socket may be; name a path")
 
 // Path returns the path of the daemon's control socket: the one in the
 // configuration, else one in the runtime directory that systemd gives, else one
 // in a directory of the user's. root uses the unit's directory.
-func Path(cfg config.Admin) (string, error) { return pathFor(os.Geteuid(), cfg) }
+func Path(cfg config.Admin) (string, error) { return onHost().path(os.Geteuid(), cfg) }
 
-func pathFor(uid int, cfg config.Admin) (string, error) {
+func (d directories) path(uid int, cfg config.Admin) (string, error) {
 	if path := configured(cfg); path != "" {
 		return path, nil
 	}
-	if users := ofUser(uid); len(users) > 0 {
+	if users := d.ofUser(uid); len(users) > 0 {
 		return users[0], nil
 	}
 	return "", errNoDirectory
@@ -45,14 +50,14 @@ func pathFor(uid int, cfg config.Admin) (string, error) {
 // Find returns the path of the control socket of the daemon on this host. The
 // user's own daemon takes precedence over the unit's, except for root. If neither
 // has a socket, Find returns the path in the user's directory.
-func Find(cfg config.Admin) string { return findFor(os.Geteuid(), cfg) }
+func Find(cfg config.Admin) string { return onHost().find(os.Geteuid(), cfg) }
 
-func findFor(uid int, cfg config.Admin) string {
+func (d directories) find(uid int, cfg config.Admin) string {
 	if path := configured(cfg); path != "" {
 		return path
 	}
-	units := filepath.Join(unitsDirectory, socketName)
-	candidates := append(ofUser(uid), units)
+	units := filepath.Join(d.unit, socketName)
+	candidates := append(d.ofUser(uid), units)
 	if uid == root {
 		candidates = append([]string{units}, candidates...)
 	}
@@ -61,7 +66,7 @@ func findFor(uid int, cfg config.Admin) string {
 			return path
 		}
 	}
-	return append(ofUser(uid), units)[0]
+	return append(d.ofUser(uid), units)[0]
 }
 
 // configured returns the path that the configuration or systemd gives; "" if neither does.
@@ -80,7 +85,7 @@ func configured(cfg config.Admin) string {
 // preferred first: in the runtime directory, and in the state directory for a
 // daemon without one (XDG Base Directory Specification). A command may run
 // without the XDG_RUNTIME_DIR that its daemon had, by cron for example.
-func ofUser(uid int) (paths []string) {
+func (d directories) ofUser(uid int) (paths []string) {
 	add := func(dir string, below ...string) {
 		if filepath.IsAbs(dir) {
 			paths = append(paths, filepath.Join(append(append([]string{dir}, below...), programName, socketName)...))
@@ -88,9 +93,9 @@ func ofUser(uid int) (paths []string) {
 	}
 	add(os.Getenv("XDG_RUNTIME_DIR"))
 	if uid == root {
-		return append(paths, filepath.Join(unitsDirectory, socketName))
+		return append(paths, filepath.Join(d.unit, socketName))
 	}
-	own := filepath.Join(usersDirectories, strconv.Itoa(uid))
+	own := filepath.Join(d.users, strconv.Itoa(uid))
 	if _, err := os.Stat(own); err == nil {
 		add(own)
 	}

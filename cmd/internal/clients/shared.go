@@ -12,6 +12,7 @@ import (
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
 // NewShared returns a client of the shared store that c describes; nil if it
@@ -36,13 +37,13 @@ func sharedOptions(c config.Shared) (o shared.Options, faults []error, incomplet
 	if c.URL == "" {
 		return o, nil, nil
 	}
-	servers, badURL := shared.ParseURL(c.URL)
+	servers, badURL := storeurl.Parse(c.URL)
 	if badURL != nil {
 		badURL = fmt.Errorf("cache.shared.url: %w", badURL)
 	}
 	password, badPassword := loadSecret(sharedPasswordFile, c.PasswordFile)
 	if password != nil {
-		servers = servers.WithPassword(string(bytes.TrimRight(password, "\r\n")))
+		servers.Password = string(bytes.TrimRight(password, "\r\n"))
 	}
 	var roots *x509.CertPool // nil for the system's
 	var badRoots error

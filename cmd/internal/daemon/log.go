@@ -42,7 +42,7 @@ func logTo(stdout, stderr io.Writer, isJournal bool, cfg config.Log) *logging {
 }
 
 func (l *logging) configure(cfg config.Log) {
-	l.level.Set(cfg.Level)
+	l.level.Set(slogLevel(cfg.Level))
 	handler := l.text
 	switch {
 	case cfg.Format == config.LogJSON:
@@ -51,6 +51,20 @@ func (l *logging) configure(cfg config.Log) {
 		handler = l.journal
 	}
 	l.inForce.Store(&handler)
+}
+
+func slogLevel(level config.LogLevel) slog.Level {
+	switch level {
+	case config.LogDebug:
+		return slog.LevelDebug
+	case config.LogNotice:
+		return event.LevelNotice
+	case config.LogWarning:
+		return slog.LevelWarn
+	case config.LogError:
+		return slog.LevelError
+	}
+	return slog.LevelInfo
 }
 
 // Close writes the entries that are still queued. Entries logged after it may be

@@ -16,7 +16,7 @@ import (
 	"mta-sts-daemon/resolver/event"
 )
 
-var infoAuto = config.Log{Level: slog.LevelInfo, Format: config.LogAuto}
+var infoAuto = config.Log{Level: config.LogInfo, Format: config.LogAuto}
 
 func TestLogFormats(t *testing.T) {
 	t.Parallel()
@@ -34,7 +34,7 @@ func TestLogFormats(t *testing.T) {
 		{"json into the journal", config.LogJSON, true, `{"time":"` + stamp + `","level":"NOTICE","msg":"Policy changed","domain":"a.example"}`},
 	} {
 		var out bytes.Buffer
-		l := logTo(&out, &out, c.isJournal, config.Log{Level: slog.LevelInfo, Format: c.format})
+		l := logTo(&out, &out, c.isJournal, config.Log{Level: config.LogInfo, Format: c.format})
 		event.PolicyChanged.Log(slog.New(l), event.Domain("a.example"))
 		l.Close()
 		if !regexp.MustCompile(`^` + c.want + "\n$").MatchString(out.String()) {
@@ -97,7 +97,7 @@ func TestReloadReachesEveryLogger(t *testing.T) {
 			t.Errorf("debug is logged at level info: %s", &out)
 		}
 	}
-	l.configure(config.Log{Level: slog.LevelDebug, Format: config.LogJSON})
+	l.configure(config.Log{Level: config.LogDebug, Format: config.LogJSON})
 	for _, logger := range loggers {
 		logger.Debug("x", "b", 2)
 	}

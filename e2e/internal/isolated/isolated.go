@@ -1,7 +1,7 @@
 // Package isolated runs the tests of a package as root in namespaces of their
-// own, beside the program they test and unpacked trees of Debian. Nothing of the
-// host changes but that mmdebstrap is installed where it is missing; where the
-// tests cannot run they skip themselves and say so.
+// own, next to the program they test and unpacked trees of Debian. Nothing of the
+// host changes, except that mmdebstrap is installed if it is missing. If the
+// tests cannot run, they skip themselves and name the reason.
 package isolated
 
 import (
@@ -21,6 +21,12 @@ import (
 // inside the namespaces only.
 const EnvWorkDir = "E2E_WORKDIR"
 
+// envUnpack is set by "make test" to unpack the trees and run no test.
+const envUnpack = "E2E_UNPACK"
+
+// envProbe is set for a process that only finds out if the namespaces allow what the tests need.
+const envProbe = "E2E_PROBE"
+
 // What else the outer process tells the inner one.
 const (
 	envSkip    = "E2E_SKIP"      // why the tests cannot run here
@@ -31,11 +37,13 @@ const (
 type Package struct {
 	// Name is its path in the project.
 	Name string
-	// Namespaces are flags of clone(2), beside network, mounts and processes.
+	// Namespaces are flags of clone(2), in addition to network, mounts and processes.
 	Namespaces uintptr
-	// Missing says what the host lacks beside root, namespaces and mmdebstrap,
-	// or "". Nil is for nothing.
+	// Missing returns what the host lacks apart from root, namespaces and mmdebstrap,
+	// or "". Nil means nothing.
 	Missing func() string
+	// Probe tries, in new namespaces, what else the tests need there. Nil means nothing.
+	Probe func() error
 	// Build puts what the tests need of the project into workDir.
 	Build func(workDir string) error
 	Trees []Tree
@@ -45,9 +53,9 @@ type Package struct {
 }
 
 // Main prepares what needs the host, its network, Go tool and package archive,
-// and then runs this binary once more in namespaces, where the tests proper run.
-// Where that cannot be, the tests run here, and those that Need it skip
-// themselves. It is for TestMain, and returns the exit code.
+// and then runs this binary again in namespaces, in which the tests run. If that is
+// impossible, the tests run here, and those that Need it skip themselves. Main is for
+// TestMain, and returns the exit code.
 func (p Package) Main(m *testing.M) (code int) {
 	if workDir := os.Getenv(EnvWorkDir); workDir != "" {
 		if err := p.furnish(filepath.Join(workDir, "scratch")); err != nil {
@@ -56,10 +64,20 @@ func (p Package) Main(m *testing.M) (code int) {
 		}
 		return m.Run()
 	}
+	if os.Getenv(envProbe) != "" {
+		return p.probe()
+	}
 	os.Remove(p.leftOutFile())
 	if reason := p.missing(); reason != "" {
 		p.LeaveOut(reason)
 		return m.Run()
+	}
+	if os.Getenv(envUnpack) != "" {
+		if err := p.unpack(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, err)
+			return 1
+		}
+		return 0
 	}
 	code, err := p.outside()
 	if err != nil {
@@ -79,17 +97,25 @@ func (p Package) outside() (code int, err error) {
 	if err := p.Build(workDir); err != nil {
 		return 0, err
 	}
+	if err := p.unpack(); err != nil {
+		return 0, err
+	}
+	return namespace.Enter(namespace.Own(p.Namespaces), (*exec.Cmd).Start, EnvWorkDir+"="+workDir)
+}
+
+// unpack makes sure that all trees exist. The optional ones that are not available are left out.
+func (p Package) unpack() error {
 	for _, tree := range p.Trees {
 		err := tree.unpack()
 		if err != nil && !tree.Optional {
-			return 0, err
+			return err
 		}
 		if err != nil {
 			p.NoteLeftOut(fmt.Sprintf("all tests on %s (Debian %s): %v", tree.Name, tree.Suite, err))
 			os.Setenv(envLeftOut+tree.Name, "it cannot be unpacked")
 		}
 	}
-	return namespace.Enter(namespace.Own(p.Namespaces), (*exec.Cmd).Start, EnvWorkDir+"="+workDir)
+	return nil
 }
 
 func (p Package) furnish(scratch string) error {

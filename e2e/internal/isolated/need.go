@@ -1,12 +1,16 @@
 package isolated
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"mta-sts-daemon/e2e/internal/namespace"
 )
@@ -14,16 +18,17 @@ import (
 // buildDir, in the repository, is what outlasts a run.
 const buildDir = "build/e2e"
 
-// missing says what this host lacks for the tests, or "". It installs mmdebstrap
-// where that is all.
+// missing returns what this host lacks for the tests, or "". It installs mmdebstrap
+// if only that is missing.
 func (p Package) missing() string {
 	if os.Geteuid() != 0 {
 		return "only root can make namespaces and unpack Debian"
 	}
-	probe := exec.Command("true")
+	probe := exec.Command("/proc/self/exe")
+	probe.Env = append(os.Environ(), envProbe+"=1")
 	probe.SysProcAttr = namespace.Own(p.Namespaces)
-	if err := probe.Run(); err != nil {
-		return fmt.Sprintf("no namespaces to be had: %v", err)
+	if out, err := probe.CombinedOutput(); err != nil {
+		return fmt.Sprintf("namespaces cannot be used here: %v", cmp.Or(strings.TrimSpace(string(out)), err.Error()))
 	}
 	if p.Missing != nil {
 		if reason := p.Missing(); reason != "" {
@@ -49,10 +54,38 @@ func (p Package) missing() string {
 	return ""
 }
 
-// Need skips a test where its package's cannot run, and says what is left out.
-// Where they can, it looks at every source file, so that "go test" does not take
-// a result from its cache that was had with another daemon: of what Build makes it
-// knows nothing.
+// probe is the exit code of a process in new namespaces that tries what the tests do there. In a
+// chroot, for example, mounts cannot be made private.
+func (p Package) probe() int {
+	err := tryMounts()
+	if err == nil && p.Probe != nil {
+		err = p.Probe()
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+func tryMounts() error {
+	if err := namespace.Furnish(); err != nil {
+		return err
+	}
+	// The temporary directory of all is hidden in this namespace only.
+	base := os.TempDir()
+	if err := unix.Mount("tmpfs", base, "tmpfs", 0, ""); err != nil {
+		return fmt.Errorf("mounting tmpfs: %w", err)
+	}
+	if _, err := MountLayer("/etc", base); err != nil {
+		return err
+	}
+	return namespace.LoopbackUp()
+}
+
+// Need skips a test if its package cannot run, and names what is left out. If it can, Need
+// looks at every source file, so that "go test" does not take a result of another daemon
+// from its cache: it knows nothing of what Build makes.
 func Need(t *testing.T, what string) {
 	t.Helper()
 	if reason := os.Getenv(envSkip); reason != "" {

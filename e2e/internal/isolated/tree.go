@@ -77,16 +77,9 @@ func (tree Tree) unpack() error {
 // itself, and end with the test.
 func (tree Tree) Layer(t *testing.T) (dir string) {
 	t.Helper()
-	base := t.TempDir()
-	dir, upper, work := filepath.Join(base, "root"), filepath.Join(base, "upper"), filepath.Join(base, "work")
-	for _, dir := range []string{dir, upper, work} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", tree.Dir(), upper, work)
-	if err := unix.Mount("overlay", dir, "overlay", 0, layers); err != nil {
-		t.Fatalf("mounting an overlay of %s: %v", tree.Dir(), err)
+	dir, err := MountLayer(tree.Dir(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -94,4 +87,19 @@ func (tree Tree) Layer(t *testing.T) (dir string) {
 		}
 	})
 	return dir
+}
+
+// MountLayer mounts an overlay of lower in base, which is in memory, and returns its directory.
+func MountLayer(lower, base string) (dir string, err error) {
+	dir, upper, work := filepath.Join(base, "root"), filepath.Join(base, "upper"), filepath.Join(base, "work")
+	for _, dir := range []string{dir, upper, work} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return "", err
+		}
+	}
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
+	if err := unix.Mount("overlay", dir, "overlay", 0, layers); err != nil {
+		return "", fmt.Errorf("mounting an overlay of %s: %w", lower, err)
+	}
+	return dir, nil
 }

@@ -1,4 +1,4 @@
-package shared
+package storeurl
 
 import (
 	"errors"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestParseURL(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"redis://valkey.example":                       "redis://valkey.example:6379",
@@ -22,7 +22,7 @@ func TestParseURL(t *testing.T) {
 		"redis+cluster://a.example":                              "redis+cluster://a.example:6379",
 		"rediss+cluster://a.example:1/0?addr=b:2&addr=c.example": "rediss+cluster://a.example:1?addr=b%3A2&addr=c.example%3A6379",
 	} {
-		s, err := ParseURL(text)
+		s, err := Parse(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -30,17 +30,17 @@ func TestParseURL(t *testing.T) {
 		if got := s.String(); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", text, got, want)
 		}
-		if again, err := ParseURL(s.String()); err != nil || again.String() != want {
+		if again, err := Parse(s.String()); err != nil || again.String() != want {
 			t.Errorf("%s cannot be read again: %v", s, err)
 		}
 	}
-	s, err := ParseURL("redis://mta:s%2Fe%40c%23r%3Fet@valkey.example")
-	if err != nil || s.user != "mta" || s.password != "s/e@c#r?et" || s.WithPassword("other").password != "other" {
-		t.Errorf("%+v, %v", s.password, err)
+	s, err := Parse("redis://mta:s%2Fe%40c%23r%3Fet@valkey.example")
+	if err != nil || s.User != "mta" || s.Password != "s/e@c#r?et" {
+		t.Errorf("%+v, %v", s.Password, err)
 	}
 }
 
-func TestParseURLBad(t *testing.T) {
+func TestParseBad(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]error{
 		"":                                          errScheme,
@@ -77,7 +77,7 @@ func TestParseURLBad(t *testing.T) {
 		"redis+sentinel://a?master=secret&master=b": errParam,
 		"redis+sentinel://a?Master=secret":          errParam,
 	} {
-		s, err := ParseURL(text)
+		s, err := Parse(text)
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v, %v, want %v", text, s, err, want)
 		}

@@ -1,4 +1,6 @@
-package shared
+// Package storeurl reads the URL of a shared store. The configuration checks it without a
+// client for such a store.
+package storeurl
 
 import (
 	"errors"
@@ -10,17 +12,16 @@ import (
 	"strings"
 )
 
-// Servers has the addresses of the shared store and how to log in there. ParseURL
-// makes it.
+// Servers has the addresses of the shared store and how to log in there. Parse makes it.
 type Servers struct {
 	scheme   string // of the URL
 	kind     kind
-	tls      bool
-	addrs    []string // host:port
-	master   string   // its name among the sentinels
-	db       int
-	user     string
-	password string
+	TLS      bool
+	Addrs    []string // host:port
+	Master   string   // its name among the sentinels, if the servers are sentinels
+	DB       int
+	User     string
+	Password string
 }
 
 // kind is how the servers work together, as the suffix of a URL's scheme.
@@ -28,9 +29,12 @@ type kind string
 
 const (
 	oneServer kind = ""
-	sentinels kind = "+sentinel" // which know the server that is the master now
-	cluster   kind = "+cluster"  // of masters, each with a part of the keys
+	sentinels kind = "+sentinel" // they know which server is the master now
+	cluster   kind = "+cluster"  // masters that have a part of the keys each
 )
+
+// Cluster reports whether the servers are a cluster: masters that have a part of the keys each.
+func (s Servers) Cluster() bool { return s.kind == cluster }
 
 const (
 	serverPort   = "6379"
@@ -52,7 +56,7 @@ var (
 	errMaster   = errors.New("sentinels need ?master= and the name under which they know the master")
 )
 
-// ParseURL reads the URL of a shared store:
+// Parse reads the URL of a shared store:
 //
 //	redis://[[user]:password@]host[:port][/database]
 //	redis+sentinel://…?master=name[&addr=host:port…]
@@ -61,14 +65,14 @@ var (
 // With rediss in place of redis everything goes through TLS. User and password
 // are for the servers; sentinels are asked without. The error never repeats
 // anything of the URL.
-func ParseURL(text string) (Servers, error) {
+func Parse(text string) (Servers, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return Servers{}, errURL
 	}
-	s := Servers{scheme: u.Scheme, user: u.User.Username()}
+	s := Servers{scheme: u.Scheme, User: u.User.Username()}
 	suffix, ok := strings.CutPrefix(u.Scheme, "redis")
-	suffix, s.tls = strings.CutPrefix(suffix, "s")
+	suffix, s.TLS = strings.CutPrefix(suffix, "s")
 	s.kind = kind(suffix)
 	if !ok || !slices.Contains([]kind{oneServer, sentinels, cluster}, s.kind) {
 		return Servers{}, errScheme
@@ -76,8 +80,8 @@ func ParseURL(text string) (Servers, error) {
 	if u.Opaque != "" || u.Fragment != "" {
 		return Servers{}, errURL
 	}
-	s.password, _ = u.User.Password()
-	if s.db, err = parseDatabase(u.Path, s.kind); err != nil {
+	s.Password, _ = u.User.Password()
+	if s.DB, err = parseDatabase(u.Path, s.kind); err != nil {
 		return Servers{}, err
 	}
 	params, err := url.ParseQuery(u.RawQuery)
@@ -107,12 +111,12 @@ func (s Servers) withParams(host string, params url.Values) (Servers, error) {
 		switch {
 		case name == paramAddr && s.kind != oneServer:
 		case name == paramMaster && s.kind == sentinels && len(values) == 1:
-			s.master = values[0]
+			s.Master = values[0]
 		default:
 			return Servers{}, errParam
 		}
 	}
-	if s.kind == sentinels && s.master == "" {
+	if s.kind == sentinels && s.Master == "" {
 		return Servers{}, errMaster
 	}
 	for _, host := range hosts {
@@ -120,7 +124,7 @@ func (s Servers) withParams(host string, params url.Values) (Servers, error) {
 		if !ok {
 			return Servers{}, errAddress
 		}
-		s.addrs = append(s.addrs, addr)
+		s.Addrs = append(s.Addrs, addr)
 	}
 	return s, nil
 }
@@ -148,26 +152,20 @@ func isHost(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, foreign)
 }
 
-// WithPassword returns s with the password in the place of the URL's.
-func (s Servers) WithPassword(password string) Servers {
-	s.password = password
-	return s
-}
-
 // String returns the URL without the password.
 func (s Servers) String() string {
-	u := url.URL{Scheme: s.scheme, Host: s.addrs[0]}
-	if s.user != "" {
-		u.User = url.User(s.user)
+	u := url.URL{Scheme: s.scheme, Host: s.Addrs[0]}
+	if s.User != "" {
+		u.User = url.User(s.User)
 	}
-	if s.db != 0 {
-		u.Path = "/" + strconv.Itoa(s.db)
+	if s.DB != 0 {
+		u.Path = "/" + strconv.Itoa(s.DB)
 	}
 	params := url.Values{}
-	if s.master != "" {
-		params.Set(paramMaster, s.master)
+	if s.Master != "" {
+		params.Set(paramMaster, s.Master)
 	}
-	for _, addr := range s.addrs[1:] {
+	for _, addr := range s.Addrs[1:] {
 		params.Add(paramAddr, addr)
 	}
 	u.RawQuery = params.Encode()
