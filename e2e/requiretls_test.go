@@ -28,21 +28,14 @@ var (
 // with both kinds of answers. Postfix 3.10 does not know REQUIRETLS.
 func TestREQUIRETLS(t *testing.T) {
 	w := newSignedWorld(t)
-	type group struct {
-		name        string
-		domain      mailDomain
-		certificate certificate
-		want        [3]expectation // in the order of requests
-	}
 	requests := [...]tlsRequest{noTLSRequest, requireTLS, tlsNotRequired}
-	var groups []group
-	for _, g := range []struct {
+	cases := []struct {
 		name        string
 		label       string
 		records     []string
 		mode        string
 		certificate certificate
-		want        [3]expectation
+		want        [len(requests)]expectation
 	}{
 		{"enforce, good certificate", "enforce", oneHost, "enforce", goodCertificate, [...]expectation{verified, verified, trusted}},
 		{"enforce, wrong name", "wrong-name", oneHost, "enforce", wrongName, [...]expectation{mismatch, wrongMatch, trusted}},
@@ -54,39 +47,39 @@ func TestREQUIRETLS(t *testing.T) {
 		{"DANE, TLSA does not match", "dane-bad", append([]string{"_25._tcp.mx.$D TLSA 3 1 1 $BAD"}, oneHost...), "", public, [...]expectation{daneMismatch, wrongDANE, trusted}},
 		{"DANE, TLSA matches, testing", "dane-testing", append([]string{"_25._tcp.mx.$D TLSA 3 1 1 $GOOD"}, oneHost...), "testing", matching, [...]expectation{verified, verified, untrusted}},
 		{"TEMP", "temp", []string{"$D MX 10 $B", "$B A $2", "$D MX 20 mx.$D", "mx.$D A $1"}, "enforce", goodCertificate, [...]expectation{undecided, undecided, trusted}},
-	} {
-		d := w.addDomain(g.label+".example", g.records...)
-		if g.mode != "" {
-			w.publishSigned(d.name, d.policy(g.mode))
+	}
+	var domains []mailDomain
+	for _, c := range cases {
+		d := w.addDomain(c.label+".example", c.records...)
+		if c.mode != "" {
+			w.publishSigned(d.name, d.policy(c.mode))
 		}
-		groups = append(groups, group{g.name, d, g.certificate, g.want})
+		domains = append(domains, d)
 	}
 	w.open(t)
 	startDaemon(t, w.world, daneAlways).stopLater(t)
 	f := startFleetOf(t, w.world, []suite{trixie, forky}, []answers{plain, withAttributes}, doesDANE...)
 	m := newMatrix()
-	t.Run("to", func(t *testing.T) {
-		for _, g := range groups {
-			t.Run(g.domain.name, func(t *testing.T) {
-				mx := w.startServers(t, g.domain, g.certificate, "")[0]
-				for i, request := range requests {
-					honoured := func(p instance) bool { return request.name == requireTLS.name && p.suite == forky }
-					want := func(p instance) expectation {
-						if request.name == requireTLS.name && !honoured(p) {
-							return g.want[0]
-						}
-						return g.want[i]
+	for n, c := range cases {
+		t.Run(c.label, func(t *testing.T) {
+			mx := w.startServers(t, domains[n], c.certificate, "")[0]
+			for i, request := range requests {
+				known := func(p instance) bool { return request.name == requireTLS.name && p.suite == forky }
+				want := func(p instance) expectation {
+					if request.name == requireTLS.name && !known(p) {
+						return c.want[0]
 					}
-					f.deliverWith(t, m.row(g.name+": "+request.name), "postmaster@"+g.domain.name, request, mx, want)
-					for _, p := range f {
-						got := mx.collectRequiring(p.host())
-						if (got == 1) != (honoured(p) && want(p).status == statusSent) {
-							t.Errorf("%s: %s: %d messages from %s with REQUIRETLS", g.domain.name, request.name, got, p.name())
-						}
+					return c.want[i]
+				}
+				f.deliverWith(t, m.row(c.name+": "+request.name), "postmaster@"+domains[n].name, request, mx, want)
+				for _, p := range f {
+					got := mx.collectRequiring(p.host())
+					if (got == 1) != (known(p) && want(p).status == statusSent) {
+						t.Errorf("%s: %d messages from %s have REQUIRETLS", request.name, got, p.name())
 					}
 				}
-			})
-		}
-	})
+			}
+		})
+	}
 	t.Log(m)
 }
