@@ -43,9 +43,9 @@ func (r *Resolver) currentDANE(hop NextHop, now clock.Moment) (kind dane.Kind, o
 	if !r.asksDANE(hop) {
 		return dane.None, true
 	}
-	kind, renew, ok := r.verdicts.Current(hop, now)
-	if renew {
-		r.flyDANE(hop.Clone(), true)
+	kind, due, ok := r.verdicts.Current(hop, now)
+	if due {
+		r.startCheck(hop.Clone(), true)
 	}
 	return kind, ok
 }
@@ -61,13 +61,13 @@ func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) 
 	}
 	s := r.settings.Load()
 	limit := s.AnswerTimeout
-	last, renew, held := r.verdicts.Last(hop, now)
+	last, due, held := r.verdicts.Last(hop, now)
 	if held {
-		if !renew {
+		if !due {
 			return known(last, nil)
 		}
 		if !r.dns.shouldWait(now) {
-			r.flyDANE(hop, true)
+			r.startCheck(hop, true)
 			return known(last, nil)
 		}
 		limit = s.recheckWait()
@@ -75,7 +75,7 @@ func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) 
 		return known(dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err))
 	}
 	timer := time.NewTimer(limit)
-	check := r.flyDANE(hop, held)
+	check := r.startCheck(hop, held)
 	return func(ctx context.Context) (dane.Kind, error) {
 		defer timer.Stop()
 		found, err := r.awaitDANE(ctx, check, timer.C)
@@ -120,8 +120,8 @@ func (r *Resolver) awaitDANE(ctx context.Context, check <-chan singleflight.Resu
 	return found.Val.(dane.Kind), nil
 }
 
-// flyDANE joins the check of a next hop or starts it.
-func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan singleflight.Result {
+// startCheck starts the check of a next hop, or joins the one under way.
+func (r *Resolver) startCheck(hop NextHop, refreshing bool) <-chan singleflight.Result {
 	key := hop.Domain.String() + " " + strconv.FormatBool(hop.MX) + " " + strconv.Itoa(int(hop.Port))
 	return r.checks.DoChan(key, func() (any, error) {
 		if !r.begin() {
@@ -129,13 +129,13 @@ func (r *Resolver) flyDANE(hop NextHop, renewing bool) <-chan singleflight.Resul
 		}
 		defer r.underway.Done()
 		stack.Grow()
-		return r.checkDANE(hop, renewing)
+		return r.checkDANE(hop, refreshing)
 	})
 }
 
-// checkDANE finds a verdict and files it.
-func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
-	if kind, _, ok := r.verdicts.Current(hop, r.clock.Now()); ok && !renewing {
+// checkDANE finds a verdict and stores it.
+func (r *Resolver) checkDANE(hop NextHop, refreshing bool) (dane.Kind, error) {
+	if kind, _, ok := r.verdicts.Current(hop, r.clock.Now()); ok && !refreshing {
 		return kind, nil // the check that would have served this lookup has just ended
 	}
 	s := r.settings.Load()
@@ -143,14 +143,14 @@ func (r *Resolver) checkDANE(hop NextHop, renewing bool) (dane.Kind, error) {
 		return dane.None, nil // switched off meanwhile
 	}
 	limit := r.load.unknown.checks
-	if renewing {
+	if refreshing {
 		limit = r.load.known.checks
 	}
 	if err := limit.enter(r.ctx, s.AnswerTimeout, func() bool { return false }); err != nil {
 		return dane.None, err
 	}
 	defer limit.leave()
-	verdict, while, err := r.askChecker(s, hop, renewing)
+	verdict, while, err := r.askChecker(s, hop, refreshing)
 	now := r.clock.Now()
 	if err == nil {
 		if r.verdicts.Put(hop, verdict, now) {
@@ -178,11 +178,11 @@ func (r *Resolver) logUnknown(hop NextHop, err error) {
 }
 
 // askChecker asks for a verdict. During an outage of the DNS it waits for the end of that,
-// for as long as a lookup waits; while tells how long a failure counts.
-func (r *Resolver) askChecker(s *Settings, hop NextHop, renewing bool) (v dane.Verdict, while func() bool, err error) {
+// for as long as a lookup waits; while returns how long a failure counts.
+func (r *Resolver) askChecker(s *Settings, hop NextHop, refreshing bool) (v dane.Verdict, while func() bool, err error) {
 	deadline := r.clock.Now().Add(s.AnswerTimeout)
 	for {
-		if out := r.dns.outage(); out != nil && (renewing || !out.wait(r.ctx, hop.Domain, deadline.Sub(r.clock.Now()))) {
+		if out := r.dns.outage(); out != nil && (refreshing || !out.wait(r.ctx, hop.Domain, deadline.Sub(r.clock.Now()))) {
 			return v, out.lasts, errOutage
 		}
 		began := r.clock.Now()

@@ -271,7 +271,7 @@ func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *ou
 	return policy, d.clock.Now().Sub(start), nil, err
 }
 
-// judgeFetch tells the publisher's faults from those of this host.
+// judgeFetch distinguishes the publisher's faults from those of this host.
 func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err error) *outcome {
 	d.metrics.fetched(took, err)
 	if d.known != nil {

@@ -71,7 +71,7 @@ func TestLeaseHeldForEver(t *testing.T) {
 		expect(t, r, "a.example", "enforce/1")
 		h.Set(func(h *hub) { h.Leases[hop(t, "a.example").Domain] = time.Now().Add(1000 * day) })
 		k, _ := r.Known(hop(t, "a.example").Domain)
-		time.Sleep(time.Until(k.Refresh) + leasePatience - 2*time.Minute)
+		time.Sleep(time.Until(k.Refresh) + leaseTimeout - 2*time.Minute)
 		w.expectAsked("a.example", 9, 1) // once a minute it asks for the lease
 		time.Sleep(4 * time.Minute)
 		w.expectAsked("a.example", 12, 2)

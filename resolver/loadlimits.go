@@ -70,10 +70,10 @@ type limit struct {
 
 func newLimit(size int) *limit { return &limit{free: size} }
 
-// enter waits for its turn. After patience it calls stay and goes on waiting if that
+// enter waits for its turn. After wait it calls stay and goes on waiting if that
 // returns true. If enter returns nil, leave must be called; otherwise the error is errBusy
 // or why ctx ended.
-func (l *limit) enter(ctx context.Context, patience time.Duration, stay func() bool) error {
+func (l *limit) enter(ctx context.Context, wait time.Duration, stay func() bool) error {
 	if l == nil {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (l *limit) enter(ctx context.Context, patience time.Duration, stay func() b
 	if turn == nil {
 		return err
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {

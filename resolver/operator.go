@@ -202,7 +202,7 @@ func (q queue) Do(ctx context.Context, d mtasts.Domain) {
 		return
 	}
 	select {
-	case <-q.fly(NextHop{Domain: d}, scheduledRefresh, Answer{}):
+	case <-q.startDiscovery(NextHop{Domain: d}, scheduledRefresh, Answer{}):
 	case <-ctx.Done():
 	}
 }

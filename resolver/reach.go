@@ -64,7 +64,7 @@ func newReach(c *clock.Clock, logger *slog.Logger) *reach {
 }
 
 // fetched notes how a fetch for d ended, and reports whether a failure counts against the
-// publisher. good tells that d has a policy from an earlier fetch.
+// publisher. good means that d has a policy from an earlier fetch.
 func (r *reach) fetched(d mtasts.Domain, good bool, err error) (blame bool) {
 	_, fault := policyhost.Classify(err)
 	r.mu.Lock()

@@ -1,10 +1,24 @@
-// Package resolver finds out what mail to a domain needs: RFC 8461 section 5.1, with
-// memory in front of one discovery per domain.
+// Package resolver finds out how mail to a domain must be protected: MTA-STS (RFC 8461)
+// and DANE (RFC 7672).
+//
+// A domain announces a policy with a TXT record at _mta-sts.DOMAIN. The record has an id;
+// the policy itself is a file that the host mta-sts.DOMAIN serves over HTTPS:
+//
+//	_mta-sts.example.com. TXT "v=STSv1; id=20261128;"
+//
+//	version: STSv1
+//	mode: enforce
+//	mx: mx.example.com
+//	max_age: 604800
+//
+// A discovery looks up the record, fetches the policy and keeps it for its max_age. A new
+// id means that the policy has to be fetched again. Lookups of one domain share one
+// discovery.
 //
 // A lookup has two steps. Cached answers from memory, in microseconds. If memory does
 // not settle it, Resolve takes seconds at most, while the discovery that it starts may
-// go on after the answer. Package policies owns the states of domains, package dane the
-// verdicts on next hops.
+// go on after the answer. DANE is checked in parallel, by next hop. Package policies owns
+// the states of domains, package dane the verdicts on next hops.
 package resolver
 
 import (
@@ -165,7 +179,7 @@ func (r *Resolver) maintain() {
 		select {
 		case <-ticker.C:
 			r.policies.Observe()
-		case <-r.store.Renewed():
+		case <-r.store.Replaced():
 			r.policies.Rewrite()
 		case <-r.ctx.Done():
 			return
@@ -308,7 +322,7 @@ func (r *Resolver) resolveSTS(ctx context.Context, hop NextHop, known *policies.
 	}
 	r.metrics.lookups.recheck.Inc()
 	if !r.dns.shouldWait(now) {
-		r.fly(hop, recheck, answer(live))
+		r.startDiscovery(hop, recheck, answer(live))
 		return answer(live), nil
 	}
 	return r.await(ctx, hop, recheck, now, s.recheckWait(), answer(live))
@@ -323,7 +337,7 @@ const claimLapse = 30 * time.Second
 func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clock.Moment, limit time.Duration, meanwhile Answer) (Answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	done := r.fly(hop, why, meanwhile)
+	done := r.startDiscovery(hop, why, meanwhile)
 	select {
 	case res := <-done:
 		return res.Val.(Answer), nil
@@ -343,9 +357,9 @@ func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clo
 	}
 }
 
-// fly joins the domain's discovery or starts it. The result has an answer also if it has
-// an error; once the Resolver is closed that is meanwhile.
-func (r *Resolver) fly(hop NextHop, why reason, meanwhile Answer) <-chan singleflight.Result {
+// startDiscovery starts the domain's discovery, or joins the one under way. The result has
+// an answer also if it has an error; after Close the answer is meanwhile.
+func (r *Resolver) startDiscovery(hop NextHop, why reason, meanwhile Answer) <-chan singleflight.Result {
 	return r.flights.DoChan(hop.Domain.String(), func() (any, error) {
 		if !r.begin() {
 			return meanwhile, errClosed

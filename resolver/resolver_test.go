@@ -183,7 +183,7 @@ func TestAbsenceIsNeverBelievedTooLong(t *testing.T) {
 }
 
 // RFC 8461 section 3.3: one attempt per id in five minutes. A new id is tried
-// as soon as the DNS may tell of it.
+// as soon as the DNS may return it.
 func TestFailedFetchIsNotRepeatedForItsID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -23,10 +23,10 @@ type SharedStore interface {
 }
 
 const (
-	// leasePatience is how long a refresh waits for a lease, counted from the
+	// leaseTimeout is how long a refresh waits for a lease, counted from the
 	// first that was refused: anybody who can write to the shared store can hold
 	// every lease for ever.
-	leasePatience = 2 * shared.LeaseLife
+	leaseTimeout = 2 * shared.LeaseLife
 
 	// purgePatience is how long an operator waits until a purge has reached the shared
 	// store.
@@ -83,7 +83,7 @@ func (d *discovery) mayRefresh() bool {
 		return true
 	}
 	lease := func() bool { return d.shared.Lease(d.ctx, d.domain()) }
-	return d.policies.MayRefresh(d.domain(), d.known, lease, leasePatience)
+	return d.policies.MayRefresh(d.domain(), d.known, lease, leaseTimeout)
 }
 
 // followShared takes over the changes of other nodes.

@@ -14,10 +14,10 @@ const (
 	// protectedTime is how long a new connection is not closed to make room: the
 	// time that its client has to send a request.
 	protectedTime = time.Second
-	// crowdedTime is the same while no further connection can be accepted, because
+	// protectedWhenFull is the same while no further connection can be accepted, because
 	// of overLimit or for want of descriptors. With a whole second, silent clients
 	// that connect again and again would hold up the others for many seconds.
-	crowdedTime = 50 * time.Millisecond
+	protectedWhenFull = 50 * time.Millisecond
 	// roomRetry is the interval at which a server that can accept no further
 	// connection looks again for one to close.
 	roomRetry = 10 * time.Millisecond
@@ -82,7 +82,7 @@ func (cs *Connections) tryAdd(c *conn) bool {
 	defer cs.mu.Unlock()
 	for len(cs.conns) >= cs.max && cs.closeOne(protectedTime) {
 	}
-	full := len(cs.conns) >= cs.max+overLimit && !cs.closeOne(crowdedTime)
+	full := len(cs.conns) >= cs.max+overLimit && !cs.closeOne(protectedWhenFull)
 	cs.roomWanted.Store(full)
 	if full {
 		return false
@@ -101,7 +101,7 @@ func (cs *Connections) tryAdd(c *conn) bool {
 func (cs *Connections) makeRoom() bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	closed := cs.closeOne(protectedTime) || cs.closeOne(crowdedTime)
+	closed := cs.closeOne(protectedTime) || cs.closeOne(protectedWhenFull)
 	cs.roomWanted.Store(!closed)
 	return closed
 }
@@ -180,7 +180,7 @@ func (cs *Connections) leavePlace(c *conn) {
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if _, _, ok := c.evictable(cs.now(), crowdedTime); ok {
+	if _, _, ok := c.evictable(cs.now(), protectedWhenFull); ok {
 		cs.evict(c)
 	}
 }

@@ -58,7 +58,7 @@ func TestIdleConnectionsGiveUpDescriptors(t *testing.T) {
 			p := b.dial(t)
 			p.ask("a")
 			p.expect("OK a")
-			if took := time.Since(start); took > crowdedTime+2*acceptRetry {
+			if took := time.Since(start); took > protectedWhenFull+2*acceptRetry {
 				t.Fatalf("lookup %d took %v", i, took)
 			}
 		}

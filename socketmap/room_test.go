@@ -80,7 +80,7 @@ func TestNewConnectionsKeepTheirPlace(t *testing.T) {
 	for _, tc := range []struct {
 		fresh int
 		pause time.Duration // between connect and request
-	}{{20, time.Millisecond}, {20, protectedTime / 2}, {500, time.Millisecond}, {500, crowdedTime / 2}} {
+	}{{20, time.Millisecond}, {20, protectedTime / 2}, {500, time.Millisecond}, {500, protectedWhenFull / 2}} {
 		inFakeTime(t, 20, func(t *testing.T, b *bed, _ *laggard) {
 			busy := occupy(t, b, 19)
 			time.Sleep(2 * protectedTime)
@@ -303,7 +303,7 @@ func TestSilentClientsKeepNoLookupOut(t *testing.T) {
 				late := b.dial(t)
 				late.ask("late")
 				late.expect("OK late")
-				if took := time.Since(start); took > crowdedTime+2*roomRetry {
+				if took := time.Since(start); took > protectedWhenFull+2*roomRetry {
 					t.Errorf("answered after %v", took)
 				}
 			}

@@ -10,21 +10,23 @@ import (
 	"time"
 )
 
-// gated answers each lookup once it is let.
-type gated struct{ began, gate chan struct{} }
+// blockingHandler answers a lookup when the test releases it.
+type blockingHandler struct{ began, release chan struct{} }
 
-func (g gated) Answer(dst []byte, req *Request) (Reply, bool) {
+func (g blockingHandler) Answer(dst []byte, req *Request) (Reply, bool) {
 	g.began <- struct{}{}
-	<-g.gate
+	<-g.release
 	return Reply{OK, append(dst, req.Key...)}, true
 }
 
-func (g gated) Wait(context.Context, []byte, *Request) Reply { panic("every lookup is answered") }
+func (g blockingHandler) Wait(context.Context, []byte, *Request) Reply {
+	panic("every lookup is answered")
+}
 
-// answer lets the next lookup through.
-func (g gated) answer() {
+// answer releases the next lookup.
+func (g blockingHandler) answer() {
 	<-g.began
-	g.gate <- struct{}{}
+	g.release <- struct{}{}
 }
 
 func (b *bed) isDraining() bool { return b.server.accepting.Err() != nil }
@@ -45,7 +47,7 @@ func (b *bed) only(t *testing.T) (only *conn) {
 // nobody when the wait follows a short read. The sweep finds it.
 func TestEndThatComesWithARequest(t *testing.T) {
 	t.Parallel()
-	g := gated{make(chan struct{}), make(chan struct{})}
+	g := blockingHandler{make(chan struct{}), make(chan struct{})}
 	b := newBedFor(t, g, 10, time.Minute)
 	p := b.dial(t)
 	c := b.only(t)
@@ -59,7 +61,7 @@ func TestEndThatComesWithARequest(t *testing.T) {
 	<-g.began
 	p.ask("c")
 	p.Conn.(*net.TCPConn).CloseWrite()
-	g.gate <- struct{}{}
+	g.release <- struct{}{}
 	g.answer()
 	p.expect("OK b", "OK c")
 
@@ -129,7 +131,7 @@ func TestShutdownAfterARecheck(t *testing.T) {
 // Closing a connection does not wait for its lookup.
 func TestCutDoesNotWait(t *testing.T) {
 	t.Parallel()
-	g := gated{make(chan struct{}), make(chan struct{})}
+	g := blockingHandler{make(chan struct{}), make(chan struct{})}
 	b := newBedFor(t, g, 10, time.Minute)
 	p := b.dial(t)
 	p.ask("a")
@@ -139,7 +141,7 @@ func TestCutDoesNotWait(t *testing.T) {
 		c.cut()
 	}
 	b.server.conns.mu.Unlock()
-	g.gate <- struct{}{}
+	g.release <- struct{}{}
 	if _, err := io.ReadAll(p.in); err != nil { // the reply may come, and then the end
 		t.Error(err)
 	}
@@ -154,7 +156,7 @@ func TestShutdownDuringAFlood(t *testing.T) {
 	}{{"drained", false}, {"cut", true}} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()
-			g := gated{make(chan struct{}), make(chan struct{})}
+			g := blockingHandler{make(chan struct{}), make(chan struct{})}
 			b := newBedFor(t, g, 10, time.Minute)
 			p := b.dial(t)
 			c := b.only(t)
@@ -178,7 +180,7 @@ func TestShutdownDuringAFlood(t *testing.T) {
 				eventually(t, "it is drained", b.isDraining)
 				<-time.After(2 * drainGrace)
 			}
-			close(g.gate)
+			close(g.release)
 			for answered := 1; ; answered++ {
 				select {
 				case <-g.began:

@@ -26,7 +26,7 @@ const (
 	exitUnasked exitStatus = 2
 )
 
-// failure tells an error and returns the status that it means.
+// failure prints an error and returns the exit status for it.
 func failure(cmd *cobra.Command, err error) error {
 	cmd.PrintErrln("mta-sts-daemon:", err)
 	if admin.Unreachable(err) {

@@ -111,7 +111,7 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(signals[args[0]]))
 		if args[0] == "STOP" { // or a script that fails would wait for it without end
-			time.AfterFunc(2*patience, func() { cmd.Process.Signal(syscall.SIGCONT) })
+			time.AfterFunc(2*scriptTimeout, func() { cmd.Process.Signal(syscall.SIGCONT) })
 		}
 	}
 }
@@ -141,13 +141,13 @@ func seed(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(st.Close())
 }
 
-// patience is how long a script waits for what must come.
-const patience = 20 * time.Second
+// scriptTimeout is how long a script waits for what must come.
+const scriptTimeout = 20 * time.Second
 
 // lookup SOCKET MAP KEY asks a running daemon, once it is up, and prints the
 // reply.
 func lookup() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
 	defer cancel()
 	until(ctx, func() error {
 		c, err := socketmap.Dial(ctx, "unix", os.Args[1])
@@ -165,7 +165,7 @@ func lookup() {
 
 // waitfor FILE TEXT returns once the file has the text.
 func waitFor() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
 	defer cancel()
 	until(ctx, func() error {
 		text, err := os.ReadFile(os.Args[1])

@@ -33,10 +33,10 @@ func systemd() {
 
 	log, err := os.Create(args[0])
 	check(err)
-	told, err := filepath.Abs("notify")
+	notified, err := filepath.Abs("notify")
 	check(err)
-	os.Remove(told) // of one before
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: told, Net: "unixgram"})
+	os.Remove(notified) // of one before
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notified, Net: "unixgram"})
 	check(err)
 	const last = "of this command's own, behind all that the other said"
 	written := make(chan struct{})
@@ -53,7 +53,7 @@ func systemd() {
 		}
 	}()
 
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+told, "WATCHDOG_USEC=1500000",
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notified, "WATCHDOG_USEC=1500000",
 		fmt.Sprintf("LISTEN_FDS=%d", len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	signals := make(chan os.Signal, 1)
@@ -63,7 +63,7 @@ func systemd() {
 	check(cmd.Start())
 	go func() { cmd.Process.Signal(<-signals) }()
 	outcome := cmd.Wait()
-	own, err := net.Dial("unixgram", told)
+	own, err := net.Dial("unixgram", notified)
 	check(err)
 	fmt.Fprint(own, last)
 	<-written

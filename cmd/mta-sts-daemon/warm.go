@@ -154,17 +154,17 @@ func newBar(cmd *cobra.Command, doing string, domains int) *progressbar.Progress
 	return bar
 }
 
-// printSummary tells what became of the list. err is why it ended early.
+// printSummary prints the results of the list. err is why it ended early.
 func printSummary(cmd *cobra.Command, sum warm.Summary, err error, asJSON bool) error {
 	if asJSON {
 		if err := printJSON(cmd, sum); err != nil {
 			return err
 		}
 	} else {
-		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d cannot be told now.\n",
+		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d are unknown now.\n",
 			sum.Looked, sum.Answered, sum.Not, sum.Undecided)
 		for _, undecided := range sum.UndecidedKeys {
-			cmd.Println("Cannot be told now:", undecided)
+			cmd.Println("Unknown now:", undecided)
 		}
 		if more := sum.Undecided - len(sum.UndecidedKeys); more > 0 {
 			cmd.Printf("and %d more\n", more)

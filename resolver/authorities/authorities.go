@@ -28,7 +28,7 @@ const (
 )
 
 // ErrNone means that the system has no authorities, so that no certificate is
-// valid. The caller can go on, but has to tell the operator.
+// valid. The caller can go on, but has to report it.
 var ErrNone = errors.New("no certificate authorities on this host: install the package ca-certificates, or name a file in fetch.ca_file")
 
 // Source is where authorities are read from. It is safe for concurrent use.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// System returns the Clock of this machine. If the system tells no time since boot
+// System returns the Clock of this machine. If the system has no time since boot
 // or no name of the boot, this process counts as a boot of its own: the times of
 // earlier processes are then judged by the wall clock.
 func System() *Clock {

@@ -15,12 +15,12 @@ const (
 	// hold is how long past its end a verdict holds until a newer one is available.
 	hold = 24 * time.Hour
 
-	// claimLapse is how long a claimed renewal keeps others from claiming it.
+	// claimLapse is how long a claimed refresh keeps others from claiming it.
 	claimLapse = 30 * time.Second
 )
 
-// renewAfter is when in its life a verdict is due to be looked up again: at 80 %.
-func renewAfter(life time.Duration) time.Duration { return life * 8 / 10 }
+// refreshAfter is when in its life a verdict is due to be looked up again: at 80 %.
+func refreshAfter(life time.Duration) time.Duration { return life * 8 / 10 }
 
 // Cache has the verdicts on next hops. A verdict is current until its end, and holds
 // for a day more if the DNS cannot give a newer one. It is safe for concurrent use.
@@ -29,11 +29,11 @@ type Cache struct {
 	verdicts *lru.Cache[NextHop, *cached]
 }
 
-// cached is what memory has of a next hop. Except for renew it never changes.
+// cached is what memory has of a next hop. Except for refresh it never changes.
 type cached struct {
-	kind  Kind // 0 without a verdict
-	until clock.Moment
-	renew clock.Instant // when it is due to be looked up again
+	kind    Kind // 0 without a verdict
+	until   clock.Moment
+	refresh clock.Instant // when it is due to be looked up again
 
 	// failed is the question that kind is Unknown for, if that is known.
 	failed error
@@ -72,14 +72,14 @@ func (c *Cache) Resize(room int) { c.verdicts.Resize(room) }
 // Len returns how many next hops there are.
 func (c *Cache) Len() int { return c.verdicts.Len() }
 
-// Current returns the verdict if it has not ended. renew is true for the one caller
+// Current returns the verdict if it has not ended. due is true for the one caller
 // that has to look it up again because it ends soon.
-func (c *Cache) Current(hop NextHop, now clock.Moment) (kind Kind, renew, ok bool) {
-	v, _ := c.verdicts.Peek(hop) // if in use it is renewed, and then the LRU learns of it
+func (c *Cache) Current(hop NextHop, now clock.Moment) (kind Kind, due, ok bool) {
+	v, _ := c.verdicts.Peek(hop) // a verdict in use is refreshed, which marks it as used
 	if !v.current(now) {
 		return 0, false, false
 	}
-	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
+	return v.kind, v.refresh.Claim(now, now.Add(claimLapse)), true
 }
 
 // Held returns the last verdict as long as it holds, from the stored ones if memory lacks
@@ -97,14 +97,14 @@ func (c *Cache) Held(hop NextHop, stored []store.Verdict, now clock.Moment) Kind
 	return v.kind
 }
 
-// Last returns the last verdict as long as it holds. renew is true for the one caller
+// Last returns the last verdict as long as it holds. due is true for the one caller
 // that has to look it up again.
-func (c *Cache) Last(hop NextHop, now clock.Moment) (kind Kind, renew, ok bool) {
+func (c *Cache) Last(hop NextHop, now clock.Moment) (kind Kind, due, ok bool) {
 	v, _ := c.verdicts.Get(hop)
 	if !v.holds(now) {
 		return 0, false, false
 	}
-	return v.kind, v.renew.Claim(now, now.Add(claimLapse)), true
+	return v.kind, v.refresh.Claim(now, now.Add(claimLapse)), true
 }
 
 // Put files the verdict of a check, and reports whether it was filed. If some mail hosts
@@ -116,7 +116,7 @@ func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
 		return false
 	}
 	filed := &cached{kind: v.Kind, until: now.Add(v.TTL), failed: v.Failed}
-	filed.renew.Set(now.Add(renewAfter(v.TTL)))
+	filed.refresh.Set(now.Add(refreshAfter(v.TTL)))
 	c.verdicts.Add(hop, filed)
 	return true
 }
@@ -128,7 +128,7 @@ func (c *Cache) Fail(hop NextHop, err error, while func() bool, now clock.Moment
 	filed := &cached{failure: &failure{err: err, count: 1, while: while}}
 	if last, ok := c.verdicts.Peek(hop); ok {
 		filed.kind, filed.until, filed.failed = last.kind, last.until, last.failed
-		filed.renew.Set(last.renew.Get())
+		filed.refresh.Set(last.refresh.Get())
 		if last.failure != nil {
 			filed.failure.count = last.failure.count + 1
 		}

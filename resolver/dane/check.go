@@ -80,26 +80,26 @@ func (c *Checker) domain(ctx context.Context, name string, port uint16) (Verdict
 	}
 	hosts := MailHosts(name, answer.Records)
 	if len(hosts) == 1 {
-		return conclude(life, []finding{c.host(ctx, hosts[0], port)})
+		return conclude(life, []hostResult{c.host(ctx, hosts[0], port)})
 	}
 	return conclude(life, c.hosts(ctx, hosts[:min(len(hosts), MaxHosts)], port))
 }
 
 // hosts checks several MX hosts in parallel.
-func (c *Checker) hosts(ctx context.Context, hosts []string, port uint16) []finding {
-	findings := make([]finding, len(hosts))
+func (c *Checker) hosts(ctx context.Context, hosts []string, port uint16) []hostResult {
+	results := make([]hostResult, len(hosts))
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(concurrency)
 	for i, host := range hosts {
 		group.Go(func() error {
-			findings[i] = c.host(ctx, host, port)
+			results[i] = c.host(ctx, host, port)
 			return nil
 		})
 	}
-	group.Wait() // no finding is an error
-	return findings
+	group.Wait() // a host that cannot be checked is a result, not an error
+	return results
 }
 
 // smartHost checks a next hop that is the mail host itself.
@@ -108,17 +108,17 @@ func (c *Checker) smartHost(ctx context.Context, name string, port uint16) (Verd
 	if err = vouched(h.Unvouched, err); err != nil {
 		return Verdict{}, err
 	}
-	return conclude(MaxTTL, []finding{c.addressed(ctx, name, h, port)})
+	return conclude(MaxTTL, []hostResult{c.addressed(ctx, name, h, port)})
 }
 
-// conclude makes a verdict of the findings at the mail hosts; life is the least TTL of
+// conclude makes a verdict of the results at the mail hosts; life is the least TTL of
 // the answers before them. If it cannot be known whether an answer is authenticated,
 // conclude returns an error, so that an older verdict stays in force.
-func conclude(life time.Duration, findings []finding) (Verdict, error) {
+func conclude(life time.Duration, results []hostResult) (Verdict, error) {
 	var hosts int
 	var count [lastState + 1]int
 	var failed error
-	for _, f := range findings {
+	for _, f := range results {
 		if f.unvouched {
 			return Verdict{}, errUnvouched
 		}

@@ -22,17 +22,17 @@ const (
 	lastState   = unreachable
 )
 
-// finding is the state of one mail host and the least TTL of the answers behind it.
-type finding struct {
+// hostResult is the state of one mail host and the least TTL of the answers behind it.
+type hostResult struct {
 	state     state
 	ttl       time.Duration
 	unvouched bool  // an answer came from a server whose AD bit does not count
 	err       error // why the state is unreachable
 }
 
-// failed is the finding if a question could not be answered.
-func failed(err error) finding {
-	return finding{state: unreachable, ttl: MinTTL, unvouched: errors.Is(err, errUnvouched), err: err}
+// failed is the result if a question could not be answered.
+func failed(err error) hostResult {
+	return hostResult{state: unreachable, ttl: MinTTL, unvouched: errors.Is(err, errUnvouched), err: err}
 }
 
 // errUnvouched: an answer came from a server whose AD bit does not count.
@@ -49,7 +49,7 @@ func vouched(unvouched bool, err error) error {
 }
 
 // host checks one MX host.
-func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
+func (c *Checker) host(ctx context.Context, name string, port uint16) hostResult {
 	h, err := c.dns.Host(ctx, name)
 	if err = vouched(h.Unvouched, err); err != nil {
 		return failed(err)
@@ -61,8 +61,8 @@ func (c *Checker) host(ctx context.Context, name string, port uint16) finding {
 // records may be under two names. The second name is asked for only if the answer for
 // the first one has no authenticated records, not if that question fails (RFC 7672
 // section 2.2.3, RFC 7671 section 7).
-func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, port uint16) finding {
-	f := finding{state: noTLSA, ttl: h.TTL}
+func (c *Checker) addressed(ctx context.Context, name string, h dnsclient.Host, port uint16) hostResult {
+	f := hostResult{state: noTLSA, ttl: h.TTL}
 	if len(h.Records) == 0 {
 		f.state = noAddress
 		return f

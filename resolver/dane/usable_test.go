@@ -138,7 +138,7 @@ func FuzzCanUse(f *testing.F) {
 			t.Errorf("taken: %d %d %d %x", usage, selector, matching, data)
 		}
 		if want := map[uint8]int{1: 32, 2: 64}[matching]; want != 0 && len(data) != want {
-			t.Errorf("taken: %d octets for matching type %d", len(data), matching)
+			t.Errorf("taken: %d bytes for matching type %d", len(data), matching)
 		}
 		if matching != 0 {
 			return

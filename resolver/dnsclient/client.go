@@ -32,12 +32,12 @@ import (
 
 const (
 	defaultTimeout = 5 * time.Second
-	// patience is how long a server may take before the next one is asked too.
-	patience = time.Second
-	// glance is how long the first wait for a reply takes, which ctx does not interrupt.
+	// nextServerDelay is how long a server may take before the next one is asked too.
+	nextServerDelay = time.Second
+	// firstWait is how long the first wait for a reply takes, which ctx does not interrupt.
 	// Callers do not notice so short a time. An interruptible wait costs a sixth more
 	// time for each question and half as many allocations again.
-	glance         = 100 * time.Millisecond
+	firstWait      = 100 * time.Millisecond
 	triesPerServer = 2
 )
 
@@ -104,12 +104,12 @@ func New(o Options) *Client {
 
 // find asks for the records of name and qtype, along the chain of CNAME records
 // if there is one. Its errors are *Error.
-func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding, error) {
+func (c *Client) find(ctx context.Context, name string, qtype uint16) (*chain, error) {
 	deadline := time.Now().Add(c.timeout)
 	if sooner, ok := ctx.Deadline(); ok && sooner.Before(deadline) {
 		deadline = sooner
 	}
-	f := newFinding(name)
+	f := newChain(name)
 	err := c.findAll(ctx, f, qtype, deadline)
 	if errors.Is(err, rcodeError(dns.RcodeServerFailure)) {
 		err = c.findByLinks(ctx, f, qtype, deadline, err)
@@ -126,8 +126,8 @@ func (c *Client) find(ctx context.Context, name string, qtype uint16) (*finding,
 	return nil, &Error{Name: name, Type: dns.TypeToString[qtype], Err: err}
 }
 
-// findAll asks for qtype until the finding is done.
-func (c *Client) findAll(ctx context.Context, f *finding, qtype uint16, deadline time.Time) error {
+// findAll asks for qtype until the chain is done.
+func (c *Client) findAll(ctx context.Context, f *chain, qtype uint16, deadline time.Time) error {
 	var err error
 	for err == nil && !f.done {
 		err = c.findMore(ctx, f, qtype, deadline)
@@ -138,10 +138,10 @@ func (c *Client) findAll(ctx context.Context, f *finding, qtype uint16, deadline
 // findByLinks goes along the chain of CNAME records by itself and then asks for
 // qtype again. Resolvers answer SERVFAIL if a chain is a loop or longer than they
 // follow. Without a chain the error is failed.
-func (c *Client) findByLinks(ctx context.Context, f *finding, qtype uint16, deadline time.Time, failed error) error {
+func (c *Client) findByLinks(ctx context.Context, f *chain, qtype uint16, deadline time.Time, failed error) error {
 	names := len(f.names)
 	for {
-		link := newFinding(f.end())
+		link := newChain(f.end())
 		if c.findMore(ctx, link, dns.TypeCNAME, deadline) != nil {
 			return failed
 		}
@@ -158,8 +158,8 @@ func (c *Client) findByLinks(ctx context.Context, f *finding, qtype uint16, dead
 	return c.findAll(ctx, f, qtype, deadline)
 }
 
-// findMore asks for qtype at the end of the finding's chain.
-func (c *Client) findMore(ctx context.Context, f *finding, qtype uint16, deadline time.Time) error {
+// findMore asks for qtype at the end of the chain.
+func (c *Client) findMore(ctx context.Context, f *chain, qtype uint16, deadline time.Time) error {
 	if SpecialUse(f.end()) {
 		f.neverExists()
 		return nil
@@ -190,15 +190,15 @@ func (c *Client) ask(ctx context.Context, q query, deadline time.Time) (reply *d
 		now = time.Now()
 	}
 	first := set.first()
-	stagger := min(patience, deadline.Sub(now)/time.Duration(len(set.addrs)+1))
+	stagger := min(nextServerDelay, deadline.Sub(now)/time.Duration(len(set.addrs)+1))
 	x := begin(ctx, &c.sockets, set.addrs[first], q)
-	glanced := min(glance, stagger)
-	if reply := x.glance(now.Add(glanced)); reply != nil {
+	brief := min(firstWait, stagger)
+	if reply := x.waitBriefly(now.Add(brief)); reply != nil {
 		return reply, set.counts[first], nil
 	}
 	lead := stagger
 	if x.asked != nil {
-		lead -= glanced
+		lead -= brief
 	}
 	limited, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()

@@ -90,7 +90,7 @@ var signedZones = [...]string{".", "org", "com"}
 // Errors are *Error.
 func (c *Client) Validates(ctx context.Context) (validates bool, err error) {
 	for _, zone := range signedZones {
-		var f *finding
+		var f *chain
 		if f, err = c.find(ctx, zone, dns.TypeSOA); err == nil {
 			return !f.trust.withoutAD, nil
 		}

@@ -43,10 +43,10 @@ func printable(name string) string {
 	return name
 }
 
-// silence is the fault of a server that had not answered at the time limit.
-type silence time.Duration
+// timeoutError is the fault of a server that had not answered at the time limit.
+type timeoutError time.Duration
 
-func (s silence) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(s)) }
+func (s timeoutError) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(s)) }
 
 // rcodeError is a reply that says neither yes nor no.
 type rcodeError int

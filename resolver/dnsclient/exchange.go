@@ -13,9 +13,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// exchange is one question to one server. It is waited for in two steps: glance, which
-// is short and cannot be interrupted, mostly suffices and saves what an interruptible
-// wait costs.
+// exchange is one question to one server. The wait for the reply has two steps.
+// waitBriefly cannot be interrupted, is mostly enough and saves the cost of an
+// interruptible wait; wait is for the rest.
 type exchange struct {
 	sockets *sockets
 	server  netip.AddrPort
@@ -40,9 +40,9 @@ func (x *exchange) ask(ctx context.Context, q query) {
 	}
 }
 
-// glance waits until then for the reply over UDP and returns it if it is conclusive,
-// else nil. In that case finish has to be called.
-func (x *exchange) glance(until time.Time) *dns.Msg {
+// waitBriefly waits until the given time for the reply over UDP and returns it if it
+// is conclusive, else nil. In that case finish has to be called.
+func (x *exchange) waitBriefly(until time.Time) *dns.Msg {
 	if x.asked == nil {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (x *exchange) wait(ctx context.Context) {
 	if x.asked == nil {
 		return
 	}
-	x.asked.SetReadDeadline(time.Time{}) // that of glance, or of the question before, has passed
+	x.asked.SetReadDeadline(time.Time{}) // that of waitBriefly, or of the question before, has passed
 	stop := interruptWith(ctx, x.asked)
 	x.reply, x.err = x.asked.receive(x.query)
 	if !stop() {

@@ -220,7 +220,7 @@ func TestBadNames(t *testing.T) {
 	label := strings.Repeat("x", 63)
 	longest := strings.Join([]string{label, label, label, label[:61]}, ".")
 	if _, err := client.TXT(t.Context(), longest); err != nil {
-		t.Errorf("255 octets: %v", err)
+		t.Errorf("255 bytes: %v", err)
 	}
 	const reason = ": not a name that the DNS can carry"
 	for name, want := range map[string]string{

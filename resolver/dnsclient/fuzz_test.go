@@ -15,9 +15,9 @@ func FuzzJoinStrings(f *testing.F) {
 	for _, s := range []string{"v=STSv1; id=1;", `\`, `"`, `\065`, "\\\"\x00\xff", "", strings.Repeat("x\\", 300)} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, octets []byte) {
+	f.Fuzz(func(t *testing.T, raw []byte) {
 		const longest = 20_000 // more does not fit a message
-		octets = octets[:min(len(octets), longest)]
+		raw = raw[:min(len(raw), longest)]
 		record := &dns.TXT{Hdr: dns.RR_Header{Name: "x.test.", Rrtype: dns.TypeTXT, Class: dns.ClassINET}}
 		wire := make([]byte, dns.MaxMsgSize)
 		off, err := dns.PackRR(record, wire, 0, nil, false)
@@ -26,7 +26,7 @@ func FuzzJoinStrings(f *testing.F) {
 		}
 		// The strings are written by hand: the library would want escapes.
 		data := off
-		for part := range slices.Chunk(octets, 255) {
+		for part := range slices.Chunk(raw, 255) {
 			wire[off] = byte(len(part))
 			off += 1 + copy(wire[off+1:], part)
 		}
@@ -35,8 +35,8 @@ func FuzzJoinStrings(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := joinStrings(rr.(*dns.TXT).Txt); got != string(octets) {
-			t.Errorf("%q became %q", octets, got)
+		if got := joinStrings(rr.(*dns.TXT).Txt); got != string(raw) {
+			t.Errorf("%q became %q", raw, got)
 		}
 	})
 }
@@ -87,7 +87,7 @@ func FuzzReply(f *testing.F) {
 			if reply.Truncated || refusesEDNS(reply) {
 				continue
 			}
-			found := newFinding(asked)
+			found := newChain(asked)
 			if err := found.add(reply, qtype, true); err != nil {
 				checkPrintable(t, err)
 				continue

@@ -50,7 +50,7 @@ func TestReplyFromElsewhere(t *testing.T) {
 // limited amount of it. Not parallel: it counts allocations.
 func TestEnormousReplies(t *testing.T) {
 	const asked, id, most = "x.test.", 1, 16 << 20
-	octets := strings.Repeat(strings.Repeat(`\255`, 60)+".", 4) // the longest to write down
+	bytes := strings.Repeat(strings.Repeat(`\255`, 60)+".", 4) // the longest to write down
 	for _, tt := range []struct {
 		line    string // with a number, so that no two are alike
 		qtype   uint16
@@ -58,9 +58,9 @@ func TestEnormousReplies(t *testing.T) {
 	}{
 		{`x.test. 300 IN TXT "%d` + strings.Repeat(`\255`, 240) + `"`, dns.TypeTXT, 200},
 		{`x.test. 300 IN TXT "%d"`, dns.TypeTXT, 3000},
-		{`x.test. 300 IN MX %d ` + octets, dns.TypeMX, 3000},
+		{`x.test. 300 IN MX %d ` + bytes, dns.TypeMX, 3000},
 		{`x.test. 300 IN TLSA 3 1 1 %08d`, dns.TypeTLSA, 3000},
-		{octets + ` 300 IN MX %d ` + octets, dns.TypeMX, 0}, // of another name
+		{bytes + ` 300 IN MX %d ` + bytes, dns.TypeMX, 0}, // of another name
 	} {
 		q := mustQuery(t, asked, tt.qtype)
 		packed := fill(t, received(t, q, id), tt.line)
@@ -72,7 +72,7 @@ func TestEnormousReplies(t *testing.T) {
 			t.Errorf("%.40s: %d records", tt.line, n)
 		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > most {
-			t.Errorf("%.40s: %d octets take %d of memory", tt.line, len(packed), took)
+			t.Errorf("%.40s: %d bytes take %d of memory", tt.line, len(packed), took)
 		}
 	}
 }
@@ -103,13 +103,13 @@ func fill(t *testing.T, query *dns.Msg, line string) []byte {
 }
 
 // read processes a reply as a lookup does.
-func read(t *testing.T, packed []byte, q query, id uint16) *finding {
+func read(t *testing.T, packed []byte, q query, id uint16) *chain {
 	t.Helper()
 	reply, err := parseReply(packed, q, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := newFinding(q.name)
+	found := newChain(q.name)
 	if err := found.add(reply, q.qtype, true); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 // answered counts a question that f answers.
-func (m *Metrics) answered(qtype uint16, f *finding) {
+func (m *Metrics) answered(qtype uint16, f *chain) {
 	if len(f.records) > 0 {
 		m.byType[qtype].records.Inc()
 	} else {

@@ -10,7 +10,7 @@ import (
 )
 
 // A query has exactly the bytes that the DNS library packs for the same question.
-func TestQueryOctets(t *testing.T) {
+func TestQueryBytes(t *testing.T) {
 	t.Parallel()
 	const id = 0xbeef
 	label := strings.Repeat("x", 63)
@@ -25,14 +25,14 @@ func TestQueryOctets(t *testing.T) {
 				MsgHdr:   dns.MsgHdr{Id: id, RecursionDesired: true, AuthenticatedData: true},
 				Question: []dns.Question{{Name: name, Qtype: qtype, Qclass: dns.ClassINET}},
 			}
-			checkOctets(t, q.withoutEDNS(), want)
+			checkBytes(t, q.withoutEDNS(), want)
 			want.SetEdns0(1232, qtype != dns.TypeTXT)
-			checkOctets(t, q, want) // which is as it was
+			checkBytes(t, q, want) // which is as it was
 		}
 	}
 }
 
-func checkOctets(t *testing.T, q query, want *dns.Msg) {
+func checkBytes(t *testing.T, q query, want *dns.Msg) {
 	t.Helper()
 	packed, err := want.Pack()
 	if err != nil {
@@ -55,7 +55,7 @@ func TestQueryBadNames(t *testing.T) {
 		"x.test", // nobody asks for a name of unknown end
 	} {
 		if q, err := newQuery(name, dns.TypeTXT); !errors.Is(err, errName) {
-			t.Errorf("%.80q: octets %x, error %v; want errName", name, q.message, err)
+			t.Errorf("%.80q: bytes %x, error %v; want errName", name, q.message, err)
 		}
 	}
 }

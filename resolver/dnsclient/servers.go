@@ -110,7 +110,7 @@ func (f *faults) err() error {
 	var errs serverErrors
 	for i, err := range f.last {
 		if err == nil {
-			err = silence(f.timeout)
+			err = timeoutError(f.timeout)
 		}
 		errs = append(errs, &serverError{f.addrs[i], err})
 	}

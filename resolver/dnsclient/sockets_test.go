@@ -62,7 +62,7 @@ func TestPorts(t *testing.T) {
 		{"elsewhere", netip.IPv4Unspecified(), nil, questions/2 + 1, questions}, // the kernel takes it for this host
 		{"a stray packet", loopback, resolvertest.DNSSpoofed, 2, 2},
 		{"no reply to the first try", loopback, resolvertest.DNSSilent, 2, 2},
-		{"a reply after a glance", loopback, resolvertest.DNSDelay(glance + glance/2), 1, 1},
+		{"a reply after the first wait", loopback, resolvertest.DNSDelay(firstWait + firstWait/2), 1, 1},
 		{"truncated", loopback, func(x *resolvertest.DNSExchange) {
 			resolvertest.DNSTruncated(x) // the second port is that of TCP
 		}, 2, 2},
@@ -80,7 +80,7 @@ func TestPorts(t *testing.T) {
 				}
 				x.Send()
 			}))
-			client := New(Options{Servers: []netip.AddrPort{netip.AddrPortFrom(tt.server, server.Addr().Port())}, Timeout: 2 * patience})
+			client := New(Options{Servers: []netip.AddrPort{netip.AddrPortFrom(tt.server, server.Addr().Port())}, Timeout: 2 * nextServerDelay})
 			for i := range questions {
 				name := "y.test"
 				if i == 0 {

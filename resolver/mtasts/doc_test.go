@@ -40,7 +40,7 @@ func checkPrintable(t *testing.T, err error) {
 	}
 	for i := range len(msg) {
 		if msg[i] < ' ' || msg[i] > '~' {
-			t.Errorf("message is not printable ASCII at octet %d: %+q", i, msg)
+			t.Errorf("message is not printable ASCII at byte %d: %+q", i, msg)
 			return
 		}
 	}

@@ -1,7 +1,7 @@
-// Package policies is the owner of everything that is known of a policy domain:
-// its policy, the absence of one, why it could not be fetched, and when to look
-// again. Its readers are lookups, the refresh scheduler, operators' commands and
-// metrics; each sees a domain in one of these states:
+// Package policies keeps the state of every policy domain: its policy, or that it has
+// none, or why the policy could not be fetched, and when the next recheck or refresh is
+// due. Package resolver writes it after each discovery. Lookups, the refresh scheduler,
+// operators' commands and metrics read it; each sees a domain in one of these states:
 //
 //	state       meaning                              mail               ends by
 //	unknown     nothing, or the DNS fails            as without policy  a discovery

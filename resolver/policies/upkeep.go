@@ -103,7 +103,7 @@ func (t *Table) failRefresh(d mtasts.Domain, e *Entry, f *Failure) {
 // Postpone makes the refresh of a live policy come later by a pause, because it was
 // refused for load or because this host cannot reach any policy host. Refreshes
 // refused for longer than a quarter of the time between two of them count as
-// failing: nothing else would tell the operator before the policy ends.
+// failing: the operator would not learn of it before the policy ends.
 func (t *Table) Postpone(d mtasts.Domain, e *Entry, pause time.Duration, reason error) {
 	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
@@ -128,8 +128,8 @@ func (t *Table) Postpone(d mtasts.Domain, e *Entry, pause time.Duration, reason 
 
 // MayRefresh reports whether this node is the one of several that refreshes the
 // policy; lease asks for that. If it is not, the refresh is postponed until the
-// other one must be done, and after patience it is made without a lease.
-func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patience time.Duration) bool {
+// other one must be done, and after timeout it is made without a lease.
+func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, timeout time.Duration) bool {
 	granted := lease() // not under the lock: it asks the shared store
 	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
@@ -141,7 +141,7 @@ func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, patienc
 		e.change(func(t *trouble) { t.lease = 0 })
 		return true
 	case e.lease == 0:
-		e.change(func(t *trouble) { t.lease = now.Add(patience) })
+		e.change(func(t *trouble) { t.lease = now.Add(timeout) })
 	}
 	e.refresh.Set(now.Add(ShortPause))
 	t.save(d, e, now)

@@ -11,8 +11,8 @@
 // response. Fetches share nothing except the limits on connections to one address
 // (limits.go): no connection, cookie or HTTP cache outlives a fetch.
 //
-// An *Error says whose fault a failure is: the publisher's, this host's, or that
-// of its load. Only the first kind says something about the domain.
+// A FetchError names the side at fault: the publisher, this host, its load or the
+// DNS. Only a publisher's fault says something about the domain.
 package policyhost
 
 import (

@@ -86,7 +86,7 @@ func TestFetchGood(t *testing.T) {
 	}{
 		"policy":                {resolvertest.HostPolicy(testPolicy), testPolicy},
 		"empty":                 {resolvertest.HostPolicy(""), ""},
-		"any octets":            {resolvertest.HostPolicy("\x00\xff\r\n"), "\x00\xff\r\n"},
+		"any bytes":             {resolvertest.HostPolicy("\x00\xff\r\n"), "\x00\xff\r\n"},
 		"longest":               {resolvertest.HostPolicy(longest), longest},
 		"chunked":               {resolvertest.HostChunked(testPolicy), testPolicy},
 		"longest chunked":       {resolvertest.HostChunked(longest), longest},
@@ -150,7 +150,7 @@ func TestFetchBad(t *testing.T) {
 		"no content type":   {resolvertest.HostContentType("", testPolicy), fault, "no Content-Type"},
 		"HTML":              {resolvertest.HostContentType("text/html", testPolicy), fault, `Content-Type "text/html"`},
 		"text/plainer":      {resolvertest.HostContentType("text/plainer", testPolicy), fault, `Content-Type "text/plainer"`},
-		"octets in type":    {resolvertest.HostContentType("\xff\u00e9"+strings.Repeat("x", 999), testPolicy), fault, `Content-Type "\xff\u00e9xxx`},
+		"bytes in type":     {resolvertest.HostContentType("\xff\u00e9"+strings.Repeat("x", 999), testPolicy), fault, `Content-Type "\xff\u00e9xxx`},
 		"gzip":              {resolvertest.HostGzip(testPolicy), fault, `Content-Encoding "gzip"`},
 		"two codings": {resolvertest.HostRaw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip, identity\r\n\r\n"),
 			fault, `Content-Encoding "gzip, identity"`},

@@ -1,6 +1,13 @@
-// Package refresh is the pace at which policies are fetched again: when each is
-// due, how many at once, and how soon after a failure. It knows no policy and
-// fetches nothing itself.
+// Package refresh schedules the fetches of known policies: when each is due, how many
+// run at the same time, and when a failed one is tried again.
+//
+// A policy is fetched again before its max_age ends, although its id is the same: some
+// publishers change the policy and forget the id, and a policy that is refreshed in time
+// survives an outage of its host. With an interval of 24h and a max_age of a week, a
+// policy is due about every 24 hours. After a failure it is tried again after 5 minutes,
+// then 10, 20 and so on up to an hour.
+//
+// The package has no policies and fetches nothing: its caller does.
 package refresh
 
 import "time"

@@ -118,7 +118,7 @@ func (d *DNS) Unsigned(name string) {
 	d.unsigned = append(d.unsigned, dns.CanonicalName(name))
 }
 
-// vouchesFor tells whether the records of reply may have the AD bit.
+// vouchesFor reports whether the records of reply may have the AD bit.
 func (d *DNS) vouchesFor(reply *dns.Msg) bool {
 	question := reply.Question[0]
 	names := []string{question.Name}
@@ -139,7 +139,7 @@ func (d *DNS) vouchesFor(reply *dns.Msg) bool {
 	return d.authenticated.Load()
 }
 
-// Queries tells how many questions for name and type have come in, over UDP
+// Queries returns how many questions for name and type have arrived, over UDP
 // and TCP together: an answer that is truncated makes two of one lookup.
 func (d *DNS) Queries(name string, qtype uint16) int {
 	d.mu.Lock()

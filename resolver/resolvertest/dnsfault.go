@@ -40,7 +40,7 @@ func (d *DNS) Misbehave(name string, fault DNSFault) {
 	d.faults[name] = fault
 }
 
-// TCP tells whether the question came over TCP.
+// TCP reports whether the question came over TCP.
 func (x *DNSExchange) TCP() bool { return x.Client().Network() == "tcp" }
 
 // Client is the address of the client.

@@ -21,7 +21,7 @@ const (
 var errUnknownHost = errors.New("no such policy host")
 
 // PolicyHosts serves the policies of any number of domains over HTTPS on one
-// address; the TLS server name tells them apart. A server name that it does
+// address; the TLS server name distinguishes them. A server name that it does
 // not know gets no handshake. One connection carries one request.
 type PolicyHosts struct {
 	tb       testing.TB
@@ -79,7 +79,7 @@ func (p *PolicyHosts) Handle(domain string, b Behaviour) {
 	p.hosts[policyHostLabel+domain] = b
 }
 
-// Requests tells how many HTTP requests for domain have come in.
+// Requests returns how many HTTP requests for domain have arrived.
 func (p *PolicyHosts) Requests(domain string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

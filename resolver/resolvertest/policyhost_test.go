@@ -93,7 +93,7 @@ func TestPaddedPolicy(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{100, 64 << 10} {
 		if got := len(resolvertest.PaddedPolicy(size)); got != size {
-			t.Errorf("%d octets, want %d", got, size)
+			t.Errorf("%d bytes, want %d", got, size)
 		}
 	}
 }

@@ -95,7 +95,7 @@ func (n *node) emptyDisk() error {
 	if !n.full {
 		return nil
 	}
-	for i := range crowdOfChanges {
+	for i := range manyChanges {
 		if n.crammed && n.r != nil {
 			n.st.Delete(domain("other-%d", i))
 		}
@@ -105,8 +105,8 @@ func (n *node) emptyDisk() error {
 	return errors.Join(os.Remove(dir), os.Rename(filepath.Dir(n.aside()), dir))
 }
 
-// crowdOfChanges is how many changes take more than the store has room for.
-const crowdOfChanges = 1300
+// manyChanges is how many changes take more than the store has room for.
+const manyChanges = 1300
 
 // cram lets changes of other domains take all the room for what waits to be written
 // (BEHAVIOUR, life: what waits is limited, removals are not).
@@ -115,7 +115,7 @@ func (n *node) cram() {
 		return
 	}
 	text := strings.Repeat("x", 64<<10)
-	for i := range crowdOfChanges {
+	for i := range manyChanges {
 		if i == 1100 { // the remaining space suffices for small changes
 			text = ""
 		}

@@ -183,9 +183,9 @@ func TestCorruptWhileInUse(t *testing.T) {
 				flush(t, s)
 				want(t, s, fresh)
 				select {
-				case <-s.Renewed():
+				case <-s.Replaced():
 				default:
-					t.Error("Renewed has not notified")
+					t.Error("Replaced has not notified")
 				}
 				closeStore(t, s)
 				log.want(t, event.StoreDamaged)

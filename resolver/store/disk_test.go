@@ -166,7 +166,7 @@ func TestFullDiskAtFirst(t *testing.T) {
 	closeStore(t, s)
 }
 
-// If the disk is too full for a new file in place of a corrupt one, Renewed notifies
+// If the disk is too full for a new file in place of a corrupt one, Replaced notifies
 // once there is room.
 func TestRenewedAfterFullDisk(t *testing.T) {
 	t.Parallel()
@@ -195,8 +195,8 @@ func TestRenewedAfterFullDisk(t *testing.T) {
 	remove(t, filler)
 	flush(t, s)
 	select {
-	case <-s.Renewed():
+	case <-s.Replaced():
 	default:
-		t.Error("Renewed has not notified")
+		t.Error("Replaced has not notified")
 	}
 }

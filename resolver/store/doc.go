@@ -36,7 +36,7 @@
 // Entries can be read at once. A check in the background reads every page and then
 // every entry. A corrupt entry is removed alone. A file with a corrupt page is set
 // aside under another name and a new one is created. The same happens if a read
-// fails later, for example because the file was truncated. Renewed notifies the owner,
+// fails later, for example because the file was truncated. Replaced notifies the owner,
 // which may still have entries in memory. A file that was deleted or replaced is
 // noticed before a write, and its entries are copied to the new one.
 //

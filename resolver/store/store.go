@@ -40,17 +40,17 @@ type Store struct {
 	broken   *broken // set aside by the writer next
 	failed   error   // of the last attempt to write
 
-	files   atomic.Uint64     // opened so far
-	errors  atomic.Uint64     // failures and corruption so far
-	repair  atomic.Bool       // the writer must repair the file
-	compact atomic.Bool       // the writer must compact the file
-	wake    chan struct{}     // there is work for the writer
-	flushes chan chan<- error // asks the writer to write now
-	renewed chan struct{}     // see Renewed
-	quit    chan struct{}     // closed by Close
-	done    chan struct{}     // closed when the writer has ended
-	checks  sync.WaitGroup    // of the checks of files just opened
-	close   func() error      // once
+	files    atomic.Uint64     // opened so far
+	errors   atomic.Uint64     // failures and corruption so far
+	repair   atomic.Bool       // the writer must repair the file
+	compact  atomic.Bool       // the writer must compact the file
+	wake     chan struct{}     // there is work for the writer
+	flushes  chan chan<- error // asks the writer to write now
+	replaced chan struct{}     // see Replaced
+	quit     chan struct{}     // closed by Close
+	done     chan struct{}     // closed when the writer has ended
+	checks   sync.WaitGroup    // of the checks of files just opened
+	close    func() error      // once
 }
 
 // broken is a file that was found corrupt while it was in use.
@@ -95,17 +95,17 @@ func OpenMemory(clk *clock.Clock) *Store {
 
 func newStore(path string, clk *clock.Clock, logger *slog.Logger) *Store {
 	s := &Store{
-		path:    path,
-		clk:     clk,
-		logger:  logger,
-		pending: pending{changes: map[mtasts.Domain]*change{}},
-		steps:   clk.Steps(),
-		numbers: numbers{steady: uint64(clk.LastStep()), origin: uint64(clk.Origin().Boot().Unix())},
-		wake:    make(chan struct{}, 1),
-		flushes: make(chan chan<- error),
-		renewed: make(chan struct{}, 1),
-		quit:    make(chan struct{}),
-		done:    make(chan struct{}),
+		path:     path,
+		clk:      clk,
+		logger:   logger,
+		pending:  pending{changes: map[mtasts.Domain]*change{}},
+		steps:    clk.Steps(),
+		numbers:  numbers{steady: uint64(clk.LastStep()), origin: uint64(clk.Origin().Boot().Unix())},
+		wake:     make(chan struct{}, 1),
+		flushes:  make(chan chan<- error),
+		replaced: make(chan struct{}, 1),
+		quit:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	s.numbers.complete = s.wallMilli()
 	s.close = sync.OnceValue(s.shutDown)
@@ -230,10 +230,10 @@ func (s *Store) noteSteps() {
 // until Files changes or an entry is Put.
 func (s *Store) Files() uint64 { return s.files.Load() }
 
-// Renewed notifies that the file was found corrupt while it was in use and that a
+// Replaced notifies that the file was found corrupt while it was in use and that a
 // new one was created. The new one has only the entries that waited to be written:
 // a caller that has more should Put them again.
-func (s *Store) Renewed() <-chan struct{} { return s.renewed }
+func (s *Store) Replaced() <-chan struct{} { return s.replaced }
 
 // Err returns why the file could not be written when that was last tried; nil if
 // it could be.

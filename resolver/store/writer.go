@@ -31,12 +31,12 @@ const (
 type writer struct {
 	*Store
 	// Only the writer's goroutine uses what follows.
-	first     bool          // no attempt to open a file has been made before
-	failing   bool          // the last attempt to write failed, which was logged
-	retry     time.Duration // pause after that attempt
-	walk      walk
-	renew     bool // Renewed is due once there is a new file
-	notCopied bool // a file of schema 1 could not be copied, which was logged
+	first          bool          // no attempt to open a file has been made before
+	failing        bool          // the last attempt to write failed, which was logged
+	retry          time.Duration // pause after that attempt
+	walk           walk
+	notifyReplaced bool // Replaced is due once there is a new file
+	notCopied      bool // a file of schema 1 could not be copied, which was logged
 }
 
 func (w *writer) run() {
@@ -139,7 +139,7 @@ func (w *writer) open() error {
 				return err
 			}
 		}
-		w.renew = true
+		w.notifyReplaced = true
 		w.mu.Lock()
 		w.broken = nil
 		w.numbers.complete = w.wallMilli()
@@ -180,8 +180,8 @@ func (w *writer) open() error {
 	if displaced {
 		defer old.close()
 	}
-	if w.renew {
-		w.renew = false
+	if w.notifyReplaced {
+		w.notifyReplaced = false
 		w.notifyRenewed()
 	}
 	w.checks.Go(func() { w.check(f) })
@@ -228,7 +228,7 @@ func (w *writer) adopt(f *file, displaced bool) error {
 
 func (w *writer) notifyRenewed() {
 	select {
-	case w.renewed <- struct{}{}:
+	case w.replaced <- struct{}{}:
 	default: // the receiver has not taken the notification before
 	}
 }

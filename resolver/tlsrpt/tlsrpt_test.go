@@ -214,8 +214,8 @@ func collect(t *testing.T, path string) collector {
 
 func (c collector) read(t *testing.T) datagram {
 	t.Helper()
-	const patience = 20 * time.Second
-	c.SetReadDeadline(time.Now().Add(patience))
+	const timeout = 20 * time.Second
+	c.SetReadDeadline(time.Now().Add(timeout))
 	text := make([]byte, 64<<10)
 	n, err := c.Read(text)
 	if err != nil {

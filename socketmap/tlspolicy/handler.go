@@ -37,7 +37,7 @@ const PeekMap = "peek"
 // Profile is how a Handler answers; a reload may change it.
 type Profile struct {
 	// Monitor answers NOTFOUND to everything; the metrics and, at debug, the
-	// log tell what would have been answered.
+	// log has the answers that it withholds.
 	Monitor bool
 	// EnforceTesting takes policies of mode testing for enforce.
 	EnforceTesting bool
@@ -85,9 +85,9 @@ func (h *Handler) For(protocol string) *Handler {
 // already wait.
 func (h *Handler) SetProfile(p Profile) { h.profile.Store(&p) }
 
-// Tell is Profile.Tell by the Profile in force.
-func (h *Handler) Tell(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string) {
-	return h.profile.Load().Tell(name, hop, a, err)
+// ReplyText is Profile.ReplyText by the Profile in force.
+func (h *Handler) ReplyText(name string, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string) {
+	return h.profile.Load().ReplyText(name, hop, a, err)
 }
 
 // Answer implements socketmap.Handler.
@@ -162,7 +162,7 @@ func (h *Handler) noteDeferral(hop resolver.NextHop, p *Profile, r reply) {
 	}
 }
 
-// log tells of one lookup, at debug: a busy server has thousands a second.
+// log logs one lookup, at debug: a busy server has thousands a second.
 func (h *Handler) log(hop resolver.NextHop, reply reply, took time.Duration) {
 	h.logger.Debug("Lookup", "domain", hop.Domain.String(), "result", reply.Status.String(), "answer", string(reply.Data), "took", took)
 }

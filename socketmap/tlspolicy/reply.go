@@ -82,20 +82,20 @@ func daneTemp(dst []byte, err error) reply {
 	return r
 }
 
-// Tell returns, for a person, the reply to a socketmap lookup by a map name that the
+// ReplyText returns, for a person, the reply to a socketmap lookup by a map name that the
 // resolver answers so: a word and what follows. withheld is the reply that monitor mode
 // replaced; "" if it replaced none.
-func (p *Profile) Tell(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string) {
-	reply, ok := p.settled(nil, hop, time.Now())
+func (p *Profile) ReplyText(name string, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string) {
+	r, ok := p.settled(nil, hop, time.Now())
 	if !ok {
 		req := &socketmap.Request{Map: name, Fits: func([]byte) bool { return true }}
-		reply = p.replyOrError(nil, req, hop.Domain, a, err)
+		r = p.replyOrError(nil, req, hop.Domain, a, err)
 	}
-	found := text(reply.Reply)
-	if told = text(p.monitored(reply)); told != found {
+	found := text(r.Reply)
+	if reply = text(p.monitored(r)); reply != found {
 		withheld = found
 	}
-	return told, withheld
+	return reply, withheld
 }
 
 func text(r socketmap.Reply) string {

@@ -107,7 +107,7 @@ func (c Controls) policy(k resolver.Known, deferred []resolver.Deferral) Policy 
 		}
 	}
 	p := Policy{Domain: k.Domain.String()}
-	p.Answer, p.Withheld = c.Tell("", hop, answer, err)
+	p.Answer, p.Withheld = c.ReplyText("", hop, answer, err)
 	if k.Policy == nil {
 		return p
 	}

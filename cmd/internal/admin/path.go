@@ -38,7 +38,7 @@ var errNoDirectory = errors.New("admin.socket: none of RUNTIME_DIRECTORY, XDG_RU
 func Path(cfg config.Admin) (string, error) { return onHost().path(os.Geteuid(), cfg) }
 
 func (d directories) path(uid int, cfg config.Admin) (string, error) {
-	if path := told(cfg); path != "" {
+	if path := configured(cfg); path != "" {
 		return path, nil
 	}
 	if users := d.ofUser(uid); len(users) > 0 {
@@ -53,7 +53,7 @@ func (d directories) path(uid int, cfg config.Admin) (string, error) {
 func Find(cfg config.Admin) string { return onHost().find(os.Geteuid(), cfg) }
 
 func (d directories) find(uid int, cfg config.Admin) string {
-	if path := told(cfg); path != "" {
+	if path := configured(cfg); path != "" {
 		return path
 	}
 	units := filepath.Join(d.unit, socketName)
@@ -69,8 +69,8 @@ func (d directories) find(uid int, cfg config.Admin) string {
 	return append(d.ofUser(uid), units)[0]
 }
 
-// told is the path that configuration or systemd name.
-func told(cfg config.Admin) string {
+// configured returns the path that the configuration or systemd gives; "" if neither does.
+func configured(cfg config.Admin) string {
 	if cfg.Socket != "" {
 		return cfg.Socket
 	}

@@ -21,9 +21,9 @@ type Controls struct {
 	// Reload puts the configuration file in force, or says why not.
 	Reload   func(context.Context) (Reloaded, error)
 	Resolver *resolver.Resolver
-	// Tell returns the reply to Postfix for a lookup by a map name with this
+	// ReplyText returns the reply to Postfix for a lookup by a map name with this
 	// answer, and the reply that monitor mode withholds.
-	Tell func(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string)
+	ReplyText func(name string, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string)
 }
 
 // NewHandler returns the handler for the control socket.
@@ -128,7 +128,7 @@ func (c Controls) domain(_ *http.Request, d mtasts.Domain) (any, error) {
 
 func (c Controls) refresh(req *http.Request, d mtasts.Domain) (any, error) {
 	if err := c.Resolver.Refresh(req.Context(), d); err != nil {
-		return nil, fmt.Errorf("the policy of %v was not renewed: %w", d, err)
+		return nil, fmt.Errorf("the policy of %v could not be refreshed: %w", d, err)
 	}
 	k, _ := c.Resolver.Known(d) // nothing if its max_age is 0
 	k.Domain = d
@@ -145,8 +145,8 @@ func (c Controls) lookup(req *http.Request) (any, error) {
 	if !ok {
 		answer, err = c.Resolver.Resolve(req.Context(), hop)
 	}
-	told, withheld := c.Tell(req.FormValue("map"), hop, answer, err)
-	return Lookup{Answer: told, Withheld: withheld}, nil
+	reply, withheld := c.ReplyText(req.FormValue("map"), hop, answer, err)
+	return Lookup{Answer: reply, Withheld: withheld}, nil
 }
 
 // onDomain hands on the domain in the request's path.

@@ -166,7 +166,7 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 			d.followPostfix(ctx)
 			d.checkAuthorities()
 			d.ends.log(d.config.Overrides, time.Now())
-			d.notifier.tellStatus(d.statusLine())
+			d.notifier.setStatus(d.statusLine())
 		case <-watching.C:
 			d.sockets.check()
 			for _, w := range d.webs {
@@ -218,7 +218,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 	d.page = d.newPage()
 	d.registerOwn()
 	d.state.doesDANE(d.dane.why)
-	d.dane.tell(ctx, d.clients.DNS)
+	d.dane.logDecision(ctx, d.clients.DNS)
 	d.checkAuthorities()
 	d.ends.log(d.config.Overrides, time.Now())
 	return d, nil
@@ -268,7 +268,7 @@ func (d *daemon) followPostfix(ctx context.Context) {
 		d.resolver.Configure(d.settings)
 		d.state.doesDANE(d.dane.why)
 	}
-	d.dane.tell(ctx, d.clients.DNS)
+	d.dane.logDecision(ctx, d.clients.DNS)
 }
 
 // checkAuthorities reads the certificate authorities again if they are due, and

@@ -27,10 +27,10 @@ type daneSwitch struct {
 	postfix  postconf.Instances // as last read
 	asking   postconf.Instances // of these, those that the daemon answers
 	why      error              // as last decided, why DANE is not looked up; nil if it is
-	told     string             // the decision that the log has
+	logged   string             // the decision that was last logged
 }
 
-// decide returns whether DANE is to be looked up; tell has it logged.
+// decide returns whether DANE is to be looked up; logDecision logs it.
 func (s *daneSwitch) decide(ctx context.Context, cfg config.Config, c clients.Clients) bool {
 	s.why = s.readPostfix(ctx, cfg.DNS.DANE)
 	s.asking = clients.Asking(cfg, s.postfix)
@@ -68,9 +68,9 @@ func (s *daneSwitch) readPostfix(ctx context.Context, mode config.DANE) error {
 	return fmt.Errorf("this host's Postfix settings cannot be read: %w", err)
 }
 
-// tell logs the decision if it has changed. It is called when the decision is in
+// logDecision logs the decision if it has changed. It is called when the decision is in
 // force.
-func (s *daneSwitch) tell(ctx context.Context, dns *dnsclient.Client) {
+func (s *daneSwitch) logDecision(ctx context.Context, dns *dnsclient.Client) {
 	var what event.Event
 	var attrs []slog.Attr
 	switch s.why {
@@ -90,17 +90,17 @@ func (s *daneSwitch) tell(ctx context.Context, dns *dnsclient.Client) {
 		attrs = append(attrs, slog.String("instances", s.asking.String()))
 		decision += s.asking.String()
 	}
-	if decision == s.told {
+	if decision == s.logged {
 		return
 	}
-	s.told = decision
+	s.logged = decision
 	what.Log(s.logger, attrs...)
 	if s.why == nil {
 		go s.probe(ctx, dns)
 	}
 }
 
-// probe tells whether the resolver validates. It changes nothing: each answer's
+// probe logs whether the resolver validates. It changes nothing: each answer's
 // own AD bit decides.
 func (s *daneSwitch) probe(ctx context.Context, dns *dnsclient.Client) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)

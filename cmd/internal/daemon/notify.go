@@ -9,44 +9,44 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifier tells systemd how the daemon fares (sd_notify(3)). Where systemd did
-// not start it, it tells nobody.
+// notifier notifies systemd of the daemon's state (sd_notify(3)). If systemd did not
+// start the daemon, it does nothing.
 type notifier struct {
 	logger *slog.Logger
-	status string // as last told
+	status string // as last sent
 }
 
-func (n *notifier) tell(states ...string) {
+func (n *notifier) notify(states ...string) {
 	if _, err := systemd.SdNotify(false, strings.Join(states, "\n")); err != nil {
-		n.logger.Debug("systemd was not told", "state", strings.Join(states, " "), "reason", err)
+		n.logger.Debug("systemd could not be notified", "state", strings.Join(states, " "), "reason", err)
 	}
 }
 
 func (n *notifier) ready(status string) {
 	n.status = status
-	n.tell(systemd.SdNotifyReady, "STATUS="+status)
+	n.notify(systemd.SdNotifyReady, "STATUS="+status)
 }
 
-// reloading is to be followed by ready.
+// reloading must be followed by ready.
 func (n *notifier) reloading() {
-	n.tell(systemd.SdNotifyReloading, systemd.SdNotifyMonotonicUsec(), "STATUS=Loading the configuration")
+	n.notify(systemd.SdNotifyReloading, systemd.SdNotifyMonotonicUsec(), "STATUS=Loading the configuration")
 }
 
-// stopping says that the end may take so long.
+// stopping announces the end, which may take as long as limit.
 func (n *notifier) stopping(limit time.Duration) {
-	n.tell(systemd.SdNotifyStopping, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", limit.Microseconds()),
-		"STATUS=Answering what was asked, then stopping")
+	n.notify(systemd.SdNotifyStopping, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", limit.Microseconds()),
+		"STATUS=Answering pending lookups, then stopping")
 }
 
-// tellStatus tells a status that is news.
-func (n *notifier) tellStatus(status string) {
+// setStatus notifies systemd of a status if it has changed.
+func (n *notifier) setStatus(status string) {
 	if status != n.status {
 		n.status = status
-		n.tell("STATUS=" + status)
+		n.notify("STATUS=" + status)
 	}
 }
 
-func (n *notifier) alive() { n.tell(systemd.SdNotifyWatchdog) }
+func (n *notifier) alive() { n.notify(systemd.SdNotifyWatchdog) }
 
 // watchdogInterval is the interval at which systemd expects notifications; 0 if
 // it has no watchdog for this process.

@@ -18,11 +18,11 @@ import (
 // controls are what operators may ask of the daemon.
 func (d *daemon) controls() admin.Controls {
 	return admin.Controls{
-		Status:   d.status,
-		Health:   d.ready,
-		Reload:   d.askReload,
-		Resolver: d.resolver,
-		Tell:     d.handler.Tell,
+		Status:    d.status,
+		Health:    d.ready,
+		Reload:    d.askReload,
+		Resolver:  d.resolver,
+		ReplyText: d.handler.ReplyText,
 	}
 }
 
@@ -30,18 +30,18 @@ func (d *daemon) controls() admin.Controls {
 func (d *daemon) newPage() *monitor.Page {
 	lookups := prometheus.NewRegistry() // of the lookups alone: they are gathered every minute
 	lookups.MustRegister(d.handler.Lookups())
-	return monitor.NewPage(lookups, d.glance, d.controls().Overview)
+	return monitor.NewPage(lookups, d.summary, d.controls().Overview)
 }
 
-// glance returns the state of the daemon itself, for the page.
-func (d *daemon) glance(ctx context.Context) monitor.Glance {
+// summary returns the state of the daemon itself, for the page.
+func (d *daemon) summary(ctx context.Context) monitor.Summary {
 	s := d.status()
 	host, _ := os.Hostname()
 	answering := monitor.Item{Name: "Answering lookups", Text: "yes"}
 	if err := d.health(ctx); err != nil {
 		answering.Problem, answering.Text = true, err.Error()
 	}
-	g := monitor.Glance{Host: host, Version: s.Version, Started: s.Started, Monitor: d.handler.Monitor(), Items: []monitor.Item{answering}}
+	g := monitor.Summary{Host: host, Version: s.Version, Started: s.Started, Monitor: d.handler.Monitor(), Items: []monitor.Item{answering}}
 	for _, t := range troubles(s) {
 		item := monitor.Item{Name: t.name, Text: t.well}
 		if t.reason != "" {

@@ -45,7 +45,7 @@ func (d *daemon) askReload(ctx context.Context) (admin.Reloaded, error) {
 	}
 }
 
-// reload puts the configuration as it stands now in force, or tells why the old
+// reload puts the current configuration into force, or returns why the old
 // one stays.
 func (d *daemon) reload(ctx context.Context) (result reloadResult) {
 	d.notifier.reloading()
@@ -86,7 +86,7 @@ func (d *daemon) replace(ctx context.Context, cfg config.Config) error {
 	d.handler.SetProfile(d.profile())
 	d.state.doesDANE(d.dane.why)
 	d.showPage()
-	d.dane.tell(ctx, d.clients.DNS)
+	d.dane.logDecision(ctx, d.clients.DNS)
 	d.checkAuthorities()
 	d.ends.log(d.config.Overrides, time.Now())
 	return nil

@@ -71,7 +71,7 @@ const probeKey = "doctor"
 
 // probe looks probeKey up in t, whose server is at an address.
 func probe(ctx context.Context, t postconf.Table, at config.Address) (socketmap.Reply, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer within %v", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, fmt.Errorf("no answer within %v", askTimeout))
 	defer cancel()
 	if t.Kind == postconf.TypeTCP {
 		return probeTCP(ctx, at)
@@ -92,7 +92,7 @@ func probeTCP(ctx context.Context, at config.Address) (r socketmap.Reply, err er
 		return r, err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(askTimeout))
 	if _, err := fmt.Fprintf(conn, "get %s\n", probeKey); err != nil {
 		return r, err
 	}

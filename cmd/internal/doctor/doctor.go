@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// patience limits each question to another program on this host.
-	patience = 5 * time.Second
+	// askTimeout limits each question to another program on this host.
+	askTimeout = 5 * time.Second
 	// statusLimit limits how long a daemon that has acknowledged the question may take
 	// to report its status. It is longer than the limit of the acknowledgement.
-	statusLimit = 2 * patience
+	statusLimit = 2 * askTimeout
 )
 
 // Daemon is the running daemon: its control socket.

@@ -25,7 +25,7 @@ func SocketUnit(ctx context.Context, program string) error {
 		}
 		program = "systemctl"
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, "show", "--property=UnitFileState,ActiveState,Result", socketUnit).Output()
 	if err != nil {

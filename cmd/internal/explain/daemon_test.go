@@ -52,20 +52,20 @@ func TestLookAsksDaemon(t *testing.T) {
 		daemon  daemon
 		profile tlspolicy.Profile
 	}{
-		{title: "same", host: good, daemon: daemon{with(unchanged), told(answer), nil}},
-		{title: "knows-nothing", host: good, daemon: daemon{nil, told(answer), nil}},
+		{title: "same", host: good, daemon: daemon{with(unchanged), replies(answer), nil}},
+		{title: "knows-nothing", host: good, daemon: daemon{nil, replies(answer), nil}},
 		{title: "not-running", host: good, daemon: daemon{err: admin.ErrNotRunning}},
 		{title: "not-permitted", host: good, daemon: daemon{err: admin.ErrNotPermitted}},
-		{title: "holds-on", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), told(answer), nil}},
-		{title: "failed-before", host: good, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), told(answer), nil}},
-		{title: "expired", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Expires = now.Add(-time.Hour) }), told("NOTFOUND"), nil}},
+		{title: "holds-on", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), replies(answer), nil}},
+		{title: "failed-before", host: good, daemon: daemon{with(func(p *admin.Policy) { p.Failures = 3 }), replies(answer), nil}},
+		{title: "expired", host: broken, daemon: daemon{with(func(p *admin.Policy) { p.Expires = now.Add(-time.Hour) }), replies("NOTFOUND"), nil}},
 		{title: "old-id", host: good, daemon: daemon{with(func(p *admin.Policy) { p.ID, p.MX = "1", []string{"old.a.test"} }),
-			told("OK secure match=old.a.test servername=hostname"), nil}},
+			replies("OK secure match=old.a.test servername=hostname"), nil}},
 		{title: "id-forgotten", host: good, daemon: daemon{with(func(p *admin.Policy) { p.MX = []string{"old.a.test"} }),
-			told("OK secure match=old.a.test servername=hostname"), nil}},
+			replies("OK secure match=old.a.test servername=hostname"), nil}},
 		{title: "absence", host: good, daemon: daemon{&admin.Domain{Domain: "a.test", NoneUntil: now.Add(time.Minute),
-			DANE: []admin.Verdict{{NextHop: "a.test", Kind: "none", Until: now.Add(time.Minute)}}}, told("NOTFOUND"), nil}},
-		{title: "not-reloaded", host: good, daemon: daemon{with(unchanged), told(answer), nil}, profile: tlspolicy.Profile{Monitor: true}},
+			DANE: []admin.Verdict{{NextHop: "a.test", Kind: "none", Until: now.Add(time.Minute)}}}, replies("NOTFOUND"), nil}},
+		{title: "not-reloaded", host: good, daemon: daemon{with(unchanged), replies(answer), nil}, profile: tlspolicy.Profile{Monitor: true}},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()
@@ -77,4 +77,4 @@ func TestLookAsksDaemon(t *testing.T) {
 	}
 }
 
-func told(answer string) admin.Lookup { return admin.Lookup{Answer: answer} }
+func replies(answer string) admin.Lookup { return admin.Lookup{Answer: answer} }

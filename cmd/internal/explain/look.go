@@ -73,7 +73,7 @@ func Look(ctx context.Context, c clients.Clients, key string, o Options) (r *Rep
 		steps.Go(func() { step(ctx) })
 	}
 	steps.Wait()
-	l.tell()
+	l.setReplies()
 	l.matchHosts()
 	l.explainDANE()
 	l.adviseTesting()
@@ -99,8 +99,8 @@ func (l *look) askDANE(ctx context.Context) {
 	l.report.DANE.Verdict = verdict.Kind.String()
 }
 
-// tell finds out what Postfix gets.
-func (l *look) tell() {
+// setReplies finds the replies to Postfix.
+func (l *look) setReplies() {
 	r := l.report
 	afresh, withheld := l.answer(l.Profile, r.Map)
 	r.Postfix, r.Withheld = afresh, withheld
@@ -127,24 +127,24 @@ func (l *look) tell() {
 
 // answer returns the answer of p to the results of l, and the answer that monitor
 // mode withholds.
-func (l *look) answer(p tlspolicy.Profile, name string) (told, withheld string) {
-	return p.Tell(name, l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane, Failed: l.failed}, l.noDANE)
+func (l *look) answer(p tlspolicy.Profile, name string) (reply, withheld string) {
+	return p.ReplyText(name, l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane, Failed: l.failed}, l.noDANE)
 }
 
 // found is what would be answered without overrides and monitor mode.
 func (l *look) found() string {
 	p := l.Profile
 	p.Overrides, p.Monitor = tlspolicy.Overrides{}, false
-	told, _ := l.answer(p, l.report.Map)
-	return told
+	reply, _ := l.answer(p, l.report.Map)
+	return reply
 }
 
 // given reports whether an override of the configuration replaces the answer.
 func (l *look) given() bool {
 	p := l.Profile
 	p.Monitor = false
-	told, _ := l.answer(p, l.report.Map)
-	return told != l.found()
+	reply, _ := l.answer(p, l.report.Map)
+	return reply != l.found()
 }
 
 // stale reports whether the running daemon does not answer as the configuration file

@@ -12,7 +12,7 @@ const (
 // knownKeys are those of RFC 8461 section 3.2. Never changed.
 var knownKeys = []string{"version", keyMode, keyMX, "max_age"}
 
-// isKey tells keys from other text with a colon in it, such as a web page's.
+// isKey distinguishes keys from other text with a colon in it, such as a web page's.
 func isKey(s string) bool {
 	return s != "" && len(s) <= maxKeyLen && strings.Trim(s, alnum+"_-.") == ""
 }

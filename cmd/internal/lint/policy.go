@@ -128,7 +128,7 @@ func (f *findings) noField(n int, line string) {
 
 // mode guesses the intention of an unknown mode.
 func (f *findings) mode(n int, value string) {
-	const letters = 4 // enough to tell the modes apart: enforced, Testing, tests
+	const letters = 4 // enough to distinguish the modes: enforced, Testing, tests
 	for _, mode := range []mtasts.Mode{mtasts.ModeEnforce, mtasts.ModeTesting, mtasts.ModeNone} {
 		name := mode.String()
 		if value != name && strings.HasPrefix(strings.ToLower(value), name[:letters]) {

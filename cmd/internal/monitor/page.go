@@ -34,8 +34,8 @@ const (
 	maxPageText = 300
 )
 
-// Glance is how the daemon itself is.
-type Glance struct {
+// Summary is how the daemon itself is.
+type Summary struct {
 	Host, Version string
 	Started       time.Time
 	Monitor       bool // Postfix is answered NOTFOUND
@@ -51,7 +51,7 @@ type Item struct {
 // Page is the status page. It has no script and loads nothing; its Content-Security-Policy
 // forbids both. It is safe for concurrent use.
 type Page struct {
-	glance   func(context.Context) Glance
+	summary  func(context.Context) Summary
 	overview func(limit int, since time.Time) admin.Overview
 	lookups  lastHour
 
@@ -63,8 +63,8 @@ type Page struct {
 }
 
 // NewPage returns a Page that is off. lookups gathers tlspolicy.LookupsMetric.
-func NewPage(lookups prometheus.Gatherer, glance func(context.Context) Glance, overview func(int, time.Time) admin.Overview) *Page {
-	return &Page{glance: glance, overview: overview, lookups: lastHour{lookups: lookups}}
+func NewPage(lookups prometheus.Gatherer, summary func(context.Context) Summary, overview func(int, time.Time) admin.Overview) *Page {
+	return &Page{summary: summary, overview: overview, lookups: lastHour{lookups: lookups}}
 }
 
 // Show switches the page on or off.
@@ -125,7 +125,7 @@ func (p *Page) text() ([]byte, error) {
 	defer cancel()
 	var out bytes.Buffer
 	counts, from := p.lookups.since()
-	v := view{Style: template.CSS(pageStyle), At: now, Glance: p.glance(ctx), Shares: sharesOf(counts), SharesFrom: from}
+	v := view{Style: template.CSS(pageStyle), At: now, Summary: p.summary(ctx), Shares: sharesOf(counts), SharesFrom: from}
 	v.look(p.overview(pageRows, now.Add(-changesSpan)))
 	if err := pageTemplate.Execute(&out, v); err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ var (
 type view struct {
 	Style      template.CSS
 	At         time.Time
-	Glance     Glance
+	Summary    Summary
 	Shares     []share
 	SharesFrom time.Time
 
@@ -168,7 +168,7 @@ type view struct {
 
 // Verdict is the first line of the page.
 func (v view) Verdict() string {
-	for _, i := range v.Glance.Items {
+	for _, i := range v.Summary.Items {
 		if i.Problem {
 			return "Something on this host needs you."
 		}
@@ -184,7 +184,7 @@ func (v view) Verdict() string {
 
 // Ill reports whether the verdict is a problem.
 func (v view) Ill() bool {
-	return v.NeedsCount > 0 || slices.ContainsFunc(v.Glance.Items, func(i Item) bool { return i.Problem })
+	return v.NeedsCount > 0 || slices.ContainsFunc(v.Summary.Items, func(i Item) bool { return i.Problem })
 }
 
 // row is a domain with trouble.

@@ -29,7 +29,7 @@ const hostile = `<script>document.title="pwned"</script>"'><img src=x onerror=pw
 
 // scene is the content of a page.
 type scene struct {
-	glance   Glance
+	summary  Summary
 	overview admin.Overview
 	lookups  map[answer]int
 }
@@ -38,7 +38,7 @@ var sceneTime = time.Date(2026, 11, 28, 12, 30, 0, 0, time.UTC)
 
 // scenes returns the contents that the page is tested with, by name.
 func scenes() map[string]scene {
-	well := Glance{Host: "mx1.example.org", Version: "0.1.0", Started: sceneTime, Items: []Item{
+	well := Summary{Host: "mx1.example.org", Version: "0.1.0", Started: sceneTime, Items: []Item{
 		{Name: "Answering lookups", Text: "yes"},
 		{Name: "Sockets for Postfix", Text: "127.0.0.1:8461, unix:/var/spool/postfix/mta-sts/sock"},
 		{Name: "DNS resolver", Text: "answers"},
@@ -52,10 +52,10 @@ func scenes() map[string]scene {
 		{"notfound", "broken"}: 122, {"notfound", "unknown"}: 40, {"temp", ""}: 12}
 	long := strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("b", 53) + ".example"
 	return map[string]scene{
-		"empty":   {glance: well, overview: admin.Overview{Complete: time.Now().Add(-time.Hour)}},
-		"usual":   {glance: well, lookups: lookups, overview: overviewOf(3, 3, func(i int) string { return fmt.Sprintf("partner%d.example", i) }, "TLSA _25._tcp.mx1.partner.example: SERVFAIL")},
-		"hostile": {glance: ill, lookups: lookups, overview: overviewOf(4, 4, func(i int) string { return []string{long, hostile, "xn--bcher-kva.example", "a.example"}[i%4] }, hostile+strings.Repeat(" AAAAAAAAAA", 100))},
-		"many":    {glance: well, lookups: lookups, overview: overviewOf(pageRows, 10_000, func(i int) string { return fmt.Sprintf("domain%d.example", i) }, "the policy host's certificate has expired on 2026-11-01")},
+		"empty":   {summary: well, overview: admin.Overview{Complete: time.Now().Add(-time.Hour)}},
+		"usual":   {summary: well, lookups: lookups, overview: overviewOf(3, 3, func(i int) string { return fmt.Sprintf("partner%d.example", i) }, "TLSA _25._tcp.mx1.partner.example: SERVFAIL")},
+		"hostile": {summary: ill, lookups: lookups, overview: overviewOf(4, 4, func(i int) string { return []string{long, hostile, "xn--bcher-kva.example", "a.example"}[i%4] }, hostile+strings.Repeat(" AAAAAAAAAA", 100))},
+		"many":    {summary: well, lookups: lookups, overview: overviewOf(pageRows, 10_000, func(i int) string { return fmt.Sprintf("domain%d.example", i) }, "the policy host's certificate has expired on 2026-11-01")},
 	}
 }
 
@@ -92,7 +92,7 @@ func (s scene) page() *Page {
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{Name: tlspolicy.LookupsMetric}, []string{"protocol", tlspolicy.ResultLabel, tlspolicy.ReasonLabel})
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(lookups)
-	p := NewPage(reg, func(context.Context) Glance { return s.glance }, func(limit int, _ time.Time) admin.Overview { return s.overview })
+	p := NewPage(reg, func(context.Context) Summary { return s.summary }, func(limit int, _ time.Time) admin.Overview { return s.overview })
 	p.Show(true)
 	for a, n := range s.lookups {
 		lookups.WithLabelValues("socketmap", a.result, a.reason).Add(float64(n))
@@ -281,7 +281,7 @@ func TestPageOff(t *testing.T) {
 func TestPageIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made := 0
-		p := NewPage(prometheus.NewRegistry(), func(context.Context) Glance { made++; return Glance{} },
+		p := NewPage(prometheus.NewRegistry(), func(context.Context) Summary { made++; return Summary{} },
 			func(int, time.Time) admin.Overview { return admin.Overview{} })
 		p.Show(true)
 		for range 100 {

@@ -31,7 +31,7 @@ type Daemon struct {
 	answers *simplelru.LRU[string, answer]
 }
 
-// answer is a policy that the daemon told at a time.
+// answer is a policy that the daemon returned at a time.
 type answer struct {
 	policy Policy
 	at     time.Time

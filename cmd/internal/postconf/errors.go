@@ -13,7 +13,7 @@ var (
 	// this host. The caller continues without Postfix's settings.
 	ErrNotFound = errors.New("no postconf(1) on this host")
 	// ErrTimeout: postconf hangs and was ended. The caller goes on without the
-	// settings, or with the last ones, and tells the operator.
+	// settings, or with the last ones, and reports it.
 	ErrTimeout = errors.New("postconf hangs")
 	// ErrOutput means that the output is not postconf's; another program may have
 	// the name. The caller continues as for ErrTimeout.

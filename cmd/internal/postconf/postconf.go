@@ -1,5 +1,5 @@
 // Package postconf reads the settings of the Postfix on this host, as its
-// postconf(1) tells them.
+// postconf(1) prints them.
 package postconf
 
 import (

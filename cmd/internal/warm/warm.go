@@ -51,7 +51,7 @@ const maxUndecidedKeys = 100
 
 // Run looks up every line of list. Blank lines and those that begin with # are
 // left out. The error says that list could not be read; when ctx ends, it is
-// ctx's, and Done tells how far it came.
+// ctx's, and Done is the last line reached.
 func Run(ctx context.Context, list io.Reader, look Lookup, o Options) (Summary, error) {
 	r := run{look: look, progress: o.Progress, underway: map[int]bool{}}
 	slots := make(chan struct{}, o.Concurrency)
@@ -80,7 +80,7 @@ func Run(ctx context.Context, list io.Reader, look Lookup, o Options) (Summary, 
 // Count returns how many lookups Run would do from that line on, as far as list
 // can be read.
 func Count(list io.Reader, from int) (lookups int) {
-	// Run tells of a list that cannot be read.
+	// Run reports a list that cannot be read.
 	_ = eachLine(list, func(line int, key string) error {
 		if line >= from && key != "" {
 			lookups++

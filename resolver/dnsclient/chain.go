@@ -22,8 +22,9 @@ var (
 	errAliases   = fmt.Errorf("more than %d names in its chain of CNAME records", maxNames)
 )
 
-// finding is the result of one question, from the replies so far.
-type finding struct {
+// chain is the state of one question: the CNAME records followed so far, and the
+// records at their end.
+type chain struct {
 	names   []string // in lower case: the one asked for, then each CNAME record's target
 	records []dns.RR // of the type asked for; their owner is the last of names
 	ttl     time.Duration
@@ -35,8 +36,8 @@ type finding struct {
 	least time.Duration // of the TTLs met so far
 }
 
-func newFinding(name string) *finding {
-	return &finding{names: []string{dns.CanonicalName(name)}, least: math.MaxInt64}
+func newChain(name string) *chain {
+	return &chain{names: []string{dns.CanonicalName(name)}, least: math.MaxInt64}
 }
 
 // trust summarizes the AD bits (RFC 4035 section 3.2.3) of the replies to a question.
@@ -63,11 +64,11 @@ func (t trust) authenticated() bool { return !t.withoutAD && !t.uncounted }
 func (t trust) unknown() bool { return t.uncounted && !t.denied }
 
 // end is the name that the chain has come to.
-func (f *finding) end() string { return f.names[len(f.names)-1] }
+func (f *chain) end() string { return f.names[len(f.names)-1] }
 
 // add takes in a conclusive reply to the question for the chain's end. counts
 // says whether its AD bit counts.
-func (f *finding) add(reply *dns.Msg, qtype uint16, counts bool) error {
+func (f *chain) add(reply *dns.Msg, qtype uint16, counts bool) error {
 	f.trust.add(reply.AuthenticatedData, counts)
 	asked := f.end()
 	for {
@@ -95,7 +96,7 @@ func (f *finding) add(reply *dns.Msg, qtype uint16, counts bool) error {
 }
 
 // follow goes on to the target of a CNAME record.
-func (f *finding) follow(alias *dns.CNAME) error {
+func (f *chain) follow(alias *dns.CNAME) error {
 	target := dns.CanonicalName(alias.Target)
 	if slices.Contains(f.names, target) {
 		return errAliasLoop
@@ -108,17 +109,17 @@ func (f *finding) follow(alias *dns.CNAME) error {
 	return nil
 }
 
-// link goes on along the CNAME record that is the finding of the chain's end.
-func (f *finding) link(found *finding) error {
+// link goes on along the CNAME record found at the chain's end.
+func (f *chain) link(found *chain) error {
 	f.trust.join(found.trust)
 	return f.follow(found.records[0].(*dns.CNAME))
 }
 
 // absent concludes that the records do not exist. If the reply only has CNAME
-// records, as from some forwarders, the lookup is not done: the last target has
+// records, as from some forwarders, the chain is not done: the last target has
 // to be asked for. An SOA record or NXDOMAIN is about the chain's end (RFC 2308
 // section 2, RFC 6604 section 3).
-func (f *finding) absent(reply *dns.Msg, asked string) error {
+func (f *chain) absent(reply *dns.Msg, asked string) error {
 	f.noName = reply.Rcode == dns.RcodeNameError
 	for _, rr := range reply.Ns {
 		soa, ok := rr.(*dns.SOA)
@@ -138,13 +139,13 @@ func (f *finding) absent(reply *dns.Msg, asked string) error {
 
 // neverExists concludes that a special-use name has no records. No server was asked, so
 // this is not authenticated.
-func (f *finding) neverExists() {
+func (f *chain) neverExists() {
 	f.trust.add(false, true)
 	f.ttl, f.hasTTL, f.done = min(f.least, specialUseTTL), true, true
 }
 
-// conclude ends the finding with records that say how long it holds.
-func (f *finding) conclude(records ...dns.RR) {
+// conclude ends the lookup with records that say how long it holds.
+func (f *chain) conclude(records ...dns.RR) {
 	for _, rr := range records {
 		f.least = min(f.least, ttl(rr))
 	}
