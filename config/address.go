@@ -16,8 +16,8 @@ const (
 	Unix = "unix"
 )
 
-// Address is where a listener listens; net.Listen takes its fields as they are.
-// The zero Address is none. It is comparable.
+// Address is the network and address of a listener, ready for net.Listen. The
+// zero Address stands for no listener. It is comparable.
 type Address struct {
 	Network string // TCP or Unix
 	Address string // "host:port", where host may be empty, or an absolute path
@@ -26,7 +26,7 @@ type Address struct {
 // unixPrefix marks the path of a unix socket in the file.
 const unixPrefix = "unix:"
 
-// maxSocketPath is the longest path of a unix socket, unix(7), in octets.
+// maxSocketPath is the longest path of a unix socket in bytes; see unix(7).
 const maxSocketPath = 107
 
 // String returns the address in the file's form.
@@ -37,7 +37,7 @@ func (a Address) String() string {
 	return a.Address
 }
 
-// IsZero reports whether a is no address at all.
+// IsZero reports whether a is the zero Address.
 func (a Address) IsZero() bool { return a == Address{} }
 
 // ParseAddress parses host:port or unix:/path.
@@ -49,7 +49,8 @@ func ParseAddress(text string) (Address, error) {
 	return a, err
 }
 
-// address is where a listener listens. Port 0 lets the system choose one.
+// address is the kind of a listener's address. Port 0 lets the system choose a
+// port.
 var address = kind[Address]{
 	values: "host:port or unix:/path",
 	parse: func(text string) (Address, error) {

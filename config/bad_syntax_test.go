@@ -17,7 +17,8 @@ func testBad(t *testing.T, files []badFile) {
 	}
 }
 
-// What is wrong with the YAML, and with keys whatever their values are.
+// TestBadSyntax tests errors of YAML itself, and errors of keys that do not
+// depend on their values.
 func TestBadSyntax(t *testing.T) {
 	t.Parallel()
 	testBad(t, []badFile{

@@ -1,8 +1,19 @@
-// Package config turns the daemon's YAML file into a checked Config. It knows
-// the file's schema and nothing of what the values are used for.
+// Package config reads the daemon's YAML file into a checked Config.
 //
-// A reload applies every key but those of listen and cache.shared, and
-// cache.file: these take a restart.
+// The file is a mapping of sections to keys, for example
+//
+//	dns:
+//	  servers: ["127.0.0.1"]
+//	  timeout: 2s
+//
+// The schema (schema.go) has one entry for every key: its place in Config, its
+// default, the values it accepts and its documentation. Parsing, the error
+// messages, the manual page and the example file all come from it. A variable of
+// the environment can set a key instead of the file. Every error of a file is
+// reported, each with its line and key.
+//
+// A reload applies every key except those of listen and cache.shared, and
+// cache.file: these need a restart.
 package config
 
 import (
@@ -33,8 +44,8 @@ type Config struct {
 	// report attributes; a file adds to that. A reload applies it.
 	Maps map[string]Map
 
-	// Testing says what a policy of mode testing counts as. Default: ignore. A
-	// reload applies it to cached policies too.
+	// Testing selects how a policy of mode testing is answered. Default: ignore.
+	// A reload applies it to cached policies too.
 	Testing TestingMode
 
 	// Overrides answer before anything else is asked, unless Mode is monitor. The
@@ -43,19 +54,19 @@ type Config struct {
 	// not count. Default: none. A reload replaces them all.
 	Overrides map[OverrideKey]Override
 
-	// DNS says how names are looked up. A reload applies it to the lookups that
-	// follow; what is cached stays.
+	// DNS configures DNS lookups. A reload applies it to later lookups; cached
+	// policies stay.
 	DNS DNS
 
 	// Fetch says how policies are fetched. A reload applies it to the fetches
 	// that follow.
 	Fetch Fetch
 
-	// Cache says what is kept, and where.
+	// Cache configures the policies kept in memory and in the policy file.
 	Cache Cache
 
-	// Refresh says how cached policies are kept fresh. A reload applies it to
-	// what is scheduled from then on.
+	// Refresh configures the refresh of cached policies. A reload applies it to
+	// refreshes that are scheduled afterwards.
 	Refresh Refresh
 
 	// RecheckWait bounds how long a lookup whose domain is cached waits for
@@ -74,7 +85,7 @@ type Config struct {
 	// lookups that follow.
 	TLSRPT TLSRPT
 
-	// Log says what is logged and how. A reload applies it at once.
+	// Log configures the log. A reload applies it at once.
 	Log Log
 }
 
@@ -133,7 +144,7 @@ type DNS struct {
 	// AnswerTimeout may end its wait earlier. Default: 5s.
 	Timeout time.Duration
 
-	// DANE says where DANE goes before STS. Default: auto.
+	// DANE decides whether DANE takes precedence over STS. Default: auto.
 	DANE DANE
 }
 
@@ -169,7 +180,7 @@ type Fetch struct {
 	AllowNetworks []netip.Prefix
 }
 
-// Cache says what is kept, and where.
+// Cache configures the policies kept in memory and in the policy file.
 type Cache struct {
 	// File is the absolute path of the file that keeps policies across
 	// restarts; MemoryOnly keeps none. Default: empty, which means policies.db
@@ -177,23 +188,23 @@ type Cache struct {
 	// it.
 	File string
 
-	// Entries bounds the policies in memory; File holds all of them. Default:
-	// 100000. A reload applies it and evicts what is too much.
+	// Entries limits the number of policies in memory; File holds all of them.
+	// Default: 100000. A reload applies it and evicts policies over the limit.
 	Entries int
 
 	// NegativeEntries bounds the domains in memory that are known to have no
 	// policy. Default: 200000. A reload applies it likewise.
 	NegativeEntries int
 
-	// Shared is a memory that several daemons have in common.
+	// Shared configures a store that several daemons share.
 	Shared Shared
 }
 
-// Shared is a memory that several daemons have in common, on Valkey or Redis. A
+// Shared configures a store that several daemons share, on Valkey or Redis. A
 // reload applies none of it, nor reads its files again.
 type Shared struct {
-	// URL says where the servers are, as storeurl.Parse reads it. It may hold
-	// a password. Default: empty, which shares nothing.
+	// URL is the address of the servers, in the format of storeurl.Parse. It may
+	// contain a password. Default: empty; policies are not shared.
 	URL string
 
 	// PasswordFile is the absolute path of a file with the password, in place
@@ -205,14 +216,16 @@ type Shared struct {
 	CAFile string
 
 	// KeyFile is the absolute path of a file with the key that authenticates
-	// what is shared; all daemons have the same. Default: empty, none.
+	// shared values; all nodes use the same key. Default: empty; values are not
+	// authenticated.
 	KeyFile string
 
 	// Prefix begins the names of everything that is kept there, so that
-	// several fleets can use one server. Default: mta-sts.
+	// several groups of nodes can use one server. Default: mta-sts.
 	Prefix string
 
-	// Timeout bounds what a lookup waits for the servers. Default: 100ms.
+	// Timeout is the longest time that a lookup waits for the servers. Default:
+	// 100ms.
 	Timeout time.Duration
 }
 
@@ -221,8 +234,8 @@ const MemoryOnly = "off"
 
 // Refresh says how cached policies are kept fresh.
 type Refresh struct {
-	// Interval is the age at which a policy in use is fetched again although
-	// its id is the same; half of its max_age where that is less. Default: 24h.
+	// Interval is the age at which a policy in use is fetched again although its
+	// id is the same; half of its max_age if that is shorter. Default: 24h.
 	Interval time.Duration
 
 	// Idle is how long a domain is refreshed after the last lookup of it.
@@ -259,7 +272,7 @@ type TLSRPT struct {
 	Socket string
 }
 
-// Log says what is logged and how.
+// Log configures the log.
 type Log struct {
 	// Level is the least level that is logged. Default: info.
 	Level LogLevel

@@ -12,18 +12,18 @@ import (
 
 // A field binds a key of the file to its place in a Config.
 type field interface {
-	// decode sets the place from n and reports what is wrong with n.
+	// decode sets the place from n and reports errors of n.
 	decode(r *report, key string, n *yaml.Node)
-	// text is what is in the place as the file would have it, on one line.
+	// text returns the value in the place in the file's syntax, on one line.
 	text() string
-	// values says in a few words what the place may hold, but for what empty
-	// means, which is for the key's prose.
+	// values describes the accepted values in a few words. The key's prose
+	// explains the meaning of an empty value.
 	values() string
 }
 
 // A kind is a type of scalar. Whether it is quoted makes no difference.
 type kind[T any] struct {
-	values string // what it may be, in a few words
+	values string // the accepted values, in a few words
 	parse  func(text string) (T, error)
 	valid  func(T) error
 	format func(T) string // what parse takes; nil where fmt.Sprint does it

@@ -9,13 +9,13 @@ import (
 type Key struct {
 	Name string // dotted, "dns.timeout"
 
-	// About is prose of ASCII: paragraphs with an empty line between them,
-	// where a line that begins with a blank stands as it is. Empty for a
-	// section whose keys say it all.
+	// About is prose in ASCII: paragraphs with an empty line between them. A line
+	// that begins with a blank is not wrapped. It is empty if the section's keys
+	// need no introduction.
 	About string
 
 	Section bool   // the key has others below it, which follow, and none of these:
-	Values  string // what it may be, "10ms to 1m"
+	Values  string // the accepted values, such as "10ms to 1m"
 	Default string // as the file has it
 
 	Restart bool // a reload does not apply it
@@ -56,8 +56,8 @@ func unindent(about string) string {
 	return strings.Join(lines, "\n")
 }
 
-// scalar writes text as YAML, in quotes where a reader might else take it for
-// something other than a word, a number or a length of time.
+// scalar writes text as YAML. It adds quotes unless text is a plain word, a
+// number or a duration.
 func scalar(text string) string {
 	plain := func(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c == '.' }
 	octal := strings.HasPrefix(text, "0") && text != "0"

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Variables that are accepted, and what they change in a file's configuration.
+// TestGoodVariable tests variables that are accepted, and how they change the
+// configuration of a file.
 func TestGoodVariable(t *testing.T) {
 	t.Parallel()
 	const file = "mode: monitor\ndns: {servers: [192.0.2.9], timeout: 3s}\noverrides: {a.example: notfound, b.example: notfound}\n"
@@ -86,7 +87,7 @@ func TestBadVariable(t *testing.T) {
 	}
 }
 
-// Faults of the file come first, and what is valid counts.
+// Errors of the file come first, and valid variables still apply.
 func TestVariableNextToBadFile(t *testing.T) {
 	t.Parallel()
 	c, err := Parse("f", []byte("mode: x\n"), []string{"MTA_STS_ADMIN_SOCKET=/run/a", "MTA_STS_TESTING=x"})
@@ -140,8 +141,8 @@ func TestVariableNames(t *testing.T) {
 	}
 }
 
-// What a variable sets is valid, and a message names the variable in printable ASCII
-// whatever the value is.
+// FuzzVariable tests that an accepted variable gives a valid value, and that an
+// error names the variable in printable ASCII for every value.
 func FuzzVariable(f *testing.F) {
 	var keys []Key
 	for _, k := range Keys() {

@@ -10,9 +10,9 @@ import (
 	"mta-sts-daemon/resolver/printable"
 )
 
-// Error says what is wrong with one key of a configuration. Its message is one
-// line, "/etc/mta-sts-daemon/config.yaml:12: dns.timeout: reason", of printable
-// ASCII but for File.
+// Error is one error in a configuration. Its message is one line, such as
+// "/etc/mta-sts-daemon/config.yaml:12: dns.timeout: reason". All of it apart from
+// File is printable ASCII.
 type Error struct {
 	File   string // or the environment variable; empty for an error of Set
 	Line   int    // counts from 1; 0 if the fault has no line
@@ -35,7 +35,7 @@ func (e *Error) Error() string {
 	}
 }
 
-// A report collects what is wrong with one configuration.
+// A report collects the errors of one configuration.
 type report struct {
 	file string
 	errs []*Error
@@ -48,8 +48,7 @@ func (r *report) fail(line int, key, format string, args ...any) {
 // maxErrors bounds what one broken file makes an operator read at once.
 const maxErrors = 20
 
-// err joins the errors in the order of their lines; it is nil where there are
-// none.
+// err joins the errors, sorted by line; nil if r has none.
 func (r *report) err() error {
 	slices.SortStableFunc(r.errs, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 	var joined []error

@@ -9,8 +9,8 @@ import (
 const exampleWidth = 80
 
 // Example returns the file that is installed: every key with its default, all
-// of them comments. What is commented out has no blank after its #, or two for
-// each section that it is in.
+// commented out. A key has no blank after its #, or two for each section that it
+// is in.
 func Example() string {
 	keys := Keys()
 	var b strings.Builder

@@ -8,8 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The file that is installed is what the schema makes; "make generate" writes
-// it.
+// The installed file is the output of Example; "make generate" writes it.
 func TestExampleIsGenerated(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../packaging/config.yaml")
@@ -27,7 +26,7 @@ func TestExampleIsDefault(t *testing.T) {
 	if d := diff(Default(), got); err != nil || d != "" {
 		t.Errorf("as it stands: %v (-want +got):\n%s", err, d)
 	}
-	// What an operator who takes away every # before a key gets.
+	// The file after an administrator has removed every # before a key.
 	set := regexp.MustCompile(`(?m)^#((  )*[a-z_]+:)`).ReplaceAllString(Example(), "$1")
 	got, err = Parse("config.yaml", []byte(set), nil)
 	if d := diff(Default(), got); err != nil || d != "" {

@@ -31,7 +31,7 @@ func domain(t *testing.T, name string) mtasts.Domain {
 	return d
 }
 
-// Files that are accepted, and what they change in the default.
+// TestGood tests files that are accepted, and how they change the default.
 func TestGood(t *testing.T) {
 	t.Parallel()
 	none := func(*Config) {}

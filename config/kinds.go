@@ -41,8 +41,8 @@ func duration(least, most time.Duration) kind[time.Duration] {
 // tooLong is a duration that time.ParseDuration refuses only because it does not fit.
 var tooLong = regexp.MustCompile(`^[-+]?([0-9]+(\.[0-9]*)?(ns|us|\x{b5}s|ms|s|m|h))+$`)
 
-// notDuration returns the error for text that is no duration, with what to write instead
-// if that is clear.
+// notDuration returns the error for text that is not a duration. If the
+// meaning is clear, the error has the correct spelling.
 func notDuration(text string) error {
 	const day = 24 * time.Hour
 	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
@@ -188,7 +188,7 @@ var mapName = kind[string]{
 	},
 }
 
-// path is an absolute path of at most maxLen octets.
+// path is an absolute path of at most maxLen bytes.
 func path(maxLen int) kind[string] {
 	return kind[string]{
 		values: "/path",
@@ -198,7 +198,7 @@ func path(maxLen int) kind[string] {
 			case !filepath.IsAbs(path) || strings.ContainsRune(path, 0):
 				return fmt.Errorf("%s is not an absolute path", quote(path))
 			case len(path) > maxLen:
-				return fmt.Errorf("%s is longer than %d octets", quote(path), maxLen)
+				return fmt.Errorf("%s is longer than %d bytes", quote(path), maxLen)
 			}
 			return nil
 		},
@@ -235,7 +235,8 @@ var cacheFile = kind[string]{
 	},
 }
 
-// sharedURL is where a shared store is. Its errors repeat nothing of it.
+// sharedURL is the URL of a shared store. Its errors repeat nothing of the value,
+// which may contain a password.
 var sharedURL = kind[string]{
 	values: "a URL",
 	parse:  asIs,
@@ -245,8 +246,8 @@ var sharedURL = kind[string]{
 	},
 }
 
-// prefix begins names on servers, where some characters stand for others in
-// patterns.
+// prefix is a prefix of names on the shared store's servers. Characters that are
+// wildcards in patterns there are not accepted.
 var prefix = kind[string]{
 	values: "a word",
 	parse:  asIs,
@@ -262,7 +263,7 @@ var prefix = kind[string]{
 // asIs parses what its kind checks when it is valid.
 func asIs(text string) (string, error) { return text, nil }
 
-// all reports whether every octet of s is of a class.
+// all reports whether every byte of s is of a class.
 func all(s string, class func(byte) bool) bool {
 	for i := range len(s) {
 		if !class(s[i]) {

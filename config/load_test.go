@@ -68,7 +68,8 @@ func TestLoadTooLarge(t *testing.T) {
 	}
 }
 
-// An alias would make every line below ten times what the one before is.
+// With aliases every line below would expand to ten times the size of the line
+// before it.
 func TestAliasBomb(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// longestAge is the max_age above which RFC 8461 section 3.2 allows none; to
-// look further ahead is of no use.
+// longestAge is the longest max_age that RFC 8461 section 3.2 allows; a longer
+// time has no effect.
 const longestAge = 31557600 * time.Second
 
-// schema binds every key of the file to its place in c and says what it is for.
-// The manual page and the example file are made of this.
+// schema connects every key of the file with its place in c and documents it. The
+// manual page and the example file are generated from it.
 func schema(c *Config) section {
 	return section{
-		{"mode", `enforce answers Postfix with what is found. monitor finds nothing for it, and the
-			log tells what would have been answered.`,
+		{"mode", `enforce answers Postfix with the policies that are found. monitor always answers
+			NOTFOUND and logs the answer that enforce would give.`,
 			wordOf(wordsOf(ModeEnforce, ModeMonitor)).at(&c.Mode)},
 		// Postfix gives a map up after 100 s.
-		{"answer_timeout", `How long a first answer may take. The search behind it goes on, and the next
-			lookup finds what it brings.`,
+		{"answer_timeout", `How long a first answer may take. The search goes on in the background, and the
+			next lookup gets its result.`,
 			duration(10*time.Millisecond, 90*time.Second).at(&c.AnswerTimeout)},
 		{"listen", `Where Postfix finds the daemon. Sockets that systemd passes take the place of these
 			addresses.`,
@@ -28,8 +28,8 @@ func schema(c *Config) section {
 			tlsrpt, Postfix 3.10 and later reports (RFC 8460), and from 3.10.5 on checks the names of MX
 			hosts itself; Postfix before 3.10 defers the mail. The file adds to the default.`,
 			table[string, Map]{&c.Maps, mapName, mapAt}},
-		{"testing", `What a policy of mode testing counts as. ignore: as none, which is what RFC 8461
-			wants; enforce: as one of mode enforce.`,
+		{"testing", `How to answer for a policy of mode testing. ignore: as without a policy, as RFC 8461
+			requires; enforce: as for a policy of mode enforce.`,
 			wordOf(wordsOf(TestingIgnore, TestingEnforce)).at(&c.Testing)},
 		{"overrides", `Answers of your own, before anything else: notfound, or a line as in Postfix's TLS
 			policy table. ".example.com" stands for every name below example.com, "[host]:587" for one
@@ -47,7 +47,7 @@ func schema(c *Config) section {
 		{"refresh", `A policy in use is fetched again although its id has not changed, because many
 			publishers forget the id.`,
 			refreshSection(&c.Refresh)},
-		{"recheck_wait", `How long a lookup waits to hear whether a policy it knows is still the newest.`,
+		{"recheck_wait", `How long a lookup waits for the check whether a known policy is still current.`,
 			duration(time.Millisecond, 10*time.Second).at(&c.RecheckWait)},
 		{"admin", "", section{
 			{"socket", `The control socket, which the commands use to talk to the daemon. Empty: admin.sock in
@@ -124,7 +124,7 @@ func fetchSection(f *Fetch) section {
 			optional(path(math.MaxInt)).at(&f.CAFile)},
 		{"proxy", `A proxy that takes CONNECT, http://proxy.example:3128 for example. Empty: none.`,
 			optional(proxy).at(&f.Proxy)},
-		{"allow_networks", `Networks that policy hosts may be in although they are not public.`,
+		{"allow_networks", `Networks that are not public in which policy hosts are allowed.`,
 			list[netip.Prefix]{&f.AllowNetworks, network.at}},
 	}
 }
@@ -138,9 +138,9 @@ func cacheSection(c *Cache) section {
 			count(1, 10_000_000).at(&c.Entries)},
 		{"negative_entries", `Domains without a policy in memory.`,
 			count(1, 10_000_000).at(&c.NegativeEntries)},
-		{"shared", `A memory that several daemons have in common, on Valkey or Redis: each policy is
-			discovered once for all, and a purge reaches everywhere. Each daemon's file stays its own
-			authority and answers alone where the servers do not.`,
+		{"shared", `Policies that several daemons share, on Valkey or Redis: each policy is discovered
+			once for all of them, and a purge reaches every daemon. Each daemon's file stays its own
+			authority. If the servers do not answer, the daemon works without them.`,
 			needsRestart{sharedSection(&c.Shared)}},
 	}
 }
@@ -155,10 +155,11 @@ func sharedSection(s *Shared) section {
 			optional(path(math.MaxInt)).at(&s.PasswordFile)},
 		{"ca_file", `A PEM file of the authorities that servers are verified against. Empty: the system's.`,
 			optional(path(math.MaxInt)).at(&s.CAFile)},
-		{"key_file", `A file with the key of the fleet, made by "openssl rand -hex 32": what was not written
-			with it counts as absent. Empty: whoever can write to the servers is believed.`,
+		{"key_file", `A file with the key that all these daemons share, made by "openssl rand -hex 32".
+			Values that were not written with the key are ignored. Empty: anybody who can write to the
+			servers can change policies.`,
 			optional(path(math.MaxInt)).at(&s.KeyFile)},
-		{"prefix", `What the names of keys and channel on the servers begin with.`,
+		{"prefix", `The prefix of the names of keys and channel on the servers.`,
 			prefix.at(&s.Prefix)},
 		{"timeout", `How long a lookup waits for the servers at most.`,
 			duration(time.Millisecond, 10*time.Second).at(&s.Timeout)},
@@ -168,9 +169,9 @@ func sharedSection(s *Shared) section {
 func refreshSection(r *Refresh) section {
 	return section{
 		// RFC 8461 section 3.3 asks for five minutes between attempts.
-		{"interval", `The age at which that is done; half of the policy's max_age where that is less.`,
+		{"interval", `The age at which that is done; half of the policy's max_age if that is shorter.`,
 			duration(5*time.Minute, longestAge).at(&r.Interval)},
-		{"idle", `For how long after the last lookup of its domain.`,
+		{"idle", `How long after the last lookup of its domain a policy counts as in use.`,
 			duration(time.Hour, longestAge).at(&r.Idle)},
 		{"concurrency", `How many at once.`,
 			count(1, 1000).at(&r.Concurrency)},

@@ -112,8 +112,8 @@ func editDistance(unknown, known string) int {
 	return last[len(known)]
 }
 
-// mapping yields the keys of n and their values, and reports a node that is no
-// mapping and keys that are no words.
+// mapping yields the keys of n and their values. It reports a node that is not a
+// mapping, and keys that are not plain words.
 func mapping(r *report, key string, n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
 	return func(yield func(name, child *yaml.Node) bool) {
 		if n.Kind != yaml.MappingNode {
@@ -154,8 +154,9 @@ func describe(n *yaml.Node) string {
 // maxKeyLen is the longest key that messages repeat as a whole, in bytes.
 const maxKeyLen = 64
 
-// join makes the dotted key of one below parent. It quotes a key that is long or
-// could not be told from the message around it.
+// join returns the dotted name of the key name in the section parent. It quotes a
+// name that is long or has other characters than a key, so that messages stay
+// readable.
 func join(parent, key string) string {
 	if key == "" || len(key) > maxKeyLen || !all(key, isKeyByte) {
 		key = quote(key)

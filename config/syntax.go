@@ -32,9 +32,9 @@ func unreadable(text []byte) (line int, reason string) {
 }
 
 // syntaxError finds the line of the error that documents returns for text. The
-// parser names none, or that where the surrounding block begins. The one wanted
-// is the last line of the shortest beginning of the file that has this error:
-// for a quote or bracket left open, the line that opens it.
+// parser gives no line, or the first line of the block around the error. The line
+// returned is the last line of the shortest beginning of the file that has the
+// same error: for a quote or bracket that is not closed, the line that opens it.
 func syntaxError(text []byte, err error) (line int, reason string) {
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	end := 0
@@ -53,7 +53,7 @@ func syntaxError(text []byte, err error) (line int, reason string) {
 	return i + 1, err.Error()
 }
 
-// libraryPrefix is what the YAML parser puts before its reason.
+// libraryPrefix is the text that the YAML parser puts before its reason.
 var libraryPrefix = regexp.MustCompile(`^yaml: (line \d+: )?`)
 
 // libraryReason is the reason in an error of the YAML parser.

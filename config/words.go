@@ -7,14 +7,15 @@ type Mode string
 const (
 	// ModeEnforce answers with the policies that are found.
 	ModeEnforce Mode = "enforce"
-	// ModeMonitor answers NOTFOUND always and logs what it would have answered.
+	// ModeMonitor always answers NOTFOUND and logs the answer that ModeEnforce
+	// would give.
 	ModeMonitor Mode = "monitor"
 )
 
-// TestingMode says what a policy of mode testing counts as.
+// TestingMode selects how a policy of mode testing is answered.
 type TestingMode string
 
-// What a policy of mode testing counts as.
+// The values of TestingMode.
 const (
 	// TestingIgnore answers NOTFOUND, RFC 8461 section 5.
 	TestingIgnore TestingMode = "ignore"
@@ -22,12 +23,12 @@ const (
 	TestingEnforce TestingMode = "enforce"
 )
 
-// DANE says where DANE (RFC 7672) goes before STS.
+// DANE decides whether DANE (RFC 7672) takes precedence over STS.
 type DANE string
 
-// Where DANE goes before STS.
+// The values of DANE.
 const (
-	// DANEAuto does DANE where this host's Postfix does it.
+	// DANEAuto uses DANE if this host's Postfix does.
 	DANEAuto DANE = "auto"
 	// DANEAlways does DANE and believes the AD bit of the configured servers.
 	DANEAlways DANE = "always"
@@ -67,7 +68,7 @@ type word[T any] struct {
 	value T
 }
 
-// wordsOf are words that read as what they stand for.
+// wordsOf returns words whose spelling is their value.
 func wordsOf[T ~string](values ...T) []word[T] {
 	words := make([]word[T], len(values))
 	for i, v := range values {

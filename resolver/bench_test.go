@@ -18,8 +18,8 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// What a policy takes in memory: live heap, once the policy file has been asked
-// for as many as fit.
+// BenchmarkMemory measures the memory of a policy: the live heap after lookups of
+// as many policies of the file as fit into memory.
 func BenchmarkMemory(b *testing.B) {
 	const count = 100_000
 	clk := clock.System()
@@ -74,8 +74,8 @@ func liveHeap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// What the first lookup of a domain without a record takes beyond the DNS, which
-// answers at once. The policy file has other domains.
+// BenchmarkAbsence measures the first lookup of a domain without a record,
+// without the DNS, which answers at once. The policy file has other domains.
 func BenchmarkAbsence(b *testing.B) {
 	for name, checker := range map[string]DANEChecker{"DANE=off": nil, "DANE=on": dane.New(noRecords{})} {
 		b.Run(name, func(b *testing.B) { benchmarkAbsence(b, checker) })

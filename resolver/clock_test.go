@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A machine without a clock of its own begins with a wrong one. What is fetched once
-// that is set is written down by the right one.
+// A machine without a clock of its own starts with a wrong time. Policies fetched
+// after the clock has been set are stored with the right time.
 func TestClockSetAfterTheStart(t *testing.T) {
 	for name, wrong := range map[string]time.Duration{"behind": -30 * day, "ahead": 30 * day} {
 		t.Run(name, func(t *testing.T) {

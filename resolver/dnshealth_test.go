@@ -156,7 +156,7 @@ func TestSilentDomainsStopNoRefresh(t *testing.T) {
 	})
 }
 
-// The same with DANE: TEMP while nobody answers, then what is found.
+// The same with DANE: TEMP while no server answers, then the verdict.
 func TestDANEWhileTheResolverIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -20,8 +20,8 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// world is the DNS and the policy hosts of a test, in fake time. What is not
-// set does not exist.
+// world is the DNS and the policy hosts of a test, in fake time. Names that are
+// not set do not exist.
 type world struct {
 	t   *testing.T
 	reg *prometheus.Registry // of the Resolver made last
@@ -70,7 +70,7 @@ func (w *world) resolver() *Resolver {
 // resolverWith is for a store that outlives the Resolver.
 func (w *world) resolverWith(st *store.Store) *Resolver { return w.resolverIn(nil, st) }
 
-// resolverIn is for a node that shares what it knows.
+// resolverIn returns a node that uses the shared store.
 func (w *world) resolverIn(shared SharedStore, st *store.Store) *Resolver {
 	w.reg = prometheus.NewRegistry()
 	r := New(Options{
@@ -108,7 +108,7 @@ func (w *world) Probe(context.Context) error {
 // inMemory returns how many policies memory has.
 func (w *world) inMemory() int { return int(w.metrics("mta_sts_cache_entries")["policy"]) }
 
-// Write takes what is logged.
+// Write records the log.
 func (w *world) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -222,8 +222,8 @@ func hop(t *testing.T, domain string) NextHop {
 	return NextHop{Domain: d, MX: true, Port: 25}
 }
 
-// lookUp does what a handler does, and says how long it took. The mode has the id
-// behind it, if the policy is kept.
+// lookUp performs a lookup as a handler does, and measures the time. The mode is
+// followed by the id if the policy is kept.
 func lookUp(t *testing.T, r *Resolver, domain string) (mode string, took time.Duration) {
 	t.Helper()
 	start := time.Now()

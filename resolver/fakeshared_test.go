@@ -12,8 +12,8 @@ type hub = sharedtest.Store
 // join returns a Resolver of another node.
 func (w *world) join(h *hub) *Resolver { return w.resolverIn(h.Join(), w.memory()) }
 
-// expectKnown holds what a node knows without a lookup against want: mode and
-// id, "-" for that there is no policy, "" for nothing.
+// expectKnown compares a node's state of a domain, without a lookup, with want:
+// mode and id, "-" for an absence, "" if it has no state.
 func expectKnown(t *testing.T, r *Resolver, domain, want string) {
 	t.Helper()
 	got := ""

@@ -201,7 +201,7 @@ func TestDomainsByState(t *testing.T) {
 		all := map[string]float64{"enforce": 2, "testing": 1, "none": 1, "mismatch": 1, "broken": 1}
 		w.expectMetric(byState, all)
 
-		for range 3 { // once more where the policy is fetched anew
+		for range 3 { // repeated: a later round fetches the policy again
 			expect(t, r, "mismatch.example", "enforce/1")
 		}
 		if got := r.Mismatched(); len(got) != 1 || got[0].String() != "mismatch.example" {
@@ -231,7 +231,7 @@ func TestDomainsByState(t *testing.T) {
 	})
 }
 
-// What an answer without a policy says of the domain, at the first lookup and from memory.
+// The reason of an answer without a policy, at the first lookup and from memory.
 func TestAnswerWithout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

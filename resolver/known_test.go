@@ -75,7 +75,7 @@ func TestRefresh(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolver()
 		d := hop(t, "a.example").Domain
-		if err := r.Refresh(t.Context(), d); err != nil { // never heard of
+		if err := r.Refresh(t.Context(), d); err != nil { // an unknown domain
 			t.Error(err)
 		}
 		w.publish("a.example", "1", policyText("testing", "864000"))

@@ -8,31 +8,31 @@ import (
 	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
-// One node of the fleet renews a policy; the others take what it fetched.
+// One node refreshes a policy; the others take it from the shared store.
 func TestOneNodeRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), sharedtest.NewStore()
 		w.publish("a.example", "1", policyText("enforce", "864000"))
-		var fleet []*Resolver
+		var nodes []*Resolver
 		for range 4 {
-			fleet = append(fleet, w.join(h))
-			expect(t, fleet[len(fleet)-1], "a.example", "enforce/1")
+			nodes = append(nodes, w.join(h))
+			expect(t, nodes[len(nodes)-1], "a.example", "enforce/1")
 		}
 		time.Sleep(10 * day)
 		if _, fetches := w.asked("a.example"); fetches < 10 || fetches > 13 {
 			t.Errorf("%d fetches in ten days", fetches)
 		}
 		fresh := time.Now().Add(864000*time.Second - 27*time.Hour)
-		for i, r := range fleet {
+		for i, r := range nodes {
 			if k, ok := r.Known(hop(t, "a.example").Domain); !ok || k.Expires.Before(fresh) {
-				t.Errorf("node %d has not heard of the renewal: %+v", i, k)
+				t.Errorf("node %d has not got the refreshed policy: %+v", i, k)
 			}
 		}
 	})
 }
 
-// Where the host fails one node tries after the other, and where it recovers all
-// have the policy.
+// If the host fails, one node after the other tries; when it recovers, all nodes
+// get the policy.
 func TestNodesRefreshInTurnIfTheHostFails(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
@@ -47,7 +47,7 @@ func TestNodesRefreshInTurnIfTheHostFails(t *testing.T) {
 	})
 }
 
-// A policy of a new id is fetched without waiting for whoever has the lease.
+// A policy with a new id is fetched without waiting for the holder of the lease.
 func TestNewIDNeedsNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), sharedtest.NewStore()
@@ -62,7 +62,7 @@ func TestNewIDNeedsNoLease(t *testing.T) {
 	})
 }
 
-// A lease that nobody gives back keeps nobody from a renewal for long.
+// A lease that is never released does not delay a refresh for long.
 func TestLeaseHeldForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, h := newWorld(t), sharedtest.NewStore()

@@ -202,7 +202,8 @@ func TestRechecksWhileTheDNSIsSilent(t *testing.T) {
 	})
 }
 
-// A domain that is slow is no silence: others go on waiting for their news.
+// A slow domain is not an outage: lookups of other domains still wait for their
+// rechecks.
 func TestRecheckBesideASlowDomain(t *testing.T) {
 	for _, tc := range []struct {
 		name string

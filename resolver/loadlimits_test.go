@@ -117,9 +117,10 @@ func (w *busyWorld) Check(ctx context.Context, d mtasts.Domain, _ bool, _ uint16
 	return dane.Verdict{Kind: dane.None, TTL: time.Hour}, nil
 }
 
-// A flood of names that nobody has heard of: a bounded number is asked about at
-// once, each lookup is answered in time and what was not asked is not taken for
-// known. A known domain's new policy is found, and its renewal made, meanwhile.
+// In a flood of unknown names a limited number of discoveries run at once, each
+// lookup is answered in time, and a refused discovery does not count as an
+// absence. Meanwhile a known domain's new policy is found, and its refresh takes
+// place.
 func TestFlood(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
@@ -159,7 +160,7 @@ func TestFlood(t *testing.T) {
 				w.expectMetric("mta_sts_discoveries_total", map[string]float64{"policy": 2, "busy": refused})
 				keepInUse(t, r, "known.example", "enforce/2", 30*time.Hour)
 				if _, fetches := w.asked("known.example"); fetches < 3 {
-					t.Errorf("%d fetches for the known domain: it was not renewed", fetches)
+					t.Errorf("%d fetches for the known domain: it was not refreshed", fetches)
 				}
 
 				close(w.passed)
@@ -175,8 +176,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// What DANE says of a next hop that cannot be checked in a flood is not known; an
-// old verdict is looked up all the same.
+// If a flood prevents the DANE check of a next hop, its verdict is unknown; an
+// old verdict is still checked again.
 func TestFloodOfChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const refused = 50
@@ -288,7 +289,7 @@ func TestFloodDuringAnOutage(t *testing.T) {
 	})
 }
 
-// lookUpQuietly does what a handler does, whatever becomes of it.
+// lookUpQuietly performs a lookup as a handler does and ignores the result.
 func lookUpQuietly(r *Resolver, h NextHop) {
 	if _, ok := r.Cached(h, time.Now()); !ok {
 		r.Resolve(context.Background(), h)

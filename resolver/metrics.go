@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) *metrics {
 	discoveries := byResult("mta_sts_discoveries_total",
 		"Times that the network was asked about a domain, by what was learned: policy (fetched), unchanged (the policy known holds), no_record, invalid_record, no_policy (a record but no policy to be had), dns_error (the record could not be asked for) or busy (nothing, because too many were under way).")
 	refreshes := byResult("mta_sts_refreshes_total",
-		"Fetches that were to renew a policy still live: unchanged and changed (by the policy fetched) or failed.")
+		"Fetches to refresh a policy still live: unchanged and changed (by the policy fetched) or failed.")
 	fetches := byResult("mta_sts_policy_fetches_total",
 		"Fetches from policy hosts by their result in the words of RFC 8460.")
 	m := &metrics{
@@ -150,7 +150,7 @@ func (m *metrics) fetched(took time.Duration, err error) {
 	m.fetchDuration.Observe(took.Seconds())
 }
 
-// refreshed counts the fetch that was to renew a live policy.
+// refreshed counts a fetch to refresh a live policy.
 func (c *refreshCounters) refreshed(known *policies.Entry, fetched mtasts.Policy, err error) {
 	switch {
 	case err != nil:

@@ -13,8 +13,8 @@ import (
 	"mta-sts-daemon/resolver/policyhost"
 )
 
-// metrics returns what is not 0 of the metrics with that name, by the value of
-// their one label, "" where they have none.
+// metrics returns the values other than 0 of the metrics with that name, by the
+// value of their only label, "" if they have no label.
 func (w *world) metrics(name string) map[string]float64 {
 	w.t.Helper()
 	families, err := w.reg.Gather()
@@ -40,7 +40,7 @@ func (w *world) metrics(name string) map[string]float64 {
 	return nil
 }
 
-// expectMetric compares what is not 0.
+// expectMetric compares the values other than 0.
 func (w *world) expectMetric(name string, want map[string]float64) {
 	w.t.Helper()
 	if diff := cmp.Diff(want, w.metrics(name)); diff != "" {
@@ -48,7 +48,7 @@ func (w *world) expectMetric(name string, want map[string]float64) {
 	}
 }
 
-// count is what a metric without labels is expected to be.
+// count is the expected value of a metric without labels.
 func count(n float64) map[string]float64 {
 	if n == 0 {
 		return map[string]float64{}
@@ -110,7 +110,7 @@ func TestMetricsOfStop(t *testing.T) {
 	})
 }
 
-// Each lookup counts once, by what was known when it came.
+// Each lookup counts once, by the state of the domain when it arrived.
 func TestMetricsOfLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

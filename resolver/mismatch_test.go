@@ -11,7 +11,7 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 )
 
-// What is a mismatch, and what is none.
+// TestMismatch tests which MX hosts are a mismatch.
 func TestMismatch(t *testing.T) {
 	hosts := func(names ...string) (records []dnsclient.MX) {
 		for i, name := range names {
@@ -166,7 +166,7 @@ func TestMismatchOfThousands(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.expectLogged("none of its domain's MX hosts", 1)
 		if n := w.log.Len(); n > 4<<10 {
-			t.Errorf("%d octets in the log", n)
+			t.Errorf("%d bytes in the log", n)
 		}
 	})
 }

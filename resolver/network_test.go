@@ -88,7 +88,7 @@ func TestManyLookupsOverTheNetwork(t *testing.T) {
 	}
 }
 
-// One stranger's faults are no news about anybody else, and no policy.
+// A fault of one policy host gives no policy and has no effect on other domains.
 func TestIllBehavedOverTheNetwork(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
@@ -121,7 +121,7 @@ func TestIllBehavedOverTheNetwork(t *testing.T) {
 // A discovery from record to policy, over loopback.
 func BenchmarkDiscovery(b *testing.B) {
 	n := newNetwork(b)
-	// Not kept, so that each lookup discovers anew.
+	// Not cached, so each lookup starts a discovery.
 	n.publish("bench.test", "version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 0\n")
 	hop := nextHop(b, "bench.test")
 	b.ReportAllocs()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// What an operator purges while its renewal hangs is not written down again when
-// the renewal fails.
+// A policy that an administrator purges while its refresh hangs is not stored
+// again when the refresh fails.
 func TestPurgeDuringARefresh(t *testing.T) {
 	for name, purge := range map[string]func(t *testing.T, r *Resolver) error{
 		"one": func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) },

@@ -65,7 +65,7 @@ func TestDomainOutOfUseIsLeftAlone(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "31557600"))
 		r := w.resolver()
 		expect(t, r, "a.example", "enforce/1")
-		time.Sleep(100 * day)
+		time.Sleep(30 * day)
 		_, fetches := w.asked("a.example")
 		if fetches < 1+12 || fetches > 1+17 {
 			t.Errorf("%d fetches, want one a day for 14 days", fetches)
@@ -80,7 +80,7 @@ func TestDomainOutOfUseIsLeftAlone(t *testing.T) {
 	})
 }
 
-// So it is where the daemon was started anew meanwhile.
+// The same holds if the daemon was restarted in between.
 func TestDomainOutOfUseIsRefreshedAgainAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -88,7 +88,7 @@ func TestDomainOutOfUseIsRefreshedAgainAfterARestart(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "31557600"))
 		r := w.resolverWith(st)
 		expect(t, r, "a.example", "enforce/1")
-		time.Sleep(100 * day)
+		time.Sleep(30 * day)
 		r.Close()
 		r = w.resolverWith(st)
 		_, before := w.asked("a.example")
@@ -113,11 +113,11 @@ func TestRefreshWithoutRecord(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.publish("a.example", "1", policyText("enforce", "864000"))
+				w.publish("a.example", "1", policyText("enforce", "259200"))
 				r := w.resolver()
 				expect(t, r, "a.example", "enforce/1")
 				w.setTXT("a.example", tc.txt)
-				keepInUse(t, r, "a.example", "enforce/1", 20*day) // twice its max_age
+				keepInUse(t, r, "a.example", "enforce/1", 6*day) // twice its max_age
 				w.expectLogged("Record gone", tc.logged)
 				w.expectLogged("refreshed again", 0)
 			})
@@ -152,7 +152,7 @@ func TestRefreshRecovers(t *testing.T) {
 		w.setHost("a.example", hostAnswer{err: errRefused})
 		keepInUse(t, r, "a.example", "enforce/1", 5*day)
 		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
-		keepInUse(t, r, "a.example", "enforce/1", 9*day) // past what the first fetch allowed
+		keepInUse(t, r, "a.example", "enforce/1", 9*day) // beyond the max_age of the first fetch
 		w.expectLogged("cannot be refreshed", 1)
 		w.expectLogged("can be refreshed again", 1)
 	})
@@ -177,7 +177,8 @@ func TestPolicyNoneIsNotRefreshed(t *testing.T) {
 	})
 }
 
-// That holds for one whose successor cannot be had, too: only lookups ask.
+// The same holds if its successor cannot be fetched: only lookups start a
+// discovery.
 func TestSuccessorOfPolicyNoneIsNotChased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

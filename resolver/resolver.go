@@ -260,9 +260,9 @@ func (r *Resolver) without(s policies.State, f *policies.Failure) Answer {
 	return Answer{Without: s, Failure: f}
 }
 
-// Resolve answers a lookup that Cached could not. If the domain's policy cannot be
-// learned in time, no policy applies (RFC 8461 section 3.3), and that is no error; an
-// error means ErrDANEUnknown, or that the lookup itself was given up.
+// Resolve answers a lookup that Cached could not. If the domain's policy cannot
+// be fetched in time, no policy applies (RFC 8461 section 3.3), and err is nil.
+// The error is ErrDANEUnknown, or means that the lookup was given up.
 func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	stack.Grow()
 	hop = hop.Clone()

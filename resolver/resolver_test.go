@@ -51,7 +51,7 @@ func TestNameTooLongToPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		r := w.resolver()
-		longest := strings.Repeat("a.", 120) + "abcd" // 244 octets: "_mta-sts." still fits
+		longest := strings.Repeat("a.", 120) + "abcd" // 244 bytes: "_mta-sts." still fits
 		expect(t, r, longest, "-")
 		w.expectAsked(longest, 1, 0)
 		expect(t, r, longest+"e", "-")
@@ -120,7 +120,7 @@ func TestCloseEndsDiscoveries(t *testing.T) {
 	})
 }
 
-// What Close cuts short is no failure of the domain's.
+// A discovery that Close interrupts is not a failure of the domain.
 func TestCloseCutsShortWithoutBlame(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -209,8 +209,8 @@ func TestFailedFetchIsNotRepeatedForItsID(t *testing.T) {
 	})
 }
 
-// A host that goes on failing is tried every five minutes while there is no
-// policy: also where it had one and failed to its end, hourly by then.
+// A host that keeps failing is tried every five minutes while the domain has no
+// policy, also if it had one and failed until its end, at last once an hour.
 func TestFailedFetchIsNotPutOffWithoutAPolicy(t *testing.T) {
 	for name, before := range map[string]time.Duration{"never one": 0, "one that ended": 10 * day} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// What a process knew of a policy, the next one knows.
+// A policy is the same after a restart.
 func TestRestartKeepsPolicies(t *testing.T) {
 	for _, mode := range []string{"enforce", "testing", "none"} {
 		t.Run(mode, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestRestartKeepsTheBackoff(t *testing.T) {
 	})
 }
 
-// The LRU is a window: what it lets go comes back from the store.
+// A policy that the LRU has evicted is loaded from the store.
 func TestEvictedPolicyComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -202,7 +202,7 @@ func TestStoreWrittenByAWrongClock(t *testing.T) {
 	}
 }
 
-// Nor does it put off for long what is to be looked up again.
+// Nor does it delay the next recheck for long.
 func TestStoreOfAClockFarAhead(t *testing.T) {
 	for _, years := range []int{1, 400} {
 		t.Run(strconv.Itoa(years), func(t *testing.T) {
@@ -241,7 +241,8 @@ func TestStoreOfAClockFarAhead(t *testing.T) {
 	}
 }
 
-// A policy file found damaged is begun anew, with what memory knows.
+// A corrupt policy file is replaced, and the policies in memory are written to
+// the new one.
 func TestDamagedFileIsFilledFromMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policies.db")
 	st, err := store.Open(path, clock.System(), slog.New(slog.DiscardHandler))
@@ -272,7 +273,8 @@ func TestDamagedFileIsFilledFromMemory(t *testing.T) {
 	}
 }
 
-// What was learned of a record is written down at the end, not per lookup.
+// The results of rechecks are written when the resolver closes, not at each
+// lookup.
 func TestCloseWritesWhatOnlyMemoryKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

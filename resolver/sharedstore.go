@@ -23,8 +23,9 @@ type SharedStore interface {
 }
 
 const (
-	// leasePatience is how long a refresh waits for a lease, counted from the first that
-	// was refused: anybody who can write to the shared store can hold every lease for ever.
+	// leasePatience is how long a refresh waits for a lease, counted from the
+	// first that was refused: anybody who can write to the shared store can hold
+	// every lease for ever.
 	leasePatience = 2 * shared.LeaseLife
 
 	// purgePatience is how long an operator waits until a purge has reached the shared

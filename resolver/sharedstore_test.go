@@ -9,7 +9,7 @@ import (
 	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
-// withTwoNodes runs a test with two nodes of a fleet, in fake time that does not
+// withTwoNodes runs a test with two nodes, in fake time that does not
 // begin on a full second.
 func withTwoNodes(t *testing.T, test func(t *testing.T, w *world, h *hub, a, b *Resolver)) {
 	t.Helper()
@@ -41,7 +41,8 @@ func TestSharedDiscoversOnce(t *testing.T) {
 	})
 }
 
-// What a node learns of a domain that another knows reaches that one at once.
+// A policy that one node fetches reaches at once every node that has state of the
+// domain.
 func TestSharedPolicyIsAnnounced(t *testing.T) {
 	for name, tc := range map[string]struct{ mode, maxAge, want string }{
 		"new id":           {"enforce", "864000", "enforce/2"},
@@ -66,8 +67,8 @@ func TestSharedPolicyIsAnnounced(t *testing.T) {
 	}
 }
 
-// A policy takes the place of the knowledge that there is none, but only where
-// somebody has asked.
+// A policy of another node replaces an absence, but only if a lookup has asked
+// for the domain on this node.
 func TestSharedPolicyReplacesAnAbsence(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		expect(t, b, "a.example", "-")
@@ -81,8 +82,8 @@ func TestSharedPolicyReplacesAnAbsence(t *testing.T) {
 	})
 }
 
-// A policy that comes while the record is asked for is not forgotten over the
-// answer that there is no record.
+// A policy that arrives while the record is looked up is kept when the answer
+// says that there is no record.
 func TestSharedPolicyDuringADiscovery(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		expect(t, b, "a.example", "-")
@@ -140,7 +141,7 @@ func TestSharedPurge(t *testing.T) {
 	}
 }
 
-// A purge forgets what was fetched before it, not what came after.
+// A purge removes policies fetched before it, not those fetched after it.
 func TestSharedPurgeKeepsLaterPolicies(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
@@ -155,7 +156,7 @@ func TestSharedPurgeKeepsLaterPolicies(t *testing.T) {
 	})
 }
 
-// The operator hears that the fleet has not.
+// The administrator gets an error if the purge did not reach the other nodes.
 func TestSharedPurgeFails(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
@@ -172,7 +173,7 @@ func TestSharedPurgeFails(t *testing.T) {
 	})
 }
 
-// An older policy of the fleet is no news, even where the newer one has ended.
+// An older policy of another node is ignored, even if the newer one has ended.
 func TestSharedNewerWins(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
@@ -198,7 +199,7 @@ func TestSharedNewerWins(t *testing.T) {
 	})
 }
 
-// A fleet that cannot be asked costs nothing but its help.
+// If the shared store is unavailable, each node works alone.
 func TestSharedDown(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		h.Set(func(h *hub) { h.Fault = sharedtest.ErrDown })
@@ -210,7 +211,7 @@ func TestSharedDown(t *testing.T) {
 	})
 }
 
-// A lookup that waits longer than it may for the record has the fleet's policy.
+// A lookup that times out waiting for the record uses the shared policy.
 func TestSharedPolicyWhileTheDNSHangs(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))

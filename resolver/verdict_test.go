@@ -39,7 +39,7 @@ func (w *world) resolverWithDANE(st *store.Store, c *checker) *Resolver {
 	return r
 }
 
-// lookUpDANE does what a handler does; an error stands as itself.
+// lookUpDANE performs a lookup as a handler does.
 func lookUpDANE(t *testing.T, r *Resolver, h NextHop) (kind dane.Kind, took time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
@@ -205,8 +205,8 @@ func TestVerdictIsHeldOverAnOutage(t *testing.T) {
 	})
 }
 
-// The same where the MX hosts are known and the TLSA records cannot be had. Where
-// there was no verdict before, that is one.
+// The same if the MX hosts are known and the TLSA records could not be looked up.
+// If the next hop had no verdict before, the result is a verdict.
 func TestVerdictIsHeldWhereHostsCannotBeKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

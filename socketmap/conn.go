@@ -52,7 +52,7 @@ type conn struct {
 	// when the connection was opened. It is 0 while a request is being handled. It
 	// has no meaning while waiting is not 0.
 	idleSince atomic.Int64
-	partial   atomic.Int64 // when the first part of an incomplete request arrived; 0 if there is none
+	partial   atomic.Int64 // when the first part of an incomplete request arrived; 0 without one
 	writing   atomic.Int64 // when the write that now blocks began; 0 if none does
 	asked     atomic.Bool  // a complete request has been read
 	closed    atomic.Bool  // cut has been called

@@ -107,8 +107,10 @@ func TestReplies(t *testing.T) {
 			t.Errorf("parseReply(%q) succeeded", bad)
 		}
 	}
-	if n := len(Netstrings().appendReply(nil, Reply{Perm, make([]byte, maxData)})); n > maxReply {
-		t.Errorf("the longest reply has %d bytes, Postfix reads %d", n, maxReply)
+	for status := OK; status <= Perm; status++ {
+		if n := len(Netstrings().appendReply(nil, Reply{status, make([]byte, maxData)})); n > maxReply {
+			t.Errorf("the longest reply %s has %d bytes, Postfix reads %d", status, n, maxReply)
+		}
 	}
 }
 

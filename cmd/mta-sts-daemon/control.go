@@ -11,16 +11,16 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// connect returns a client of the running daemon. If the configuration has faults,
-// the daemon runs on the one before: its control socket is where the rest of the
-// configuration says.
+// connect returns a client of the running daemon. If the configuration has
+// errors, the daemon still runs with the previous one: the valid part of the
+// configuration gives the path of its control socket.
 func connect(load func() (config.Config, error)) *admin.Client {
 	cfg, err := load()
 	return admin.NewClient(admin.Find(cfg.Admin), err)
 }
 
-// exitFailed is the status of a command that did not do what it was asked, and
-// exitUnasked of one that could not ask the daemon.
+// exitFailed is the exit status of a command that failed, and exitUnasked of a
+// command that could not reach the daemon.
 const (
 	exitFailed  exitStatus = 1
 	exitUnasked exitStatus = 2

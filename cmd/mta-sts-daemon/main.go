@@ -10,8 +10,8 @@ import (
 	"os"
 )
 
-// exitStatus is an error that has said what it had to say and only ends the
-// program.
+// exitStatus is an error that ends the program with this status. Everything about
+// it has been printed already.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }

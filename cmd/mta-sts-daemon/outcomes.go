@@ -181,7 +181,7 @@ func findLog(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("no log of Postfix is at %v: name a FILE, or use --journal", logFiles)
 }
 
-// parameter returns a parameter of this host's Postfix, "" if there is none.
+// parameter returns a parameter of this host's Postfix; "" if it has no value.
 func parameter(ctx context.Context, name string) string {
 	values, err := postconf.Command{}.Get(ctx, name)
 	if err != nil {
@@ -190,8 +190,8 @@ func parameter(ctx context.Context, name string) string {
 	return values[name]
 }
 
-// socketmapAddress is where the daemon answers socketmap lookups: preferably over
-// TCP, for which a process needs no permission.
+// socketmapAddress is the daemon's address for socketmap lookups, preferably a
+// TCP one, because a process needs no permission for it.
 func socketmapAddress(cfg config.Config) (at config.Address) {
 	for _, address := range cfg.Listen.Socketmap {
 		if at.IsZero() || address.Network == config.TCP && at.Network != config.TCP {

@@ -220,7 +220,7 @@ func expiry(l admin.Listed, now time.Time) string {
 	return span(now.Sub(l.Expires)) + " ago"
 }
 
-// problems says what is wrong with a domain.
+// problems lists the problems of a domain.
 func problems(c admin.Condition) (all []string) {
 	for _, d := range c.Deferred {
 		all = append(all, fmt.Sprintf("TEMP for %s since %s: %s", d.NextHop, date(d.Since), d.Reason))

@@ -9,8 +9,8 @@ import (
 	"mta-sts-daemon/cmd/internal/admin"
 )
 
-// prospect counts what becomes of mail to the domains that the daemon lists if mode
-// enforce is in force.
+// prospect counts the domains that the daemon lists by the effect that mode
+// enforce would have on mail to them.
 type prospect struct{ protected, mismatched, deferred, rest int }
 
 func (p *prospect) add(l admin.Listed) {

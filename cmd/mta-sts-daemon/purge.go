@@ -58,8 +58,8 @@ purge --all removes every policy. On a terminal it asks first; elsewhere it need
 	return cmd
 }
 
-// confirmPurge asks whether to purge all domains. An error has been printed, or says that
-// there is no terminal to ask on.
+// confirmPurge asks whether to purge all domains. An error has been printed, or
+// means that there is no terminal to ask on.
 func confirmPurge(cmd *cobra.Command, client *admin.Client) (bool, error) {
 	stdin, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(stdin.Fd())) {

@@ -14,8 +14,8 @@ import (
 )
 
 // systemd LOG NAME=SOCKET… -- COMMAND… runs a command as systemd runs a service
-// of Type=notify: it holds unix sockets for it, gives it a watchdog of a second
-// and a half, and writes what it is told to LOG.
+// of Type=notify: it holds unix sockets for it, sets a watchdog of 1.5 seconds,
+// and writes the notifications it receives to LOG.
 func systemd() {
 	args := os.Args[1:]
 	split := slices.Index(args, "--")

@@ -24,7 +24,7 @@ func openTerminal() (master, slave *os.File) {
 }
 
 // terminal COMMAND… runs a command whose standard error is a terminal of 60
-// columns, and prints what it shows there.
+// columns, and prints the output that reaches it.
 func terminal() {
 	master, slave := openTerminal()
 	cmd := exec.Command(os.Args[1], os.Args[2:]...)

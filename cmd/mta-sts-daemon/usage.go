@@ -77,7 +77,7 @@ func noCommand(root *cobra.Command, args []string) error {
 	return usageError("%s; %s --help lists them", text, root.Name())
 }
 
-// flagError says in plain words what is wrong with a flag.
+// flagError explains in plain words the error of a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		name := unknown.GetSpecifiedName()
@@ -112,10 +112,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	return errUsage{printable.Line(err.Error(), maxShown)}
 }
 
-// maxShown limits what a message repeats of the command line, in bytes.
+// maxShown limits the part of the command line that a message repeats, in bytes.
 const maxShown = 200
 
-// nearest returns the commands of parent whose names are like name; "" if there is none.
+// nearest returns the commands of parent whose names are like name; "" if no name
+// is.
 func nearest(parent *cobra.Command, name string) string {
 	parent.SuggestionsMinimumDistance = 2
 	near := parent.SuggestionsFor(name)

@@ -11,9 +11,9 @@ import (
 // debianDate is RFC 5322's, as Debian's changelogs have it.
 const debianDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 
-// debianChangelog turns the project's changelog, sections "## VERSION, DATE" of
-// a list each, into Debian's form. The newest section is the release's, whatever
-// version it names; a section whose date is no date is published with it.
+// debianChangelog turns the project's changelog, sections "## VERSION, DATE" of a
+// list each, into Debian's form. The newest section is the release's, whatever
+// version it names; a section without a valid date is published together with it.
 func debianChangelog(markdown []byte, r release) ([]byte, error) {
 	var b bytes.Buffer
 	sections := strings.Split(string(markdown), "\n## ")[1:]

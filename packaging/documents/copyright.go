@@ -39,8 +39,8 @@ Comment:
 	return b.Bytes()
 }
 
-// stanza writes what is known of files, whose holders are named where the
-// licence itself names none.
+// stanza writes the paragraph of files. holders are the copyright holders if the
+// licence names none itself.
 func stanza(b *bytes.Buffer, files, holders string, l licence) {
 	if len(l.copyrights) > 0 {
 		holders = strings.Join(l.copyrights, "\n ")

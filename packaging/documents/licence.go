@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// licence is what a project's own files say.
+// licence is the licence of a project, from its own files.
 type licence struct {
 	id         string   // an SPDX expression
 	copyrights []string // "2009 The Go Authors"; may be empty
 	text       string   // of its licences and of NOTICE
 }
 
-// phrases tell the licences that are known from each other. What a licence
-// must not say tells it from one that says more.
+// phrases identify the known licences: a text with phrase and without the phrase
+// without has the licence id.
 var phrases = []struct{ id, phrase, without string }{
 	{"Apache-2.0", "Apache License, Version 2.0", ""},
 	{"Apache-2.0", "Apache License Version 2.0, January 2004", ""},

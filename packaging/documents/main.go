@@ -1,4 +1,4 @@
-// The program documents writes what a package says about its contents: Debian's
+// The program documents writes the documents about a package's contents: Debian's
 // changelog and copyright, the texts of all licences, and a bill of materials.
 // "make packages" runs it.
 package main
@@ -14,7 +14,7 @@ import (
 
 const program = "mta-sts-daemon"
 
-// release is what the documents are about.
+// release is the release that the documents are about.
 type release struct {
 	version    string
 	date       time.Time

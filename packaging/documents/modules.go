@@ -37,7 +37,7 @@ func linked(arch string) ([]module, error) {
 	return readModules(strings.Join([]string{standardLibrary, version, dir, dir}, "|") + "\n" + list)
 }
 
-// readModules reads the licences of what is listed, a package a line:
+// readModules reads the licences of the listed packages, one a line:
 // module|version|its directory|the package's directory.
 func readModules(list string) ([]module, error) {
 	type id struct{ path, version string }
@@ -67,7 +67,7 @@ func readModules(list string) ([]module, error) {
 	return modules, nil
 }
 
-// goTool returns what the go command prints when it builds for arch.
+// goTool returns the output of the go command when it builds for arch.
 func goTool(arch string, args ...string) (string, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")

@@ -23,7 +23,7 @@ type digest [sha256.Size]byte
 func (d digest) String() string               { return fmt.Sprintf("sha256:%x", d[:]) }
 func (d digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// path is where an OCI layout has the blob.
+// path is the path of the blob in an OCI layout.
 func (d digest) path() string { return fmt.Sprintf("blobs/sha256/%x", d[:]) }
 
 // A descriptor refers to a blob (OCI image-spec, descriptor.md).

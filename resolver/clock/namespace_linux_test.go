@@ -20,9 +20,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A container with a time since boot of its own counts as another boot: what it writes down
-// is judged by the wall clock elsewhere. (No namespace has a wall clock of its own, so steps
-// of that are tested in fake time alone.)
+// A container with a time since boot of its own counts as another boot: elsewhere
+// its entries are judged by the wall clock. (No namespace has a wall clock of its
+// own, so steps of it are tested in fake time alone.)
 func TestTimeNamespace(t *testing.T) {
 	cmd := exec.Command("unshare", "--time", "--boottime", "100000", os.Args[0])
 	cmd.Env = append(os.Environ(), envPrintBoot+"=1")

@@ -12,8 +12,9 @@ import (
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
 // timeNamespace names the process's time namespace (time_namespaces(7)), and
-// initialNamespace is the name of the first. A container that has another one may have a
-// time since boot of its own, so what it writes down is of a boot of its own.
+// initialNamespace is the name of the first. A container that has another one may
+// have a time since boot of its own, so its entries belong to a boot of their
+// own.
 const (
 	timeNamespace    = "/proc/self/ns/time"
 	initialNamespace = "time:[4026531834]"

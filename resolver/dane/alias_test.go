@@ -9,9 +9,9 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// TestAliasedHost: the MX host is a CNAME. The name that owns the addresses
-// comes first, if the way there is signed; the name itself comes second, unless
-// the first one has an answer or none can be had.
+// TestAliasedHost: the MX host is a CNAME. The name that owns the addresses comes
+// first, if the chain to it is signed; the name itself comes second, unless the
+// question for the first name succeeds or fails with an error.
 func TestAliasedHost(t *testing.T) {
 	t.Parallel()
 	const (
@@ -70,7 +70,7 @@ func TestAliasedHost(t *testing.T) {
 	}
 }
 
-// TestUnsignedAlias: neither the name nor what it leads to is signed.
+// TestUnsignedAlias: neither the name nor its target is signed.
 func TestUnsignedAlias(t *testing.T) {
 	t.Parallel()
 	server := world(t, "d.test. 900 IN MX 10 mx2.u.test.",

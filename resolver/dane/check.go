@@ -29,10 +29,12 @@ type Checker struct{ dns DNS }
 func New(dns DNS) *Checker { return &Checker{dns} }
 
 // Check checks mail to host at port: to its MX hosts if mx is true, else to host
-// itself. Port 0 stands for an unknown port, for which no TLSA record can be found.
+// itself. Port 0 stands for an unknown port, for which no TLSA record can be
+// found.
 //
-// An error means that there is no verdict: the MX records or, without mx, the
-// addresses of host could not be looked up, or ctx ended before the check was complete.
+// An error means that the verdict is missing: the MX records or, without mx, the
+// addresses of host could not be looked up, or ctx ended before the check was
+// complete.
 func (c *Checker) Check(ctx context.Context, host mtasts.Domain, mx bool, port uint16) (Verdict, error) {
 	if !mx {
 		return c.CheckHost(ctx, host.String(), port)

@@ -24,8 +24,8 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 )
 
-// DNS asks a validating resolver. An error means that it could not answer. If there
-// are no records, the answer has none, and no error is returned.
+// DNS asks a validating resolver. An error means that it could not answer. An
+// absence of records is an empty answer without an error.
 type DNS interface {
 	MX(ctx context.Context, name string) (dnsclient.Answer[dnsclient.MX], error)
 	Host(ctx context.Context, name string) (dnsclient.Host, error)

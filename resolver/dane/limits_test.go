@@ -135,8 +135,8 @@ func TestTimeLimit(t *testing.T) {
 	})
 }
 
-// TestGivenUp: the caller's end of patience is no finding, and nothing goes on
-// behind it: synctest fails where a goroutine is left.
+// TestGivenUp: if the caller gives up, Check returns no verdict and leaves no
+// goroutine behind; synctest fails if one is left.
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -41,9 +41,9 @@ func Usable(r dnsclient.TLSA) bool {
 }
 
 // wellFormed reports whether the data has the length of the digest, or the outer
-// form of a whole certificate or key. What is inside is left to the mail server:
-// OpenSSL takes curves and serial numbers that Go's parsers refuse, and a record
-// that counts there has to count here.
+// form of a whole certificate or key. The mail server checks the rest: OpenSSL
+// accepts curves and serial numbers that Go's parsers refuse, and a record that
+// counts there has to count here.
 func wellFormed(r dnsclient.TLSA) bool {
 	switch r.MatchingType {
 	case matchingFull:

@@ -117,8 +117,8 @@ func TestCanUse(t *testing.T) {
 	bad(3, 0, 0, []byte{0x30, 6, 0x30, 0, 0xb0, 0, 0x03, 0}) // a tag of another class
 }
 
-// FuzzCanUse: what is taken keeps to the limits of RFC 7672 section 3.1, whatever
-// a zone says.
+// FuzzCanUse: an accepted record keeps to RFC 7672 section 3.1, for every record
+// in a zone.
 func FuzzCanUse(f *testing.F) {
 	cert, spki := certificate(f)
 	for usage := range uint8(5) {

@@ -133,8 +133,8 @@ func TestAliasLongest(t *testing.T) {
 	}
 }
 
-// givesUp answers SERVFAIL, but for CNAME records: a resolver that does not go to
-// the end of a chain.
+// givesUp answers SERVFAIL except for CNAME records, like a resolver that does
+// not follow a chain to its end.
 func givesUp(link resolvertest.DNSFault) resolvertest.DNSFault {
 	return func(x *resolvertest.DNSExchange) {
 		if x.Query.Question[0].Qtype == dns.TypeCNAME {

@@ -1,20 +1,21 @@
-// Package dnsclient is a stub resolver: it asks recursive resolvers for the TXT, MX,
-// address, CNAME and TLSA records of a domain.
+// Package dnsclient is a stub resolver: it asks recursive resolvers for the TXT,
+// MX, address, CNAME and TLSA records of a domain.
 //
-// A question goes over UDP to the server that answered last. If that is silent for a
-// second or its reply is unusable, the other servers are asked too, and the first
-// conclusive reply wins: records, or the proof that there are none (NOERROR or
-// NXDOMAIN). Other replies, such as SERVFAIL, are failures. A truncated reply is
-// asked for again over TCP, and a server that does not know EDNS without it.
+// A question goes over UDP to the server that answered last. If it does not
+// answer within a second or its reply is unusable, the other servers are asked
+// too, and the first conclusive reply wins: records, or the proof that they do
+// not exist (NOERROR or NXDOMAIN). Other replies, such as SERVFAIL, are failures.
+// A truncated reply is asked for again over TCP, and a server that does not know
+// EDNS without it.
 //
-// A UDP reply can be forged by anybody who guesses the port and the id of the question.
-// So each question to a server elsewhere has a socket of its own with a random port, and
-// replies with another id, question or sender are ignored (RFC 5452). Whether the AD bit
-// of a reply counts as DNSSEC's authentication depends on the server; see
-// Client.TrustsAD.
+// A UDP reply can be forged by anybody who guesses the port and the id of the
+// question. So each question to a server elsewhere has a socket of its own with a
+// random port, and replies with another id, question or sender are ignored (RFC
+// 5452). Whether the AD bit of a reply counts as DNSSEC's authentication depends
+// on the server; see Client.TrustsAD.
 //
-// The package caches nothing and has no search domains: every name is absolute, with or
-// without its last dot.
+// The package caches nothing and has no search domains: every name is absolute,
+// with or without its last dot.
 package dnsclient
 
 import (

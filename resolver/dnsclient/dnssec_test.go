@@ -46,8 +46,8 @@ func TestTLSA(t *testing.T) {
 	}
 }
 
-// TestTLSAShort: a record too short for its fields is one all the same, which
-// nobody can use; it must not look like an absence.
+// TestTLSAShort: a record too short for its fields still counts as a record that
+// is not usable; it must not look like an absence.
 func TestTLSAShort(t *testing.T) {
 	t.Parallel()
 	server := resolvertest.StartDNS(t)
@@ -101,7 +101,7 @@ func TestHost(t *testing.T) {
 		`mx.unsigned.test. 300 IN A 192.0.2.1`,
 		`back.unsigned.test. 300 IN CNAME four.test.`,
 	)
-	// An absence that is not authenticated, or is no answer, beside an address.
+	// Next to an address, an absence that is not authenticated, or a failure.
 	server.Misbehave("half.test", func(x *resolvertest.DNSExchange) {
 		if x.Query.Question[0].Qtype == dns.TypeA {
 			x.Reply.AuthenticatedData = false

@@ -51,7 +51,7 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// TestOddServers: the answer gets through all the same.
+// TestOddServers: servers with unusual behaviour, and lookups that still succeed.
 func TestOddServers(t *testing.T) {
 	t.Parallel()
 	rcodeToEDNS := func(rcode int) resolvertest.DNSFault {
@@ -111,7 +111,7 @@ func capitals(x *resolvertest.DNSExchange) {
 	x.Send()
 }
 
-// TestFailures: no answer is to be had. Each reason is given, after the server.
+// TestFailures: lookups that fail. The error gives the reason of each server.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	overTCP := func(fault resolvertest.DNSFault) resolvertest.DNSFault {
@@ -211,7 +211,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// cut is the reply but for its last n octets.
+// cut returns the reply without its last n bytes.
 func cut(x *resolvertest.DNSExchange, n int) []byte {
 	packed, err := x.Reply.Pack()
 	if err != nil {

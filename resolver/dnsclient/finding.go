@@ -114,10 +114,10 @@ func (f *finding) link(found *finding) error {
 	return f.follow(found.records[0].(*dns.CNAME))
 }
 
-// absent concludes that there are no records. If the reply only has CNAME records, as
-// from some forwarders, the finding is not done: the last target has to be asked for. An
-// SOA record or NXDOMAIN is about the chain's end (RFC 2308 section 2, RFC 6604 section
-// 3).
+// absent concludes that the records do not exist. If the reply only has CNAME
+// records, as from some forwarders, the lookup is not done: the last target has
+// to be asked for. An SOA record or NXDOMAIN is about the chain's end (RFC 2308
+// section 2, RFC 6604 section 3).
 func (f *finding) absent(reply *dns.Msg, asked string) error {
 	f.noName = reply.Rcode == dns.RcodeNameError
 	for _, rr := range reply.Ns {

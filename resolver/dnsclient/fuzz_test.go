@@ -9,7 +9,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// FuzzJoinStrings: what goes into a TXT record comes out of it, octet by octet.
+// FuzzJoinStrings: the text of a TXT record survives packing and unpacking, byte
+// by byte.
 func FuzzJoinStrings(f *testing.F) {
 	for _, s := range []string{"v=STSv1; id=1;", `\`, `"`, `\065`, "\\\"\x00\xff", "", strings.Repeat("x\\", 300)} {
 		f.Add([]byte(s))

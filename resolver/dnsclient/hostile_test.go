@@ -14,9 +14,9 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// A reply that is right in all but where it comes from is not taken (RFC 5452
-// section 9.1): neither from another port of the server nor from its port at
-// another address.
+// A reply that is correct except for its sender is ignored (RFC 5452 section
+// 9.1), from another port of the server as well as from its port at another
+// address.
 func TestReplyFromElsewhere(t *testing.T) {
 	t.Parallel()
 	server := resolvertest.StartDNS(t)
@@ -46,8 +46,8 @@ func TestReplyFromElsewhere(t *testing.T) {
 	}
 }
 
-// The longest messages, filled with records that take the most memory to read,
-// take some of it for a moment. Not parallel: it counts what is allocated.
+// The longest messages, filled with the records that need the most memory, need a
+// limited amount of it. Not parallel: it counts allocations.
 func TestEnormousReplies(t *testing.T) {
 	const asked, id, most = "x.test.", 1, 16 << 20
 	octets := strings.Repeat(strings.Repeat(`\255`, 60)+".", 4) // the longest to write down
@@ -93,7 +93,7 @@ func fill(t *testing.T, query *dns.Msg, line string) []byte {
 			t.Fatal(err)
 		}
 		next, err := dns.PackRR(rr, wire, end, known, true)
-		if err != nil { // there is no room left
+		if err != nil { // the message is full
 			const answers = 6 // RFC 1035 section 4.1.1
 			binary.BigEndian.PutUint16(wire[answers:], uint16(i))
 			return wire[:end]
@@ -102,7 +102,7 @@ func fill(t *testing.T, query *dns.Msg, line string) []byte {
 	}
 }
 
-// read does with a reply what a lookup does.
+// read processes a reply as a lookup does.
 func read(t *testing.T, packed []byte, q query, id uint16) *finding {
 	t.Helper()
 	reply, err := parseReply(packed, q, id)

@@ -35,7 +35,7 @@ type named struct {
 	fresh   bool          // known has changed since addrs was called
 	err     error         // why a name has no address; nil if all have one
 	began   time.Time     // when the last lookup began
-	looking chan struct{} // closed when the lookup under way ends; nil if there is none
+	looking chan struct{} // closed when the lookup under way ends; nil when idle
 }
 
 var errLookingUp = errors.New("no DNS server: the names of the configured ones are still being looked up")

@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A query is what the DNS library makes of the same question, to the octet.
+// A query has exactly the bytes that the DNS library packs for the same question.
 func TestQueryOctets(t *testing.T) {
 	t.Parallel()
 	const id = 0xbeef
@@ -48,7 +48,7 @@ func TestQueryBadNames(t *testing.T) {
 	t.Parallel()
 	label := strings.Repeat("x", 63)
 	for _, name := range []string{
-		strings.Join([]string{label, label, label, label[:62]}, ".") + ".", // 256 octets
+		strings.Join([]string{label, label, label, label[:62]}, ".") + ".", // 256 bytes
 		label + "x.test.",
 		"x..test.",
 		".x.test.",

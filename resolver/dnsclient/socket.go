@@ -51,8 +51,9 @@ func (s *socket) newID() uint16 {
 	}
 }
 
-// receive waits for the reply to q, which has been posed. Other packets are ignored:
-// as errors they would let anybody who can send a forged packet make lookups fail.
+// receive waits for the reply to q, which has been posed. Other packets are
+// ignored: as errors they would let anybody who can send a forged packet make
+// lookups fail.
 func (s *socket) receive(q query) (*dns.Msg, error) {
 	for {
 		data, err := s.read()

@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// listen returns where a server would be, and the socket it has there.
+// listen opens a socket for a server, and returns it with its address.
 func listen(t *testing.T) (*net.UDPConn, netip.AddrPort) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
@@ -23,8 +23,8 @@ func listen(t *testing.T) (*net.UDPConn, netip.AddrPort) {
 	return conn, netip.MustParseAddrPort(conn.LocalAddr().String())
 }
 
-// reply answers the query that has come to server, with no records. When it
-// returns the reply is where it can be read: loopback takes no time.
+// reply answers the query that has arrived at server, with no records. The client
+// can read the reply when it returns: loopback takes no time.
 func reply(t *testing.T, server *net.UDPConn) {
 	t.Helper()
 	var buf packet
@@ -95,7 +95,7 @@ func TestReceiveAgain(t *testing.T) {
 	}
 }
 
-// Nothing is asked for a caller who has given up.
+// Nothing is asked after the caller has given up.
 func TestOpenAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	_, addr := listen(t)
@@ -109,7 +109,8 @@ func TestOpenAfterTheEnd(t *testing.T) {
 	}
 }
 
-// That nobody listens is said by whichever system call hears of it first.
+// The next system call on the socket reports that nobody listens, whichever it
+// is.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

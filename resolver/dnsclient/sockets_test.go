@@ -20,8 +20,8 @@ type ports struct {
 	seen []string
 }
 
-// of has fault answer, or the server itself where that is nil, and takes down
-// where the question came from.
+// of lets fault answer, or the server itself if fault is nil, and records the
+// port of the question.
 func (p *ports) of(fault resolvertest.DNSFault) resolvertest.DNSFault {
 	return func(x *resolvertest.DNSExchange) {
 		p.mu.Lock()
@@ -97,8 +97,8 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// A late reply to the question before, on the same socket, is no answer: neither
-// to another question, though it has its id, nor to the same one.
+// A late reply to the previous question on the same socket is ignored, by another
+// question with the same id as well as by the same question.
 func TestLateReply(t *testing.T) {
 	t.Parallel()
 	for title, late := range map[string]func(before, now *dns.Msg){
@@ -163,7 +163,8 @@ func TestNewID(t *testing.T) {
 	}
 }
 
-// nobody is a server that is never asked: a UDP socket is connected all the same.
+// nobody is the address of a server that is never asked: connecting a UDP socket
+// needs no server.
 var nobody = netip.MustParseAddrPort("127.0.0.1:9")
 
 func open(t *testing.T, s *sockets, server netip.AddrPort) *socket {

@@ -27,8 +27,8 @@ func TestSpecialUse(t *testing.T) {
 	}
 }
 
-// TestSpecialUseNotAsked: neither the name nor what a CNAME record leads to is
-// asked of the DNS.
+// TestSpecialUseNotAsked: the DNS is asked neither for such a name nor for one
+// that is the target of a CNAME record.
 func TestSpecialUseNotAsked(t *testing.T) {
 	t.Parallel()
 	server := resolvertest.StartDNS(t)

@@ -26,9 +26,9 @@ type Record struct {
 	ID string
 }
 
-// ParseRecord finds the one MTA-STS record among a name's TXT records, each
-// with its strings already joined. It ignores other TXT records. The error is
-// ErrNoRecord if there is no record, and a *SyntaxError if there are several or the
+// ParseRecord finds the one MTA-STS record among a name's TXT records, each with
+// its strings already joined. It ignores other TXT records. The error is
+// ErrNoRecord if none is a record, and a *SyntaxError if there are several or the
 // only one is malformed. In all three cases the domain has no policy (RFC 8461
 // section 3.1).
 func ParseRecord(txts []string) (Record, error) {

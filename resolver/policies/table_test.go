@@ -547,3 +547,22 @@ func TestPostponedRefreshOutlivesEviction(t *testing.T) {
 		}
 	})
 }
+
+// A domain fails since the first of its failures, also if a new id fails too. The attempts
+// for one id are counted.
+func TestFailuresInARow(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a, since := domain(t, "a.example"), b.clock.Now()
+		for _, tc := range []struct {
+			id    string
+			count int
+		}{{"1", 1}, {"1", 2}, {"2", 1}} {
+			f := b.Fail(a, "sts-policy-fetch-error", "refused", tc.id)
+			if f.Since != since || f.Count != tc.count {
+				t.Errorf("id %s: since %v, count %d; want %v, %d", tc.id, f.Since, f.Count, since, tc.count)
+			}
+			b.PutAbsence(a, Absence{Until: b.clock.Now(), Failure: f, Reason: errTest})
+			time.Sleep(time.Hour)
+		}
+	})
+}

@@ -1,10 +1,18 @@
 // Package policyhost fetches policies from policy hosts (RFC 8461 section 3.3).
 //
-// Whoever publishes a record chooses where the daemon connects and what it reads.
-// So nothing is trusted before it is checked: the address dialled (guard.go), the
-// certificate, and how long and how large a response may be. Fetches share nothing
-// but the limits on connections to one address (limits.go): no connection, cookie
-// or HTTP cache outlives a fetch.
+// The policy of example.com is the body of
+// https://mta-sts.example.com/.well-known/mta-sts.txt. The certificate has to be
+// valid for that host name, the status has to be 200 and the type text/plain;
+// redirects are not followed.
+//
+// The publisher of a record chooses the addresses that the daemon connects to and
+// the bytes that it reads. So everything is checked before it is used: the
+// address dialled (guard.go), the certificate, and the duration and size of a
+// response. Fetches share nothing except the limits on connections to one address
+// (limits.go): no connection, cookie or HTTP cache outlives a fetch.
+//
+// An *Error says whose fault a failure is: the publisher's, this host's, or that
+// of its load. Only the first kind says something about the domain.
 package policyhost
 
 import (
@@ -43,16 +51,17 @@ type Options struct {
 	Timeout time.Duration
 
 	// Roots returns the authorities that policy hosts are verified against. It is
-	// called for each fetch, so that they can change. If they are none, the fetch
-	// fails with FaultLocal. nil means the system's, as crypto/x509 reads them once.
+	// called for each fetch, so that they can change. If it returns an empty
+	// pool, the fetch fails with FaultLocal. nil means the system's, as
+	// crypto/x509 reads them once.
 	Roots func() *x509.CertPool
 
 	// Proxy is an HTTP proxy that takes CONNECT, host:port; "" means none.
 	// Policy hosts are resolved and checked as without one.
 	Proxy string
 
-	// AllowNetworks may be connected to although they are no public unicast
-	// addresses.
+	// AllowNetworks are networks that may be connected to although their
+	// addresses are not public unicast addresses.
 	AllowNetworks []netip.Prefix
 
 	// TestingOnlyPort takes the place of port 443.
@@ -128,7 +137,7 @@ type transport interface {
 	endedByTCP() bool
 }
 
-// get asks the policy host at the other end of conn for what it serves at path.
+// get requests path from the policy host at the other end of conn.
 func get(ctx context.Context, conn transport, host, path string) (string, error) {
 	defer interruptAtEnd(ctx, conn)()
 	request := &http.Request{

@@ -14,7 +14,7 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// A host has three addresses: what each does, and what comes of it.
+// A host has three addresses; each case has their behaviour and the result.
 func TestFetchTriesEveryAddress(t *testing.T) {
 	t.Parallel()
 	good, expired := resolvertest.HostPolicy(testPolicy), resolvertest.HostExpired(testPolicy)
@@ -83,8 +83,9 @@ func TestFetchRefusedAddresses(t *testing.T) {
 	}
 }
 
-// A name whose addresses change from lookup to lookup (DNS rebinding) gains
-// nothing: one lookup is made, and what is dialled is what was checked.
+// DNS rebinding, a name whose addresses change from lookup to lookup, has no
+// effect: there is one lookup, and the addresses dialled are those that were
+// checked.
 func TestFetchRebinding(t *testing.T) {
 	t.Parallel()
 	ca := resolvertest.NewCA(t)

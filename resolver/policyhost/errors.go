@@ -67,8 +67,8 @@ type FetchError struct {
 	Host   string // the policy host
 	Result Result // ResultFetchError or ResultWebPKIInvalid
 	Fault  Fault
-	// Answered: a connection to the host was made and its certificate is valid, so
-	// that only what the host sent, or did not send, can be at fault.
+	// Answered is set if a connection to the host was made and its certificate is
+	// valid, so that only the host's response, or its absence, can be at fault.
 	Answered bool
 	Err      error // of several addresses: joined
 }

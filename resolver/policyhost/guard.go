@@ -80,11 +80,11 @@ type network struct {
 	use    string
 }
 
-// specialPurpose is what the IANA special-purpose registries (RFC 6890) and the
-// IPv4 multicast registry list, less the IPv6 networks outside globalUnicast.
-// Those that count as globally reachable (AS112, AMT and the like) are here
-// too: they are anycast services, nearest inside one's own network perhaps, and
-// no place for a policy host. Never changed.
+// specialPurpose has the networks of the IANA special-purpose registries (RFC
+// 6890) and the IPv4 multicast registry, less the IPv6 networks outside
+// globalUnicast. Those that count as globally reachable (AS112, AMT and the like)
+// are here too: they are anycast services, nearest inside one's own network
+// perhaps, and not a place for a policy host. Never changed.
 var specialPurpose = []network{
 	special("0.0.0.0/8", "this network (RFC 791)"),
 	special("10.0.0.0/8", "private use (RFC 1918)"),

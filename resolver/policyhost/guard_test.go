@@ -101,7 +101,7 @@ func TestGuard(t *testing.T) {
 		{"127.0.0.1", "::ffff:127.0.0.0/104", true},
 		{"10.0.0.1", "::ffff:127.0.0.0/104", false},
 
-		// IPv4-compatible is no IPv4.
+		// IPv4-compatible is not IPv4.
 		{"::8.8.8.8", "", false},
 
 		// NAT64.
@@ -122,7 +122,7 @@ func TestGuard(t *testing.T) {
 		{"2002:a00:1::1", "10.0.0.0/8", false},
 		{"2001:0:808:808::f5ff:fffe", "10.0.0.0/8", false},
 
-		// What is listed opens, and nothing else.
+		// Listed networks are allowed, and no others.
 		{"127.0.0.1", "127.0.0.1/32", true},
 		{"127.0.0.2", "127.0.0.1/32", false},
 		{"127.0.0.2", "127.0.0.1/8", true}, // the host bits do not count

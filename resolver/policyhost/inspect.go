@@ -41,7 +41,7 @@ type Attempt struct {
 type Response struct {
 	Status      int
 	ContentType string
-	Location    string // where a redirect leads
+	Location    string // the target of a redirect
 	Size        int    // bytes of the body that were read
 }
 

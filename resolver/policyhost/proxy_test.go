@@ -44,7 +44,7 @@ func startProxy(t *testing.T, serve func(net.Conn, *http.Request)) (addr string)
 	return listener.Addr().String()
 }
 
-// tunnels is what a good proxy does.
+// tunnels behaves as a good proxy.
 func tunnels(conn net.Conn, request *http.Request) {
 	if request.Method != http.MethodConnect {
 		replies("HTTP/1.1 405 No\r\n\r\n")(conn, request)

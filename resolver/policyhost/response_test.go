@@ -10,8 +10,8 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// stranger is a policy host that says text over and over, whatever it is asked,
-// and counts what is read of it. Behind TLS, that is all that a fetch sees.
+// stranger is a policy host that repeats text for ever, whatever the request, and
+// counts the bytes that are read. Behind TLS, a fetch sees nothing else.
 type stranger struct {
 	net.Conn
 	text string
@@ -38,7 +38,7 @@ func (s *stranger) Read(p []byte) (int, error) {
 // byte.
 const maxRead = maxHeaderLen + 32*mtasts.MaxPolicyLen
 
-// However a body is framed, there is an end to what is read of it.
+// With every framing of the body, the number of bytes read is limited.
 func TestEndlessFraming(t *testing.T) {
 	t.Parallel()
 	const header = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -59,9 +59,8 @@ func TestEndlessFraming(t *testing.T) {
 	}
 }
 
-// Whatever a policy host sends, a fetch reads no more than its limits, takes no
-// other answer than 200 and text/plain, and has a message to print where it
-// fails.
+// For every response, a fetch reads no more than its limits, accepts only status
+// 200 and text/plain, and returns a printable message if it fails.
 func FuzzGet(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\ntext",

@@ -84,7 +84,7 @@ func TestSilentAddress(t *testing.T) {
 	}
 }
 
-// What is remembered of silent addresses is bounded.
+// The number of silent addresses that are remembered is limited.
 func TestUnansweredIsBounded(t *testing.T) {
 	t.Parallel()
 	l := newLimits()

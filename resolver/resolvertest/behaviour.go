@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// drip is the time between two octets of a host that drips.
+// drip is the time between two bytes of a host that drips.
 const drip = 10 * time.Millisecond
 
 // Behaviour is how a policy host treats those who connect. The Host functions
@@ -37,7 +37,7 @@ type HostExchange struct {
 // "Content-Type: text/plain" and the body's Content-Length.
 func (x *HostExchange) respond(status int, body string, header ...string) {
 	x.start(status, append(header, fmt.Sprintf("Content-Length: %d", len(body)))...)
-	io.WriteString(x.Conn, body) // a client that has gone is no fault of the test
+	io.WriteString(x.Conn, body) // the client may be gone; the test does not fail for that
 }
 
 // start sends a status line and header lines, all of them.
@@ -56,7 +56,7 @@ func hang(conn net.Conn) { io.Copy(io.Discard, conn) }
 
 const textPlain = "Content-Type: text/plain"
 
-// PaddedPolicy returns a valid policy of exactly size octets, at least 100.
+// PaddedPolicy returns a valid policy of exactly size bytes, at least 100.
 func PaddedPolicy(size int) string {
 	const policy = "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 86400\npadding: "
 	return policy + strings.Repeat("x", size-len(policy)-1) + "\n"
@@ -99,7 +99,7 @@ func HostGzip(text string) Behaviour {
 	}}
 }
 
-// HostChunked serves text in chunks of one octet.
+// HostChunked serves text in chunks of one byte.
 func HostChunked(text string) Behaviour {
 	return Behaviour{Respond: func(x *HostExchange) {
 		x.start(http.StatusOK, textPlain, "Transfer-Encoding: chunked")
@@ -155,12 +155,12 @@ func endless(start, more string) Behaviour {
 	}}
 }
 
-// HostDripsHeader sends its header an octet at a time, without end.
+// HostDripsHeader sends its header a byte at a time, without end.
 func HostDripsHeader() Behaviour {
 	return drips("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Padding: ")
 }
 
-// HostDripsBody sends its body an octet at a time, without end.
+// HostDripsBody sends its body a byte at a time, without end.
 func HostDripsBody() Behaviour {
 	return drips("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nversion: STSv1\npadding: ")
 }

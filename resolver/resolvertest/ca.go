@@ -27,7 +27,7 @@ type CA struct {
 	leaves map[string]tls.Certificate
 }
 
-// Leaf is what a server's certificate says of itself.
+// Leaf has the fields of a server's certificate.
 type Leaf struct {
 	Names      []string  // DNS names, in the subject alternative name
 	CommonName string    // of the subject, which no verifier may look at

@@ -101,12 +101,12 @@ func listenBoth(addr string) (net.PacketConn, net.Listener, error) {
 	return nil, nil, err
 }
 
-// Addr is where the server listens, UDP and TCP alike.
+// Addr is the server's address, the same for UDP and TCP.
 func (d *DNS) Addr() netip.AddrPort { return d.addr }
 
-// SetAuthenticated says whether answers carry the AD bit, to those who asked
-// for it with AD or DO (RFC 6840 section 5.8), but for those that touch an
-// Unsigned zone. At first they do not.
+// SetAuthenticated sets whether answers carry the AD bit, which is off at first.
+// Only clients that ask for it with AD or DO get it (RFC 6840 section 5.8), and
+// no answer that has records of an Unsigned zone.
 func (d *DNS) SetAuthenticated(ad bool) { d.authenticated.Store(ad) }
 
 // Unsigned takes name and all below it out of what SetAuthenticated vouches

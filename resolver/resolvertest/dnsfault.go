@@ -19,7 +19,7 @@ type DNSFault func(*DNSExchange)
 // DNSExchange is one question on its way to an answer.
 type DNSExchange struct {
 	Query *dns.Msg
-	Reply *dns.Msg // what the server would send; may be changed
+	Reply *dns.Msg // the server's own reply; may be changed
 
 	w    dns.ResponseWriter
 	done <-chan struct{}
@@ -43,13 +43,13 @@ func (d *DNS) Misbehave(name string, fault DNSFault) {
 // TCP tells whether the question came over TCP.
 func (x *DNSExchange) TCP() bool { return x.Client().Network() == "tcp" }
 
-// Client is where the question came from.
+// Client is the address of the client.
 func (x *DNSExchange) Client() net.Addr { return x.w.RemoteAddr() }
 
 // Close closes the connection that the question came over, if it was TCP.
 func (x *DNSExchange) Close() { x.w.Close() }
 
-// Send sends the reply, truncated where it is longer than the client takes.
+// Send sends the reply, truncated if it is too long for the client.
 func (x *DNSExchange) Send() {
 	if !x.TCP() {
 		size := dns.MinMsgSize
@@ -58,7 +58,7 @@ func (x *DNSExchange) Send() {
 		}
 		x.Reply.Truncate(size)
 	}
-	x.w.WriteMsg(x.Reply) // a client that has gone is no fault of the test
+	x.w.WriteMsg(x.Reply) // the client may be gone; the test does not fail for that
 }
 
 // SendBytes sends data as the reply, whatever it is.
@@ -111,12 +111,12 @@ func DNSWrongQuestion(x *DNSExchange) {
 	x.Send()
 }
 
-// DNSGarbage answers with bytes that are no DNS message.
+// DNSGarbage answers with bytes that are not a DNS message.
 func DNSGarbage(x *DNSExchange) { x.SendBytes([]byte("no DNS message at all")) }
 
-// DNSSpoofed sends what an attacker may have sent in time (garbage, and claims
-// that there is no such name under a wrong id, to a wrong question and in a
-// message that is no reply) and then the right answer.
+// DNSSpoofed sends the forged replies that an attacker may send in time and then
+// the right answer. The forged ones are garbage, and replies that deny the name:
+// with a wrong id, to a wrong question, and in a message without the QR bit.
 func DNSSpoofed(x *DNSExchange) {
 	right := x.Reply
 	claim := func(fault DNSFault) {

@@ -35,8 +35,8 @@ func newZone() zone {
 //
 //	_mta-sts.good.test. 300 IN TXT "v=STSv1; id=1;"
 //
-// Names are absolute with or without the last dot. A line that is none fails
-// the test.
+// Names are absolute with or without the last dot. An invalid line fails the
+// test.
 func (d *DNS) Add(lines ...string) {
 	d.tb.Helper()
 	for _, line := range lines {
@@ -55,7 +55,7 @@ func (d *DNS) Add(lines ...string) {
 // caller must not change it afterwards.
 func (d *DNS) AddRecord(rr dns.RR) { d.zone.add(rr) }
 
-// Remove takes away all records of name and type. Nothing there is no fault.
+// Remove removes all records of name and type, if there are any.
 func (d *DNS) Remove(name string, rrtype uint16) { d.zone.remove(name, rrtype) }
 
 // Publish makes domain one that publishes MTA-STS: its record with the policy
@@ -134,8 +134,8 @@ func (z *zone) exists(name string, n int) {
 	}
 }
 
-// answer fills reply with what the records say to question, whose name is
-// canonical, following CNAMEs as a resolver does.
+// answer fills reply with the records for question, whose name is canonical. It
+// follows CNAMEs as a resolver does.
 func (z *zone) answer(reply *dns.Msg, question dns.Question) {
 	const maxChain = 32 // only a loop is longer
 	z.mu.RLock()

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// RFC 8461 sections 3.2 and 3.3: where a policy domain's policy is served.
+// The host and path of a policy: RFC 8461 sections 3.2 and 3.3.
 const (
 	policyHostLabel = "mta-sts."
 	policyPath      = "/.well-known/mta-sts.txt"
@@ -63,7 +63,7 @@ func StartPolicyHostsAt(tb testing.TB, ca *CA, addr string) *PolicyHosts {
 	return p
 }
 
-// Addr is where the server listens.
+// Addr is the server's address.
 func (p *PolicyHosts) Addr() netip.AddrPort {
 	return netip.MustParseAddrPort(p.listener.Addr().String())
 }
@@ -106,7 +106,7 @@ func (p *PolicyHosts) accept() {
 	}
 }
 
-// track reports false where the test is over.
+// track returns false if the test is over.
 func (p *PolicyHosts) track(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,8 +130,8 @@ func (p *PolicyHosts) stop() {
 	p.running.Wait()
 }
 
-// serve handles one connection: handshake, one request, one response. What a
-// client does wrong ends it and is no fault of the test.
+// serve handles one connection: handshake, one request, one response. An error of
+// the client ends the connection and does not fail the test.
 func (p *PolicyHosts) serve(conn net.Conn) {
 	var host string
 	var behaviour Behaviour
@@ -173,7 +173,8 @@ func (p *PolicyHosts) serve(conn net.Conn) {
 	secure.Close()
 }
 
-// configure does what comes before the handshake and makes its parameters.
+// configure runs the behaviour before the handshake and returns the handshake's
+// parameters.
 func (p *PolicyHosts) configure(host string, b Behaviour, conn net.Conn) (*tls.Config, error) {
 	if b.BeforeHandshake != nil {
 		b.BeforeHandshake(conn)

@@ -35,8 +35,8 @@ func get(t *testing.T, hosts *resolvertest.PolicyHosts, config *tls.Config, doma
 	return string(text), err
 }
 
-// Each ill-behaved host is ill in one way only: a client that overlooks it gets
-// the policy. So a test that gets none has tested what it is about.
+// Each ill-behaved host has one fault only: a client that overlooks the fault
+// gets the policy. So a test that gets no policy has tested that fault.
 func TestHostsAreIllInOneWay(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string]resolvertest.Behaviour{

@@ -13,7 +13,7 @@ import (
 	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
-// Options are what a Client is made of. All except Roots and Key are required.
+// Options are the parameters of a Client. All except Roots and Key are required.
 type Options struct {
 	Servers storeurl.Servers
 	// Roots are the authorities that servers are verified against; nil means

@@ -242,8 +242,8 @@ func TestVersionBefore(t *testing.T) {
 			})
 		})
 
-		// What one of them fetched before ours was purged does not come back, nor
-		// what it fetched with a clock that was ahead.
+		// A policy that another node fetched before our purge does not come back,
+		// nor one that was fetched with a clock ahead.
 		n.Put(domain(t, "purged.example"), fetched(t, "new", time.Minute))
 		number := n.purge(t, domain(t, "purged.example"))
 		policyBefore("purged.example", "late", at(time.Hour))

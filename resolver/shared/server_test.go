@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// debianRoots are where the end-to-end tests unpack Debian.
+// debianRoots is the directory in which the end-to-end tests unpack Debian.
 const debianRoots = "../../build/e2e/roots"
 
 // programs are the servers that there are here, each as the beginning of a
@@ -56,7 +56,7 @@ func eachServer(t *testing.T, test func(t *testing.T, program []string)) {
 	}
 }
 
-// anyServer is for what does not depend on the server.
+// anyServer is for tests that do not depend on the kind of server.
 func anyServer(t *testing.T) []string {
 	t.Helper()
 	for _, program := range programs() {

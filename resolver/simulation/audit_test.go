@@ -12,8 +12,8 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-// audit compares states, metrics, events and history with the model (BEHAVIOUR, What the
-// operator sees). Nothing is under way.
+// audit compares states, metrics, events and history with the model (BEHAVIOUR,
+// What the operator sees). It is called when nothing is under way.
 func (n *node) audit() {
 	w := n.w
 	listed := map[mtasts.Domain]resolver.Known{}
@@ -63,8 +63,8 @@ func (n *node) expect(name string, got, want int) {
 	}
 }
 
-// auditDomain compares what is known of a domain with the model: known alone, listed by
-// "policies".
+// auditDomain compares the daemon's state of a domain with the model: known
+// alone, listed by "policies".
 func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Known, now instant, unreachable bool) {
 	l := lookup{domain: k.domain, start: now, end: now}
 	if known.Policy != nil && known.State != policies.StateExpired {
@@ -80,7 +80,7 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 	}
 	n.auditRefused(k, live, known, now)
 	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
-		mismatch != (p.mx == mxMoved) { // a null MX is none
+		mismatch != (p.mx == mxMoved) { // a null MX is not a mismatch
 		n.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
 	}
 	switch {

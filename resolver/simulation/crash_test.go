@@ -116,7 +116,7 @@ func (n *node) cram() {
 	}
 	text := strings.Repeat("x", 64<<10)
 	for i := range crowdOfChanges {
-		if i == 1100 { // what is left takes small changes
+		if i == 1100 { // the remaining space suffices for small changes
 			text = ""
 		}
 		n.st.Put(store.Entry{Domain: domain("other-%d", i), ID: "1", Policy: mtasts.Policy{Mode: mtasts.ModeTesting, MaxAge: 366 * day, Text: text},

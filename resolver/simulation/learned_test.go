@@ -33,7 +33,8 @@ const (
 	mostFetches   = 250
 )
 
-// countStranger counts what is under way for strangers. Probes of an outage may come on top.
+// countStranger counts the questions under way for unknown domains. Probes of an
+// outage may come on top.
 func (n *node) countStranger(d mtasts.Domain, underWay *int, by, most int) {
 	const probes = 10
 	n.noteLoad()
@@ -47,7 +48,7 @@ func (n *node) countStranger(d mtasts.Domain, underWay *int, by, most int) {
 
 // noteLoad notes that limits of load are reached.
 func (n *node) noteLoad() {
-	const others = 60 // domains that are no strangers
+	const others = 60 // domains outside floods
 	if n.strangersAsked >= mostQuestions-others || n.strangersFetched >= mostFetches-others {
 		n.loaded = n.w.now()
 	}
@@ -177,8 +178,9 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
-	// One whose fetch began before a purge of everything serves who waits and is not kept.
-	// Its discovery may have begun a while before the fetch.
+	// A policy whose fetch began before a purge of everything answers the waiting
+	// lookups and is not kept. Its discovery may have begun a while before the
+	// fetch.
 	unsure := n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout
 	if n.crammed { // the one before is removed for certain
 		k.versions, unsure = append(k.versions, version{from: now}), true

@@ -9,8 +9,8 @@ import (
 	"mta-sts-daemon/resolver/shared"
 )
 
-// knowledge is what the model says that the daemon knows of one domain. It is made of
-// what the fakes gave the daemon and of nothing else.
+// knowledge is the model's copy of the daemon's state of one domain. It comes
+// only from the replies that the fakes gave the daemon.
 type knowledge struct {
 	domain   mtasts.Domain
 	versions []version // of the policy, the newest last; never empty
@@ -46,7 +46,7 @@ type knowledge struct {
 	loadedBy   int
 }
 
-// version is what is known of a policy from an instant on.
+// version is the knowledge of a policy from an instant on.
 type version struct {
 	from  instant
 	fact  *fact // nil: no policy
@@ -59,7 +59,7 @@ type fact struct {
 	id          string
 	at          instant
 	boot        int
-	low, high   time.Duration // what the wall clock was ahead by, from the fetch to the end of its boot
+	low, high   time.Duration // range of the wall clock's lead, from the fetch to the end of its boot
 	interval    time.Duration // refresh.interval at the fetch
 	sameTextNew bool          // the id changed and the text did not
 	removable   bool          // it was expired for 30 days, so it may be gone
@@ -77,7 +77,7 @@ type failure struct {
 	id    string
 	at    instant
 	count int
-	// volatile: there was no room to write it down, or its policy was purged meanwhile
+	// volatile: it could not be stored, or its policy was purged meanwhile
 	volatile bool
 	// excused: no policy host may have been in reach, which counts against none
 	excused bool
@@ -111,9 +111,9 @@ func recordLife(ttl time.Duration) time.Duration {
 	return min(max(ttl, minRecordLife), maxRecordLife)
 }
 
-// lives says whether a policy is live for certain and whether it can be live: BEHAVIOUR,
-// Clock. What this boot fetched ages by time since boot; what an earlier one fetched, by
-// the wall clocks of then and now.
+// lives returns whether a policy is live for certain and whether it can be live
+// (BEHAVIOUR, Clock). A policy fetched in this boot ages by time since boot; one
+// of an earlier boot, by the wall clocks of then and now.
 func (n *node) lives(f *fact, now instant) (must, may bool) {
 	if f.removable {
 		defer func() { must = false }()
@@ -140,8 +140,9 @@ func (n *node) lives(f *fact, now instant) (must, may bool) {
 	return must, may
 }
 
-// noteRemovable notes what may be gone from the file: what has been expired for 30 days,
-// if this boot has lasted a day without a step of the wall clock (BEHAVIOUR, Clock).
+// noteRemovable notes which policies may be gone from the file: those expired for
+// 30 days, if this boot has lasted a day without a step of the wall clock
+// (BEHAVIOUR, Clock).
 func (n *node) noteRemovable(now instant) {
 	const kept, slack = 30 * day, 2 * time.Hour
 	if now-n.stepped < day-slack {
@@ -156,7 +157,8 @@ func (n *node) noteRemovable(now instant) {
 	})
 }
 
-// wallRange returns by how much the wall clock is ahead, in what the daemon has observed.
+// wallRange returns the range of the wall clock's lead, as the daemon has
+// observed it.
 func (w *world) wallRange(now instant) (low, high time.Duration) {
 	low, high = w.wall, w.wall
 	for _, c := range w.walls {
@@ -253,7 +255,7 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 	switch {
 	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
 	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
-	case n.crammed: // what is evicted while its discovery is under way may be lost
+	case n.crammed: // a policy evicted while its discovery is under way may be lost
 	case l.start < k.blocked, l.start < n.dnsBlocked(k), l.start < n.loaded+stored, l.end <= n.loaded+stored:
 	default:
 		n.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
@@ -319,8 +321,8 @@ func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 // one was answered (BEHAVIOUR, new id).
 func (n *node) troubled(at instant) bool { return n.answered <= n.trouble || at < n.trouble+claim }
 
-// recheckDueAtStart is when the record was due as seen by the lookup: what it asked itself
-// does not count.
+// recheckDueAtStart is when the record was due when the lookup started: its own
+// question does not count.
 func (k *knowledge) recheckDueAtStart(l lookup) instant {
 	if k.askedAt >= l.start {
 		return 0 // it was asked
@@ -401,7 +403,7 @@ func (n *node) judgeFairness() {
 	}
 }
 
-// noteRoom notes when what is known of all domains last did not fit in memory.
+// noteRoom notes when the policies of all domains last did not fit in memory.
 func (n *node) noteRoom(now instant) {
 	if all := len(n.w.publishers) + n.flooded; n.settings.NegativeEntries <= all || n.settings.Entries < len(n.w.publishers) {
 		n.cramped = now

@@ -26,7 +26,7 @@ type settings struct {
 	dane                       bool
 }
 
-// node is a daemon and what the model knows of it.
+// node is a daemon and the model's knowledge of it.
 type node struct {
 	w        *world
 	number   int
@@ -41,7 +41,7 @@ type node struct {
 	reg  *prometheus.Registry
 
 	known   map[mtasts.Domain]*knowledge
-	flooded int // strangers looked up by this process
+	flooded int // domains of floods looked up by this process
 
 	life       int     // processes so far
 	started    instant // of this process
@@ -58,7 +58,7 @@ type node struct {
 	full       bool    // the disk
 	fullSince  instant
 	crammed    bool    // and no change fits in memory any more
-	outageFrom instant // from then on the daemon must know of the outage; 0: there is none
+	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
 
 	strangersAsked, strangersFetched int     // under way
@@ -92,7 +92,8 @@ func (n *node) nextPath() {
 	n.path = filepath.Join(n.w.dir, fmt.Sprintf("%d-%d", n.number, n.files), "policies.db")
 }
 
-// about returns what the model knows of a domain; of strangers it keeps nothing.
+// about returns the model's knowledge of a domain; it keeps none of floods'
+// domains.
 func (n *node) about(d mtasts.Domain) *knowledge {
 	k := n.known[d]
 	if k == nil && stranger(d) != "" {
@@ -174,8 +175,8 @@ func (n *node) stop() error {
 	return n.emptyDisk()
 }
 
-// forget lets the model forget what only memory knew: absences and failures, and for
-// certain what was learned since unsure.
+// forget removes the knowledge that only memory had from the model: absences and
+// failures, and for certain everything learned since unsure.
 func (n *node) forget(unsure, now instant) {
 	n.life++ // lookups under way are not judged
 	for _, k := range n.known {

@@ -14,8 +14,8 @@ import (
 	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
-// op is a kind of event: how often it comes, what its arguments may be, each from 0 up to
-// a limit, and what it does.
+// op is a kind of event: its frequency, the limits of its arguments, each of
+// which is at least 0, and its effect.
 type op struct {
 	weight int
 	limits []int64
@@ -81,8 +81,9 @@ func init() { // ops is used by parse, which the ops do not need
 var opNames = []string{"lookup", "herd", "flood", "node", "shared", "disk", "publish", "record", "host", "repair", "repairall", "hostsdown", "mx", "dane", "dns", "dnsback",
 	"clock", "clockright", "suspend", "restart", "kill", "boot", "configure", "purge", "purgeall", "refresh", "audit"}
 
-// begin makes the world: how many domains, whether without a file, whether DANE is on,
-// a seed for what the publishers begin with, and how many nodes, one if left out.
+// begin creates the world. Its arguments are the number of domains, whether the
+// daemon has no file, whether DANE is on, a seed for the publishers' first state,
+// and the number of nodes, one if left out.
 func begin(w *world, args []int64) {
 	random := rand.New(rand.NewPCG(uint64(args[3]), 0))
 	for i := range args[0] {
@@ -140,7 +141,7 @@ func herd(w *world, args []int64) {
 	}
 }
 
-// flood looks strangers up, all at the same moment.
+// flood looks up unknown domains, all at the same moment.
 func flood(w *world, args []int64) {
 	for range args[1] {
 		w.locked(func(instant) { w.strangers++; w.node.flooded++ })
@@ -332,7 +333,7 @@ func boot(w *world, args []int64) {
 	}
 	time.Sleep(downs[args[0]])
 	w.locked(func(now instant) {
-		w.boots++ // what was fetched before keeps its clock
+		w.boots++ // policies fetched before keep their clock
 		for _, n := range w.nodes {
 			n.cramped = now // when a failure was, the wall clock says, which may be wrong
 		}
@@ -346,7 +347,7 @@ func boot(w *world, args []int64) {
 
 func configure(w *world, args []int64) {
 	w.locked(func(now instant) {
-		for _, k := range w.node.known { // what was out of use may be in use by the new limit
+		for _, k := range w.node.known { // a policy out of use may be in use by the new limit
 			if now-k.lastLookup > w.node.settings.Idle/2 {
 				k.inUseSince = now
 			}
@@ -395,7 +396,7 @@ func refresh(w *world, args []int64) {
 	n, d := w.node, w.publisher(args[0]).domain
 	w.locked(func(instant) { n.about(d).forced++ })
 	n.lookups.Go(func() {
-		n.r.Refresh(context.Background(), d) // that it fails is no news
+		n.r.Refresh(context.Background(), d) // the model sees a failure anyway
 		w.locked(func(instant) { n.about(d).forced-- })
 	})
 }

@@ -8,7 +8,8 @@ import (
 	"mta-sts-daemon/resolver/shared/sharedtest"
 )
 
-// sharedLink is a node's way to the shared store; the model sees what comes and goes.
+// sharedLink is a node's client of the shared store; the model sees its requests
+// and replies.
 type sharedLink struct {
 	*sharedtest.Node
 	n *node
@@ -46,8 +47,8 @@ func (n *node) notified(c shared.Change) {
 	})
 }
 
-// learnPurge: a purge removes what was fetched by nodes that knew of fewer purges. The node
-// knew of purges before it got the value.
+// learnPurge: a purge removes policies fetched by nodes that knew of fewer
+// purges. The node knew of purges before it got the value.
 func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now instant) {
 	switch {
 	case purges < v.Number:
@@ -60,8 +61,9 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 	k.purges = max(k.purges, v.Number)
 }
 
-// learnShared takes what the shared store has of a domain. An unknown domain's policy is
-// taken over for certain; whether another one is newer depends on clocks.
+// learnShared learns the shared store's value of a domain. An unknown domain's
+// policy is taken over for certain; whether another one is newer depends on
+// clocks.
 func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now instant, notified bool) {
 	k, f := n.about(d), n.w.put[d]
 	n.learnPurge(k, v, purges, now)

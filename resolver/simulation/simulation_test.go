@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds  = flag.Int("seeds", 20, "how many histories")
+	seeds  = flag.Int("seeds", 10, "how many histories")
 	first  = flag.Uint64("first", 1, "the first seed")
 	seed   = flag.Uint64("seed", 0, "replay this seed 20 times and print every event")
 	length = flag.Duration("length", 24*time.Hour, "how much time a history takes")
@@ -55,7 +55,7 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d histories of %.0f days", played.Load(), time.Duration(simulated.Load()).Hours()/24)
 }
 
-// TestFindings replays the histories of what the simulation found.
+// TestFindings replays the histories of faults that the simulation found.
 func TestFindings(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.history")
 	if err != nil || len(files) == 0 {
@@ -73,7 +73,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// read reads a history, one event a line; lines that begin with # say what it is for.
+// read reads a history, one event a line; lines that begin with # explain it.
 func read(t *testing.T, file string) (history []happening) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -126,7 +126,8 @@ func scratch() string {
 	return ""
 }
 
-// shorter leaves out events as long as the history fails, and prints what is left.
+// shorter leaves out events as long as the history still fails, and prints the
+// rest.
 func shorter(t *testing.T, history []happening, found string) string {
 	if !*shrink {
 		return ""
@@ -176,7 +177,7 @@ func rule(violation string) string {
 	}, text[:min(len(text), 30)])
 }
 
-// without leaves events out; the time that they took passes all the same.
+// without leaves out events; the time that they took still passes.
 func without(history []happening, from, to int) []happening {
 	out := append([]happening{}, history[:from]...)
 	var gap time.Duration

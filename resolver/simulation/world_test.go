@@ -35,7 +35,7 @@ type world struct {
 	dns        dnsState
 	dnsSince   instant                 // of dns
 	strangers  int                     // looked up so far
-	put        map[mtasts.Domain]*fact // what the shared store was given last
+	put        map[mtasts.Domain]*fact // the last values put into the shared store
 	violations []string
 	log        []string
 }
@@ -139,7 +139,8 @@ func (w *world) locked(fn func(now instant)) {
 
 func (w *world) publisher(n int64) *publisher { return w.publishers[int(n)%len(w.publishers)] }
 
-// Strangers are domains that are looked up once, in floods. Their names say what they are.
+// The names of the domains of floods, which are looked up once. The name gives
+// the kind.
 const (
 	absentStrangers = "absent" // they have no record
 	silentStrangers = "silent" // their DNS does not answer
@@ -148,7 +149,7 @@ const (
 
 var strangerKinds = []string{absentStrangers, silentStrangers, slowStrangers}
 
-// stranger returns the kind of a stranger, empty for other domains.
+// stranger returns the kind of a flood's domain, empty for other domains.
 func stranger(d mtasts.Domain) string {
 	kind, _, _ := strings.Cut(d.String(), "-")
 	if slices.Contains(strangerKinds, kind) {
@@ -206,7 +207,7 @@ func (p *publisher) healthy() bool { return p.record == recordOK && p.host == ho
 
 func (p *publisher) recordID() string { return fmt.Sprintf("id%d", p.id) }
 
-// records returns what the DNS has at _mta-sts.D.
+// records returns the TXT records at _mta-sts.D.
 func (p *publisher) records() []string {
 	valid := "v=STSv1; id=" + p.recordID() + ";"
 	switch p.record {

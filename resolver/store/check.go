@@ -34,7 +34,7 @@ func (s *Store) check(f *file) {
 	s.drop(f, err)
 }
 
-// faults are what is wrong with the entries and their indexes.
+// faults are the faults of the entries and their indexes.
 type faults struct {
 	sound      uint64   // how many entries are sound
 	corrupt    [][]byte // keys of those that are not

@@ -28,7 +28,7 @@ type Store struct {
 
 	mu sync.Mutex // guards what follows; it is not held while the file is read or written
 
-	// What the file does not have yet.
+	// Changes that are not yet in the file.
 	pending  pending
 	news     []kept  // changes of the history, the oldest first
 	lastNews uint64  // number of the last one recorded
@@ -36,7 +36,7 @@ type Store struct {
 
 	steps    int     // of clk, as of numbers.steady
 	sweeping bool    // the file may have void entries
-	file     *file   // the one in use, nil if there is none; only the writer sets one
+	file     *file   // the file in use, may be nil; only the writer sets it
 	broken   *broken // set aside by the writer next
 	failed   error   // of the last attempt to write
 

@@ -12,7 +12,7 @@ import (
 	"mta-sts-daemon/socketmap"
 )
 
-// Resolver is what a Handler asks: memory first, then whatever it takes.
+// Resolver answers a Handler's lookups: Cached from memory, Resolve otherwise.
 type Resolver interface {
 	Cached(hop resolver.NextHop, at time.Time) (resolver.Answer, bool)
 	Resolve(context.Context, resolver.NextHop) (resolver.Answer, error)
@@ -21,8 +21,8 @@ type Resolver interface {
 	Deferred(hop resolver.NextHop, reason string, withheld bool)
 }
 
-// Peeker is what a Handler asks for the map PeekMap: what memory knows, without
-// side effects. ok is false if memory knows nothing.
+// Peeker answers a Handler's lookups by the map name PeekMap: from memory,
+// without side effects. ok is false if memory has no answer.
 type Peeker interface {
 	Peek(hop resolver.NextHop, at time.Time) (a resolver.Answer, ok bool)
 }
@@ -41,11 +41,10 @@ type Profile struct {
 	Monitor bool
 	// EnforceTesting takes policies of mode testing for enforce.
 	EnforceTesting bool
-	// Overrides take precedence over what is found.
+	// Overrides take precedence over policies and DANE.
 	Overrides Overrides
-	// Reporting says of map names whether they are answered with report
-	// attributes. Maps not named are answered without, but for
-	// QUERYwithTLSRPT.
+	// Reporting has the map names that are answered with report attributes. Other
+	// names are answered without them, except for QUERYwithTLSRPT.
 	Reporting map[string]bool
 	// Reporter has the lookups that went without protection, or are deferred, by the fault
 	// of a policy's publisher. If it is nil, nothing is reported.

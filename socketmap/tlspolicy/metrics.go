@@ -13,15 +13,15 @@ const (
 	TCPTable  = "tcp_table"
 )
 
-// LookupsMetric is the name of the counter of lookups, ResultLabel and ReasonLabel are
-// its labels that say what was found.
+// LookupsMetric is the name of the counter of lookups; ResultLabel and
+// ReasonLabel are its labels, which hold the result.
 const (
 	LookupsMetric = "mta_sts_lookups_total"
 	ResultLabel   = "result"
 	ReasonLabel   = "reason"
 )
 
-// result is what a lookup came to, as the metrics have it.
+// result is the result of a lookup, as in the metrics.
 type result int
 
 const (
@@ -37,7 +37,7 @@ const (
 	resultUnknown  // nothing could be learned in time
 	resultTesting  // the policy's mode
 	resultNone     // the policy's mode
-	resultNoDomain // the key is no name that can have a policy
+	resultNoDomain // the key is not a name that can have a policy
 
 	numResults
 )

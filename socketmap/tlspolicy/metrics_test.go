@@ -85,7 +85,7 @@ mta_sts_lookups_total{protocol="tcp_table",reason="unknown",result="notfound"} 0
 	}
 }
 
-// What cannot be known, or is too long, is mail deferred.
+// If the answer cannot be known or is too long, mail is deferred.
 func TestMetricsOfTemp(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	h := NewHandler(&fake{t: t, err: fmt.Errorf("%w: SERVFAIL", resolver.ErrDANEUnknown),

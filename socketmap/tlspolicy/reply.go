@@ -25,7 +25,7 @@ const (
 	levelDANE     = "dane"
 )
 
-// Reasons why there is no answer.
+// Reasons of a NOTFOUND reply.
 const (
 	givenUp     = "the lookup was given up, try again later"
 	daneUnknown = "DANE cannot be looked up now, try again later" // if no question is known
@@ -33,7 +33,7 @@ const (
 	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
 )
 
-// reply is a Reply and what it is counted as.
+// reply is a Reply and the result that it counts as.
 type reply struct {
 	socketmap.Reply
 	result
@@ -116,7 +116,7 @@ func (p *Profile) settled(dst []byte, hop resolver.NextHop, at time.Time) (r rep
 	return reply{}, false
 }
 
-// replyOrError is reply, but for an answer that could not be had.
+// replyOrError is reply, or the reply to an error of the resolver.
 func (p *Profile) replyOrError(dst []byte, req *socketmap.Request, d mtasts.Domain, a resolver.Answer, err error) reply {
 	switch {
 	case err == nil:
@@ -128,8 +128,8 @@ func (p *Profile) replyOrError(dst []byte, req *socketmap.Request, d mtasts.Doma
 	}
 }
 
-// reply puts an answer into Postfix's words. DANE goes before the policy (RFC
-// 8461 section 2); docs/dane.md has the table.
+// reply translates an answer into Postfix's words. DANE takes precedence over the
+// policy (RFC 8461 section 2); docs/dane.md has the table.
 func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a resolver.Answer) reply {
 	enforced := p.enforced(a.Policy)
 	switch a.DANE {
@@ -154,7 +154,7 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 		return notFound(dst, whyNotFound(a))
 	}
 	dst = AppendSecure(dst, a.Policy)
-	if !req.Fits(dst) { // said here, so that the log has what Postfix hears
+	if !req.Fits(dst) { // checked here, so that the log has the reply that Postfix gets
 		return temp(dst[:0], tooLong)
 	}
 	r := found(dst, resultSecure)

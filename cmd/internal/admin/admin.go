@@ -1,10 +1,11 @@
 // Package admin is the daemon's control socket: HTTP with JSON on a unix socket
-// of its own, never on the sockets that Postfix uses. A user with access to
-// the socket may make every request.
+// of its own, never on the sockets that Postfix uses. A user with access to the
+// socket may make every request.
 //
-// The daemon acknowledges each request at once with 102 (RFC 2518 section 10.1) and
-// then takes as long as it needs. So a client can tell one that works from one that
-// hangs. A request whose client has gone by then is not carried out.
+// The daemon acknowledges each request at once with 102 (RFC 2518 section 10.1)
+// and then takes as long as it needs. So a client can distinguish a daemon that
+// works from one that hangs. A request whose client has gone by then is not
+// carried out.
 //
 //	GET    /status             Status
 //	GET    /health             whether lookups can be answered
@@ -17,8 +18,9 @@
 //	POST   /purge-all          removes all: Purged
 //	POST   /lookups/KEY?map=M  Lookup by a map name
 //
-// A request that fails gets an Error, with 400 for a name that can have no policy or a time that is none,
-// 404 for a domain of which nothing is known, and 500 if the daemon could not do it.
+// A request that fails gets an Error, with 400 for a name that can have no policy
+// or an invalid time, 404 for a domain of which nothing is known, and 500 if the
+// daemon could not do it.
 package admin
 
 import (
@@ -51,8 +53,8 @@ type Status struct {
 	SharedError string `json:"shared_error,omitempty"`
 	// DNSError is why names cannot be looked up; empty while the DNS answers.
 	DNSError string `json:"dns_error,omitempty"`
-	// AuthoritiesError is what is wrong with the certificate authorities; empty if all
-	// of them can be used.
+	// AuthoritiesError is the problem with the certificate authorities; empty if
+	// all of them can be used.
 	AuthoritiesError string `json:"authorities_error,omitempty"`
 	// ConfigError is why the last reload was refused; empty if it was not.
 	ConfigError string `json:"config_error,omitempty"`
@@ -86,8 +88,8 @@ type Policy struct {
 	ID     string   `json:"id"`
 	MX     []string `json:"mx,omitempty"`
 	MaxAge int64    `json:"max_age"` // in seconds
-	// Answer is what Postfix is told: "OK secure match=…", "NOTFOUND" or, as far
-	// as it is known, what DANE has it told.
+	// Answer is the reply to Postfix: "OK secure match=…", "NOTFOUND" or, if DANE
+	// decides, the reply that DANE leads to as far as its verdict is known.
 	Answer string `json:"answer"`
 	// Withheld is the answer that monitor mode replaced; absent if it replaced none.
 	Withheld string    `json:"withheld,omitempty"`
@@ -100,7 +102,7 @@ type Policy struct {
 	Failures int `json:"failures,omitempty"`
 }
 
-// Condition is the state of a domain and what is wrong with it.
+// Condition is the state of a domain and its problems.
 type Condition struct {
 	// State has the domain's state and, if they apply, more of the States.
 	State []string `json:"state"`
@@ -204,7 +206,7 @@ type Domain struct {
 	Domain string `json:"domain"`
 	Condition
 	Policy *Policy `json:"policy,omitempty"`
-	// NoneUntil is set where the domain is known to have no policy.
+	// NoneUntil is set if the domain is known to have no policy.
 	NoneUntil time.Time `json:"none_until,omitzero"`
 	// FailedID is the policy id that no policy could be fetched for.
 	FailedID string    `json:"failed_id,omitempty"`

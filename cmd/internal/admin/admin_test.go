@@ -25,7 +25,7 @@ func serve(t *testing.T, h http.Handler) *Client {
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		defer func() {
-			if reason := recover(); reason != nil { // it used what the test does not have
+			if reason := recover(); reason != nil { // it used something that the test does not provide
 				t.Errorf("%s %s was carried out: %v", req.Method, req.URL, reason)
 			}
 		}()

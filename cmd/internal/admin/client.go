@@ -90,7 +90,7 @@ func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
 	return r, c.ask(ctx, http.MethodPost, "/reload", &r)
 }
 
-// Domain asks what is known of a domain; ErrUnknown for nothing.
+// Domain returns the daemon's knowledge of a domain; ErrUnknown if it has none.
 func (c *Client) Domain(ctx context.Context, domain string) (d Domain, err error) {
 	return d, c.askOf(ctx, http.MethodGet, "/policies/", domain, "", &d)
 }
@@ -100,12 +100,12 @@ func (c *Client) Refresh(ctx context.Context, domain string) (d Domain, err erro
 	return d, c.askOf(ctx, http.MethodPost, "/policies/", domain, "/refresh", &d)
 }
 
-// Purge forgets a domain.
+// Purge removes a domain.
 func (c *Client) Purge(ctx context.Context, domain string) error {
 	return c.askOf(ctx, http.MethodDelete, "/policies/", domain, "", nil)
 }
 
-// PurgeAll forgets every domain, and says how many had a policy.
+// PurgeAll removes every domain, and returns how many had a policy.
 func (c *Client) PurgeAll(ctx context.Context) (p Purged, err error) {
 	return p, c.ask(ctx, http.MethodPost, "/purge-all", &p)
 }

@@ -13,7 +13,7 @@ import (
 var ErrNotDomain = errors.New("not a domain that can have a policy")
 
 // parseKey reads a domain or a next hop, as Postfix writes it. The error is
-// ErrNotDomain, with what is wrong with the name.
+// ErrNotDomain, with the problem of the name.
 func parseKey(text string) (resolver.NextHop, error) {
 	hop, ok := tlspolicy.ParseKey(text)
 	if ok {

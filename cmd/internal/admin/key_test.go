@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What is no policy domain is not even sent.
+// A name that cannot be a policy domain is not even sent.
 func TestClientBadDomains(t *testing.T) {
 	t.Parallel()
 	c := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
@@ -60,7 +60,7 @@ func TestServerBadDomains(t *testing.T) {
 			}
 		}
 	}
-	for _, domain := range []string{"", ".", "..", "../purge-all", "/", "?", "#"} { // these are no other path either
+	for _, domain := range []string{"", ".", "..", "../purge-all", "/", "?", "#"} { // nor do these lead to another path
 		for what, err := range requests(domain) {
 			if err == nil {
 				t.Errorf("%s %q was carried out", what, domain)

@@ -11,7 +11,7 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// root is the user who may ask any daemon.
+// root is the user who may send requests to any daemon.
 const root = 0
 
 const (
@@ -22,9 +22,9 @@ const (
 // directories are those of a host that have runtime directories. Tests use others than those of
 // onHost, where a daemon may run.
 type directories struct {
-	// unit is what the unit's RuntimeDirectory= makes, and root's without systemd.
+	// unit is the directory that the unit's RuntimeDirectory= creates; without systemd it is root's.
 	unit string
-	// users has a runtime directory for each user who has logged in, by number (pam_systemd(8)).
+	// users has a runtime directory for each user who has logged in, by user id (pam_systemd(8)).
 	users string
 }
 
@@ -32,9 +32,9 @@ func onHost() directories { return directories{unit: "/run/mta-sts-daemon", user
 
 var errNoDirectory = errors.New("admin.socket: none of RUNTIME_DIRECTORY, XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME says where the control socket may be; name a path")
 
-// Path returns where a daemon makes its control socket: the path in the
-// configuration, else in the runtime directory that systemd gives, else in a
-// directory of the user's. root's is the unit's.
+// Path returns the path of the daemon's control socket: the one in the
+// configuration, else one in the runtime directory that systemd gives, else one
+// in a directory of the user's. root uses the unit's directory.
 func Path(cfg config.Admin) (string, error) { return onHost().path(os.Geteuid(), cfg) }
 
 func (d directories) path(uid int, cfg config.Admin) (string, error) {
@@ -47,9 +47,9 @@ func (d directories) path(uid int, cfg config.Admin) (string, error) {
 	return "", errNoDirectory
 }
 
-// Find returns where to look for the control socket of the daemon on this host. The
+// Find returns the path of the control socket of the daemon on this host. The
 // user's own daemon takes precedence over the unit's, except for root. If neither
-// has a socket, it is where the user's would be.
+// has a socket, Find returns the path in the user's directory.
 func Find(cfg config.Admin) string { return onHost().find(os.Geteuid(), cfg) }
 
 func (d directories) find(uid int, cfg config.Admin) string {
@@ -81,10 +81,10 @@ func told(cfg config.Admin) string {
 	return ""
 }
 
-// ofUser returns where a daemon of this user may have its control socket, by
-// preference: in the runtime directory, or without one in the state directory (XDG
-// Base Directory Specification). A command may run without the XDG_RUNTIME_DIR that
-// its daemon had, by cron for example.
+// ofUser returns the possible paths of the control socket of this user's daemon,
+// preferred first: in the runtime directory, and in the state directory for a
+// daemon without one (XDG Base Directory Specification). A command may run
+// without the XDG_RUNTIME_DIR that its daemon had, by cron for example.
 func (d directories) ofUser(uid int) (paths []string) {
 	add := func(dir string, below ...string) {
 		if filepath.IsAbs(dir) {

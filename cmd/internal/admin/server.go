@@ -13,7 +13,7 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// Controls are what the socket may ask of the daemon.
+// Controls are the functions of the daemon that requests call.
 type Controls struct {
 	Status func() Status
 	// Health says that lookups cannot be answered, or nothing.
@@ -21,8 +21,8 @@ type Controls struct {
 	// Reload puts the configuration file in force, or says why not.
 	Reload   func(context.Context) (Reloaded, error)
 	Resolver *resolver.Resolver
-	// Tell is what Postfix is told of a lookup by a map name that is answered so, and
-	// what monitor mode withholds.
+	// Tell returns the reply to Postfix for a lookup by a map name with this
+	// answer, and the reply that monitor mode withholds.
 	Tell func(name string, hop resolver.NextHop, a resolver.Answer, err error) (told, withheld string)
 }
 
@@ -135,7 +135,7 @@ func (c Controls) refresh(req *http.Request, d mtasts.Domain) (any, error) {
 	return c.describe(k, c.Resolver.Deferrals()[d]), nil
 }
 
-// lookup is what Postfix would be told, found out as for Postfix.
+// lookup returns the reply that Postfix would get, found in the same way.
 func (c Controls) lookup(req *http.Request) (any, error) {
 	hop, err := parseKey(req.PathValue("key"))
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 	sharedKeyFile      = "cache.shared.key_file"
 )
 
-// maxSecret is the longest file with a password or a key, in octets.
+// maxSecret is the size limit of a file with a password or a key, in bytes.
 const maxSecret = 4 << 10
 
 // credentials is where systemd puts the files that a unit names in
@@ -66,8 +66,8 @@ func openAuthorities(key, path string) (*authorities.Source, error) {
 	return s, nil
 }
 
-// loadSecret reads a file that is short and not empty; nil where there is none.
-// What it holds is never in an error.
+// loadSecret reads a file that is short and not empty; nil if path is empty. The
+// contents of the file are never in an error.
 func loadSecret(key, path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
@@ -78,7 +78,7 @@ func loadSecret(key, path string) ([]byte, error) {
 	case len(bytes.TrimSpace(text)) == 0:
 		err = fmt.Errorf("%s is empty", path)
 	case len(text) > maxSecret:
-		err = fmt.Errorf("%s is longer than %d octets", path, maxSecret)
+		err = fmt.Errorf("%s is longer than %d bytes", path, maxSecret)
 	default:
 		return text, nil
 	}

@@ -34,12 +34,12 @@ func TestCheckFiles(t *testing.T) {
 	}{
 		{"default", func(*config.Config) {}, nil},
 		{"authorities", func(c *config.Config) { c.Fetch.CAFile = authorities }, nil},
-		{"all of the fleet's", func(c *config.Config) {
+		{"all of the shared store", func(c *config.Config) {
 			c.Cache.Shared.URL, c.Cache.Shared.CAFile = "rediss://kv.example", authorities
 			c.Cache.Shared.PasswordFile = writeFile(t, dir, "password", "p")
 			c.Cache.Shared.KeyFile = writeFile(t, dir, "key", strings.Repeat("k", 32))
 		}, nil},
-		{"of no fleet", func(c *config.Config) { c.Cache.Shared.KeyFile = missing }, nil},
+		{"no shared store", func(c *config.Config) { c.Cache.Shared.KeyFile = missing }, nil},
 		{"no authorities", func(c *config.Config) { c.Fetch.CAFile = missing }, []string{"fetch.ca_file: open " + missing}},
 		{"two at once", func(c *config.Config) {
 			c.Fetch.CAFile = writeFile(t, dir, "text", "no certificate")
@@ -61,7 +61,8 @@ func TestCheckFiles(t *testing.T) {
 	}
 }
 
-// A certificate that cannot be read is no fault, because the others can be used.
+// A certificate that cannot be read is only a warning, because the others can be
+// used.
 func TestCheckFilesWarns(t *testing.T) {
 	t.Parallel()
 	path := writeFile(t, t.TempDir(), "ca.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")

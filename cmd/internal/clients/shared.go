@@ -15,10 +15,10 @@ import (
 	"mta-sts-daemon/resolver/shared/storeurl"
 )
 
-// NewShared joins the fleet that c describes; nil where it describes none. What
-// the files hold is never in an error, which names the keys of the configuration
-// that are at fault. That the servers cannot be reached is none. reg collects
-// the client's metrics.
+// NewShared returns a client of the shared store that c describes; nil if it
+// describes none. Errors name the keys of the configuration that are at fault,
+// and never have the contents of its files. Servers that cannot be reached are
+// not an error. reg collects the client's metrics.
 func NewShared(c config.Shared, purges shared.Purges, reg prometheus.Registerer, logger *slog.Logger) (*shared.Client, error) {
 	if c.URL == "" {
 		return nil, nil
@@ -58,7 +58,7 @@ func sharedOptions(c config.Shared) (o shared.Options, faults []error, incomplet
 		[]error{badURL, badPassword, badRoots, badKey}, incomplete
 }
 
-// loadKey reads the key of a fleet; nil stands for none.
+// loadKey reads the key that authenticates shared values; nil if there is no key file.
 func loadKey(path string) ([]byte, error) {
 	text, err := loadSecret(sharedKeyFile, path)
 	if text == nil {

@@ -11,8 +11,8 @@ import (
 	"mta-sts-daemon/resolver/printable"
 )
 
-// The names by which systemd's sockets say what they are for
-// (FileDescriptorName= in systemd.socket(5)).
+// The names of systemd's sockets for each purpose (FileDescriptorName= in
+// systemd.socket(5)).
 const (
 	socketmapName = "socketmap"
 	tcpTableName  = "tcptable"

@@ -15,8 +15,8 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// What is wrong with the authorities is logged once, also what turns out when they
-// are read again a day later.
+// Problems with the authorities are logged once, also those that appear when the
+// authorities are read again a day later.
 func TestCheckAuthorities(t *testing.T) {
 	t.Parallel()
 	const unreadable, kept = "certificate 2 cannot be read", "those from before stay in use"

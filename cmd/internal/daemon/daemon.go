@@ -74,7 +74,7 @@ type daemon struct {
 	page       *monitor.Page // of monitoring
 	notifier   notifier
 	state      state         // for others than the main loop
-	started    config.Config // what it started with
+	started    config.Config // the configuration at the start
 
 	reloads  chan reloadRequest // asks the main loop to reload
 	stopping chan struct{}      // closed when the main loop has ended
@@ -88,10 +88,10 @@ type daemon struct {
 	authorityProblem string // as logged last; "" if all is well
 }
 
-// Run is the daemon's life: it loads the configuration, answers lookups until
-// ctx ends or SIGTERM or SIGINT comes, and loads the configuration anew at each
-// SIGHUP and whenever the control socket asks for that. It logs to the journal, in JSON to
-// stdout or in text to stderr.
+// Run loads the configuration and answers lookups until ctx ends or SIGTERM or
+// SIGINT arrives. It reloads the configuration at each SIGHUP and at each reload
+// request on the control socket. It logs to the journal, in JSON to stdout or in
+// text to stderr.
 func Run(ctx context.Context, version string, load func() (config.Config, error), stdout, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -224,7 +224,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 	return d, nil
 }
 
-// adopt makes of cfg what is to be in force, or changes nothing.
+// adopt puts cfg into force, or changes nothing.
 func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
 	c, err := clients.New(cfg, d.dnsMetrics, d.logger)
 	if err != nil {
@@ -294,7 +294,8 @@ func (d *daemon) checkAuthorities() {
 	}
 }
 
-// sharedStore is what the resolver shares policies with, if anything.
+// sharedStore returns the shared store for the resolver; nil if policies are not
+// shared.
 func (d *daemon) sharedStore() resolver.SharedStore {
 	if d.shared == nil {
 		return nil
@@ -313,7 +314,7 @@ func openStore(cfg config.Cache, clk *clock.Clock, logger *slog.Logger) (*store.
 	return store.Open(path, clk, logger)
 }
 
-// close writes down what is known.
+// close writes everything that is not yet stored.
 func (d *daemon) close() {
 	d.resolver.Close()
 	d.reporter.Close()
@@ -325,7 +326,7 @@ func (d *daemon) close() {
 	}
 }
 
-// shutdown answers what was asked and ends the servers.
+// shutdown answers the pending lookups and ends the servers.
 func (d *daemon) shutdown() {
 	event.DaemonStopping.Log(d.logger)
 	limit := d.config.AnswerTimeout + shutdownGrace

@@ -68,8 +68,8 @@ func (s *daneSwitch) readPostfix(ctx context.Context, mode config.DANE) error {
 	return fmt.Errorf("this host's Postfix settings cannot be read: %w", err)
 }
 
-// tell logs what was decided, if that is news. It is called once the decision is
-// in force.
+// tell logs the decision if it has changed. It is called when the decision is in
+// force.
 func (s *daneSwitch) tell(ctx context.Context, dns *dnsclient.Client) {
 	var what event.Event
 	var attrs []slog.Attr

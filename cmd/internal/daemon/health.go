@@ -26,7 +26,7 @@ var errHanging = errors.New("a lookup is not answered: the daemon hangs")
 func (d *daemon) health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, healthLimit, errHanging)
 	defer cancel()
-	// Where it hangs, one hangs, however often it is tried.
+	// However often the check is called, at most one of them hangs.
 	done := d.checks.DoChan(healthKey, func() (any, error) {
 		d.lookUp(healthKey)
 		return nil, nil
@@ -55,9 +55,8 @@ func (d *daemon) lookUp(key string) {
 	}
 }
 
-// feedWatchdog tells systemd that the daemon lives as long as it does. When it
-// does not, systemd ends it and starts it anew (WatchdogSec= in
-// systemd.service(5)).
+// feedWatchdog notifies systemd's watchdog while the daemon works. If it does
+// not, systemd restarts the daemon (WatchdogSec= in systemd.service(5)).
 func (d *daemon) feedWatchdog() {
 	interval, err := watchdogInterval()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestBallast changes what the whole process has, so that it is not parallel.
+// TestBallast changes a setting of the whole process, so it is not parallel.
 func TestBallast(t *testing.T) {
 	before := debug.SetGCPercent(50)
 	defer debug.SetGCPercent(before)

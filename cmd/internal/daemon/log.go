@@ -67,7 +67,7 @@ func slogLevel(level config.LogLevel) slog.Level {
 	return slog.LevelInfo
 }
 
-// Close writes down what is still to be logged. What is logged after it may be
+// Close writes the entries that are still queued. Entries logged after it may be
 // lost.
 func (l *logging) Close() {
 	l.Limiter.Close()

@@ -48,6 +48,6 @@ func (n *notifier) tellStatus(status string) {
 
 func (n *notifier) alive() { n.tell(systemd.SdNotifyWatchdog) }
 
-// watchdogInterval is how often systemd wants to hear that the daemon lives; 0
-// for never.
+// watchdogInterval is the interval at which systemd expects notifications; 0 if
+// it has no watchdog for this process.
 func watchdogInterval() (time.Duration, error) { return systemd.SdWatchdogEnabled(false) }

@@ -14,8 +14,8 @@ const (
 	policyFile  = "policies.db"
 )
 
-// policyPath returns where policies are kept: where the configuration says,
-// else in the state directory that systemd gives, else in the user's (XDG Base
+// policyPath returns the path of the policy file: the configured path, else one
+// in the state directory that systemd gives, else one in the user's (XDG Base
 // Directory Specification).
 func policyPath(cfg config.Cache) (string, error) {
 	if cfg.File != "" {

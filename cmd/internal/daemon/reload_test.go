@@ -8,7 +8,7 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// What a reload does not apply is named, and nothing else.
+// Exactly the keys that a reload cannot apply are named.
 func TestNeedRestart(t *testing.T) {
 	t.Parallel()
 	d := &daemon{started: config.Default()}

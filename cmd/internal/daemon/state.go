@@ -43,7 +43,7 @@ func (s *state) doesDANE(why error) {
 	}
 }
 
-// authorities notes what is wrong with the certificate authorities.
+// authorities keeps the current problem with the certificate authorities.
 func (s *state) authorities(problem string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

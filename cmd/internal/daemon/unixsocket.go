@@ -104,8 +104,8 @@ func (s *ownSocket) Close() error {
 	return s.listener.Close()
 }
 
-// removeStale removes a socket that a daemon has left behind. A socket on which
-// a program listens stays, and so does a file that is no socket.
+// removeStale removes a socket that a daemon has left behind. A socket on which a
+// program listens stays, and so does a file of any other type.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -129,7 +129,7 @@ func removeStale(path string) error {
 // file of a unix socket again.
 type passedSocket struct {
 	net.Listener
-	path string      // empty if there is no file, or none that this process can see
+	path string      // empty if this process cannot see the file
 	file fs.FileInfo // nil if it was missing at the start
 }
 

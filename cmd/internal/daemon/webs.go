@@ -30,7 +30,7 @@ func (ms moves) abandon() {
 }
 
 // startWebs opens the control socket and the listener for monitoring. If one
-// cannot be opened, the daemon answers lookups all the same.
+// cannot be opened, the daemon still answers lookups.
 func (d *daemon) startWebs(cfg config.Config, p passed) {
 	monitoring := monitor.Handler(d.metrics.Registry, d.health, d.ready, d.page)
 	d.monitoring = newWeb(monitoring, monitoringConns, p[metricsName], metricsAddress, d.logger)
@@ -67,14 +67,14 @@ func (d *daemon) closeWebs() {
 	}
 }
 
-// place is where a web listens, and the key that says so.
+// place is the address of a web, and the configuration key that it comes from.
 type place struct {
 	key    string
 	at     config.Address
 	access config.Listen // of a unix socket
 }
 
-// listen opens a listener, in a directory that it makes if there is none.
+// listen opens a listener. It creates the directory of a unix socket if needed.
 func (p place) listen() (net.Listener, error) {
 	if p.at.Network == config.Unix {
 		if err := os.MkdirAll(filepath.Dir(p.at.Address), 0o700); err != nil {

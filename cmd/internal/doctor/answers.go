@@ -44,8 +44,8 @@ func (h Host) answers(ctx context.Context, c client, t postconf.Table, scope str
 	return judgement{findings: []Finding{*f}}
 }
 
-// asked returns what is wrong with a reply to a probe, or nothing. The daemon does not
-// find the key of the probe; another program may.
+// asked returns the finding about a reply to a probe; nil if the reply is good.
+// The daemon does not find the key of the probe; another program may.
 func asked(t postconf.Table, at config.Address, scope string, reply socketmap.Reply, err error, ours bool) *Finding {
 	if err == nil && ours && reply.Status != socketmap.NotFound {
 		err = fmt.Errorf("the reply to a name that is no domain is %v %s", reply.Status, printable.Quote(string(reply.Data)))

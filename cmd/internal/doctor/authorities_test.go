@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Not parallel: where the system's authorities are is in the environment.
+// Not parallel: the environment holds the path of the system's authorities.
 func TestNoSystemAuthorities(t *testing.T) {
 	t.Setenv("SSL_CERT_FILE", "/nowhere")
 	t.Setenv("SSL_CERT_DIR", "/nowhere")

@@ -155,7 +155,7 @@ func (h Host) domains(ctx context.Context, s admin.Status) (findings []Finding) 
 		"Policies that cannot be refreshed, and apply until they expire: %d", s.RefreshFailing))
 }
 
-// stateDirectory is where the unit has policies stored.
+// stateDirectory is the directory in which the unit's daemon keeps policies.
 const stateDirectory = "/var/lib/mta-sts-daemon"
 
 // state examines whether a daemon that does not run could store its policies, if it is

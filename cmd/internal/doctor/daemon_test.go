@@ -67,7 +67,7 @@ func TestDaemon(t *testing.T) {
 			b.write(t, "fetch.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")
 			b.Config.Fetch.CAFile = filepath.Join(b.dir, "fetch.pem")
 		}, checkAuthorities, Problem, "fetch.pem: certificate 2 cannot be read", nil},
-		{"no key of the fleet's", func(_ *testing.T, b *bed) {
+		{"no key of the shared store", func(_ *testing.T, b *bed) {
 			b.Config.Fetch.CAFile = "/nowhere/ca.pem"
 			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/nowhere/key"
 		}, checkConfiguration, Problem, "cache.shared.key_file: open /nowhere/key", nil},

@@ -12,8 +12,8 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 )
 
-// dns examines the resolver that the daemon asks, and whether DANE takes precedence over
-// policies. There are no instances if Postfix could not be asked.
+// dns examines the resolver that the daemon asks, and whether DANE takes
+// precedence over policies. instances is empty if Postfix could not be asked.
 func (h Host) dns(ctx context.Context, instances postconf.Instances) []Finding {
 	cfg := h.Config
 	cfg.Fetch.CAFile = "" // no policy is fetched here

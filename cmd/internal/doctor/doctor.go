@@ -28,13 +28,13 @@ type Daemon interface {
 	Policies(ctx context.Context, each func(admin.Listed) error) error
 }
 
-// Host is what is examined.
+// Host is the host to examine.
 type Host struct {
 	Config config.Config
 	// ConfigFile is the path of the file that Config was read from.
 	ConfigFile string
-	// ConfigError is why there is no configuration. Config is then the default, which
-	// the rest is examined with.
+	// ConfigError is the reason for a missing configuration. Config is then the
+	// default, and the rest is examined with it.
 	ConfigError error
 	Postfix     postconf.Command
 	Daemon      Daemon

@@ -18,7 +18,7 @@ const (
 	Problem Severity = "problem" // mail is deferred, or sent without the protection that it could have
 )
 
-// Check names what was examined. The names do not change.
+// Check names the subject of a finding. The names do not change.
 type Check string
 
 // The checks.
@@ -79,7 +79,7 @@ func problem(c Check, remedy, format string, args ...any) Finding {
 const remedyOfPermissions = "run doctor as root"
 
 const (
-	// maxText bounds what a finding repeats of a file.
+	// maxText limits the text of a file that a finding repeats, in bytes.
 	maxText = 600
 	// maxRemedy is more than a line of main.cf should have: a command is of no use if a
 	// part is missing.

@@ -9,8 +9,8 @@ import (
 	"mta-sts-daemon/cmd/internal/postconf"
 )
 
-// examineInstances looks at a host with the bed's Postfix and two more instances,
-// whose settings differ from the bed's by what is given, "name = value" a line.
+// examineInstances examines a host with the bed's Postfix and two more instances.
+// The settings of primary, in and out, "name = value" a line, change the bed's.
 func (b *bed) examineInstances(t *testing.T, primary, in, out string) Report {
 	t.Helper()
 	for dir, own := range map[string]string{".": primary, "in": in, "out": out} {

@@ -29,7 +29,7 @@ const (
 	unprotectedDomains = "mail to every domain that the daemon has no policy for is deferred"
 )
 
-// judgement is what was found about one table.
+// judgement is the result of examining one table.
 type judgement struct {
 	findings []Finding
 	// drop is set if the remedy is a list without the table. The Remedy of such a finding
@@ -251,7 +251,7 @@ func (h Host) mapOf(t postconf.Table) string {
 }
 
 // inChroot reports whether the program that looks t up for the client runs in the
-// chroot, where the queue directory is the root.
+// chroot; its root is the queue directory.
 func (c client) inChroot(t postconf.Table) bool {
 	if !t.Proxied {
 		return c.chroot

@@ -154,7 +154,8 @@ func (p postfix) clients() (clients []client) {
 	return clients
 }
 
-// chroots reports whether s runs in the chroot, where the queue directory is the root.
+// chroots reports whether s runs in the chroot, whose root is the queue
+// directory.
 func (p postfix) chroots(s postconf.Service) bool {
 	if s.Chroot == byVersion { // y before Postfix 3.0
 		return strings.HasPrefix(p.main[compatibilityLevel], "0")
@@ -221,8 +222,8 @@ func (c client) goesBy(other client) bool {
 	return c.chroot == other.chroot
 }
 
-// seen is where a file is that the client names, in the chroot or not. Its working
-// directory is the queue directory.
+// seen returns the path on this host of a file that the client names, in the
+// chroot or not. The client's working directory is the queue directory.
 func (c client) seen(path string, inChroot bool) string {
 	if inChroot || !filepath.IsAbs(path) {
 		return filepath.Join(c.main[queueDirectory], path)

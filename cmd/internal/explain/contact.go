@@ -29,7 +29,7 @@ func Contact(ctx context.Context, dns Directory, domain string) string {
 	return "postmaster@" + domain
 }
 
-// mailto returns the first address in rua; "" if there is none.
+// mailto returns the first mail address in rua; "" if it has none.
 func mailto(rua []string) string {
 	for _, uri := range rua {
 		if to, ok := strings.CutPrefix(uri, "mailto:"); ok {

@@ -10,20 +10,21 @@ import (
 	"mta-sts-daemon/cmd/internal/admin"
 )
 
-// daemonLimit bounds how long the daemon may take; it has answered by its
-// answer_timeout, 8 s where nothing else is configured.
+// daemonLimit is the time limit for the daemon's reply. The daemon answers within
+// its answer_timeout, 8 s by default.
 const daemonLimit = 20 * time.Second
 
 // Asker asks the running daemon; *admin.Client is one.
 type Asker interface {
-	// Domain returns what is known of a domain, admin.ErrUnknown for nothing.
+	// Domain returns the daemon's knowledge of a domain; admin.ErrUnknown if it
+	// has none.
 	Domain(ctx context.Context, domain string) (admin.Domain, error)
 	// Lookup looks a next hop up as Postfix does.
 	Lookup(ctx context.Context, name, key string) (admin.Lookup, error)
 }
 
-// askDaemon finds out what the running daemon remembers, and then what it
-// answers: a lookup may teach it something.
+// askDaemon asks the running daemon for its knowledge of the domain, and then for
+// its answer. The order matters: a lookup may change that knowledge.
 func (l *look) askDaemon(ctx context.Context) {
 	if l.Daemon == nil {
 		return
@@ -80,7 +81,8 @@ func (l *look) patterns() []string {
 	return l.policy.MX
 }
 
-// sayMemory says where the daemon's memory and what is published differ.
+// sayMemory reports differences between the daemon's policy and the published
+// one.
 func (l *look) sayMemory() {
 	old := l.remembered()
 	if old == nil {

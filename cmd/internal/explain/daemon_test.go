@@ -31,7 +31,7 @@ func (d daemon) Lookup(context.Context, string, string) (admin.Lookup, error) {
 	return d.answer, d.err
 }
 
-// Each case has what is printed in testdata/daemon-TITLE.txt.
+// Each case has its expected output in testdata/daemon-TITLE.txt.
 func TestLookAsksDaemon(t *testing.T) {
 	t.Parallel()
 	const answer = "OK secure match=mx.a.test servername=hostname"

@@ -6,7 +6,7 @@ import (
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
-// Each case has what is printed in testdata/dane-TITLE.txt.
+// Each case has its expected output in testdata/dane-TITLE.txt.
 func TestLookDANE(t *testing.T) {
 	t.Parallel()
 	const (

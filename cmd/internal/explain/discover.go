@@ -26,8 +26,8 @@ func (l *look) discover(ctx context.Context) {
 	l.report.Verdict = HasPolicy
 }
 
-// discoverPolicy returns why there is no policy. Where that is for sure, it sets
-// the verdict.
+// discoverPolicy returns the reason why the domain has no policy; nil if it has
+// one. It sets the verdict if the reason is certain.
 func (l *look) discoverPolicy(ctx context.Context) error {
 	r, d := l.report, l.hop.Domain
 	r.Record = Record{Name: d.RecordName(), TXT: []string{}}
@@ -67,7 +67,7 @@ func (l *look) discoverPolicy(ctx context.Context) error {
 	return nil
 }
 
-// fetch gets the policy's text and takes down what it met.
+// fetch gets the policy's text and records the policy host's addresses and reply.
 func (l *look) fetch(ctx context.Context) (string, error) {
 	host := &PolicyHost{Name: l.hop.Domain.PolicyHost(), Addresses: []Address{}}
 	l.report.PolicyHost = host

@@ -74,7 +74,7 @@ func (l *look) lookAtHost(ctx context.Context, h *Host) {
 	h.TLSA = records.seen
 }
 
-// hostDANE says what a check of one host alone means for it.
+// hostDANE translates the result of a check of one host alone.
 func hostDANE(k dane.Kind, err error) HostDANE {
 	switch {
 	case err != nil || k == dane.Unknown:

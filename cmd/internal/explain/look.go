@@ -16,13 +16,13 @@ import (
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
-// Options are what a look depends on beside the domain.
+// Options are the parameters of Look besides the domain.
 type Options struct {
 	// Profile is how Postfix is answered.
 	Profile tlspolicy.Profile
-	// NoDANE says why DANE is not looked up; nil where it is.
+	// NoDANE is the reason why DANE is not looked up; nil if it is.
 	NoDANE error
-	// Daemon is asked what it remembers; nil for none.
+	// Daemon returns the running daemon's knowledge; nil if it is not asked.
 	Daemon Asker
 	// Native looks a mail host up as this host does, in /etc/hosts for example; nil if
 	// its Postfix does not (smtp_host_lookup). It is asked for hosts that the DNS does not
@@ -43,20 +43,20 @@ type look struct {
 	now    time.Time
 	report *Report
 
-	policy  *mtasts.Policy // as published; nil if there is none
-	failure error          // why there is none
+	policy  *mtasts.Policy // as published; nil if failure is set
+	failure error          // the reason why the domain has no policy
 	dane    dane.Kind
 	failed  error // the question for which dane is Unknown
 	noDANE  error // why it is not known
 	// resolverDown is why the resolver does not know the root zone; nil if it does.
 	resolverDown error
-	noReports    error             // why there is no TLSRPT record to go by
+	noReports    error             // the reason why the domain has no valid TLSRPT record
 	others       map[string]string // the daemon's answers by other map names
 }
 
-// Look goes the way of a discovery for a next hop as Postfix writes it, afresh,
-// and says what comes of it. ok is false where no domain with a policy is meant
-// by key.
+// Look performs the steps of a discovery for a next hop as Postfix writes it,
+// without any cache, and reports each result. ok is false if key does not stand
+// for a domain that can have a policy.
 func Look(ctx context.Context, c clients.Clients, key string, o Options) (r *Report, ok bool) {
 	hop, ok := tlspolicy.ParseKey(key)
 	if !ok {
@@ -82,7 +82,7 @@ func Look(ctx context.Context, c clients.Clients, key string, o Options) (r *Rep
 	return l.report, true
 }
 
-// askDANE finds out what goes before the policy.
+// askDANE checks whether DANE takes precedence over the policy.
 func (l *look) askDANE(ctx context.Context) {
 	l.dane = dane.None
 	if l.NoDANE != nil {
@@ -125,7 +125,8 @@ func (l *look) tell() {
 	}
 }
 
-// answer is what p makes of what was found, and what monitor mode withholds.
+// answer returns the answer of p to the results of l, and the answer that monitor
+// mode withholds.
 func (l *look) answer(p tlspolicy.Profile, name string) (told, withheld string) {
 	return p.Tell(name, l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane, Failed: l.failed}, l.noDANE)
 }
@@ -138,8 +139,7 @@ func (l *look) found() string {
 	return told
 }
 
-// given reports whether an override of the configuration answers in place of what was
-// found.
+// given reports whether an override of the configuration replaces the answer.
 func (l *look) given() bool {
 	p := l.Profile
 	p.Monitor = false
@@ -181,7 +181,8 @@ func (l *look) explainDANE() {
 	}
 }
 
-// adviseTesting warns of a policy that nobody hears of: mode testing is for reports.
+// adviseTesting warns if a policy of mode testing has no TLSRPT record: the mode
+// is of no use without reports.
 func (l *look) adviseTesting() {
 	if l.policy == nil || l.policy.Mode != mtasts.ModeTesting || !errors.Is(l.noReports, lint.ErrNoTLSRPT) {
 		return
@@ -191,7 +192,7 @@ func (l *look) adviseTesting() {
 		Text: "mode testing without a TLSRPT record: nobody receives the reports that testing is for"})
 }
 
-// first returns the first name; "" if there is none.
+// first returns the first name; "" if names is empty.
 func first(names []string) string {
 	if len(names) == 0 {
 		return ""

@@ -13,7 +13,7 @@ import (
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
-// Each case has what is printed in testdata/TITLE.txt.
+// Each case has its expected output in testdata/TITLE.txt.
 func TestLook(t *testing.T) {
 	t.Parallel()
 	const d = "a.test"
@@ -108,7 +108,7 @@ func TestLook(t *testing.T) {
 			golden(t, tt.title+".txt", text)
 			strange := func(r rune) bool { return (r < ' ' || r > '~') && r != '\n' }
 			if i := strings.IndexFunc(text, strange); i >= 0 {
-				t.Errorf("octets for no terminal: %q", text[i:])
+				t.Errorf("not printable: %q", text[i:])
 			}
 			if got := r.ExitStatus(); got != tt.status {
 				t.Errorf("exit status %d, want %d", got, tt.status)

@@ -12,7 +12,7 @@ import (
 	"mta-sts-daemon/socketmap"
 )
 
-// Outcome is what becomes of mail to a domain, by what Postfix is answered now.
+// Outcome is the effect on mail to the domain of Postfix's current answer.
 type Outcome string
 
 const (
@@ -35,7 +35,7 @@ const (
 	Override Outcome = "override"
 )
 
-// ExitStatus is what the outcome means to scripts.
+// ExitStatus returns the exit status for the outcome.
 func (r *Report) ExitStatus() int {
 	switch r.Outcome {
 	case ProtectedSTS, ProtectedDANE, Override:
@@ -137,8 +137,8 @@ func isDNS(err error) bool {
 	return ok
 }
 
-// unaddressed counts the hosts without a known address. unknown is why the addresses of
-// one of them are not known; "" if the DNS says that there are none.
+// unaddressed counts the hosts without a known address. unknown is the error of
+// one whose addresses could not be looked up; "" if all lookups succeeded.
 func (l *look) unaddressed(hosts []Host) (count int, unknown string) {
 	for _, h := range hosts {
 		if len(h.Addresses) == 0 {

@@ -7,7 +7,7 @@ import (
 	"mta-sts-daemon/cmd/internal/layout"
 )
 
-// Bounds of what is printed of a host.
+// Limits of the text that is printed of a host.
 const (
 	maxAddresses = 5
 	maxTLSA      = 5
@@ -59,7 +59,7 @@ func (h Host) where() layout.Cell {
 	return layout.Text(some(h.Addresses, maxAddresses))
 }
 
-// print writes what does not fit the table.
+// print writes the lines that do not fit into the table.
 func (m MX) print(out *rows) {
 	switch {
 	case m.Problem != "":

@@ -7,7 +7,7 @@ import (
 	"mta-sts-daemon/cmd/internal/layout"
 )
 
-// Bounds of what is printed of what strangers publish; the JSON form has it all.
+// Limits of the published text that is printed; the JSON form has all of it.
 const (
 	maxTXT      = 5 // TXT records of a name
 	maxPatterns = 20

@@ -1,5 +1,5 @@
-// Package explain shows the way from a domain to what Postfix is told, step by
-// step, for a person who asks why.
+// Package explain follows the steps from a domain to Postfix's answer and reports
+// each of them, for an administrator who wants to know the reason of an answer.
 package explain
 
 import (
@@ -9,8 +9,8 @@ import (
 	"mta-sts-daemon/cmd/internal/lint"
 )
 
-// Verdict is what a look at a domain comes to: what it publishes now, whatever a
-// daemon remembers.
+// Verdict is the result of a look: whether the domain publishes a policy now. It
+// does not depend on a daemon's cache.
 type Verdict string
 
 const (
@@ -19,21 +19,21 @@ const (
 	CannotTell Verdict = "cannot tell"
 )
 
-// Report is what each step found. Steps that were not reached are left out. Its
-// JSON form is there for scripts: names are not changed, new ones may come.
-// Strings in it may be strangers' octets, but for problems and the summary,
-// which are lines of printable ASCII.
+// Report has the result of each step. Steps that were not reached are left out.
+// Its JSON form is for scripts: names do not change, new ones may be added.
+// Strings in it may hold any bytes that others publish, except for problems and
+// the summary, which are lines of printable ASCII.
 type Report struct {
 	Domain string `json:"domain"`
-	// Key is what was asked for, if that is written otherwise than Domain.
+	// Key is the key of the lookup, if it differs from Domain.
 	Key string `json:"key,omitempty"`
-	// Outcome is what becomes of mail to the domain, and Reason is why.
+	// Outcome is the effect on mail to the domain, and Reason its reason.
 	Outcome Outcome `json:"outcome"`
 	Reason  string  `json:"reason"`
-	// Result is RFC 8460's word for what is wrong, if the outcome is broken.
+	// Result is RFC 8460's result type of the failure, if the outcome is broken.
 	Result  string  `json:"result,omitempty"`
 	Verdict Verdict `json:"verdict"`
-	// Problem is why there is no policy, or why that cannot be told.
+	// Problem is the reason for NoPolicy or CannotTell.
 	Problem string `json:"problem,omitempty"`
 	// Failure is the error that Problem describes.
 	Failure    error       `json:"-"`
@@ -43,7 +43,8 @@ type Report struct {
 	MX         MX          `json:"mx"`
 	DANE       DANE        `json:"dane"`
 	TLSRPT     TLSRPT      `json:"tlsrpt"`
-	// Daemon is what the running daemon says; absent where none is asked.
+	// Daemon has the running daemon's state of the domain; absent if it was not
+	// asked.
 	Daemon *Daemon `json:"daemon,omitempty"`
 	// Map is the map name by which this host's main.cf asks; "" for a plain lookup.
 	Map string `json:"map,omitempty"`
@@ -54,10 +55,10 @@ type Report struct {
 	Withheld string `json:"withheld,omitempty"`
 	// OtherMaps are the answers for further map names in main.cf, by name.
 	OtherMaps map[string]string `json:"other_maps,omitempty"`
-	// PostfixAfresh is the answer of a daemon that remembers nothing; absent
-	// where that is the same.
+	// PostfixAfresh is the answer of a daemon without a cache; absent if it is
+	// the same as Postfix.
 	PostfixAfresh string `json:"postfix_afresh,omitempty"`
-	// Summary says in plain words what becomes of mail to the domain.
+	// Summary explains in plain words the effect on mail to the domain.
 	Summary []string `json:"summary"`
 }
 
@@ -65,15 +66,14 @@ type Report struct {
 type Record struct {
 	Name string   `json:"name"` // _mta-sts.DOMAIN
 	TXT  []string `json:"txt"`  // every TXT record there
-	// TTL is in seconds; 0 where the DNS does not say how long an absence
-	// holds.
+	// TTL is in seconds; 0 if the DNS gave no TTL for a missing record.
 	TTL      int64          `json:"ttl"`
 	Alias    string         `json:"alias,omitempty"` // where CNAME records lead
 	ID       string         `json:"id,omitempty"`
 	Findings []lint.Finding `json:"findings,omitempty"`
 }
 
-// PolicyHost is the host that serves the policy, and what it answered.
+// PolicyHost is the host that serves the policy, and its reply.
 type PolicyHost struct {
 	Name      string    `json:"name"` // mta-sts.DOMAIN
 	Addresses []Address `json:"addresses"`
@@ -114,7 +114,7 @@ type Certificate struct {
 type Response struct {
 	Status      int    `json:"status"`
 	ContentType string `json:"content_type"`
-	Location    string `json:"location,omitempty"` // where a redirect leads
+	Location    string `json:"location,omitempty"` // the target of a redirect
 	Size        int    `json:"size"`               // bytes of the policy that were read
 }
 
@@ -136,8 +136,8 @@ type MX struct {
 	Authenticated bool   `json:"authenticated,omitempty"`
 	Hosts         []Host `json:"hosts"`
 	Left          int    `json:"left_out,omitempty"` // hosts beyond those listed
-	// Patterns are what the hosts are held against: those of the policy that
-	// is published or, where Postfix is answered by it, remembered.
+	// Patterns are those that the hosts are matched against: the published
+	// policy's or, if Postfix is answered by it, the cached policy's.
 	Patterns []string `json:"patterns,omitempty"`
 	Problem  string   `json:"problem,omitempty"`
 }
@@ -145,15 +145,15 @@ type MX struct {
 // Host is one of them.
 type Host struct {
 	Name string `json:"name"`
-	// Preference of the MX record; absent where there is none.
+	// Preference of the MX record; absent if the host comes from no MX record.
 	Preference *uint16 `json:"preference,omitempty"`
 	// MatchedBy is the first pattern that allows the host, "" for none.
 	MatchedBy string   `json:"matched_by"`
 	Addresses []string `json:"addresses"`
 	Problem   string   `json:"problem,omitempty"` // why its addresses are not known
 	Alias     string   `json:"alias,omitempty"`   // where CNAME records lead
-	// DANE is what the host's own TLSA records come to, were the MX records
-	// authenticated; "" where DANE is not looked up.
+	// DANE is the result for the host's own TLSA records, as if the MX records
+	// were authenticated; "" if DANE is not looked up.
 	DANE HostDANE `json:"dane,omitempty"`
 	// TLSA are the records seen, in the form of a zone file, whoever vouches
 	// for them.
@@ -172,16 +172,16 @@ const (
 
 // DANE is what RFC 7672 makes of the next hop.
 type DANE struct {
-	// Verdict is full, partial, unusable, unknown or none; "" where it is not
-	// looked up or cannot be known.
+	// Verdict is full, partial, unusable, unknown or none; "" if it is not looked
+	// up or could not be found.
 	Verdict string `json:"verdict"`
-	// Reason is why the verdict is none, unusable or unknown.
+	// Reason explains a verdict of none, unusable or unknown.
 	Reason string `json:"reason,omitempty"`
 	// Problem is why it is not looked up, or not known.
 	Problem string `json:"problem,omitempty"`
 }
 
-// TLSRPT is where the domain wants reports (RFC 8460).
+// TLSRPT has the addresses to which the domain wants reports (RFC 8460).
 type TLSRPT struct {
 	Name    string   `json:"name"` // _smtp._tls.DOMAIN
 	TXT     []string `json:"txt"`
@@ -191,15 +191,16 @@ type TLSRPT struct {
 	Failed bool `json:"-"`
 }
 
-// Daemon is what the running daemon says of the domain.
+// Daemon is the running daemon's state of the domain.
 type Daemon struct {
 	// Problem is why it could not be asked.
 	Problem string `json:"problem,omitempty"`
-	// Known is what it remembered before it was asked; absent for nothing.
+	// Known is the state before the lookup; absent if the daemon knew nothing.
 	Known *admin.Domain `json:"known,omitempty"`
 	// Expired: the policy that it remembers has ended.
 	Expired bool `json:"expired,omitempty"`
-	// Answer is what it answers Postfix now, and Withheld what mode monitor replaces.
+	// Answer is its answer to Postfix now; Withheld is the answer that mode
+	// monitor replaces.
 	Answer   string `json:"answer,omitempty"`
 	Withheld string `json:"withheld,omitempty"`
 }

@@ -76,7 +76,7 @@ func (l *look) sayPostfix(status, level, rest string) {
 	}
 }
 
-// sayPolicy says why there is no answer.
+// sayPolicy explains why the answer is NOTFOUND.
 func (l *look) sayPolicy() {
 	p, old, daemon := l.policy, l.remembered(), l.report.Daemon
 	switch {
@@ -92,7 +92,7 @@ func (l *look) sayPolicy() {
 	}
 }
 
-// sayHosts says what is wrong with the mail hosts themselves.
+// sayHosts reports problems of the mail hosts themselves.
 func (l *look) sayHosts() {
 	mx := l.report.MX
 	var without []string

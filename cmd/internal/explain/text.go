@@ -16,7 +16,7 @@ const maxText = 500
 // printed returns a text of others as one line that cannot steer the terminal.
 func printed(s string) string { return printable.Line(s, maxText) }
 
-// some writes the first few of a stranger's strings.
+// some joins the first few strings, made printable.
 func some(all []string, limit int) string {
 	var shown []string
 	for _, s := range all[:min(len(all), limit)] {
@@ -53,8 +53,8 @@ const (
 	day    = 24 * hour
 )
 
-// lasts writes a number of seconds with what it comes to in a unit that a person
-// thinks in.
+// lasts writes a number of seconds, and the same time in the largest unit that
+// fits.
 func lasts(seconds int64) string {
 	text := fmt.Sprintf("%d s", seconds)
 	switch {
@@ -68,7 +68,7 @@ func lasts(seconds int64) string {
 	return text
 }
 
-// counted writes a number of things, in the singular where it is one.
+// counted writes a number and a noun, in the singular if the number is one.
 func counted(n int, thing string) string {
 	if n != 1 {
 		thing += "s"

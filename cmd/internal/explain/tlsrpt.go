@@ -10,7 +10,7 @@ import (
 // section 3.
 const tlsrptLabels = "_smtp._tls."
 
-// askTLSRPT finds out where the domain wants reports.
+// askTLSRPT looks up the addresses to which the domain wants reports.
 func (l *look) askTLSRPT(ctx context.Context) {
 	t := &l.report.TLSRPT
 	t.Name = tlsrptLabels + l.hop.Domain.String()

@@ -61,7 +61,7 @@ func enforce(domain string) string {
 	return "version: STSv1\nmode: enforce\nmx: mx." + domain + "\nmax_age: 1209600\n"
 }
 
-// look looks and returns what is printed on a page that wraps next to nothing.
+// look calls Look and returns its output for a page that is too wide to wrap.
 func (w *world) look(t *testing.T, key string, o Options) (*Report, string) {
 	t.Helper()
 	r, ok := Look(t.Context(), w.Clients, key, o)
@@ -80,7 +80,7 @@ func print(t *testing.T, r *Report, width int) string {
 	return steady(out.String())
 }
 
-// steady puts words in place of what is another at each run.
+// steady replaces text that differs between runs by fixed words.
 func steady(text string) string {
 	for _, r := range []struct{ from, to string }{
 		{`20\d\d-\d\d-\d\d \d\d:\d\d UTC`, "DATE UTC"},

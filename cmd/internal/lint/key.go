@@ -17,9 +17,9 @@ func isKey(s string) bool {
 	return s != "" && len(s) <= maxKeyLen && strings.Trim(s, alnum+"_-.") == ""
 }
 
-// resembles returns the known key that an unknown one is likely to stand for: it
-// is the same but for case and punctuation, or one slip of the keyboard away.
-// "" is for none.
+// resembles returns the known key that an unknown one is likely to stand for: the
+// two differ in case and punctuation only, or by one typing error. It returns ""
+// if no known key is similar.
 func resembles(key string) string {
 	folded := fold(key)
 	for _, known := range knownKeys {
@@ -35,8 +35,8 @@ func fold(key string) string {
 	return strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(strings.ToLower(key))
 }
 
-// oneSlip reports whether a becomes b by one octet more, less or other, or by
-// two neighbours that change places.
+// oneSlip reports whether a and b differ by one typing error: one byte added,
+// missing or changed, or two neighbours swapped.
 func oneSlip(a, b string) bool {
 	if len(a) < len(b) {
 		a, b = b, a

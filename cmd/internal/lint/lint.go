@@ -1,6 +1,6 @@
-// Package lint finds what is allowed in a domain's record and policy and yet
-// looks like a mistake, or will surprise. It does no I/O. Whether they are valid
-// at all is for package mtasts to say.
+// Package lint finds parts of a domain's record and policy that are allowed and
+// yet look like a mistake or have a surprising effect. It does no I/O. Package
+// mtasts decides whether they are valid.
 package lint
 
 import (
@@ -14,16 +14,16 @@ import (
 type Severity string
 
 const (
-	// Warning is for what the owner of the domain should mend.
+	// Warning is for a problem that the owner of the domain should fix.
 	Warning Severity = "warning"
-	// Note is for what is good to know.
+	// Note is for a fact that is good to know.
 	Note Severity = "note"
 )
 
 // Finding is one thing that was found.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	// Line of the policy, from 1; 0 where it is about no one line.
+	// Line of the policy, from 1; 0 if the finding is not about a single line.
 	Line int `json:"line,omitempty"`
 	// Text is one line of printable ASCII, whatever is published.
 	Text string `json:"text"`
@@ -36,7 +36,7 @@ func (f Finding) String() string {
 	return f.Text
 }
 
-// maxFindings bounds what is said of one text: a web page has thousands.
+// maxFindings limits the findings for one text: a web page would have thousands.
 const maxFindings = 20
 
 // findings are collected here. The first ones are kept and the rest is counted.
@@ -53,7 +53,7 @@ func (f *findings) add(s Severity, line int, format string, args ...any) {
 	f.more++
 }
 
-// all returns what was collected, and how much was not.
+// all returns the findings, and how many more were dropped.
 func (f *findings) all() []Finding {
 	if f.more == 0 {
 		return f.list

@@ -28,7 +28,7 @@ func TestPolicy(t *testing.T) {
 		{"BOM", "\ufeff" + good, "warning: line 1: a byte order mark, which not every sender accepts"},
 		{"mixed line ends", strings.Replace(good, "\n", "\r\n", 1), "note: some lines end with CRLF and some with LF alone"},
 		{"CR alone", strings.ReplaceAll(good, "\n", "\r"), "warning: its lines end with CR alone; RFC 8461 has CRLF or LF"},
-		{"long", good + "x: " + strings.Repeat("y", 4096) + "\n", "note: 4162 octets long; with all of it an answer does not fit a tcp_table\n" +
+		{"long", good + "x: " + strings.Repeat("y", 4096) + "\n", "note: 4162 bytes long; an answer with all of it is too long for a tcp_table\n" +
 			`note: line 5: key "x" is unknown and ignored`},
 		{"testing", strings.Replace(good, "enforce", "testing", 1), "note: mode testing: failures are reported, mail is delivered all the same"},
 		{"none", strings.Replace(good, "enforce", "none", 1), "note: mode none: the domain asks for no protection"},
@@ -37,9 +37,9 @@ func TestPolicy(t *testing.T) {
 			"warning: max_age is under a day: who keeps senders from the policy host for that long switches the policy off"},
 		{"max_age of days", strings.Replace(good, "604800", "86400", 1), "note: max_age is under a week; RFC 8461 section 3.2 expects weeks"},
 		{"max_age of years", strings.Replace(good, "604800", "99999999", 1), "note: max_age is a year, the most that counts"},
-		{"blank lines", "\n" + good + "\n", "note: line 1: a blank line, which RFC 8461 has none of; not every sender accepts it"},
-		{"twice", good + "mode: none\nmx: MX.a.example.\n", "warning: line 5: mode stands there a second time, only the first counts\n" +
-			`note: line 6: mx "MX.a.example." stands there a second time`},
+		{"blank lines", "\n" + good + "\n", "note: line 1: a blank line, which RFC 8461 does not allow; not every sender accepts it"},
+		{"twice", good + "mode: none\nmx: MX.a.example.\n", "warning: line 5: duplicate key mode; only the first is used\n" +
+			`note: line 6: duplicate mx "MX.a.example."`},
 		{"no use", good + "mx: 192.0.2.1\nmx: 2001:db8::1\nmx: localhost\nmx: *.com\n",
 			`warning: line 5: mx "192.0.2.1" is left out: an address, and MX hosts are names` + "\n" +
 				`warning: line 6: mx "2001:db8::1" is left out: an address, and MX hosts are names` + "\n" +

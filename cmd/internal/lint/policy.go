@@ -14,8 +14,8 @@ const (
 	bom  = "\ufeff"
 	crlf = "\r\n"
 
-	// longText is where a policy's text no longer fits what some read: Postfix
-	// takes replies of this many octets from a tcp_table.
+	// longText is the size in bytes above which some clients cannot read the
+	// policy: Postfix accepts replies up to this size from a tcp_table.
 	longText = 4096
 
 	day  = 24 * time.Hour
@@ -34,7 +34,7 @@ func Policy(text string) []Finding {
 	return f.all()
 }
 
-// Text is Policy without what it says of the mode and max_age.
+// Text is Policy without its findings about the mode and max_age.
 func Text(text string) []Finding {
 	var f findings
 	f.look(text)
@@ -56,11 +56,11 @@ func (f *findings) look(text string) {
 		f.add(Warning, 0, "its lines end with CR alone; RFC 8461 has CRLF or LF")
 	}
 	if len(text) > longText {
-		f.add(Note, 0, "%d octets long; with all of it an answer does not fit a tcp_table", len(text))
+		f.add(Note, 0, "%d bytes long; an answer with all of it is too long for a tcp_table", len(text))
 	}
 }
 
-// values finds what is strange in a valid policy's mode and max_age.
+// values finds unusual values of a valid policy's mode and max_age.
 func (f *findings) values(p mtasts.Policy) {
 	switch p.Mode {
 	case mtasts.ModeTesting:
@@ -80,8 +80,8 @@ func (f *findings) values(p mtasts.Policy) {
 	}
 }
 
-// lines goes through the fields. Lines that are none are passed over: the
-// policy is invalid then, and its error names the first.
+// lines examines the fields. It skips lines that are not fields: the policy is
+// then invalid, and its error names the first of them.
 func (f *findings) lines(text string, policy mtasts.Policy, valid bool) {
 	keys, patterns := map[string]bool{}, map[string]bool{}
 	blank, n := 0, 0
@@ -106,16 +106,16 @@ func (f *findings) lines(text string, policy mtasts.Policy, valid bool) {
 		case key == keyMX:
 			f.pattern(n, value, policy, valid, patterns)
 		case keys[key]:
-			f.add(Warning, n, "%s stands there a second time, only the first counts", key)
+			f.add(Warning, n, "duplicate key %s; only the first is used", key)
 		}
 		keys[key] = true
 	}
 	if blank > 0 {
-		f.add(Note, blank, "a blank line, which RFC 8461 has none of; not every sender accepts it")
+		f.add(Note, blank, "a blank line, which RFC 8461 does not allow; not every sender accepts it")
 	}
 }
 
-// noField looks at a line that is no field for what was meant.
+// noField guesses the intention of a line that is not a field.
 func (f *findings) noField(n int, line string) {
 	key, _, ok := strings.Cut(strings.TrimLeft(line, " \t"), ":")
 	switch {
@@ -126,7 +126,7 @@ func (f *findings) noField(n int, line string) {
 	}
 }
 
-// mode looks at a mode that is none for what was meant.
+// mode guesses the intention of an unknown mode.
 func (f *findings) mode(n int, value string) {
 	const letters = 4 // enough to tell the modes apart: enforced, Testing, tests
 	for _, mode := range []mtasts.Mode{mtasts.ModeEnforce, mtasts.ModeTesting, mtasts.ModeNone} {
@@ -150,7 +150,7 @@ func (f *findings) pattern(n int, value string, policy mtasts.Policy, valid bool
 	pattern := strings.ToLower(strings.TrimSuffix(value, "."))
 	switch {
 	case seen[pattern]:
-		f.add(Note, n, "mx %s stands there a second time", printable.Quote(value))
+		f.add(Note, n, "duplicate mx %s", printable.Quote(value))
 	case valid && !slices.Contains(policy.MX, pattern):
 		f.add(Warning, n, "mx %s is left out: %s", printable.Quote(value), whyLeftOut(pattern))
 	case strings.HasPrefix(pattern, "*.") && strings.Count(pattern, ".") == 1:

@@ -14,8 +14,8 @@ import (
 var ErrNoTLSRPT = errors.New("no TLSRPT record")
 
 // TLSRPT reads the TXT records of _smtp._tls.DOMAIN (RFC 8460 section 3) and
-// returns where the domain wants its reports. An error is ErrNoTLSRPT or says, in
-// one line of printable ASCII, why there is no record to go by.
+// returns the addresses to which the domain wants its reports. The error is
+// ErrNoTLSRPT, or one line of printable ASCII with the fault of the record.
 func TLSRPT(txts []string) (rua []string, err error) {
 	var found []string
 	for _, txt := range txts {
@@ -75,6 +75,6 @@ func parseRUA(value string) ([]string, error) {
 	return rua, nil
 }
 
-// notURI tells what may not stand in a rua: what is no URI's, and "!", which
-// RFC 8460 section 3 wants encoded.
+// notURI reports whether r is not allowed in a rua: every character that a URI
+// cannot have, and "!", which has to be encoded (RFC 8460 section 3).
 func notURI(r rune) bool { return r <= ' ' || r > '~' || r == '!' || r == '"' }

@@ -18,8 +18,8 @@ const (
 	checkTimeout = 5 * time.Second
 )
 
-// Check finds out whether something is as it should be. The error says, in one
-// line for the operator, what is not.
+// Check reports whether a part of the daemon works. The error describes the
+// problem in one line.
 type Check func(context.Context) error
 
 // Handler serves /metrics from g, and the outcomes of the checks: /healthz,
@@ -58,8 +58,8 @@ func (r *response) Header() http.Header            { return r.header }
 func (r *response) WriteHeader(status int)         { r.status = status }
 func (r *response) Write(text []byte) (int, error) { return r.body.Write(text) }
 
-// ServeHTTP answers 200 where the check succeeds and 503 with the reason where
-// it does not.
+// ServeHTTP answers 200 if the check succeeds, and 503 with the error if it
+// fails.
 func (c Check) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), checkTimeout, fmt.Errorf("not known within %v", checkTimeout))
 	defer cancel()

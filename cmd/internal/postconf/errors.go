@@ -9,19 +9,19 @@ import (
 )
 
 var (
-	// ErrNotFound: there is no postconf, so most likely no Postfix on this
-	// host. The caller does without its settings; that is no fault.
+	// ErrNotFound means that there is no postconf, so most likely no Postfix on
+	// this host. The caller continues without Postfix's settings.
 	ErrNotFound = errors.New("no postconf(1) on this host")
 	// ErrTimeout: postconf hangs and was ended. The caller goes on without the
 	// settings, or with the last ones, and tells the operator.
 	ErrTimeout = errors.New("postconf hangs")
-	// ErrOutput: what came is not what postconf prints. The caller goes on as
-	// for ErrTimeout; another program may have the name.
+	// ErrOutput means that the output is not postconf's; another program may have
+	// the name. The caller continues as for ErrTimeout.
 	ErrOutput = errors.New("postconf printed something else than parameters")
 )
 
-// ExitError says that postconf failed, most often because main.cf cannot be
-// read or is broken; what it said names the file. The caller goes on as for
+// ExitError means that postconf failed, most often because main.cf cannot be read
+// or has an error; postconf's message names the file. The caller continues as for
 // ErrTimeout.
 type ExitError struct {
 	Path   string // of the program
@@ -36,7 +36,8 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.Path, e.Status, e.Said)
 }
 
-// maxQuoted bounds what a message repeats of postconf's words.
+// maxQuoted limits the part of postconf's message that an error repeats, in
+// bytes.
 const maxQuoted = 200
 
 // quote quotes a line that postconf printed.

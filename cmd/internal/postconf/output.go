@@ -2,10 +2,10 @@ package postconf
 
 import "bytes"
 
-// maxOutput bounds what is taken of either output, in bytes.
+// maxOutput limits each of the program's outputs, in bytes.
 const maxOutput = 64 << 10
 
-// output keeps what a program prints, up to maxOutput. Past that a write fails,
+// output keeps a program's output, up to maxOutput. Beyond that a write fails,
 // which ends the program.
 type output struct {
 	buf  bytes.Buffer

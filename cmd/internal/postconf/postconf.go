@@ -31,13 +31,12 @@ type Command struct {
 	testingOnlyDirs []string // in place of PATH and where packages put it
 }
 
-// Get returns the values of parameters by name, with the $names in them
-// expanded: what main.cf says or else Postfix's default, without what master.cf
-// says of one service. A parameter that this Postfix does not know is left out;
-// that is why postconf is not run with -h, which would print values without
-// their names.
+// Get returns the values of parameters by name, with the $names in them expanded:
+// main.cf's values or else Postfix's defaults, without the settings of single
+// services in master.cf. A parameter that this Postfix does not know is left out;
+// therefore postconf runs without -h, which prints values without names.
 //
-// Errors: ErrNotFound, ErrTimeout, ErrOutput, *ExitError, the system's where the
+// Errors: ErrNotFound, ErrTimeout, ErrOutput, *ExitError, the system's if the
 // program cannot be started, and the cause of ctx.
 func (c Command) Get(ctx context.Context, names ...string) (map[string]string, error) {
 	path, err := c.find()
@@ -51,8 +50,8 @@ func (c Command) Get(ctx context.Context, names ...string) (map[string]string, e
 	return parse(text, names)
 }
 
-// parse reads lines of "name = value". A line that is none, or of a parameter
-// that was not asked for, spoils the whole: this is not postconf talking.
+// parse reads lines of "name = value". Any other line, or a parameter that was
+// not requested, makes the whole output invalid: it is not postconf's.
 func parse(text string, names []string) (map[string]string, error) {
 	asked := make(map[string]bool)
 	for _, name := range names {

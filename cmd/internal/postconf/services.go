@@ -21,7 +21,7 @@ type Service struct {
 	Type string // "unix"
 	// Chroot is its chroot column: y, n, or - for Postfix's own default.
 	Chroot string
-	// Program is what it runs, without its arguments: "smtp".
+	// Program is the name of its program, without arguments: "smtp".
 	Program string
 	// Settings are the parameters that its -o options set for it alone, with
 	// the $names in their values expanded.

@@ -27,8 +27,8 @@ const (
 	instanceDirectories  = "multi_instance_directories"
 )
 
-// Settings are what the SMTP client of one instance of Postfix goes by, without
-// what master.cf says of one service.
+// Settings are the settings of the SMTP client of one instance of Postfix,
+// without those of single services in master.cf.
 type Settings struct {
 	ConfigDirectory string
 	// Name is multi_instance_name; "" for most primary instances.
@@ -43,13 +43,13 @@ type Settings struct {
 	// DNSSupportLevel is smtp_dns_support_level: disabled, enabled or dnssec;
 	// "" lets disable_dns_lookups choose between the first two.
 	DNSSupportLevel string
-	// IgnoreMXLookupError is ignore_mx_lookup_error: a domain whose MX records
-	// cannot be had is taken for one without any.
+	// IgnoreMXLookupError is ignore_mx_lookup_error: Postfix treats a domain
+	// whose MX lookup fails as a domain without MX records.
 	IgnoreMXLookupError bool
-	// TLSSecurityLevel is smtp_tls_security_level; "" is none.
+	// TLSSecurityLevel is smtp_tls_security_level; it may be empty.
 	TLSSecurityLevel string
 	// DANEInsecureMXPolicy is smtp_tls_dane_insecure_mx_policy: may, encrypt or
-	// dane; "" where this Postfix does not know it.
+	// dane; "" if this Postfix does not know it.
 	DANEInsecureMXPolicy string
 
 	mainCF os.FileInfo // before the settings were read
@@ -100,10 +100,10 @@ func (s Settings) Changed() bool {
 		now.Size() != s.mainCF.Size() || !now.ModTime().Equal(s.mainCF.ModTime())
 }
 
-// DoesDANE reports whether Postfix looks up TLSA records: where it does not, it
-// defers all mail to which a policy map answers dane-only. Taking a failed MX
-// lookup for an absence rules DANE out, because Postfix then ignores that the
-// domain's MX records may have said otherwise.
+// DoesDANE reports whether Postfix looks up TLSA records. If it does not, it
+// defers all mail for which a policy map answers dane-only. Treating a failed MX
+// lookup as an absence rules DANE out, because Postfix then ignores that the
+// domain's MX records may be different.
 func (s Settings) DoesDANE() bool {
 	const dnssec = "dnssec"
 	return strings.EqualFold(s.DNSSupportLevel, dnssec) && !s.IgnoreMXLookupError

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// postfix is a Postfix whose main.cf is in dir; the fake postconf prints what it
-// is asked for from there, as the real one does.
+// postfix is a Postfix whose main.cf is in dir; the fake postconf prints the
+// requested parameters from there, as the real one does.
 func postfix(t *testing.T, dir, mainCF string) Command {
 	t.Helper()
 	writeMainCF(t, dir, mainCF)

@@ -105,8 +105,9 @@ func isHostPort(address string) bool {
 	return err == nil && host != "" && port != ""
 }
 
-// File returns the file that a table of this type and name is read from, or "" if
-// there is none. redirected has the types that Postfix uses in place of others.
+// File returns the file from which a table of this type and name is read; "" if
+// it is not read from a file. redirected has the types that Postfix replaces by
+// others.
 func (t Table) File(redirected map[string]string) string {
 	kind := t.Kind
 	if other, ok := redirected[kind]; ok {
@@ -156,8 +157,8 @@ func SameAddress(listens, asked config.Address) bool {
 	return host == "" || ip.IsUnspecified() || host == askedHost || isLoopback(host) && isLoopback(askedHost)
 }
 
-// isLoopback reports whether host is a usual name of this host. 127.0.0.2 is none: a
-// listener at 127.0.0.1 cannot be reached there.
+// isLoopback reports whether host is a usual name of this host. 127.0.0.2 is not:
+// a listener at 127.0.0.1 cannot be reached there.
 func isLoopback(host string) bool {
 	return host == "127.0.0.1" || host == "::1" || strings.EqualFold(host, Localhost)
 }

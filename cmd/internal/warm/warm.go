@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Lookup looks up a next hop and returns what Postfix is told.
+// Lookup looks up a next hop and returns the answer to Postfix.
 type Lookup func(ctx context.Context, key string) (answer string, err error)
 
 // Options say where to begin and how fast to go.
@@ -23,8 +23,8 @@ type Options struct {
 	Rate int
 	// Concurrency bounds those under way at once.
 	Concurrency int
-	// Progress, where it is not nil, is called after each lookup, by one
-	// goroutine at a time.
+	// Progress is called after each lookup, by one goroutine at a time; nil for
+	// no calls.
 	Progress func()
 }
 
@@ -39,8 +39,8 @@ type Summary struct {
 	Failed    int `json:"failed"`
 	// UndecidedKeys are the first of those that could not be decided, with the reason.
 	UndecidedKeys []string `json:"undecided_keys,omitempty"`
-	// Done is the line up to which all have been looked up; where that was
-	// given up, it goes on with the next.
+	// Done is the last line up to which all lookups were made. A run that was
+	// interrupted continues with the next line.
 	Done int `json:"done_to_line"`
 	// FirstFailure is the first line that failed, and why.
 	FirstFailure string `json:"first_failure,omitempty"`
@@ -125,7 +125,7 @@ func eachLine(list io.Reader, each func(line int, key string) error) error {
 	return nil
 }
 
-// run counts what becomes of the lookups.
+// run counts the results of the lookups.
 type run struct {
 	look     Lookup
 	progress func()

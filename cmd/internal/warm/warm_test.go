@@ -87,7 +87,7 @@ func TestRunHasLimits(t *testing.T) {
 	})
 }
 
-// What is interrupted says where to go on, and leaves nothing out.
+// An interrupted run reports the line to continue at, and leaves out no line.
 func TestRunInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())

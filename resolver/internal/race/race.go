@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// First runs attempt(ctx, 0), attempt(ctx, 1) … n of them at most, n being at
-// least 1, and returns the first success. The next attempt starts as soon as
-// one has failed, or when stagger has passed since the last one started, but
-// lead since attempt 0 did; those already under way go on beside it. When one
-// has succeeded, the ctx of all attempts is cancelled.
+// First runs at most n attempts, attempt(ctx, 0), attempt(ctx, 1) and so on, and
+// returns the first success; n is at least 1. The next attempt starts as soon as
+// one has failed, or stagger after the start of the last one; attempt 1 starts
+// lead after attempt 0. Attempts under way continue in parallel. After a success,
+// the ctx of all attempts is cancelled.
 //
-// Attempt 0 runs on the caller's goroutine, because mostly it is the only one:
+// Attempt 0 runs on the caller's goroutine, because usually it is the only one:
 // First returns no sooner than it does, so it must end when its ctx does.
 //
-// A success that comes after another goes to discard, which may be nil; so
-// nothing that an attempt opened is lost. Where every attempt fails, the errors
-// come joined in the order of the attempts. Where ctx ends first, its cause
-// comes alone.
+// A success after the first one is passed to discard, which may be nil, so that
+// an attempt can open a resource without leaking it. If every attempt fails, the
+// error joins theirs in the order of the attempts. If ctx ends first, the error
+// is its cause.
 func First[T any](ctx context.Context, n int, lead, stagger time.Duration,
 	attempt func(ctx context.Context, i int) (T, error), discard func(T)) (T, error) {
 
@@ -51,7 +51,7 @@ func First[T any](ctx context.Context, n int, lead, stagger time.Duration,
 	return r.others(ctx, errs, 1)
 }
 
-// race is what the attempts share.
+// race is the state that the attempts share.
 type race[T any] struct {
 	n       int
 	stagger time.Duration
@@ -105,7 +105,7 @@ func (r *race[T]) others(ctx context.Context, errs []error, failed int) (T, erro
 	return none, errors.Join(errs...)
 }
 
-// finish hands in what attempt i came to, or discards it where that is too late.
+// finish delivers the result of attempt i, or discards it if it is too late.
 func (r *race[T]) finish(ctx context.Context, i int, value T, err error) {
 	select {
 	case r.results <- result[T]{i, value, err}:

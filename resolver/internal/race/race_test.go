@@ -23,7 +23,7 @@ type script struct {
 	stubborn bool
 }
 
-// run is what a race did, in the bubble's time since its start.
+// run is the record of a race, in the bubble's time since its start.
 type run struct {
 	starts    []time.Duration // of each attempt, in order
 	cancelled []int           // attempts whose ctx ended, in the order in which they saw it

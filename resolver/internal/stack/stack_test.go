@@ -36,9 +36,9 @@ func TestGrow(t *testing.T) {
 //go:noinline
 func address(p *byte) uintptr { return uintptr(unsafe.Pointer(p)) }
 
-// descend calls itself so often; each call takes some 30 octets of stack.
+// descend calls itself depth times; each call takes some 30 bytes of stack.
 //
-//go:noinline
+// //go:noinline
 func descend(depth int) int {
 	if depth == 0 {
 		return 0
