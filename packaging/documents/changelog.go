@@ -12,7 +12,7 @@ import (
 const debianDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 
 // debianChangelog turns the project's changelog, sections "## VERSION, DATE" of
-// a list each, into Debian's form. The newest section is the release's, whatever
+// lists each, into Debian's form, without the subheadings. The newest section is the release's, whatever
 // version it names; a section whose date is no date is published with it.
 func debianChangelog(markdown []byte, r release) ([]byte, error) {
 	var b bytes.Buffer
@@ -35,6 +35,7 @@ func debianChangelog(markdown []byte, r release) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "%s (%s) unstable; urgency=medium\n\n", program, version)
 		for _, item := range strings.Split("\n"+list, "\n- ")[1:] {
+			item, _, _ = strings.Cut(item, "\n### ")
 			wrap(&b, "  * ", "    ", item)
 		}
 		fmt.Fprintf(&b, "\n -- %s  %s\n", r.maintainer, date.Format(debianDate))
