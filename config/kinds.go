@@ -198,7 +198,7 @@ func path(maxLen int) kind[string] {
 			case !filepath.IsAbs(path) || strings.ContainsRune(path, 0):
 				return fmt.Errorf("%s is not an absolute path", quote(path))
 			case len(path) > maxLen:
-				return fmt.Errorf("%s is longer than %d octets", quote(path), maxLen)
+				return fmt.Errorf("%s is longer than %d bytes", quote(path), maxLen)
 			}
 			return nil
 		},

@@ -78,7 +78,7 @@ func loadSecret(key, path string) ([]byte, error) {
 	case len(bytes.TrimSpace(text)) == 0:
 		err = fmt.Errorf("%s is empty", path)
 	case len(text) > maxSecret:
-		err = fmt.Errorf("%s is longer than %d octets", path, maxSecret)
+		err = fmt.Errorf("%s is longer than %d bytes", path, maxSecret)
 	default:
 		return text, nil
 	}
@@ -97,7 +97,7 @@ func readBounded(path string) ([]byte, error) {
 
 // fileError names the key of a file that cannot be used, and says what to do.
 func fileError(key, path string, err error) error {
-	remedy := errors.New("mend the file or name another")
+	remedy := errors.New("correct the file or name another")
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		remedy = errors.New("the daemon's user must be able to read it")

@@ -14,7 +14,7 @@ func TestNewSharedBad(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) string { return writeFile(t, dir, name, text) }
-	const mend = "; mend the file or name another"
+	const mend = "; correct the file or name another"
 	for _, tc := range []struct {
 		name   string
 		change func(*config.Shared)
@@ -22,7 +22,7 @@ func TestNewSharedBad(t *testing.T) {
 	}{
 		{"URL", func(c *config.Shared) { c.URL = "secret" }, "cache.shared.url: it begins with none of redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://"},
 		{"empty password", func(c *config.Shared) { c.PasswordFile = write("empty", "\n") }, "cache.shared.password_file: " + dir + "/empty is empty" + mend},
-		{"endless password", func(c *config.Shared) { c.PasswordFile = "/dev/zero" }, "cache.shared.password_file: /dev/zero is longer than 4096 octets" + mend},
+		{"endless password", func(c *config.Shared) { c.PasswordFile = "/dev/zero" }, "cache.shared.password_file: /dev/zero is longer than 4096 bytes" + mend},
 		{"no certificate", func(c *config.Shared) { c.CAFile = write("ca", "secret") }, "cache.shared.ca_file: " + dir + "/ca holds no certificate in PEM form" + mend},
 		{"short key", func(c *config.Shared) { c.KeyFile = write("short", "secret") }, "cache.shared.key_file: " + dir + `/short: the key has 6 bytes, fewer than 32: make one with "openssl rand -hex 32"` + mend},
 		{"key that is a directory", func(c *config.Shared) { c.KeyFile = dir }, "cache.shared.key_file: read " + dir + ": is a directory" + mend},

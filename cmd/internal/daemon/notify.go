@@ -18,7 +18,7 @@ type notifier struct {
 
 func (n *notifier) tell(states ...string) {
 	if _, err := systemd.SdNotify(false, strings.Join(states, "\n")); err != nil {
-		n.logger.Debug("systemd was not told", "state", strings.Join(states, " "), "reason", err)
+		n.logger.Debug("systemd could not be notified", "state", strings.Join(states, " "), "reason", err)
 	}
 }
 
