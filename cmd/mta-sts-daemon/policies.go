@@ -286,7 +286,7 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 	case p != nil:
 		say("Policy", fmt.Sprintf("%s, id %s, max_age %d s", p.Mode, p.ID, p.MaxAge))
 		say("MX", strings.Join(p.MX, "\n"))
-		say("Reply to Postfix", p.Answer)
+		say("Answer", p.Answer)
 		if p.Withheld != "" {
 			say("Monitor mode", "withholds "+p.Withheld)
 		}

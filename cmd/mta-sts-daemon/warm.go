@@ -161,10 +161,10 @@ func printSummary(cmd *cobra.Command, sum warm.Summary, err error, asJSON bool) 
 			return err
 		}
 	} else {
-		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d are unknown now.\n",
+		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d could not be judged.\n",
 			sum.Looked, sum.Answered, sum.Not, sum.Undecided)
 		for _, undecided := range sum.UndecidedKeys {
-			cmd.Println("Unknown now:", undecided)
+			cmd.Println("Could not be judged:", undecided)
 		}
 		if more := sum.Undecided - len(sum.UndecidedKeys); more > 0 {
 			cmd.Printf("and %d more\n", more)

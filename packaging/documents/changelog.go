@@ -11,9 +11,10 @@ import (
 // debianDate is RFC 5322's, as Debian's changelogs have it.
 const debianDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 
-// debianChangelog turns the project's changelog, sections "## VERSION, DATE" of a
-// list each, into Debian's form. The newest section is the release's, whatever
-// version it names; a section without a valid date is published together with it.
+// debianChangelog turns the project's changelog, sections "## VERSION, DATE" of
+// lists, into Debian's form without subheadings. The newest section is the
+// release's, whatever version it names; a section without a valid date is published
+// together with it.
 func debianChangelog(markdown []byte, r release) ([]byte, error) {
 	var b bytes.Buffer
 	sections := strings.Split(string(markdown), "\n## ")[1:]
@@ -35,6 +36,7 @@ func debianChangelog(markdown []byte, r release) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "%s (%s) unstable; urgency=medium\n\n", program, version)
 		for _, item := range strings.Split("\n"+list, "\n- ")[1:] {
+			item, _, _ = strings.Cut(item, "\n### ")
 			wrap(&b, "  * ", "    ", item)
 		}
 		fmt.Fprintf(&b, "\n -- %s  %s\n", r.maintainer, date.Format(debianDate))

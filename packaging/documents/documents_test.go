@@ -71,7 +71,12 @@ Newest first.
 
 ## 0.2.0, not yet released
 
+### Commands
+
 - One.
+
+### Packages
+
 - A line that is long enough to be wrapped at the width that Debian has, once
   joined with what follows it.
 

@@ -97,7 +97,7 @@ func readBounded(path string) ([]byte, error) {
 
 // fileError names the key of a file that cannot be used, and says what to do.
 func fileError(key, path string, err error) error {
-	remedy := errors.New("mend the file or name another")
+	remedy := errors.New("correct the file or name another")
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		remedy = errors.New("the daemon's user must be able to read it")

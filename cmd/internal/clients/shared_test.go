@@ -14,7 +14,7 @@ func TestNewSharedBad(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) string { return writeFile(t, dir, name, text) }
-	const mend = "; mend the file or name another"
+	const mend = "; correct the file or name another"
 	for _, tc := range []struct {
 		name   string
 		change func(*config.Shared)

@@ -31,5 +31,5 @@ func policyPath(cfg config.Cache) (string, error) {
 	if home := os.Getenv("HOME"); filepath.IsAbs(home) {
 		return filepath.Join(home, ".local", "state", programName, policyFile), nil
 	}
-	return "", errors.New("cache.file: no state directory is known, for want of STATE_DIRECTORY and HOME; name a file, or say off")
+	return "", errors.New("cache.file: no state directory is known, because STATE_DIRECTORY and HOME are not set; name a file, or write off")
 }

@@ -28,7 +28,7 @@ func TestPolicy(t *testing.T) {
 		{"BOM", "\ufeff" + good, "warning: line 1: a byte order mark, which not every sender accepts"},
 		{"mixed line ends", strings.Replace(good, "\n", "\r\n", 1), "note: some lines end with CRLF and some with LF alone"},
 		{"CR alone", strings.ReplaceAll(good, "\n", "\r"), "warning: its lines end with CR alone; RFC 8461 has CRLF or LF"},
-		{"long", good + "x: " + strings.Repeat("y", 4096) + "\n", "note: 4162 bytes long; an answer with all of it is too long for a tcp_table\n" +
+		{"long", good + "x: " + strings.Repeat("y", 4096) + "\n", "note: 4162 bytes long; an answer with all of it does not fit into a tcp_table reply\n" +
 			`note: line 5: key "x" is unknown and ignored`},
 		{"testing", strings.Replace(good, "enforce", "testing", 1), "note: mode testing: failures are reported, mail is delivered all the same"},
 		{"none", strings.Replace(good, "enforce", "none", 1), "note: mode none: the domain asks for no protection"},

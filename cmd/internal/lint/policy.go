@@ -56,7 +56,7 @@ func (f *findings) look(text string) {
 		f.add(Warning, 0, "its lines end with CR alone; RFC 8461 has CRLF or LF")
 	}
 	if len(text) > longText {
-		f.add(Note, 0, "%d bytes long; an answer with all of it is too long for a tcp_table", len(text))
+		f.add(Note, 0, "%d bytes long; an answer with all of it does not fit into a tcp_table reply", len(text))
 	}
 }
 

@@ -51,9 +51,9 @@ func cacheOf(r *reader) {
 	case "", "internal":
 		r.settings = append(r.settings, options...) // unknown
 	case "sqlite":
-		r.note(kind, "policies are found anew; they are kept in cache.file")
+		r.note(kind, "policies are fetched again; they are kept in cache.file")
 	default:
-		r.note(kind, "policies are found anew; they are kept in cache.file. Several daemons share them with cache.shared, on Valkey or Redis")
+		r.note(kind, "policies are fetched again; they are kept in cache.file. Several daemons share them with cache.shared, on Valkey or Redis")
 	}
 }
 

@@ -58,9 +58,9 @@ func tlspol(r *reader) {
 		}
 	}
 	r.noCounterpart(map[string]string{
-		"server.cache-file": "policies are found anew; they are kept in cache.file",
+		"server.cache-file": "policies are fetched again; they are kept in cache.file",
 	})
 	for _, s := range r.takeBelow("redis") {
-		r.note(s, "policies are found anew; they are kept in cache.file, and cache.shared is for several daemons")
+		r.note(s, "policies are fetched again; they are kept in cache.file, and cache.shared is for several daemons")
 	}
 }
