@@ -20,6 +20,7 @@ func tests() isolated.Package {
 		Name:    "e2e",
 		Build:   buildDaemon,
 		Furnish: func(string) error { return namespace.LoopbackUp() },
+		Apart:   "^(TestDoctor|TestZoo|TestDelivery)$",
 	}
 	for _, s := range suites() {
 		p.Trees = append(p.Trees, s.tree())

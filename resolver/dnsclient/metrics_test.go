@@ -43,7 +43,7 @@ func TestMetrics(t *testing.T) {
 	c.TXT(ended, "x.test") // says nothing of the DNS
 
 	const want = `
-# HELP mta_sts_dns_queries_total Questions asked of the DNS, by record type and by what came of them: records, absent (there are none) or failed (no usable answer).
+# HELP mta_sts_dns_queries_total DNS questions, by record type and result: records, absent (the name has no such records) or failed (no usable answer).
 # TYPE mta_sts_dns_queries_total counter
 mta_sts_dns_queries_total{result="absent",type="A"} 0
 mta_sts_dns_queries_total{result="absent",type="AAAA"} 1

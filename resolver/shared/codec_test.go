@@ -16,7 +16,7 @@ import (
 // now is the time of the codec's tests.
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-var key = []byte("a key of all nodes, 32 bytes....")
+var key = []byte("a key of the fleet, 32 octets...") // the recorded values were made with it
 
 func example(tb testing.TB) Value {
 	tb.Helper()

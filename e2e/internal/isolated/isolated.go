@@ -5,13 +5,19 @@
 package isolated
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"mta-sts-daemon/e2e/internal/namespace"
@@ -50,6 +56,9 @@ type Package struct {
 	// Furnish completes the new namespaces, where mounts are private. All files
 	// of a run are in scratch, which is in memory, as is TMPDIR.
 	Furnish func(scratch string) error
+	// Apart matches tests that take long. If all tests of the package run, these run in parallel
+	// with the others, in namespaces of their own.
+	Apart string
 }
 
 // Main prepares what needs the host, its network, Go tool and package archive,
@@ -100,7 +109,44 @@ func (p Package) outside() (code int, err error) {
 	if err := p.unpack(); err != nil {
 		return 0, err
 	}
-	return namespace.Enter(namespace.Own(p.Namespaces), (*exec.Cmd).Start, EnvWorkDir+"="+workDir)
+	if p.Apart == "" || selects(os.Args[1:]) {
+		return p.run(workDir, os.Stdout, os.Args[1:]...)
+	}
+	return p.runApart(workDir)
+}
+
+// run runs the tests in namespaces of their own.
+func (p Package) run(workDir string, out io.Writer, args ...string) (code int, err error) {
+	inner := namespace.Self(args...)
+	inner.Env = append(inner.Env, EnvWorkDir+"="+workDir)
+	inner.Stdout, inner.Stderr = out, out
+	return namespace.Run(inner, namespace.Own(p.Namespaces), (*exec.Cmd).Start)
+}
+
+// runApart runs the tests of Apart in parallel with the others. Their output follows that of the
+// others, because "go test" reads one at a time.
+func (p Package) runApart(workDir string) (code int, err error) {
+	// "go test" reads one log of the files that the tests used.
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(arg string) bool { return strings.HasPrefix(arg, "-test.testlogfile=") })
+	var out bytes.Buffer
+	var apart errgroup.Group
+	var apartCode int
+	apart.Go(func() (err error) {
+		apartCode, err = p.run(workDir, &out, append(args, "-test.run="+p.Apart)...)
+		return err
+	})
+	code, err = p.run(workDir, os.Stdout, append(os.Args[1:], "-test.skip="+p.Apart)...)
+	err = errors.Join(err, apart.Wait())
+	os.Stdout.Write(out.Bytes())
+	return max(code, apartCode), err
+}
+
+// selects reports whether the arguments of a test binary choose tests.
+func selects(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return strings.HasPrefix(arg, "-test.run=") || strings.HasPrefix(arg, "-test.skip=") || strings.HasPrefix(arg, "-test.list=") ||
+			strings.HasPrefix(arg, "-test.bench=")
+	})
 }
 
 // unpack makes sure that all trees exist. The optional ones that are not available are left out.
@@ -122,7 +168,7 @@ func (p Package) furnish(scratch string) error {
 	if err := namespace.Furnish(); err != nil {
 		return err
 	}
-	if err := os.Mkdir(scratch, 0o755); err != nil {
+	if err := os.MkdirAll(scratch, 0o755); err != nil { // the mount below is private
 		return err
 	}
 	if err := unix.Mount("tmpfs", scratch, "tmpfs", 0, "mode=0755"); err != nil {

@@ -25,16 +25,29 @@ func Own(more uintptr) *syscall.SysProcAttr {
 }
 
 // Enter runs this program again, with the same arguments and env in addition to
-// its environment, in the namespaces of attr, and returns its exit code. When the
-// inner process ends, the kernel ends every process that it has started and
-// undoes every mount; it dies with this process. start only starts it.
+// its environment, in the namespaces of attr, and returns its exit code. start
+// only starts it.
 func Enter(attr *syscall.SysProcAttr, start func(*exec.Cmd) error, env ...string) (code int, err error) {
-	// Pdeathsig speaks of the thread that started the process.
+	inner := Self(os.Args[1:]...)
+	inner.Env = append(inner.Env, env...)
+	return Run(inner, attr, start)
+}
+
+// Self returns a command that runs this program with args.
+func Self(args ...string) *exec.Cmd {
+	inner := exec.Command("/proc/self/exe", args...)
+	inner.Env = os.Environ()
+	inner.Stdin, inner.Stdout, inner.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return inner
+}
+
+// Run runs inner in the namespaces of attr and returns its exit code. When inner
+// ends, the kernel ends every process that it has started and undoes every mount;
+// it dies with this process.
+func Run(inner *exec.Cmd, attr *syscall.SysProcAttr, start func(*exec.Cmd) error) (code int, err error) {
+	// Pdeathsig is about the thread that started the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	inner := exec.Command("/proc/self/exe", os.Args[1:]...)
-	inner.Env = append(os.Environ(), env...)
-	inner.Stdin, inner.Stdout, inner.Stderr = os.Stdin, os.Stdout, os.Stderr
 	inner.SysProcAttr = attr
 	if err := start(inner); err != nil {
 		return 0, err
