@@ -18,10 +18,10 @@ func wantMetrics(t *testing.T, s *Store, policies, errors string) {
 	reg := prometheus.NewRegistry()
 	s.Register(reg)
 	want := `
-# HELP mta_sts_policies_stored Policies in the policy file, those that expired within the last 30 days included.
+# HELP mta_sts_policies_stored Policies in the policy file, with those that expired within the last 30 days.
 # TYPE mta_sts_policies_stored gauge
 mta_sts_policies_stored ` + policies + `
-# HELP mta_sts_store_errors_total Attempts to open or write the policy file that failed, and times that it or policies in it were found damaged.
+# HELP mta_sts_store_errors_total Failed attempts to open or write the policy file, and times that the file or policies in it were found corrupt.
 # TYPE mta_sts_store_errors_total counter
 mta_sts_store_errors_total ` + errors + "\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {

@@ -51,7 +51,7 @@ func TestMetrics(t *testing.T) {
 		ask(base, "postfix", "enforce.example")
 
 		const want = `
-# HELP mta_sts_lookups_total Postfix's lookups, by protocol and by the answer: secure (an MTA-STS policy), dane-only, dane, override (of the configuration), temp (mail is deferred) or notfound, with its reason: absent (the domain has no record), broken (it announces a policy that cannot be used), unknown (nothing could be learned in time), testing or none (the policy's mode), no-domain (the key is no name that can have a policy). In mode monitor, by what would have been answered.
+# HELP mta_sts_lookups_total Postfix's lookups, by protocol and answer: secure (an MTA-STS policy), dane-only, dane, override (from the configuration), temp (mail is deferred) or notfound. The reason of notfound: absent (the domain has no record), broken (it announces a policy that cannot be used), unknown (no result in time), testing or none (the policy's mode), no-domain (the key is not a name that can have a policy). In mode monitor, by the answer that mode enforce would give.
 # TYPE mta_sts_lookups_total counter
 mta_sts_lookups_total{protocol="socketmap",reason="",result="dane"} 1
 mta_sts_lookups_total{protocol="socketmap",reason="",result="dane-only"} 1
