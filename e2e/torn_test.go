@@ -18,16 +18,17 @@ const (
 	saysUnused = `level=WARN msg="Policy file cannot be used, set aside and created again"`
 )
 
-// tear is one way to spoil a policy file with tornPolicies in it. It leaves the
-// two meta pages at the head alone unless it spoils everything: of those
-// bbolt needs one, and which was written last, before a crash, none can tell.
+// tear is one way to corrupt a policy file that has tornPolicies policies. It makes
+// the whole file unusable, or it leaves the two meta pages at the start unchanged.
+// bbolt needs only one of them: if the newer is corrupt, bbolt uses the older, as
+// after a crash, and loses the last changes without an error.
 type tear struct {
 	name    string
 	harm    harm
 	pattern func(f *os.File, size int64) (how string, err error)
 }
 
-// harm is what must become of the policies.
+// harm is what must happen to the policies.
 type harm string
 
 const (
@@ -38,8 +39,8 @@ const (
 
 const (
 	tornPolicies = 200
-	tornUsed     = 48 << 10 // bytes at its head that the file uses, at least
-	tornPage     = 4 << 10  // or a multiple
+	tornUsed     = 48 << 10 // the file uses at least so many bytes from its start
+	tornPage     = 4 << 10  // the page size is this or a multiple of it
 )
 
 var tears = []tear{
@@ -122,7 +123,7 @@ func TestTornFile(t *testing.T) {
 	}
 }
 
-// spoil does it to the file at path.
+// spoil corrupts the file at path with tc.pattern, and returns what it did.
 func (tc tear) spoil(t *testing.T, path string) (how string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -17,7 +17,7 @@ const (
 	// some 2 MB of memory.
 	maxDeferrals = 10_000
 	// deferralLapse is how long after its last TEMP a next hop is removed. Postfix tries
-	// deferred mail again within 4,000 s (maximal_backoff_time), so none waits any more.
+	// deferred mail again within 4,000 s (maximal_backoff_time), so no mail to it is left.
 	deferralLapse = 2 * time.Hour
 )
 
@@ -31,9 +31,10 @@ type Deferral struct {
 	Lookups int
 }
 
-// deferrals are the next hops whose lookups are answered with TEMP. One begins with such
-// a reply and ends with a verdict, or without a notice when none came for deferralLapse. The zero value
-// has none.
+// deferrals has the next hops whose lookups are answered with TEMP because DANE cannot be
+// looked up. A deferral begins with such a reply. It ends with a verdict other than Unknown, which
+// is logged. If deferralLapse has passed since the last TEMP, prune removes it, which is
+// not logged. The zero value is empty.
 type deferrals struct {
 	mu   sync.Mutex
 	hops map[NextHop]*deferral
@@ -45,7 +46,7 @@ type deferral struct {
 	lookups     int
 }
 
-// prune removes those that nobody has looked up for long. mu is held.
+// prune removes the deferrals whose last TEMP is more than deferralLapse ago. mu is held.
 func (d *deferrals) prune(now clock.Moment) {
 	for hop, f := range d.hops {
 		if now.Sub(f.last) > deferralLapse {
@@ -84,7 +85,8 @@ func (r *Resolver) Deferred(hop NextHop, reason string, withheld bool) {
 	event.DANEUnknown.Log(r.logger, about...)
 }
 
-// endDeferral ends what Deferred began, if it did: a verdict has been filed.
+// endDeferral removes the next hop's deferral, if it has one, because a verdict other than
+// Unknown was found, and logs that.
 func (r *Resolver) endDeferral(hop NextHop) {
 	r.deferrals.mu.Lock()
 	f := r.deferrals.hops[hop]
@@ -104,7 +106,7 @@ func (r *Resolver) Deferrals() map[mtasts.Domain][]Deferral {
 	r.deferrals.prune(r.clock.Now())
 	found := map[mtasts.Domain][]Deferral{}
 	for hop, f := range r.deferrals.hops {
-		if r.asksDANE(hop) { // else it has been switched off
+		if r.asksDANE(hop) { // false if DANE has been switched off
 			found[hop.Domain] = append(found[hop.Domain], Deferral{NextHop: hop, Reason: f.reason,
 				Since: o.Wall(f.since), Last: o.Wall(f.last), Lookups: f.lookups})
 		}

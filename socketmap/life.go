@@ -35,8 +35,8 @@ func (c *conn) overdue(now int64) bool {
 		past(c.partial.Load(), requestTimeout) || past(c.writing.Load(), writeTimeout)
 }
 
-// recheck makes the reading goroutine read once more if it waits without having
-// found the socket empty (see socket). Connections.mu is held, as for drain.
+// recheck makes the reading goroutine read again if it waits after a short read,
+// without EAGAIN (see socket). Connections.mu is held, as for drain.
 func (c *conn) recheck(now int64) {
 	idle := c.waiting.Load() == 0 && c.idleSince.Load() != 0
 	if idle && c.socket.skipped.Load() && time.Duration(now-c.idleSince.Load()) > sweepInterval {

@@ -26,9 +26,13 @@ import (
 //     always read until EAGAIN or the end.
 //   - Server.sweep makes connections that are idle in such a wait read again
 //     (conn.recheck).
+//
+// The goroutine that calls each owns fd, received and ready, and sets skipped, which
+// sweep reads.
 type socket struct {
 	net.Conn
-	// fd is the descriptor during each's calls of step, else noDescriptor.
+	// fd is the descriptor while each may use it, in the function that it passes to
+	// RawConn.Read; else noDescriptor.
 	fd int
 	// received is set after the first data.
 	received bool
@@ -41,9 +45,9 @@ type socket struct {
 
 const noDescriptor = -1
 
-// each reads into the slice that room returns and calls took with the number of
-// bytes, again and again, until took fails or nothing more can arrive. It returns
-// why.
+// each is a loop: it reads into the slice that room returns and calls took with the
+// number of bytes. It returns the error of took or of the read, which is io.EOF at the
+// end of the stream.
 func (s *socket) each(room func() []byte, took func(n int) error) error {
 	conn, ok := s.Conn.(syscall.Conn)
 	if !ok {
@@ -76,7 +80,8 @@ func (s *socket) each(room func() []byte, took func(n int) error) error {
 	return err
 }
 
-// once calls read(2) once. wait is set if there is nothing more to read for now.
+// once calls read(2) once. wait is set if each has to wait in the poller: after EAGAIN,
+// or after a short read that a wait may follow.
 func (s *socket) once(room []byte, took func(n int) error) (wait bool, err error) {
 	n, err := syscall.Read(s.fd, room)
 	switch {
@@ -107,8 +112,8 @@ func (s *socket) setSkipped(skipped bool) {
 }
 
 // writeNow writes as much of p as the send buffer takes, without waiting, and returns
-// the number of bytes. An error is returned by the write of the rest. It works only
-// in calls of took; otherwise it returns 0.
+// the number of bytes. It does not return an error: the caller gets it when it writes
+// the rest. It works only while took is called; otherwise it returns 0.
 func (s *socket) writeNow(p []byte) int {
 	if s.fd == noDescriptor {
 		return 0

@@ -3,7 +3,7 @@
 // A wall clock may be wrong when a machine boots and may be set at any time. The
 // time since boot cannot be set, and goes on while the machine is suspended. So
 // within one boot every life is measured by it: a Moment. Only times
-// written down in an earlier boot have to be judged by the wall clock, and are judged
+// saved in an earlier boot have to be judged by the wall clock, and are judged
 // again when that clock steps.
 //
 // Reading the time since boot is slow (some 500 ns on Linux, against 50 ns of

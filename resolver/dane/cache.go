@@ -47,7 +47,7 @@ type failure struct {
 	err   error
 	count int // in a row
 	until clock.Moment
-	while func() bool // nil, or it counts only as long as this returns true
+	while func() bool // the failure counts only as long as this returns true; nil: always
 }
 
 func (v *cached) current(now clock.Moment) bool { return v != nil && v.kind != 0 && now < v.until }
@@ -107,7 +107,7 @@ func (c *Cache) Last(hop NextHop, now clock.Moment) (kind Kind, due, ok bool) {
 	return v.kind, v.refresh.Claim(now, now.Add(claimLapse)), true
 }
 
-// Put files the verdict of a check, and reports whether it was filed. If some mail hosts
+// Put stores the verdict of a check, and reports whether it did. If some mail hosts
 // cannot be known, a verdict that holds has precedence, unless the new one found more
 // DANE than that.
 func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
@@ -121,7 +121,7 @@ func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
 	return true
 }
 
-// Fail files a check that could not be made. Until the time that Retry gives for the
+// Fail notes that a check could not be made. Until the time that Retry gives for the
 // number of failures in a row, Failure returns err, but only as long as while, if it
 // is not nil, returns true.
 func (c *Cache) Fail(hop NextHop, err error, while func() bool, now clock.Moment) {
@@ -166,7 +166,7 @@ func (c *Cache) Forget(d mtasts.Domain) {
 // ForgetAll removes all verdicts.
 func (c *Cache) ForgetAll() { c.verdicts.Purge() }
 
-// HopVerdict is the verdict on a next hop until then.
+// HopVerdict is a verdict on a next hop, which ends at Until.
 type HopVerdict struct {
 	NextHop NextHop
 	Kind    Kind
@@ -193,8 +193,8 @@ func (c *Cache) hops(d mtasts.Domain) (hops []NextHop) {
 	return hops
 }
 
-// storedHops are the next hops of a domain whose verdicts are written down with its
-// policy: those that Postfix has in the usual ways of naming them.
+// storedHops are the next hops of a domain whose verdicts are saved with its policy.
+// main.cf names them d, [d] and [d]:587.
 func storedHops(d mtasts.Domain) []NextHop {
 	return []NextHop{
 		{Domain: d, MX: true, Port: SMTPPort},
@@ -203,7 +203,7 @@ func storedHops(d mtasts.Domain) []NextHop {
 	}
 }
 
-// Stored returns those of the domain's verdicts that are written down.
+// Stored returns those of the domain's verdicts that are saved.
 func (c *Cache) Stored(d mtasts.Domain) (stored []store.Verdict) {
 	for _, hop := range storedHops(d) {
 		if v, _ := c.verdicts.Peek(hop); v != nil && v.kind != 0 {
@@ -213,16 +213,16 @@ func (c *Cache) Stored(d mtasts.Domain) (stored []store.Verdict) {
 	return stored
 }
 
-// Restore takes back verdicts that were written down, unless newer ones are known.
+// Restore takes back verdicts that were saved, unless newer ones are known.
 func (c *Cache) Restore(d mtasts.Domain, stored []store.Verdict) {
 	for _, s := range stored {
 		c.verdicts.ContainsOrAdd(NextHop{Domain: d, MX: s.MX, Port: s.Port}, c.restored(s))
 	}
 }
 
-// restored returns a stored verdict. One that would last longer than any, which a clock
-// that was ahead has written, has just ended. Unknown holds, but is not current: only a
-// check can name the question that fails.
+// restored returns a stored verdict for the cache. Two kinds end at once, so that they
+// hold but are not current: one that would last longer than MaxTTL, which was saved when
+// the clock was ahead, and Unknown, because only a check can name the question that fails.
 func (c *Cache) restored(s store.Verdict) *cached {
 	until, now := s.Until, c.clock.Now()
 	if until > now.Add(MaxTTL) || until > now && Kind(s.Kind) == Unknown {

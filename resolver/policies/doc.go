@@ -19,7 +19,7 @@
 // The policy file (package store) has every policy and is the authority of each
 // decision; the LRU of policies is a window on it, so that eviction frees memory
 // and loses nothing. Domains without a policy are in an LRU of their own, so that
-// a flood of them evicts no policy, and are not written down.
+// a flood of them evicts no policy, and are not saved.
 //
 // Each verb of Table that changes a domain runs under that domain's lock, reads
 // the current entry from memory or, if memory lacks it, from the file, decides, and

@@ -234,7 +234,7 @@ func (e *Entry) plan(before *Entry, now clock.Moment, l *Limits, random float64)
 	e.refresh.Set(now.Add(after))
 }
 
-// toStore returns the entry as it is written down. The domain's lock is held.
+// toStore returns the entry as it is saved. The domain's lock is held.
 func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry {
 	s := store.Entry{
 		Domain:     d,
@@ -258,7 +258,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 	return s
 }
 
-// fromStore returns the entry that was written down, perhaps in an earlier boot
+// fromStore returns the entry that was saved, perhaps in an earlier boot
 // whose wall clock was wrong.
 func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e := newEntry(s.Policy, s.ID, s.Fetched, s.Purges)
@@ -282,7 +282,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		t.recordGone = s.RecordGone
 		if s.Failures > 0 {
 			t.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
-				Retry: min(s.RetryAt, now.Add(refresh.LastRetry)), ByClock: true} // perhaps
+				Retry: min(s.RetryAt, now.Add(refresh.LastRetry)), ByClock: true} // not saved, so it may be
 		}
 	})
 	e.noteStored(s.Next)

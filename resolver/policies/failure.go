@@ -14,16 +14,16 @@ type Failure struct {
 	// sts-webpki-invalid; empty if the fault is not the domain's: a refresh refused for
 	// load, or this host's own network.
 	Word string
-	// Reason is one line for an operator; empty if it was written down by an
-	// earlier process.
+	// Reason is one line for an operator. It is not saved, and so is empty after a
+	// restart.
 	Reason string
 	// ID is the policy id whose fetch failed; empty if the record is at fault.
 	ID string
 	// Count is how many attempts for ID failed in a row.
 	Count int
-	// ByClock: the policy host's certificate has expired or is not valid yet, so that this
-	// host's wall clock may be at fault instead. It is not written down; after a restart
-	// every failure counts as one.
+	// ByClock is set if the policy host's certificate has expired or is not valid yet, so
+	// that this host's wall clock may be at fault instead. It is not saved: after a restart
+	// it is set for every failure from the policy file.
 	ByClock bool
 	// Since is when the failures began, Retry when the next attempt may be made.
 	Since, Retry clock.Moment

@@ -25,12 +25,12 @@ type Limits struct {
 	RefreshInterval, Idle time.Duration
 }
 
-// Verdicts owns DANE's verdicts on a domain's next hops, which are written down next to
+// Verdicts owns DANE's verdicts on a domain's next hops, which are saved with
 // the domain's policy.
 type Verdicts interface {
-	// Stored returns the verdicts to write down.
+	// Stored returns the verdicts to save.
 	Stored(mtasts.Domain) []store.Verdict
-	// Restore gives back verdicts that were written down. Newer ones have precedence.
+	// Restore gives back verdicts that were saved. Newer ones have precedence.
 	Restore(mtasts.Domain, []store.Verdict)
 }
 

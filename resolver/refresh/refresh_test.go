@@ -52,7 +52,7 @@ type line struct {
 	active, failing    int // under way
 	mostActive, mostOf int // at any time; mostOf of failing
 	done, wellDone     int
-	lost               bool // what jobs do cannot be written down: they stay due
+	lost               bool // what jobs do cannot be saved: they stay due
 }
 
 func (l *line) Due(failing bool, yield func(mtasts.Domain) bool) {
@@ -177,7 +177,7 @@ func TestFailingDomainsDelayNobody(t *testing.T) {
 	})
 }
 
-// Jobs whose outcome cannot be written down stay due. They are not done again and
+// Jobs whose outcome cannot be saved stay due. They are not done again and
 // again, and do not keep others out.
 func TestJobsThatStayDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	// failed, because each may take its worker until a time limit.
 	failingShare = 4
 	// minPause is how long a domain is left alone after its job. If the job's outcome
-	// could not be written down, the domain is still due.
+	// could not be saved, the domain is still due.
 	minPause = time.Minute
 )
 

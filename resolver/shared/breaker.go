@@ -70,14 +70,14 @@ func (b *breaker) abandon(g generation) {
 	}
 }
 
-// end files the outcome of an attempt.
+// end updates the breaker with the outcome of an attempt.
 func (b *breaker) end(g generation, err error) {
 	if b.file(g, err) {
 		b.report(err)
 	}
 }
 
-// file reports whether err has to be reported.
+// file does the same without a report. It returns whether err has to be reported.
 func (b *breaker) file(g generation, err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -93,16 +93,17 @@ func (c *Client) Close() {
 	c.metrics.failing.Set(0)
 }
 
-// Changes returns the channel of what all nodes publish, this one included. It must be
-// read. A change that was missed because the store was unavailable is found by a Get
-// for its domain; a purge of all domains is received once the store is available.
+// Changes returns the channel with the changes that all nodes publish, including this
+// one. The caller must keep reading it. A change of a domain that was missed because the
+// store was unavailable is not sent later, but Get returns it. A missed purge of all
+// domains is sent when the store is available again.
 func (c *Client) Changes() <-chan Change { return c.changes }
 
-// errPaused is the error of ask while the shard is not asked.
+// errPaused is returned by ask while the shard's breaker is open or probing.
 var errPaused = errors.New("the store is not asked for a while after a failure")
 
-// ask asks a shard, for the timeout at most, and files whether it could be read.
-// redis.Nil is an answer.
+// ask calls question, for the timeout at most, and updates the breaker of the shard's
+// reads with the outcome. redis.Nil counts as an answer, not as a failure.
 func (c *Client) ask(ctx context.Context, s *shard, question func(context.Context) error) error {
 	if c.ctx.Err() != nil {
 		return errClosed

@@ -18,8 +18,9 @@ type stored struct {
 	invalid error // why the key's text is not a value
 }
 
-// Get returns the store's value of the domain. It returns the zero Value if
-// there is no answer within the timeout, or if the key has something else.
+// Get returns the store's value of the domain. If there is no answer within the
+// timeout, or if the text of the key is not a value, it returns a Value without an
+// Entry, with the last purge of all domains that was read.
 func (c *Client) Get(ctx context.Context, d mtasts.Domain) Value {
 	own, all, err := c.readBoth(ctx, d.String())
 	v := together(own.Value, all, time.Now())
@@ -39,7 +40,8 @@ func (c *Client) Get(ctx context.Context, d mtasts.Domain) Value {
 	return v
 }
 
-// together returns a domain's value after the last purge of all domains.
+// together applies the last purge of all domains to a domain's value. It also removes
+// an entry that has ended.
 func together(own, all Value, now time.Time) Value {
 	v := own
 	if e := v.Entry; e != nil && (all.Voids(e.Fetched, e.Purges) || !now.Before(e.Ends())) {
@@ -52,8 +54,8 @@ func together(own, all Value, now time.Time) Value {
 }
 
 // readBoth returns the value of name's key and the last purge of all domains. The
-// error is about name's key alone: if its shard answers and the other does not, the
-// last purge that was read counts.
+// error is about name's key alone: if only the shard of the purge fails, all is the
+// last purge that was read before.
 func (c *Client) readBoth(ctx context.Context, name string) (own stored, all Value, err error) {
 	s, other := c.shardOf(name), c.shardOf(everything)
 	names := []string{name, everything}
@@ -78,7 +80,7 @@ func (c *Client) readAll(ctx context.Context, s *shard) {
 	}
 }
 
-// keepAll keeps the last purge of all domains that was read, for lastAll.
+// keepAll keeps for lastAll the latest of the purges of all domains in read.
 func (c *Client) keepAll(read []stored) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,8 +107,8 @@ func (c *Client) read(ctx context.Context, s *shard, names ...string) (values []
 			}
 			return nil
 		})
-		// Each reply has its own error, except that none has the error of a connection
-		// that the server refuses.
+		// Each reply has its own error. But if the server refuses the connection, only
+		// err is set, and the replies have neither an error nor a text.
 		answered := func(r *redis.StringCmd) bool { return r.Err() != nil || r.Val() != "" }
 		if err != nil && !slices.ContainsFunc(replies, answered) {
 			return err
@@ -122,8 +124,8 @@ func (c *Client) read(ctx context.Context, s *shard, names ...string) (values []
 	return values, err
 }
 
-// readOne asks for one byte more than a value may have, and no more: anybody may have
-// put something large there.
+// readOne asks for maxValueLen bytes and one more, by which decode recognises a text
+// that is too long. It does not ask for all: another program may have stored a large one.
 func (c *Client) readOne(ctx context.Context, r redis.Cmdable, name string) *redis.StringCmd {
 	return r.GetRange(ctx, c.prefix+name, 0, maxValueLen)
 }

@@ -20,7 +20,7 @@ type Entry struct {
 	Fetched Fetched
 	// Recheck is when the record is to be asked for again.
 	Recheck clock.Moment
-	// Used is when the domain was last looked up, as far as it was written down.
+	// Used is when the domain was last looked up, as far as that was saved.
 	Used clock.Moment
 	// Next is when the entry next needs attention: its refresh or its removal. Due
 	// finds entries by it.

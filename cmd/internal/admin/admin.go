@@ -42,7 +42,7 @@ type Status struct {
 	Mismatched int `json:"mismatched"`
 	// Deferred counts the domains of which a lookup is answered with TEMP.
 	Deferred int `json:"deferred"`
-	// StoreError is why policies cannot be written down; empty while they can.
+	// StoreError is why policies cannot be saved; empty while they can.
 	StoreError string `json:"store_error,omitempty"`
 	// Unreachable is why no policy host can be reached from this host; empty if that is
 	// not so, or not known.

@@ -13,15 +13,15 @@ import (
 	"mta-sts-daemon/config"
 )
 
-// ownSocket listens on a unix socket whose file this daemon has made. When the
-// file disappears, check makes it again.
+// ownSocket listens on a unix socket whose file this daemon has made. If the file was
+// removed or replaced, check listens at the path again.
 type ownSocket struct {
 	path   string
 	access config.Listen
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	listener *net.UnixListener
-	file     fs.FileInfo // made by listener, which keeps the inode from being used again
+	file     fs.FileInfo // of the file at path; no other gets its inode while listener is open
 	closed   bool
 }
 
@@ -30,7 +30,7 @@ func listenUnix(path string, access config.Listen) (*ownSocket, error) {
 	return s, s.bind()
 }
 
-// bind listens at the path. mu is held, or nobody else has s.
+// bind listens at the path. mu is held, or s is new.
 func (s *ownSocket) bind() error {
 	address := &net.UnixAddr{Name: s.path, Net: config.Unix}
 	l, err := net.ListenUnix(config.Unix, address)
@@ -92,8 +92,8 @@ func (s *ownSocket) current() *net.UnixListener {
 // Addr implements net.Listener.
 func (s *ownSocket) Addr() net.Addr { return s.current().Addr() }
 
-// Close implements net.Listener. It removes the file unless that is another
-// program's by now.
+// Close implements net.Listener. It removes the file, unless another program has
+// replaced it.
 func (s *ownSocket) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,8 +104,8 @@ func (s *ownSocket) Close() error {
 	return s.listener.Close()
 }
 
-// removeStale removes a socket that a daemon has left behind. A socket on which a
-// program listens stays, and so does a file of any other type.
+// removeStale removes a socket that a daemon has left behind. It returns an error if a
+// program listens on the socket, or if the file is not a socket.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // watched is a listener whose socket file can be removed by others.
 type watched interface {
 	net.Listener
-	// check looks whether clients still find the socket, and makes its file again
+	// check checks whether clients still find the socket, and makes its file again
 	// if it can. The error says why they do not find it.
 	check() (restored bool, err error)
 }

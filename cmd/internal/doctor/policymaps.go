@@ -25,20 +25,23 @@ const (
 // Which mail is deferred if a table cannot be used.
 const (
 	everyDomain = "mail to every domain is deferred"
-	// Postfix asks tables after the daemon's about domains that the daemon does not find.
+	// Postfix asks the tables after the daemon's only about domains that the daemon has no
+	// policy for.
 	unprotectedDomains = "mail to every domain that the daemon has no policy for is deferred"
 )
 
 // judgement is the result of examining one table.
 type judgement struct {
 	findings []Finding
-	// drop is set if the remedy is a list without the table. The Remedy of such a finding
-	// is what else may be done.
+	// drop is set if the remedy is to remove the table from smtp_tls_policy_maps.
+	// policyMaps adds the command for that; until then the Remedy of each finding has only
+	// what may be done instead.
 	drop bool
 }
 
 // policyMaps examines the tables that the client asks for policies: each must answer,
-// and the daemon's in a form that this Postfix takes.
+// and the daemon's answers must be in a form for this Postfix. It does not examine the
+// tables after a static one, because Postfix never asks them.
 func (h Host) policyMaps(ctx context.Context, c client) []Finding {
 	tables := postconf.ParseTables(c.get(policyMaps))
 	if len(tables) == 0 {
@@ -114,7 +117,7 @@ func (h Host) noMaps(c client) Finding {
 }
 
 // table examines one table; scope is the mail that is deferred if it cannot be used. No
-// findings mean that it answers and is not the daemon's.
+// findings mean that it can be used and is not the daemon's.
 func (h Host) table(ctx context.Context, c client, t postconf.Table, scope string) judgement {
 	if t.Proxied && !c.proxyAllows(t) {
 		return judgement{findings: []Finding{problem(checkPolicyMaps,
@@ -133,8 +136,8 @@ func (h Host) table(ctx context.Context, c client, t postconf.Table, scope strin
 	return h.answers(ctx, c, t, scope)
 }
 
-// redirected are the types of tables that Postfix 3.11 and later uses in place of those of
-// Berkeley DB.
+// redirected maps the table types of Berkeley DB to those that Postfix 3.11 and later
+// uses in place of them.
 func (p postfix) redirected() map[string]string {
 	if !strings.HasPrefix(p.main[bdbMigration], "enable-") {
 		return nil
@@ -219,7 +222,7 @@ func (h Host) mapName(c client, tables []postconf.Table, at int) []Finding {
 	return []Finding{well(checkMapName, "The map name in %s suits Postfix %s", t.Text, c.main[mailVersion])}
 }
 
-// rename is the remedy that has tables[at] answered by another map name.
+// rename is the remedy that changes the map name of tables[at].
 func (c client) rename(tables []postconf.Table, at int, name string) string {
 	var texts []string
 	for i, t := range tables {

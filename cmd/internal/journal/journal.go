@@ -12,9 +12,9 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/journal"
 )
 
-// Handler sends records to journald with their attributes as fields: domain is
-// MTASTS_DOMAIN, expires MTASTS_EXPIRES, and so on with every other key; an
-// event is MESSAGE_ID. If journald refuses a record, the fallback handler gets it.
+// Handler sends records to journald with their attributes as fields: domain
+// becomes MTASTS_DOMAIN, expires MTASTS_EXPIRES, and so on. The ID of an event
+// becomes MESSAGE_ID. If journald refuses a record, the fallback handler gets it.
 //
 // Logging never blocks, because a stopped or slow journald must not delay mail. A
 // thousand records wait in a queue; more are dropped, and their number is logged.

@@ -13,9 +13,12 @@ import (
 	"mta-sts-daemon/cmd/internal/outcomes"
 )
 
-// fakeJournal puts a journalctl first in PATH that has n entries, of which it
-// prints some at a time and then ends, as if it had been killed: from the cursor
-// that it is given on. The file that is returned has the arguments of each run.
+// fakeJournal puts a fake journalctl first in PATH. Its journal has n deliveries, each
+// of which takes three entries, after one entry of another program. With a cursor it
+// prints at most atOnce of the entries after that and fails, as if it had been killed;
+// it succeeds if there are none. Without a cursor it prints all entries, or the first if
+// --lines=1 is given. fakeJournal returns the path of a file with the arguments of each
+// run.
 func fakeJournal(t *testing.T, n, atOnce int) (arguments string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -345,9 +345,9 @@ func (t *Tally) policy(nextHop string, d *delivery) Policy {
 // notDomain stands for a recipient's domain that is not a host name.
 const notDomain = "(no domain)"
 
-// nextHop returns what d was sent to: the recipient's domain or, if mail goes to a
-// relay, the relay. A relay is what relayhost names, and a mail host at another
-// port than 25, because MX hosts have no other.
+// nextHop returns the next hop of d: the relay if mail goes to one, else the
+// recipient's domain. Two things count as a relay: the relayhost of main.cf, and a mail
+// host at a port other than 25, because MX hosts use port 25.
 func (t *Tally) nextHop(d *delivery, host, port string, connected bool) string {
 	if t.relay.takes(host, port, connected) {
 		return t.options.RelayHost

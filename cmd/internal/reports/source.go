@@ -15,11 +15,11 @@ import (
 // Limits of files.
 const (
 	maxMessage = 32 << 20 // bytes of a mail
-	maxMailbox = 1 << 30  // bytes of a mailbox that comes out of gzip
+	maxMailbox = 1 << 30  // bytes that come out of gzip
 )
 
-// Read reads a file, or a directory such as a Maildir with all below it. An unreadable one
-// is a problem of the summary. Files below a directory need not be reports.
+// Read reads a file, or all files below a directory such as a Maildir. It adds a problem to
+// the summary for each that cannot be read. Files below a directory need not be reports.
 func (c *Collector) Read(name string) {
 	c.expect(name, func() {
 		if info, err := os.Stat(name); err != nil {
@@ -45,7 +45,8 @@ func (c *Collector) expect(name string, read func()) {
 	}
 }
 
-// found counts reports, whether they are counted in the end or not, and problems.
+// found returns the number of reports, with the duplicates and the older ones, and of
+// problems.
 func (c *Collector) found() int { return c.counted + c.duplicates + c.older + c.numProblems }
 
 // reasonOf leaves the file's name out of an error.
@@ -124,7 +125,7 @@ func (c *Collector) stream(name string, r io.Reader) {
 	}
 }
 
-// isJSON reports whether data can only be an object or a list.
+// isJSON reports whether data begins like a JSON object or list, and so is no message.
 func isJSON(data []byte) bool {
 	data = trim(data)
 	return len(data) > 0 && (data[0] == '{' || data[0] == '[')
@@ -156,7 +157,7 @@ func (c *Collector) mailbox(name string, in *bufio.Reader) {
 		message.Reset()
 		size = 0
 	}
-	newLine, empty := true, false // what line starts is a line; the line before is empty
+	newLine, empty := true, false // line is the beginning of a line; the line before it is empty
 	for {
 		line, err := in.ReadSlice('\n')
 		if newLine && bytes.HasPrefix(line, mboxFrom) && empty {
