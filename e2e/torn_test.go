@@ -48,15 +48,15 @@ var tears = []tear{
 		return "all of it", overwrite(f, 0, size)
 	}},
 	{"less than a page", allLost, func(f *os.File, _ int64) (string, error) {
-		return "cut to 1000 octets", f.Truncate(1000)
+		return "cut to 1000 bytes", f.Truncate(1000)
 	}},
 	{"cut in the middle", allLost, func(f *os.File, size int64) (string, error) {
 		at := 1 + mathrand.Int64N(tornUsed-1)
-		return fmt.Sprintf("cut to %d of %d octets", at, size), f.Truncate(at)
+		return fmt.Sprintf("cut to %d of %d bytes", at, size), f.Truncate(at)
 	}},
 	{"cut anywhere", anyHarm, func(f *os.File, size int64) (string, error) {
 		at := 1 + mathrand.Int64N(size-1)
-		return fmt.Sprintf("cut to %d of %d octets", at, size), f.Truncate(at)
+		return fmt.Sprintf("cut to %d of %d bytes", at, size), f.Truncate(at)
 	}},
 	{"a page", anyHarm, func(f *os.File, _ int64) (string, error) {
 		page := 2*tornPage + tornPage*mathrand.Int64N(tornUsed/tornPage-2)
@@ -91,7 +91,7 @@ func TestTornFile(t *testing.T) {
 			wantSecure(t, domains)
 			d.stop(t)
 			path := filepath.Join(r.dir, policyFile)
-			t.Log("spoilt: " + tc.spoil(t, path))
+			t.Log("corrupt: " + tc.spoil(t, path))
 
 			before := fetches(w, domains)
 			d.again(t)

@@ -144,7 +144,7 @@ func TestCloseCutsShortWithoutBlame(t *testing.T) {
 				r.Close()
 				after, _ := st.Get(before.Domain)
 				if after.FailedID != "" || after.Failures != 0 || after.Next != before.Next {
-					t.Errorf("written down: %+v, before: %+v", after, before)
+					t.Errorf("saved: %+v, before: %+v", after, before)
 				}
 				w.expectLogged("level=WARN", 0)
 			})

@@ -192,7 +192,7 @@ func TestStoreWrittenByAWrongClock(t *testing.T) {
 					time.Sleep(tc.left - time.Minute)
 					expect(t, r, "a.example", "enforce/1")
 					if s, _ := st.Get(hop(t, "a.example").Domain); !s.Fetched.Wall.Equal(then) {
-						t.Errorf("its fetch of %v was written down as of %v", then, s.Fetched)
+						t.Errorf("its fetch of %v was saved as of %v", then, s.Fetched)
 					}
 				}
 				time.Sleep(2 * time.Minute)
@@ -291,7 +291,7 @@ func TestCloseWritesWhatOnlyMemoryKnows(t *testing.T) {
 		}
 		r.Close()
 		if now, _ := st.Get(d); now.Recheck <= w.moment(time.Now()) || now.Used < before.Used.Add(time.Hour) {
-			t.Errorf("written down: recheck %v, used %v", now.Recheck, now.Used)
+			t.Errorf("saved: recheck %v, used %v", now.Recheck, now.Used)
 		}
 	})
 }

@@ -180,7 +180,7 @@ func TestFailuresReachTheEntryThatWasLoadedAgain(t *testing.T) {
 		b.Get(a)
 		b.RefreshFailed(a, stale, b.Fail(a, "sts-webpki-invalid", "expired", "1"), b.clock.Now())
 		if s, _ := b.st.Get(a); s.Failures != 1 || s.FailedWord != "sts-webpki-invalid" {
-			t.Errorf("written down: %+v", s)
+			t.Errorf("saved: %+v", s)
 		}
 		if c := b.Counts(); c.Failing != 1 {
 			t.Errorf("counts: %+v", c)
