@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -150,21 +151,31 @@ func (s *server) do(t *testing.T, args ...any) any {
 	return reply
 }
 
-// freePort returns a port on which nobody listens. A cluster's servers listen
-// on the one 10,000 above too.
+// busOffset is the distance of a cluster bus's port from the server's, in Redis and Valkey.
+const busOffset = 10_000
+
+// freePort returns a port on which nobody listens, and neither on the one of the cluster bus,
+// busOffset above. Both are below the ports that the kernel gives to clients, so that no client takes
+// one before the server starts.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if port < 1<<16-10_000 {
+	for range 1000 {
+		port := 10_000 + rand.IntN(12_000)
+		if isFree(port) && isFree(port+busOffset) {
 			return strconv.Itoa(port)
 		}
 	}
+	t.Fatal("no free port")
+	return ""
+}
+
+func isFree(port int) bool {
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
 }
 
 // eventually waits until ok says so.
