@@ -15,7 +15,6 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
-	"time"
 )
 
 // TestDoctor sets up Postfix and the daemon with each fault that doctor knows, and
@@ -89,7 +88,6 @@ type surgery struct {
 	// Without a fault.
 	mainCF   []string // lines
 	masterCF string
-	agents   []string // process ids of the smtp clients that had the last messages
 }
 
 // inSurgery are the daemon's settings: it listens for all kinds of tables.
@@ -239,8 +237,6 @@ func (s *surgery) deliver(t *testing.T, domain string, stuck bool) (with, withou
 	for i, id := range ids {
 		fates[i] = await(t, s.master, "an outcome for "+id, func(lines []string) (f fate, ok bool) {
 			if f.outcome, ok = findOutcome(lines, id, ""); ok {
-				agent, _ := findAgent(lines, id)
-				s.agents = append(s.agents, agent)
 				return f, true
 			}
 			f.stuck = stuck && slices.ContainsFunc(lines[before:], smtpEnds.MatchString)
@@ -255,29 +251,6 @@ func (s *surgery) deliver(t *testing.T, domain string, stuck bool) (with, withou
 
 // smtpEnds is a line of Postfix's log if the smtp client does not start.
 var smtpEnds = regexp.MustCompile(` postfix/smtp\[\d+\]: fatal: `)
-
-// reload puts Postfix's settings in force: smtp clients with the settings before must
-// have ended, or they may take the next message.
-func (s *surgery) reload(t *testing.T) {
-	t.Helper()
-	run(t, s.root.command("/usr/sbin/postfix", "reload"))
-	tooLong := time.After(patience)
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
-	for _, agent := range s.agents {
-		for {
-			if _, err := os.Stat(filepath.Join("/proc", agent)); err != nil {
-				break
-			}
-			select {
-			case <-again.C:
-			case <-tooLong:
-				t.Fatal("the smtp client outlives a reload")
-			}
-		}
-	}
-	s.agents = nil
-}
 
 // inContainer runs doctor where a clock that is not known to be right cannot be set.
 func (s *surgery) inContainer(t *testing.T) {

@@ -68,8 +68,7 @@ func (s *mailScene) deliver(t *testing.T, p instance) {
 		}
 	}
 	p.set(t, "smtp_tls_policy_maps = socketmap:inet:"+nobodyAddr+":postfix")
-	run(t, p.root.command("/usr/sbin/postfix", "reload"))
-	p.master.awaitSaid(t, "reload -- version ", 2)
+	p.reload(t)
 	for _, m := range s.mail {
 		if m.mapDown {
 			p.deliverAll(t, m)

@@ -4,9 +4,13 @@ import (
 	"cmp"
 	"crypto/rand"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // postfix is a running instance of Postfix in a root of its own. It sends
@@ -98,6 +102,37 @@ func (p *postfix) awaitSent(t *testing.T, queueID string) outcome {
 	return await(t, p.master, "a delivery of "+queueID, func(lines []string) (outcome, bool) {
 		return findOutcome(lines, queueID, statusSent)
 	})
+}
+
+// smtpLine is a line of the smtp client in Postfix's log.
+var smtpLine = regexp.MustCompile(` postfix/smtp\[(\d+)\]: `)
+
+// reload puts Postfix's settings in force. It waits until the smtp clients with the
+// previous settings have ended, because they may take the next message.
+func (p *postfix) reload(t *testing.T) {
+	t.Helper()
+	clients := map[string]bool{} // by process id
+	for _, line := range smtpLine.FindAllStringSubmatch(p.master.said.String(), -1) {
+		clients[line[1]] = true
+	}
+	run(t, p.root.command("/usr/sbin/postfix", "reload"))
+	tooLong := time.After(patience)
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for pid := range clients {
+		for isSMTPClient(pid) {
+			select {
+			case <-again.C:
+			case <-tooLong:
+				t.Fatal("an smtp client outlives a reload")
+			}
+		}
+	}
+}
+
+func isSMTPClient(pid string) bool {
+	name, err := os.ReadFile(filepath.Join("/proc", pid, "comm"))
+	return err == nil && strings.TrimSpace(string(name)) == "smtp"
 }
 
 // flush makes Postfix retry all deferred mail, as an operator does.
