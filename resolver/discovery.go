@@ -353,7 +353,11 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.background(func() { d.judgeMX(d.domain()) })
 	}
 	// Not d.known: lookups that began after a purge may wait for this answer.
-	return answer(d.policies.Get(d.domain()).LiveAt(d.clock.Now())), o.err
+	live := d.policies.Get(d.domain()).LiveAt(d.clock.Now())
+	if live == nil && o.kind == unchanged && (d.why == firstDiscovery || d.why == recheck) {
+		return d.discover(d.hop, firstDiscovery) // it was purged, or evicted without room in the file
+	}
+	return answer(live), o.err
 }
 
 // filePolicy files a policy just fetched. It replaces the one before, of whatever mode and

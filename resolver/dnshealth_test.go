@@ -168,6 +168,7 @@ func TestDANEWhileTheResolverIsAway(t *testing.T) {
 		if _, took, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) || took > 8*time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
+		synctest.Wait() // the check ends at the same instant as the lookup
 		if _, took, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) || took != 0 {
 			t.Errorf("%v after %v, want TEMP at once", err, took)
 		}
@@ -179,6 +180,23 @@ func TestDANEWhileTheResolverIsAway(t *testing.T) {
 			t.Errorf("%v, %v", kind, err)
 		}
 		expect(t, r, "a.example", "enforce/1")
+	})
+}
+
+// A lookup whose policy is purged while it waits for the recheck discovers the domain again.
+func TestPurgeUnderALookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		time.Sleep(2 * time.Hour)
+		slow := w.txt["a.example"]
+		slow.delay = 100 * time.Millisecond
+		w.setTXT("a.example", slow)
+		time.AfterFunc(50*time.Millisecond, func() { r.Purge(t.Context(), hop(t, "a.example").Domain) })
+		expect(t, r, "a.example", "enforce/1")
+		w.expectAsked("a.example", 3, 2)
 	})
 }
 

@@ -123,13 +123,18 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 // next lookup discovers it again, without protection if that fails. The error says that the
 // shared store could not be purged yet.
 func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
+	r.policies.NotePurge()
 	r.policies.Forget(d, func(*policies.Entry) bool { return true })
 	r.policies.ForgetAbsence(d)
 	r.verdicts.Forget(d) // last: a policy that was in the file alone brought its verdicts with it
 	if r.shared == nil {
 		return nil
 	}
-	return r.purgeShared(ctx, func(ctx context.Context) (uint64, error) { return r.shared.Purge(ctx, d) })
+	number, err := r.purgeShared(ctx, func(ctx context.Context) (uint64, error) { return r.shared.Purge(ctx, d) })
+	if err == nil { // until now a discovery could get the policy from the shared store again
+		r.adoptChange(shared.Change{Domain: d, Value: shared.Value{Number: number}})
+	}
+	return err
 }
 
 // PurgeAll purges every domain, as Purge does one. It returns how many policies there
@@ -142,7 +147,8 @@ func (r *Resolver) PurgeAll(ctx context.Context) (forgotten int, err error) {
 	if r.shared == nil {
 		return forgotten, nil
 	}
-	return forgotten, r.purgeShared(ctx, r.shared.PurgeAll)
+	_, err = r.purgeShared(ctx, r.shared.PurgeAll)
+	return forgotten, err
 }
 
 // forget removes the domain's policy if it is void.

@@ -42,10 +42,11 @@ func (d *discovery) askShared() *outcome {
 	if o != nil {
 		return o
 	}
+	purges := d.policies.Purges()
 	v := d.shared.Get(d.ctx, d.domain())
 	leave()
 	before := d.known
-	d.known = d.adopt(d.domain(), v).LiveAt(d.clock.Now())
+	d.known = d.adopt(d.domain(), v, purges).LiveAt(d.clock.Now())
 	if now := d.clock.Now(); d.known != nil && d.known != before && !d.known.RecheckDue(now) && !d.known.RefreshDue(now) {
 		return &outcome{kind: settled}
 	}
@@ -53,8 +54,8 @@ func (d *discovery) askShared() *outcome {
 }
 
 // adopt takes over the shared store's value of the domain if that is newer, and returns
-// the domain's policy, live or expired.
-func (r *Resolver) adopt(d mtasts.Domain, v shared.Value) *policies.Entry {
+// the domain's policy, live or expired. purges is that of policies.Table.PutIfNewer.
+func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, purges uint64) *policies.Entry {
 	if v.Number > 0 || !v.Purged.IsZero() {
 		r.forget(d, v.Voids)
 	}
@@ -66,7 +67,7 @@ func (r *Resolver) adopt(d mtasts.Domain, v shared.Value) *policies.Entry {
 		ID:      v.Entry.ID,
 		Recheck: r.clock.Origin().Moment(v.Entry.Recheck),
 		Purges:  v.Entry.Purges,
-	}, v.Entry.Fetched)
+	}, v.Entry.Fetched, purges)
 }
 
 // share gives the shared store a policy that this node has fetched.
@@ -106,21 +107,25 @@ func (r *Resolver) adoptChange(change shared.Change) {
 		r.forgetAll(change.Value)
 		return
 	}
+	if change.Value.Entry == nil {
+		r.policies.NotePurge()
+	}
+	purges := r.policies.Purges()
 	absence := r.policies.ForgetAbsence(d)
 	if absence || r.policies.Get(d) != nil {
-		r.adopt(d, change.Value)
+		r.adopt(d, change.Value, purges)
 	}
 }
 
-// purgeShared lets fn purge the shared store. The error says that this has not happened
-// yet.
-func (r *Resolver) purgeShared(ctx context.Context, fn func(context.Context) (uint64, error)) error {
+// purgeShared lets fn purge the shared store, and returns the number of the purge. The error
+// says that this has not happened yet.
+func (r *Resolver) purgeShared(ctx context.Context, fn func(context.Context) (uint64, error)) (number uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, purgePatience)
 	defer cancel()
-	number, err := fn(ctx)
+	number, err = fn(ctx)
 	r.store.RaisePurges(number)
 	if err != nil {
-		return fmt.Errorf("purged here, but not in the shared store yet, so other nodes may bring it back; the daemon keeps trying: %w", err)
+		return number, fmt.Errorf("purged here, but not in the shared store yet, so other nodes may bring it back; the daemon keeps trying: %w", err)
 	}
-	return nil
+	return number, nil
 }

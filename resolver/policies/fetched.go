@@ -62,14 +62,16 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 }
 
 // PutIfNewer makes a policy that another node has fetched the domain's, unless the
-// current one knows of a later purge or was fetched later. It returns the current
-// one, which may have expired.
-func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
+// current one knows of a later purge or was fetched later. purges is the result of
+// Purges before the caller asked for the policy: if a domain was purged since, it may
+// have been this one, and the policy is refused. It returns the current policy, which
+// may have expired.
+func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time, purges uint64) *Entry {
 	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
 	e.toMX = f.ToMX
-	if !e.newer(before) || e.purges < t.voidBelow.Load() {
+	if !e.newer(before) || e.purges < t.voidBelow.Load() || purges != t.purges.Load() {
 		return before
 	}
 	o := t.clock.Origin()

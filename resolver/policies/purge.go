@@ -2,6 +2,12 @@ package policies
 
 import "mta-sts-daemon/resolver/mtasts"
 
+// NotePurge is called before a domain is purged, here or by another node.
+func (t *Table) NotePurge() { t.purges.Add(1) }
+
+// Purges returns the number of calls of NotePurge.
+func (t *Table) Purges() uint64 { return t.purges.Load() }
+
 // Forget removes the domain's policy if it is void, and reports whether it was.
 func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
 	defer t.unlock(t.lock(d))

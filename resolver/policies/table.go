@@ -61,6 +61,8 @@ type Table struct {
 	// added counts the policies that became current, plus 1. While it and the store's
 	// Files are the same, a domain that the file lacked is still missing there.
 	added atomic.Uint64
+	// purges counts the purges of single domains; see PutIfNewer.
+	purges atomic.Uint64
 
 	locks [lockCount]sync.Mutex // a domain's lock is the one of its hash
 	seed  maphash.Seed

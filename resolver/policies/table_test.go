@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,24 +167,6 @@ func TestVerbsOnAStaleEntry(t *testing.T) {
 	}
 }
 
-func TestFailuresReachTheEntryThatWasLoadedAgain(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		a := domain(t, "a.example")
-		stale := b.Put(a, fetch(t, "1", "enforce", 864000))
-		for i := range 5 {
-			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), fetch(t, "1", "enforce", 864000))
-		}
-		b.Get(a)
-		b.RefreshFailed(a, stale, b.Fail(a, "sts-webpki-invalid", "expired", "1"), b.clock.Now())
-		if s, _ := b.st.Get(a); s.Failures != 1 || s.FailedWord != "sts-webpki-invalid" {
-			t.Errorf("saved: %+v", s)
-		}
-		if c := b.Counts(); c.Failing != 1 {
-			t.Errorf("counts: %+v", c)
-		}
-	})
-}
-
 func TestPutIfNewer(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -206,13 +185,32 @@ func TestPutIfNewer(t *testing.T) {
 				first := b.Put(a, fetch(t, "1", "enforce", 864000))
 				f := fetch(t, "2", "enforce", 864000)
 				f.Purges = tc.purges
-				if got := b.PutIfNewer(a, f, first.Fetched().Add(tc.after)); got.ID() != tc.want {
+				if got := b.PutIfNewer(a, f, first.Fetched().Add(tc.after), b.Purges()); got.ID() != tc.want {
 					t.Errorf("returned %s, want %s", got.ID(), tc.want)
 				}
 				b.wantID(t, a, tc.want)
 			})
 		})
 	}
+}
+
+// A policy that a caller got before a purge, from another node for example, does not come back
+// after it.
+func TestPutIfNewerAfterAPurge(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		f := fetch(t, "1", "enforce", 864000)
+		fetched := b.Put(d, f).Fetched()
+		before := b.Purges()
+		b.NotePurge()
+		b.Forget(d, func(*Entry) bool { return true })
+		if e := b.PutIfNewer(d, f, fetched, before); e != nil {
+			t.Errorf("the purged policy is back: id %s", e.ID())
+		}
+		if e := b.PutIfNewer(d, f, fetched, b.Purges()); e == nil {
+			t.Error("a policy of after the purge is refused")
+		}
+	})
 }
 
 func TestForgetAll(t *testing.T) {
@@ -237,7 +235,7 @@ func TestForgetAll(t *testing.T) {
 		for i, d := range domains {
 			b.wantID(t, d, []string{"", "1"}[i%2])
 		}
-		b.PutIfNewer(domains[0], fetch(t, "1", "enforce", 864000), time.Now())
+		b.PutIfNewer(domains[0], fetch(t, "1", "enforce", 864000), time.Now(), b.Purges())
 		b.wantID(t, domains[0], "") // it is of before the purge
 	})
 }
@@ -265,24 +263,6 @@ func TestRefreshesTakeNoRoom(t *testing.T) {
 			t.Errorf("%d long policies in memory", n)
 		}
 	})
-}
-
-// A verdict and the policy next to which it is stored may come at the same time.
-func TestVerdictComesWithPolicy(t *testing.T) {
-	b := newBench(t, limits())
-	for i := range 2000 {
-		d := domain(t, fmt.Sprintf("d%d.example", i))
-		var both sync.WaitGroup
-		both.Go(func() { b.Put(d, fetch(t, "1", "enforce", 864000)) })
-		both.Go(func() {
-			b.verdicts.Restore(d, []store.Verdict{{MX: true, Port: 25, Kind: 1}})
-			b.Save(d)
-		})
-		both.Wait()
-		if s, _ := b.st.Get(d); len(s.Verdicts) != 1 {
-			t.Fatalf("%v: stored with verdicts %v", d, s.Verdicts)
-		}
-	}
 }
 
 // Many callers at once leave memory, file and counts in agreement.
@@ -332,53 +312,6 @@ func TestManyCallers(t *testing.T) {
 	}
 }
 
-func TestWatchedIsBounded(t *testing.T) {
-	b := newBench(t, limits())
-	e := &Entry{trouble: &noTrouble}
-	e.mismatch.Set(1)
-	e.expires.Set(clock.Never)
-	for i := range maxWatched + 10 {
-		b.watch(domain(t, fmt.Sprintf("d%d.example", i)), e, 0)
-	}
-	if c := b.Counts(); c.Mismatched != maxWatched {
-		t.Errorf("%d counted, want %d", c.Mismatched, maxWatched)
-	}
-}
-
-// A file that takes the place of the one in use may have policies that that one lacked.
-func TestAnotherFileHasThePolicy(t *testing.T) {
-	t.Parallel()
-	clk := clock.System()
-	open := func(path string) (*store.Store, *Table) {
-		st, err := store.Open(path, clk, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { st.Close() })
-		return st, New(Options{Clock: clk, Store: st, Verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}, Limits: limits(), Logger: slog.New(slog.DiscardHandler)})
-	}
-	a, dir := domain(t, "a.example"), t.TempDir()
-	saved, inUse := filepath.Join(dir, "saved.db"), filepath.Join(dir, "policies.db")
-	st, table := open(saved)
-	table.Put(a, fetch(t, "1", "enforce", 864000))
-	if err := st.Close(); err != nil {
-		t.Fatal(err)
-	}
-	st, table = open(inUse)
-	if e := table.Get(a); e != nil {
-		t.Fatalf("%v before there is a policy", e)
-	}
-	if err := os.Rename(saved, inUse); err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if table.Get(a) == nil {
-		t.Error("the policy of the restored file was not found")
-	}
-}
-
 // Answers about MX hosts may come in another order than their questions.
 func TestLateAnswerAboutMXHosts(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
@@ -394,175 +327,6 @@ func TestLateAnswerAboutMXHosts(t *testing.T) {
 		b.JudgeMX(a, []string{"other.example"}, second.Add(1))
 		if !e.MatchesNoMX() {
 			t.Error("a mismatch was not filed")
-		}
-	})
-}
-
-// The history and the log have each change once.
-func TestChangesAreRecorded(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		a := domain(t, "a.example")
-		start := time.Now().Add(-time.Second)
-		next := func() { time.Sleep(2 * time.Millisecond) } // or their order is not defined
-		e := b.Put(a, fetch(t, "1", "enforce", 864000))
-		next()
-		for range 2 {
-			b.RefreshFailed(a, e, b.Fail(a, "w", "refused", "1"), 0)
-		}
-		next()
-		e = b.Put(a, fetch(t, "1", "enforce", 864000))
-		next()
-		for range 2 {
-			b.JudgeMX(a, []string{"other.example"}, b.clock.Now())
-		}
-		next()
-		b.JudgeMX(a, []string{"mx.example"}, b.clock.Now())
-		next()
-		for range 2 {
-			b.RecordGone(a, e, errTest)
-		}
-		b.RecordFound(a, e)
-		next()
-		b.Put(a, fetch(t, "2", "enforce", 86400))
-		next()
-		b.Put(a, fetch(t, "3", "testing", 86400))
-		next()
-		b.Put(a, fetch(t, "4", "enforce", 86400))
-		time.Sleep(25 * time.Hour)
-		broken := b.Fail(a, "w", "refused", "4")
-		b.PutIgnorance(a, Ignorance{Reason: errTest}) // the end
-		next()
-		for range 2 {
-			b.PutAbsence(a, Absence{Until: b.clock.Now(), Failure: broken, Reason: errTest})
-		}
-		next()
-		b.Forget(a, func(*Entry) bool { return true })
-		next()
-		b.Put(a, fetch(t, "5", "enforce", 86400))
-		next()
-		b.ForgetAll(1)
-		var got []store.ChangeKind
-		changes, complete := b.st.Changes(start)
-		for _, c := range changes {
-			got = append(got, c.Kind)
-		}
-		want := []store.ChangeKind{ // the newest first
-			store.ChangePurged, store.ChangeFound, store.ChangePurged, store.ChangeBroken, store.ChangeExpired, store.ChangeChanged, store.ChangeDowngraded, store.ChangeChanged,
-			store.ChangeRecovered, store.ChangeMismatchEnded, store.ChangeMismatch, store.ChangeRecovered, store.ChangeBroken, store.ChangeFound,
-		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("history %v, want %v", got, want)
-		}
-		if complete.After(start.Add(2 * time.Second)) {
-			t.Errorf("complete from %v, want %v", complete, start)
-		}
-		for message, times := range map[string]int{"Policy found": 2, "cannot be refreshed": 1, "refreshed again": 2, "matches none": 1,
-			"matches an MX host again": 1, "Record gone": 1, "Policy changed": 2, "no longer enforced": 1, "could not be fetched": 1,
-			"Policy expired": 1, "All policies purged": 1} {
-			b.wantLogged(t, message, times)
-		}
-	})
-}
-
-// BenchmarkCensus counts 100,000 policies of a file.
-func BenchmarkCensus(b *testing.B) {
-	clk := clock.System()
-	st, err := store.Open(filepath.Join(b.TempDir(), "policies.db"), clk, slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer st.Close()
-	policy, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\nmx: mx1.example.com\nmx: mx2.example.com\nmax_age: 604800\n")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for i := range 100_000 {
-		d, err := mtasts.ParseDomain(fmt.Sprintf("d%d.example", i))
-		if err != nil {
-			b.Fatal(err)
-		}
-		st.Put(store.Entry{Domain: d, ID: "1", Policy: policy, Fetched: store.Fetched{Wall: time.Now(), At: clk.Now(), ThisBoot: true}})
-		if i%1000 == 0 {
-			if err := st.Flush(); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	t := New(Options{Clock: clk, Store: st, Verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}, Limits: limits(), Logger: slog.New(slog.DiscardHandler)})
-	cpu := func() time.Duration {
-		var used syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-	}
-	start := cpu()
-	for b.Loop() {
-		t.scan(nil, func(store.Entry) {})
-	}
-	b.ReportMetric((cpu()-start).Seconds()*1000/float64(b.N), "cpu-ms/op")
-	if got := t.Census().States[StateEnforce]; got != 100_000 {
-		b.Errorf("%d policies counted", got)
-	}
-}
-
-// A lookup counts as use also if memory evicts the entry that answers it before the use is
-// noted.
-func TestUseOfAnEvictedEntry(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		l := limits()
-		l.Entries = 1
-		b.Configure(l)
-		d := domain(t, "a.example")
-		b.Put(d, fetch(t, "1", "enforce", 100*86400))
-		time.Sleep(15 * day) // out of use
-		e := b.Get(d)
-		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 100*86400))
-		b.Use(d, e, b.clock.Now())
-		if !b.Get(d).inUse(b.clock.Now(), &l) {
-			t.Error("the domain counts as out of use")
-		}
-	})
-}
-
-// A refresh that was put off is not due again because memory evicted the policy.
-func TestPostponedRefreshOutlivesEviction(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		l := limits()
-		l.Entries = 1
-		b.Configure(l)
-		d := domain(t, "a.example")
-		e := b.Put(d, fetch(t, "1", "enforce", 10*86400))
-		time.Sleep(27 * time.Hour) // due for more than the spread
-		b.Postpone(d, e, 5*time.Minute, errTest)
-		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 10*86400))
-		if b.Get(d).RefreshDue(b.clock.Now()) {
-			t.Error("the refresh is due at once")
-		}
-		time.Sleep(9*day - 3*time.Hour - time.Minute) // its end is nearer than the next attempt
-		b.Postpone(d, b.Get(d), 5*time.Minute, errTest)
-		b.Get(domain(t, "b.example"))
-		if b.Get(d).RefreshDue(b.clock.Now()) {
-			t.Error("the refresh is due at once before the policy's end")
-		}
-	})
-}
-
-// A domain fails since the first of its failures, also if a new id fails too. The attempts
-// for one id are counted.
-func TestFailuresInARow(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		a, since := domain(t, "a.example"), b.clock.Now()
-		for _, tc := range []struct {
-			id    string
-			count int
-		}{{"1", 1}, {"1", 2}, {"2", 1}} {
-			f := b.Fail(a, "sts-policy-fetch-error", "refused", tc.id)
-			if f.Since != since || f.Count != tc.count {
-				t.Errorf("id %s: since %v, count %d; want %v, %d", tc.id, f.Since, f.Count, since, tc.count)
-			}
-			b.PutAbsence(a, Absence{Until: b.clock.Now(), Failure: f, Reason: errTest})
-			time.Sleep(time.Hour)
 		}
 	})
 }

@@ -1,0 +1,126 @@
+package policies
+
+import (
+	"fmt"
+	"log/slog"
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestFailuresReachTheEntryThatWasLoadedAgain(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		stale := b.Put(a, fetch(t, "1", "enforce", 864000))
+		for i := range 5 {
+			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), fetch(t, "1", "enforce", 864000))
+		}
+		b.Get(a)
+		b.RefreshFailed(a, stale, b.Fail(a, "sts-webpki-invalid", "expired", "1"), b.clock.Now())
+		if s, _ := b.st.Get(a); s.Failures != 1 || s.FailedWord != "sts-webpki-invalid" {
+			t.Errorf("saved: %+v", s)
+		}
+		if c := b.Counts(); c.Failing != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// A verdict and the policy next to which it is stored may come at the same time.
+func TestVerdictComesWithPolicy(t *testing.T) {
+	b := newBench(t, limits())
+	for i := range 2000 {
+		d := domain(t, fmt.Sprintf("d%d.example", i))
+		var both sync.WaitGroup
+		both.Go(func() { b.Put(d, fetch(t, "1", "enforce", 864000)) })
+		both.Go(func() {
+			b.verdicts.Restore(d, []store.Verdict{{MX: true, Port: 25, Kind: 1}})
+			b.Save(d)
+		})
+		both.Wait()
+		if s, _ := b.st.Get(d); len(s.Verdicts) != 1 {
+			t.Fatalf("%v: stored with verdicts %v", d, s.Verdicts)
+		}
+	}
+}
+
+// A file that takes the place of the one in use may have policies that that one lacked.
+func TestAnotherFileHasThePolicy(t *testing.T) {
+	t.Parallel()
+	clk := clock.System()
+	open := func(path string) (*store.Store, *Table) {
+		st, err := store.Open(path, clk, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		return st, New(Options{Clock: clk, Store: st, Verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}, Limits: limits(), Logger: slog.New(slog.DiscardHandler)})
+	}
+	a, dir := domain(t, "a.example"), t.TempDir()
+	saved, inUse := filepath.Join(dir, "saved.db"), filepath.Join(dir, "policies.db")
+	st, table := open(saved)
+	table.Put(a, fetch(t, "1", "enforce", 864000))
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	st, table = open(inUse)
+	if e := table.Get(a); e != nil {
+		t.Fatalf("%v before there is a policy", e)
+	}
+	if err := os.Rename(saved, inUse); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if table.Get(a) == nil {
+		t.Error("the policy of the restored file was not found")
+	}
+}
+
+// A lookup counts as use also if memory evicts the entry that answers it before the use is
+// noted.
+func TestUseOfAnEvictedEntry(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		b.Put(d, fetch(t, "1", "enforce", 100*86400))
+		time.Sleep(15 * day) // out of use
+		e := b.Get(d)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 100*86400))
+		b.Use(d, e, b.clock.Now())
+		if !b.Get(d).inUse(b.clock.Now(), &l) {
+			t.Error("the domain counts as out of use")
+		}
+	})
+}
+
+// A refresh that was put off is not due again because memory evicted the policy.
+func TestPostponedRefreshOutlivesEviction(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d := domain(t, "a.example")
+		e := b.Put(d, fetch(t, "1", "enforce", 10*86400))
+		time.Sleep(27 * time.Hour) // due for more than the spread
+		b.Postpone(d, e, 5*time.Minute, errTest)
+		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 10*86400))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once")
+		}
+		time.Sleep(9*day - 3*time.Hour - time.Minute) // its end is nearer than the next attempt
+		b.Postpone(d, b.Get(d), 5*time.Minute, errTest)
+		b.Get(domain(t, "b.example"))
+		if b.Get(d).RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due at once before the policy's end")
+		}
+	})
+}
