@@ -50,7 +50,9 @@ would-install: ## lists what "make test" installs on this host: as root on Debia
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
+	$(GO) -C $(BENCH_MODULE) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	cd $(BENCH_MODULE) && $(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
 	@# "levle" is a mistake that tests make on purpose.
 	$(GO) run $(MISSPELL) -error -i levle $$(git ls-files '*.go' '*.md' '*.yaml' '*.yml' '*.catalog' Makefile)
@@ -165,14 +167,18 @@ simulate: ## random histories against a model. SEEDS=5000 LENGTH=240h, or SEED=4
 soak: ## hours of mixed load on the built program, as root. SOAK=1h
 	SOAK=$(or $(SOAK),1h) $(GO) test -run '^TestSoak$$' -v -timeout 0 ./e2e
 
+# A module of its own: what it imports is no dependency of the daemon.
+BENCH_MODULE = e2e/bench
+
 bench: build ## beside a null server and peers; minutes. Flags in BENCH, such as BENCH='warm --peers FILE'
-	$(GO) run ./e2e/bench/cmd/bench $(BENCH)
+	$(GO) -C $(BENCH_MODULE) build -o ../../build/bench ./cmd/bench
+	build/bench $(BENCH)
 
 bench-go: ## Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-storage: ## the daemon on files of up to 1,000,000 policies; some minutes
-	BENCH_POLICIES=10000,100000,1000000 $(GO) test -run '^$$' -bench Storage -benchtime 5x -timeout 30m ./e2e/bench
+	BENCH_POLICIES=10000,100000,1000000 $(GO) -C $(BENCH_MODULE) test -run '^$$' -bench Storage -benchtime 5x -timeout 30m .
 
 clean: ## what was built and the unpacked roots of the end-to-end tests
 	rm -rf build

@@ -2,7 +2,7 @@
 // that found and what it means. What is measured here in Go benchmarks is storage:
 //
 //	make bench-storage
-//	BENCH_POLICIES=10000 go test -run '^$' -bench Storage -benchtime 5x ./e2e/bench
+//	BENCH_POLICIES=10000 go -C e2e/bench test -run '^$' -bench Storage -benchtime 5x .
 //
 // They use loopback and a temporary directory alone, and need no root. The
 // directory should be on a disk like the one that holds the state directory
@@ -19,7 +19,7 @@
 //	make bench BENCH='cold --peers peers.yaml'    # what must be discovered
 //	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
 //	make bench BENCH=profile                      # perf(1) of the daemon; needs perf
-//	go run ./e2e/bench/cmd/bench load --tcp 127.0.0.1:8461 --connections 8
+//	build/bench load --tcp 127.0.0.1:8461 --connections 8
 //
 // It works in namespaces of its own, where ports 53 and 443 are free and every
 // program finds its resolver, and needs no root where users may make namespaces.

@@ -105,11 +105,11 @@ func Need(t *testing.T, what string) {
 // LeftOut returns the reason why the tree of that name is not available, or "".
 func LeftOut(tree string) string { return os.Getenv(envLeftOut + tree) }
 
-// Repository is the top directory of the project, which tests run below.
+// Repository is the top directory of the project, which has the only Makefile. Tests run below it.
 func Repository() string {
 	dir, err := os.Getwd()
 	for err == nil {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "Makefile")); err == nil {
 			return dir
 		}
 		if dir == "/" {
