@@ -47,6 +47,10 @@ func (d *discovery) askShared() *outcome {
 	leave()
 	before := d.known
 	d.known = d.adopt(d.domain(), v, purges).LiveAt(d.clock.Now())
+	if d.known != nil && d.why == firstDiscovery {
+		// The domain is known now: floods of unknown names and a busy policy host do not delay it.
+		d.why, d.limits = recheck, d.load.of(recheck)
+	}
 	if now := d.clock.Now(); d.known != nil && d.known != before && !d.known.RecheckDue(now) && !d.known.RefreshDue(now) {
 		return &outcome{kind: settled}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/shared/sharedtest"
 )
@@ -221,6 +222,22 @@ func TestSharedPolicyWhileTheDNSHangs(t *testing.T) {
 		if got, took := lookUp(t, b, "a.example"); got != "enforce/1" || took > 8*time.Second {
 			t.Errorf("%s after %v", got, took)
 		}
+	})
+}
+
+// A domain with a shared policy is not unknown: if its policy host is busy, a lookup gets that
+// policy at once, without a warning about mail to unknown domains.
+func TestSharedPolicyWhileThePolicyHostIsBusy(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		time.Sleep(time.Hour)
+		w.publish("a.example", "2", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{err: &policyhost.FetchError{Result: policyhost.ResultFetchError, Err: policyhost.ErrBusy}})
+		if got, took := lookUp(t, b, "a.example"); got != "enforce/1" || took > time.Second {
+			t.Errorf("%s after %v", got, took)
+		}
+		w.expectLogged("Too many unknown domains", 0)
 	})
 }
 

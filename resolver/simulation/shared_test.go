@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"time"
 
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/shared"
@@ -26,9 +27,15 @@ func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
 	w := l.n.w
 	w.locked(func(instant) {
 		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval}
-		w.put[d] = f
+		w.put[written{d, e.Fetched}] = f
 	})
 	l.Node.Put(d, e)
+}
+
+// written is a policy that a node has sent to the shared store.
+type written struct {
+	domain  mtasts.Domain
+	fetched time.Time
 }
 
 // notified takes a change that another node, or this one, has made.
@@ -65,9 +72,13 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 // policy is taken over for certain; whether another one is newer depends on
 // clocks.
 func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now instant, notified bool) {
-	k, f := n.about(d), n.w.put[d]
+	k := n.about(d)
 	n.learnPurge(k, v, purges, now)
-	if v.Entry == nil || f == nil || f.policy.Text != v.Entry.Policy.Text {
+	if v.Entry == nil {
+		return
+	}
+	f := n.w.put[written{d, v.Entry.Fetched}]
+	if f == nil {
 		return
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
@@ -76,6 +87,9 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 		return
 	}
 	certain := !notified && last.fact == nil && !last.maybe && v.Entry.Purges >= purges && !n.crammed
+	if n.crammed { // the one before may be removed without a successor
+		k.versions = append(k.versions, version{from: now, maybe: true})
+	}
 	copied := *f
 	k.versions = append(k.versions, version{from: now, fact: &copied, maybe: !certain})
 	k.failed, k.blocked, k.refused = failure{}, 0, 0

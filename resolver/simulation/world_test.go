@@ -33,9 +33,9 @@ type world struct {
 	boots      int
 	publishers []*publisher
 	dns        dnsState
-	dnsSince   instant                 // of dns
-	strangers  int                     // looked up so far
-	put        map[mtasts.Domain]*fact // the last values put into the shared store
+	dnsSince   instant           // of dns
+	strangers  int               // looked up so far
+	put        map[written]*fact // policies sent to the shared store
 	violations []string
 	log        []string
 }
@@ -115,7 +115,7 @@ const (
 )
 
 func newWorld(now func() time.Time, dir string) *world {
-	return &world{machine: clocktest.NewMachine(now, "boot 0", time.Hour), began: now(), dir: dir, put: map[mtasts.Domain]*fact{}}
+	return &world{machine: clocktest.NewMachine(now, "boot 0", time.Hour), began: now(), dir: dir, put: map[written]*fact{}}
 }
 
 // domain returns a name.
