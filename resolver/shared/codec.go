@@ -120,7 +120,7 @@ func (c codec) decode(name, text string, now time.Time, seen uint64) (Value, err
 	case v.highest() > highestBelieved(seen):
 		return Value{}, errNumber
 	// The clock of the node that purged may be wrong if the purge has a number.
-	case v.Number == noNumber && seconds > now.Add(maxAhead).Unix():
+	case v.Number == noNumber && seconds > now.Add(MaxAhead).Unix():
 		return Value{}, errTime
 	}
 	return v, nil

@@ -6,9 +6,9 @@ import (
 	"mta-sts-daemon/resolver/mtasts"
 )
 
-// maxAhead is how far in the future a value may have been written. Beyond it the
+// MaxAhead is how far in the future a value may have been written. Beyond it the
 // clock of its writer was wrong, or it was not written by a node.
-const maxAhead = 5 * time.Minute
+const MaxAhead = 5 * time.Minute
 
 // noNumber is in place of the number of a purge that applies by its time.
 const noNumber = 0

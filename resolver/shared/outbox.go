@@ -297,6 +297,6 @@ func (c *Client) keep(ctx context.Context, m *message, forged string) (kept bool
 	policy := m.value.Entry != nil
 	return keepNewer.Run(ctx, c.redis, []string{c.prefix + m.name},
 		c.codec.encode(m.name, m.value), m.at().Unix(), m.value.highest(), policy,
-		now.Add(maxAhead).Unix(), highestBelieved(c.purges.Purges()),
+		now.Add(MaxAhead).Unix(), highestBelieved(c.purges.Purges()),
 		m.ends().Add(keepEnded).Sub(now).Milliseconds(), c.prefix+channel, m.name, forged).Bool()
 }

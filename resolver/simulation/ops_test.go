@@ -104,6 +104,7 @@ func begin(w *world, args []int64) {
 	}
 	if nodes > 1 {
 		w.shared = sharedtest.NewStore()
+		w.shared.Wall = w.machine.Wall
 	}
 	for i := range nodes {
 		n := newNode(w, i, args[1] == 0, settings{

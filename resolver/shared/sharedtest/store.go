@@ -28,6 +28,8 @@ type Store struct {
 	Fault error
 	// Silent: no node is notified of changes.
 	Silent bool
+	// Wall reads the nodes' wall clock: time.Now, unless set.
+	Wall func() time.Time
 }
 
 // Node is one node's way to a Store.
@@ -44,7 +46,7 @@ type Node struct {
 
 // NewStore returns an empty Store.
 func NewStore() *Store {
-	h := &Store{}
+	h := &Store{Wall: time.Now}
 	h.Lose()
 	return h
 }
@@ -85,7 +87,7 @@ func (h *Store) Set(change func(*Store)) {
 // Notify sends a change to all nodes. It is called within Set.
 func (h *Store) Notify(c shared.Change) {
 	for _, n := range h.nodes {
-		if h.Silent || n.Away {
+		if h.Silent || n.Away || h.ahead(c.Value) {
 			continue
 		}
 		if n.Notified != nil {
@@ -94,6 +96,11 @@ func (h *Store) Notify(c shared.Change) {
 		n.see(c.Value)
 		n.changes <- c
 	}
+}
+
+// ahead reports whether a value has a policy of the future, which nodes do not read.
+func (h *Store) ahead(v shared.Value) bool {
+	return v.Entry != nil && v.Entry.Fetched.After(h.Wall().Add(shared.MaxAhead))
 }
 
 // see raises the node's number of the last purge to that of a value that it gets.
@@ -123,11 +130,14 @@ func (n *Node) Get(_ context.Context, d mtasts.Domain) shared.Value {
 		return shared.Value{}
 	}
 	v := n.Values[d]
+	if n.ahead(v) {
+		v = shared.Value{}
+	}
 	if n.all.Number > v.Number {
 		v.Purged, v.Number = n.all.Purged, n.all.Number
 	}
 	n.see(v)
-	if v.Entry != nil && (v.Voids(v.Entry.Fetched, v.Entry.Purges) || !time.Now().Before(v.Entry.Ends())) {
+	if v.Entry != nil && (v.Voids(v.Entry.Fetched, v.Entry.Purges) || !n.Wall().Before(v.Entry.Ends())) {
 		v.Entry = nil
 	}
 	return v
@@ -189,7 +199,7 @@ func (n *Node) purge() shared.Value {
 		n.number = max(n.number, n.Purges.Purges())
 	}
 	n.number++
-	return shared.Value{Purged: time.Now().Truncate(time.Second), Number: n.number}
+	return shared.Value{Purged: n.Wall().Truncate(time.Second), Number: n.number}
 }
 
 // Changes implements resolver.SharedStore.
