@@ -64,6 +64,7 @@ func TestBadValue(t *testing.T) {
 		{"maps: {m: true}\n", `f:1: maps.m: "true", but keys with values are wanted`},
 		{"maps: {m: {tlsrpt: yes}}\n", `f:1: maps.m.tlsrpt: "yes" is not one of true, false`},
 		{"maps: {m: {tlsrpt: 1}}\n", `f:1: maps.m.tlsrpt: "1" is not one of true, false`},
+		{"maps: {m: {max_answer: -1}}\n", `f:1: maps.m.max_answer: -1 is not between 0 and 100000`},
 		{"maps: {\"a b\": {}}\n", `f:1: maps: "a b" is not a map name`},
 		{"maps: {\"\": {}}\n", `f:1: maps: "" is not a map name`},
 		{"maps: {m: {}, m: {}}\n", "f:1: maps.m: given twice, first on line 1"},

@@ -131,6 +131,10 @@ type Map struct {
 	// TLSRPT adds the attributes that Postfix needs for TLS reports. Default:
 	// false.
 	TLSRPT bool
+	// MaxAnswer is how many bytes an answer may have, for programs that cannot use longer
+	// ones; instead of a longer one they get a temporary error. Such answers have no
+	// report attributes. 0, the default: as many as Postfix reads.
+	MaxAnswer int
 }
 
 // DNS says how names are looked up.

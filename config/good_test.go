@@ -70,6 +70,7 @@ func TestGood(t *testing.T) {
 		`listen: {max_connections: "20"}`:    func(c *Config) { c.Listen.MaxConnections = 20 },
 		`listen: {idle_timeout: 1h}`:         func(c *Config) { c.Listen.IdleTimeout = time.Hour },
 		"maps: {m: {}, t: {tlsrpt: true}}":   func(c *Config) { c.Maps["m"] = Map{}; c.Maps["t"] = Map{TLSRPT: true} },
+		"maps: {sts: {max_answer: 250}}":     func(c *Config) { c.Maps["sts"] = Map{MaxAnswer: 250} },
 		"maps: {tlsrpt: {tlsrpt: false}}":    func(c *Config) { c.Maps["tlsrpt"] = Map{} },
 		"dns: {timeout: 500ms, dane: off}":   func(c *Config) { c.DNS.Timeout = 500 * time.Millisecond; c.DNS.DANE = DANEOff },
 		"fetch: {timeout: 5s, ca_file: /ca}": func(c *Config) { c.Fetch.Timeout = 5 * time.Second; c.Fetch.CAFile = "/ca" },

@@ -28,8 +28,10 @@ func schema(c *Config) section {
 		{"maps", `The form of the answer for each map name of a socketmap. With tlsrpt: true the answer
 			has report attributes: Postfix 3.10 and later names the policy in TLS reports (RFC
 			8460), and 3.10.5 and later also checks the names of MX hosts. Postfix before 3.10
-			defers mail if it gets them. Map names that are not listed get the plain answer. Entries
-			are added to the default one.`,
+			defers mail if it gets them. With max_answer above 0, an answer of more bytes is
+			replaced by a temporary error: Sendmail sends mail in clear if an answer is too long.
+			Map names that are not listed get the plain answer. Entries are added to the default
+			one.`,
 			table[string, Map]{&c.Maps, mapName, mapAt}},
 		{"testing", `How to treat policies of mode testing. ignore: they have no effect on mail, as RFC 8461
 			requires. enforce: as policies of mode enforce.`,
@@ -106,7 +108,10 @@ func listenSection(l *Listen) section {
 }
 
 func mapAt(m *Map) field {
-	return section{{"tlsrpt", "", boolean.at(&m.TLSRPT)}}
+	return section{
+		{"tlsrpt", "", boolean.at(&m.TLSRPT)},
+		{"max_answer", "", count(0, 100_000).at(&m.MaxAnswer)},
+	}
 }
 
 func dnsSection(d *DNS) section {

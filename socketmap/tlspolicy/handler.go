@@ -43,12 +43,21 @@ type Profile struct {
 	EnforceTesting bool
 	// Overrides take precedence over policies and DANE.
 	Overrides Overrides
-	// Reporting has the map names that are answered with report attributes. Other
-	// names are answered without them, except for QUERYwithTLSRPT.
-	Reporting map[string]bool
+	// Maps says how to answer lookups by a map name. Other names get the zero Map, except
+	// for QUERYwithTLSRPT, which is answered with report attributes.
+	Maps map[string]Map
 	// Reporter has the lookups that went without protection, or are deferred, by the fault
 	// of a policy's publisher. If it is nil, nothing is reported.
 	Reporter Reporter
+}
+
+// Map says how to answer lookups by one map name.
+type Map struct {
+	// Reports: answers have report attributes.
+	Reports bool
+	// MaxAnswer is how many bytes the answer to an enforced policy may have; a longer one
+	// becomes a TEMP. 0 is no limit beyond Postfix's own.
+	MaxAnswer int
 }
 
 // Handler answers socketmap requests with TLS policies.

@@ -53,6 +53,7 @@ func ask(h *Handler, name, key string) string {
 func TestHandler(t *testing.T) {
 	answer := func(text string) resolver.Answer { return resolver.Answer{Policy: policy(t, text)} }
 	enforced := answer(enforce("mx.example"))
+	const plain = "OK secure match=mx.example servername=hostname"
 	h := NewHandler(&fake{t: t,
 		known: map[string]resolver.Answer{
 			"enforce.example": enforced,
@@ -61,9 +62,11 @@ func TestHandler(t *testing.T) {
 			"absent.example":  {},
 		},
 		slow: map[string]resolver.Answer{"slow.example": enforced, "unknown.example": {}},
-	}, Profile{Reporting: map[string]bool{"tlsrpt": true, "own": true, "QUERYWITHTLSRPT": false}}, nil, slog.New(slog.DiscardHandler))
+	}, Profile{Maps: map[string]Map{
+		"tlsrpt": {Reports: true}, "own": {Reports: true}, "QUERYWITHTLSRPT": {},
+		"short": {MaxAnswer: len(plain) - len("OK ") - 1}, "exact": {MaxAnswer: len(plain) - len("OK ")}, "both": {Reports: true, MaxAnswer: 1000},
+	}}, nil, slog.New(slog.DiscardHandler))
 
-	const plain = "OK secure match=mx.example servername=hostname"
 	report := func(d string) string {
 		return plain + " policy_type=sts policy_domain=" + d + " mx_host_pattern=mx.example { policy_string = version: STSv1 }" +
 			" { policy_string = mode: enforce } { policy_string = max_age: 86400 } { policy_string = mx: mx.example }"
@@ -90,6 +93,11 @@ func TestHandler(t *testing.T) {
 		{"querywithtlsrpt", "enforce.example", report("enforce.example")},
 		{"QUERYWITHTLSRPT", "enforce.example", plain}, // the configuration says so
 		{"tlsrpt", "testing.example", "NOTFOUND "},
+		{"short", "enforce.example", "TEMP the answer is longer than max_answer of this map name"},
+		{"short", "slow.example", "TEMP the answer is longer than max_answer of this map name"},
+		{"short", "testing.example", "NOTFOUND "},
+		{"exact", "enforce.example", plain},
+		{"both", "enforce.example", plain},
 	} {
 		if got := ask(h, tc.name, tc.key); got != tc.want {
 			t.Errorf("%s %s:\n got %s\nwant %s", tc.name, tc.key, got, tc.want)

@@ -30,6 +30,7 @@ const (
 	givenUp     = "the lookup was given up, try again later"
 	daneUnknown = "DANE cannot be looked up now, try again later" // if no question is known
 	notInMemory = "memory does not know the domain"
+	overLimit   = "the answer is longer than max_answer of this map name"
 	tooLong     = "the policy is longer than Postfix reads from a tcp_table, use a socketmap"
 )
 
@@ -154,11 +155,15 @@ func (p *Profile) reply(dst []byte, req *socketmap.Request, d mtasts.Domain, a r
 		return notFound(dst, whyNotFound(a))
 	}
 	dst = AppendSecure(dst, a.Policy)
-	if !req.Fits(dst) { // checked here, so that the log has the reply that Postfix gets
+	m := p.named(req.Map)
+	switch {
+	case !req.Fits(dst): // checked here, so that the log has the reply that Postfix gets
 		return temp(dst[:0], tooLong)
+	case m.MaxAnswer > 0 && len(dst) > m.MaxAnswer:
+		return temp(dst[:0], overLimit)
 	}
 	r := found(dst, resultSecure)
-	if p.Reports(req.Map) {
+	if m.Reports && m.MaxAnswer == 0 {
 		r.Data = AppendReport(dst, d, a.Policy, req.Fits)
 		r.reporting = len(r.Data) > len(dst) // if they fit
 	}
@@ -183,8 +188,13 @@ func (p *Profile) monitored(r reply) socketmap.Reply {
 // Reports says whether lookups by a map name are answered with report
 // attributes.
 func (p *Profile) Reports(name string) bool {
-	if reports, ok := p.Reporting[name]; ok {
-		return reports
+	return p.named(name).Reports
+}
+
+// named says how to answer lookups by a map name.
+func (p *Profile) named(name string) Map {
+	if m, ok := p.Maps[name]; ok {
+		return m
 	}
-	return strings.EqualFold(name, reportingMap)
+	return Map{Reports: strings.EqualFold(name, reportingMap)}
 }

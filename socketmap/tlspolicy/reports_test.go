@@ -91,7 +91,7 @@ func TestReports(t *testing.T) {
 		"peek":               {answer: resolver.Answer{Failure: failed}, mapName: PeekMap},
 		"mismatch":           {answer: resolver.Answer{Policy: enforced, MatchesNoMX: true}, mapName: reporting, want: mismatch},
 		"mismatch, configured map": {answer: resolver.Answer{Policy: enforced, MatchesNoMX: true}, mapName: "own",
-			profile: Profile{Reporting: map[string]bool{"own": true}}, want: mismatch},
+			profile: Profile{Maps: map[string]Map{"own": {Reports: true}}}, want: mismatch},
 		"mismatch, plain":                 {answer: resolver.Answer{Policy: enforced, MatchesNoMX: true}, mapName: plain},
 		"mismatch, next hop in brackets":  {answer: resolver.Answer{Policy: enforced, MatchesNoMX: true}, mapName: reporting, key: "[a.example]"},
 		"mismatch, attributes do not fit": {answer: resolver.Answer{Policy: long, MatchesNoMX: true}, mapName: reporting, fits: 300},

@@ -13,7 +13,7 @@ func Profile(cfg config.Config) tlspolicy.Profile {
 	p := tlspolicy.Profile{
 		Monitor:        cfg.Mode == config.ModeMonitor,
 		EnforceTesting: cfg.Testing == config.TestingEnforce,
-		Reporting:      make(map[string]bool, len(cfg.Maps)),
+		Maps:           make(map[string]tlspolicy.Map, len(cfg.Maps)),
 		Overrides: tlspolicy.Overrides{
 			Hops:  map[resolver.NextHop]tlspolicy.Override{},
 			Exact: map[mtasts.Domain]tlspolicy.Override{},
@@ -21,7 +21,7 @@ func Profile(cfg config.Config) tlspolicy.Profile {
 		},
 	}
 	for name, m := range cfg.Maps {
-		p.Reporting[name] = m.TLSRPT
+		p.Maps[name] = tlspolicy.Map{Reports: m.TLSRPT, MaxAnswer: m.MaxAnswer}
 	}
 	for key, override := range cfg.Overrides {
 		given := tlspolicy.Override{Until: override.Until}
