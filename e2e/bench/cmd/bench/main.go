@@ -40,6 +40,7 @@ func newRoot() *cobra.Command {
 	flags.Uint32Var(&b.absences, "absences", 4000, "how many domains without")
 	flags.DurationVar(&b.roundTrip, "rtt", 25*time.Millisecond, "how far off servers are in the first part, as a round trip")
 	flags.UintSliceVar(&b.sizes, "sizes", []uint{1000, 100_000}, "how many domains are known in each step of the growing part")
+	flags.StringVar(&b.chart, "chart", "", "SVG that the growing part draws in place of its tables; peers take part")
 	root.AddCommand(
 		&cobra.Command{Use: "warm", Short: "Lookups that memory answers", Args: cobra.NoArgs, RunE: b.part((*bench).warm)},
 		&cobra.Command{Use: "cold", Short: "Lookups of domains not asked for before", Args: cobra.NoArgs, RunE: b.part((*bench).cold)},
@@ -56,7 +57,7 @@ type bench struct {
 	rounds                   int
 	time                     time.Duration
 	program, unit, peersFile string
-	only                     string
+	only, chart              string
 	domains                  uint32
 	policies, absences       uint32
 	roundTrip                time.Duration

@@ -54,3 +54,28 @@ func sequence(name func([]byte, uint32) []byte, draw func(*rand.Rand) uint32) Ke
 	}
 	return k
 }
+
+// missBit marks the numbers of domains that are looked up once.
+const missBit = 1 << 31
+
+// Mix looks up so many keys: a share of them, 0 to 1, at random among the first
+// domains that hit names, the others once each, as miss names them, from a number on.
+func Mix(hit func([]byte, uint32) []byte, domains uint32, share float64, miss func([]byte, uint32) []byte, from uint32, lookups int) Keys {
+	r := rand.New(rand.NewPCG(8461, uint64(from)))
+	k := Keys{Once: true, Name: func(dst []byte, n uint32) []byte {
+		if n&missBit != 0 {
+			return miss(dst, n&^missBit)
+		}
+		return hit(dst, n)
+	}}
+	misses := lookups - int(share*float64(lookups))
+	for i := range lookups {
+		if i < misses {
+			k.order = append(k.order, missBit|(from+uint32(i)))
+		} else {
+			k.order = append(k.order, r.Uint32N(domains))
+		}
+	}
+	r.Shuffle(lookups, func(i, j int) { k.order[i], k.order[j] = k.order[j], k.order[i] })
+	return k
+}
