@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// chartPolicies is how many policies the daemon's file has.
-	chartPolicies = 1_000_000
-
-	// peersKnow is how many policies peers fetch, each from its policy host.
+	// peersKnow is how many policies peers fetch at most, each from its policy host.
 	peersKnow = 10_000
+
+	// chartLeast is the least number of domains in a chart; the next ones are ten times
+	// as many each, up to the largest of the flag --sizes.
+	chartLeast = 100
 
 	// chartConnections is how many connections there are, and chartDomains how many
 	// domains, if the panel is not about them.
@@ -23,7 +24,7 @@ const (
 	chartDomains     = 1000
 )
 
-// sweep is a panel on its way: a workload and its keys for each place on the axis.
+// sweep is a panel without its lines, with a workload for each place on the axis.
 type sweep struct {
 	chart.Panel
 	at   []int
@@ -36,10 +37,14 @@ type sweep struct {
 func (b *bench) sweeps() []sweep {
 	always := func(k load.Keys) func() load.Keys { return func() load.Keys { return k } }
 	misses := uint32(0) // so far, none twice
+	var sizes []int
+	for n := chartLeast; n <= int(slices.Max(b.sizes)); n *= 10 {
+		sizes = append(sizes, n)
+	}
 	return []sweep{
 		{
 			Panel: chart.Panel{Title: fmt.Sprintf("Domains, %d connections", chartConnections), Axis: "domains with a policy, asked for alike", Log: true},
-			at:    []int{100, 1000, 10_000, 100_000, 1_000_000},
+			at:    sizes,
 			load: func(domains int) (int, func() load.Keys) {
 				return chartConnections, always(load.Uniform(bed.AppendDomain, uint32(domains)))
 			},
@@ -70,24 +75,26 @@ func (b *bench) sweeps() []sweep {
 // drawChart measures the cost of a lookup over domains, connections and hit rate, and
 // draws it.
 func (b *bench) drawChart() error {
-	stop, err := b.startBed(peersKnow)
+	policies := max(uint32(slices.Max(b.sizes)), chartDomains)
+	fetched := min(policies, peersKnow)
+	stop, err := b.startBed(fetched)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	servers, stopAll, err := b.startAll(0, append([]server{nullServer(false), b.ours(daneOff, chartPolicies)}, b.peers...)...)
+	servers, stopAll, err := b.startAll(0, append([]server{nullServer(false), b.ours(daneOff, policies)}, b.peers...)...)
 	defer stopAll()
 	if err != nil {
 		return err
 	}
 	null, daemon, others := servers[0], servers[1], servers[2:]
-	knows := map[*running]uint32{null: chartPolicies, daemon: chartPolicies}
-	if err := daemon.know(knownAtMost); err != nil {
+	knows := map[*running]uint32{null: policies, daemon: policies}
+	if err := daemon.know(min(policies, knownAtMost)); err != nil {
 		return err
 	}
 	for _, peer := range others {
-		knows[peer] = peersKnow
-		if err := peer.know(peersKnow); err != nil {
+		knows[peer] = fetched
+		if err := peer.know(fetched); err != nil {
 			return err
 		}
 	}
@@ -98,8 +105,8 @@ func (b *bench) drawChart() error {
 	return os.WriteFile(b.chart, []byte(picture.SVG()), 0o644)
 }
 
-// sweep measures the servers at each place of the axis where they know enough domains,
-// and draws their lines as far as they answer.
+// sweep measures each server along the axis as long as it knows enough domains and
+// answers.
 func (b *bench) sweep(s sweep, servers []*running, knows map[*running]uint32) chart.Panel {
 	fmt.Printf("\n%s\n%s\n", s.Title, heading)
 	s.Lines = make([]chart.Line, len(servers))

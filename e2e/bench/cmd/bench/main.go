@@ -39,7 +39,7 @@ func newRoot() *cobra.Command {
 	flags.Uint32Var(&b.policies, "policies", 500, "how many unknown domains with a policy are asked for in a round of the cold part")
 	flags.Uint32Var(&b.absences, "absences", 4000, "how many domains without")
 	flags.DurationVar(&b.roundTrip, "rtt", 25*time.Millisecond, "how far off servers are in the first part, as a round trip")
-	flags.UintSliceVar(&b.sizes, "sizes", []uint{1000, 100_000}, "how many domains are known in each step of the growing part")
+	flags.UintSliceVar(&b.sizes, "sizes", []uint{1000, 100_000}, "how many domains are known in each step of the growing part; in a chart the largest counts")
 	flags.StringVar(&b.chart, "chart", "", "SVG that the growing part draws in place of its tables; peers take part")
 	root.AddCommand(
 		&cobra.Command{Use: "warm", Short: "Lookups that memory answers", Args: cobra.NoArgs, RunE: b.part((*bench).warm)},

@@ -13,14 +13,14 @@ import (
 // one legend.
 type Chart struct {
 	Title  string
-	Height string // of what the heights are, with its unit
+	Height string // the quantity of heights, with its unit
 	Panels []Panel
 }
 
 // Panel has lines over one axis.
 type Panel struct {
 	Title string
-	Axis  string // what the axis is of
+	Axis  string // the quantity of the axis
 	Log   bool   // the axis is logarithmic
 	Lines []Line
 }
@@ -34,12 +34,12 @@ type Line struct {
 
 // Measures in pixels.
 const (
-	panelWidth  = 320
-	panelHeight = 250
+	panelWidth  = 340
+	panelHeight = 262
 	plotWidth   = 250
 	plotHeight  = 170
 	plotLeft    = 52 // of a panel
-	plotTop     = 34
+	plotTop     = 46
 	margin      = 10
 	header      = 52 // title and legend
 )
@@ -115,7 +115,7 @@ func (d *drawing) panel(p Panel, x, y float64) {
 		d.add(`<path d="M%.0f %.1fh%d" stroke="#e5e9ed"/>`, left, at, plotWidth)
 		d.text(left-5, at+4, `font-size="10" text-anchor="end" fill="#5a6570"`, number(tick))
 	}
-	d.text(x+margin, y+plotTop-2, `font-size="10" fill="#5a6570"`, d.Height)
+	d.text(x+margin, y+plotTop-9, `font-size="10" fill="#5a6570"`, d.Height)
 	scale := newScale(p)
 	for _, tick := range scale.ticks() {
 		at := left + scale.at(tick)

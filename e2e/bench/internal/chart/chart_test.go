@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is drawn: a well-formed document with every name, in one colour each.
+// The SVG is well-formed and has every name, each in one colour.
 func TestSVG(t *testing.T) {
 	t.Parallel()
 	svg := Chart{Title: "a < b", Height: "µs", Panels: []Panel{
