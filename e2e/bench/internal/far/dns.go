@@ -16,8 +16,9 @@ type Domain struct {
 	Records []string
 	// Unsigned domains have answers without the AD bit.
 	Unsigned bool
-	// Broken are the names whose question for AAAA records fails: SERVFAIL.
-	Broken []string
+	// Broken are names whose question for AAAA records fails (SERVFAIL), Mute those
+	// for which it is never answered.
+	Broken, Mute []string
 }
 
 // Resolver is a recursive resolver that is some way off and has all answers in its
@@ -32,6 +33,7 @@ type node struct {
 	records  []dns.RR
 	unsigned bool
 	broken   bool
+	mute     bool
 }
 
 // NewResolver makes a resolver without domains.
@@ -62,6 +64,9 @@ func (r *Resolver) Add(name string, d Domain) error {
 	for _, broken := range d.Broken {
 		at(named(broken)).broken = true
 	}
+	for _, mute := range d.Mute {
+		at(named(mute)).mute = true
+	}
 	return nil
 }
 
@@ -73,10 +78,13 @@ func (r *Resolver) Serve(conn net.PacketConn) error {
 
 // answer answers after a round trip. Each question has a goroutine of its own.
 func (r *Resolver) answer(w dns.ResponseWriter, q *dns.Msg) {
-	time.Sleep(r.roundTrip)
-	w.WriteMsg(r.reply(q))
+	if reply := r.reply(q); reply != nil {
+		time.Sleep(r.roundTrip)
+		w.WriteMsg(reply)
+	}
 }
 
+// reply returns nil for a question that is not answered.
 func (r *Resolver) reply(q *dns.Msg) *dns.Msg {
 	reply := new(dns.Msg).SetReply(q)
 	reply.RecursionAvailable = true
@@ -90,6 +98,8 @@ func (r *Resolver) reply(q *dns.Msg) *dns.Msg {
 	switch {
 	case n == nil:
 		reply.Rcode = dns.RcodeNameError
+	case n.mute && asked.Qtype == dns.TypeAAAA:
+		return nil
 	case n.broken && asked.Qtype == dns.TypeAAAA:
 		reply.Rcode = dns.RcodeServerFailure
 		return reply

@@ -20,7 +20,7 @@ func TestResolver(t *testing.T) {
 	records := []string{"%s. 60 IN MX 1 mx.%s.", "mx.%s. 60 IN A 192.0.2.1", "_25._tcp.mx.%s. 60 IN TLSA 3 1 1 00"}
 	for name, d := range map[string]Domain{
 		"signed.test":   {Records: records, Broken: []string{"mx.%s"}},
-		"unsigned.test": {Records: records, Unsigned: true},
+		"unsigned.test": {Records: records, Unsigned: true, Mute: []string{"mta-sts.%s"}},
 	} {
 		if err := r.Add(name, d); err != nil {
 			t.Fatal(err)
@@ -59,6 +59,9 @@ func TestResolver(t *testing.T) {
 	broken := r.reply(new(dns.Msg).SetQuestion("mx.signed.test.", dns.TypeAAAA))
 	if broken.Rcode != dns.RcodeServerFailure {
 		t.Errorf("a broken name: %v", broken)
+	}
+	if mute := r.reply(new(dns.Msg).SetQuestion("mta-sts.unsigned.test.", dns.TypeAAAA)); mute != nil {
+		t.Errorf("a mute name: %v", mute)
 	}
 }
 
