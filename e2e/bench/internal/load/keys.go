@@ -16,8 +16,10 @@ type Keys struct {
 	Name func(dst []byte, n uint32) []byte // appends it
 	// Once ends the run after each key was looked up once; otherwise the keys
 	// repeat.
-	Once  bool
-	order []uint32
+	Once bool
+	// Absent is how many of the keys have no policy, of a run that ends after them.
+	Absent int
+	order  []uint32
 }
 
 // Each looks up each of the domains from one number up to another once.
@@ -68,9 +70,9 @@ func Mix(hit func([]byte, uint32) []byte, domains uint32, share float64, miss fu
 		}
 		return hit(dst, n)
 	}}
-	misses := lookups - int(share*float64(lookups))
+	k.Absent = lookups - int(share*float64(lookups))
 	for i := range lookups {
-		if i < misses {
+		if i < k.Absent {
 			k.order = append(k.order, missBit|(from+uint32(i)))
 		} else {
 			k.order = append(k.order, r.Uint32N(domains))
