@@ -26,7 +26,7 @@ func newRoot() *cobra.Command {
 		Short:        "Measure mta-sts-daemon beside a null server and its peers, all parts",
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
-		RunE:         b.part((*bench).warm, (*bench).cold, (*bench).first, (*bench).grow),
+		RunE:         b.part((*bench).warm, (*bench).cold, (*bench).grow, (*bench).first),
 	}
 	flags := root.PersistentFlags()
 	flags.IntVar(&b.rounds, "rounds", 25, "how often everything is measured; tables have the medians")
