@@ -56,7 +56,7 @@ func measure(pid int, l load.Load, wantFound bool) (s sample, err error) {
 type series struct {
 	server  string
 	samples []sample
-	failed  error // why there are no more
+	failed  error // the reason that it was left out
 }
 
 // median of what get gives of the samples.
