@@ -17,7 +17,9 @@
 //	make bench BENCH='warm --rounds 9 --time 2s'  # what memory answers
 //	make bench BENCH='warm --only "unix, 64"'     # that load alone
 //	make bench BENCH='cold --peers peers.yaml'    # what must be discovered
+//	make bench BENCH='first --peers peers.yaml'   # first lookups, with all servers 25 ms away
 //	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
+//	make bench BENCH='grow --chart docs/cost.svg --sizes 1000000 --peers peers.yaml --rounds 9 --absences 2000'
 //	make bench BENCH=profile                      # perf(1) of the daemon; needs perf
 //	build/bench load --tcp 127.0.0.1:8461 --connections 8
 //
@@ -27,6 +29,10 @@
 // Rounds are interleaved: in each, every server gets every load, and ratios are
 // those of one round.
 //
+// The part first needs /dev/net/tun: packets to policy hosts go through a device that
+// holds them for half of the round trip each way, so that the handshakes of TCP and TLS
+// count. Each of its cells has the round trips of the shortest lookup and the median time.
+//
 // Peers are other daemons, listed in a YAML file:
 //
 //   - name: some daemon 1.0
@@ -35,6 +41,12 @@
 //     env: [NAME=VALUE]
 //     tcp: 127.0.0.1:9000                           # also unix: and tcp_table:
 //     map: postfix                                  # the socketmap's name
+//
+// A program in a tree of its own, such as one that a package was unpacked to, needs a
+// shell that makes the directory, /etc/resolv.conf and the authority visible there:
+//
+//	command: [sh, -c, 'mount --bind "$(dirname {dir})" /tree/tmp && mount --bind /etc/resolv.conf /tree/etc/resolv.conf &&
+//	  SSL_CERT_FILE=/tmp/ca.pem exec chroot /tree /usr/bin/daemon -c "/tmp/$(basename {dir})/config.yml"']
 //
 // They find the bed's resolver in /etc/resolv.conf, at 127.0.0.1:53, and the
 // authority that certifies its policy hosts in the file that SSL_CERT_FILE names.

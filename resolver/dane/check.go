@@ -15,8 +15,9 @@ const (
 	// MaxHosts bounds how many MX hosts are checked, most preferred first. Postfix
 	// tries at most five addresses.
 	MaxHosts = 20
-	// concurrency bounds how many MX hosts are checked at the same time.
-	concurrency = 4
+	// concurrency bounds how many MX hosts are checked at the same time. A further one
+	// waits for two round trips to the resolver. Few domains have more than eight.
+	concurrency = 8
 	// timeLimit bounds a check of several hosts. Hosts not finished by then count as
 	// unreachable. A single host takes a few questions, each with its own limit.
 	timeLimit = 30 * time.Second

@@ -113,10 +113,26 @@ func TestManyHosts(t *testing.T) {
 		if diff := cmp.Diff(dane.Verdict{Kind: dane.Full, TTL: time.Hour}, got); err != nil || diff != "" {
 			t.Errorf("error %v, (-want +got)\n%s", err, diff)
 		}
-		if fake.asked.Load() != 20 || fake.atOnce.Load() != 4 || time.Since(begin) != 5*time.Second {
+		if fake.asked.Load() != 20 || fake.atOnce.Load() != 8 || time.Since(begin) != 3*time.Second {
 			t.Errorf("%d hosts, %d at once, %v", fake.asked.Load(), fake.atOnce.Load(), time.Since(begin))
 		}
 	})
+}
+
+// TestUsualHosts: the hosts of nearly all domains take no longer than one host.
+func TestUsualHosts(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 8; n++ {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			if _, err := dane.New(&fakeDNS{n: n, delay: time.Second}).Check(t.Context(), domain(t, "d.test"), true, 25); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begin); took != time.Second {
+				t.Errorf("%d hosts: took %v", n, took)
+			}
+		})
+	}
 }
 
 // TestTimeLimit: a host that hangs does not keep the others' findings back for

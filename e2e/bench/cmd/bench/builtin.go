@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/e2e/bench/internal/bed"
+	"mta-sts-daemon/e2e/bench/internal/far"
 	"mta-sts-daemon/e2e/internal/peers"
 )
 
@@ -44,7 +45,7 @@ func (b *bench) ours(dane string, policies uint32) server {
 	s.Files = map[string]string{"config.yaml": `
 listen: {socketmap: ["` + s.TCP + `", "unix:` + s.Unix + `"], tcp_table: ["` + s.TCPTable + `"]}
 dns: {servers: ["` + dnsAddr + `"], dane: ` + dane + `}
-fetch: {allow_networks: [127.0.0.0/8]}
+fetch: {allow_networks: [127.0.0.0/8, ` + far.NetworkIPv4 + `, "` + far.NetworkIPv6 + `"]}
 cache: {file: "{dir}/policies.db"}
 admin: {socket: "{dir}/admin.sock"}
 metrics: {listen: "` + metrics + `"}

@@ -13,8 +13,12 @@ import (
 const knownAtMost = 200_000
 
 // grow measures the daemon with more and more policies in its file, all asked for
-// alike or a few of them most often, and with many connections.
+// alike or a few of them most often, and with many connections. With a file for a chart
+// it draws that instead.
 func (b *bench) grow() error {
+	if b.chart != "" {
+		return b.drawChart()
+	}
 	for _, size := range b.sizes {
 		if err := b.growTo(uint32(size)); err != nil {
 			return err

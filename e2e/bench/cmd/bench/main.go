@@ -26,7 +26,7 @@ func newRoot() *cobra.Command {
 		Short:        "Measure mta-sts-daemon beside a null server and its peers, all parts",
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
-		RunE:         b.part((*bench).warm, (*bench).cold, (*bench).grow),
+		RunE:         b.part((*bench).warm, (*bench).cold, (*bench).grow, (*bench).first),
 	}
 	flags := root.PersistentFlags()
 	flags.IntVar(&b.rounds, "rounds", 25, "how often everything is measured; tables have the medians")
@@ -38,13 +38,16 @@ func newRoot() *cobra.Command {
 	flags.Uint32Var(&b.domains, "domains", 1000, "how many domains are known in the warm part")
 	flags.Uint32Var(&b.policies, "policies", 500, "how many unknown domains with a policy are asked for in a round of the cold part")
 	flags.Uint32Var(&b.absences, "absences", 4000, "how many domains without")
-	flags.UintSliceVar(&b.sizes, "sizes", []uint{1000, 100_000}, "how many domains are known in each step of the growing part")
+	flags.DurationVar(&b.roundTrip, "rtt", 25*time.Millisecond, "how far off servers are in the first part, as a round trip")
+	flags.UintSliceVar(&b.sizes, "sizes", []uint{1000, 100_000}, "how many domains are known in each step of the growing part; in a chart the largest counts")
+	flags.StringVar(&b.chart, "chart", "", "SVG that the growing part draws in place of its tables; peers take part")
 	root.AddCommand(
 		&cobra.Command{Use: "warm", Short: "Lookups that memory answers", Args: cobra.NoArgs, RunE: b.part((*bench).warm)},
 		&cobra.Command{Use: "cold", Short: "Lookups of domains not asked for before", Args: cobra.NoArgs, RunE: b.part((*bench).cold)},
+		&cobra.Command{Use: "first", Short: "First lookups, with all servers some way off", Args: cobra.NoArgs, RunE: b.part((*bench).first)},
 		&cobra.Command{Use: "grow", Short: "More domains and more connections", Args: cobra.NoArgs, RunE: b.part((*bench).grow)},
 		&cobra.Command{Use: "profile", Short: "Where the daemon spends its time, by perf(1)", Args: cobra.NoArgs, RunE: b.part((*bench).profile)},
-		newLoad(), newNull(), newBed(), newBare(),
+		newLoad(), newNull(), newBed(), newBare(), newFar(),
 	)
 	return root
 }
@@ -54,9 +57,10 @@ type bench struct {
 	rounds                   int
 	time                     time.Duration
 	program, unit, peersFile string
-	only                     string
+	only, chart              string
 	domains                  uint32
 	policies, absences       uint32
+	roundTrip                time.Duration
 	sizes                    []uint
 
 	dir     string // for files of this run

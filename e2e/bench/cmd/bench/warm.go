@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -96,8 +97,7 @@ func (b *bench) startAll(domains uint32, servers ...server) (started []*running,
 }
 
 // compare measures the baseline and those of the others that answer in the
-// workload's way, one after the other, as many rounds as are wanted, and prints a
-// row for each, called what.
+// workload's way, and prints a row for each, called what.
 func (b *bench) compare(what string, w workload, keys load.Keys, baseline *running, others ...*running) error {
 	compared := []*running{baseline}
 	for _, r := range others {
@@ -105,25 +105,47 @@ func (b *bench) compare(what string, w workload, keys load.Keys, baseline *runni
 			compared = append(compared, r)
 		}
 	}
-	results := make([]series, len(compared))
+	for _, s := range b.measureAll(what, w, func() load.Keys { return keys }, compared...) {
+		if s.failed != nil {
+			return s.failed
+		}
+	}
+	return nil
+}
+
+// measureAll measures servers one after the other, as many rounds as are wanted. keys
+// are those of a round. It prints a row for each server, called what; the first one is
+// the baseline. A server that fails is left out from then on.
+func (b *bench) measureAll(what string, w workload, keys func() load.Keys, servers ...*running) []series {
+	results := make([]series, len(servers))
 	for round := range b.rounds {
-		for i := range compared {
-			i = (i + round) % len(compared) // nobody is always the first
-			r := compared[i]
-			target, _ := r.target(w.way)
-			s, err := measure(r.pid, load.Load{
-				Target: target, Connections: w.connections, Pipeline: w.pipeline, Reconnect: w.reconnect,
-				Keys: keys, Duration: b.time,
-			}, true)
-			if err != nil {
-				return fmt.Errorf("%s: %s: %w", r.Name, what, err)
-			}
+		asked := keys()
+		for i := range servers {
+			i = (i + round) % len(servers) // nobody is always the first
+			r := servers[i]
 			results[i].server = r.Name
+			if results[i].failed != nil {
+				continue
+			}
+			target, _ := r.target(w.way)
+			l := load.Load{Target: target, Connections: w.connections, Pipeline: w.pipeline, Reconnect: w.reconnect, Keys: asked}
+			if !asked.Once {
+				l.Duration = b.time
+			}
+			s, err := measure(r.pid, l, true)
+			if err != nil {
+				results[i].failed = fmt.Errorf("%s: %s: %w", r.Name, what, err)
+				continue
+			}
 			results[i].samples = append(results[i].samples, s)
 		}
 	}
 	for _, s := range results {
-		fmt.Println(row(what, s, results[0]))
+		if err := cmp.Or(s.failed, results[0].failed); err != nil {
+			fmt.Println(err)
+		} else {
+			fmt.Println(row(what, s, results[0]))
+		}
 	}
-	return nil
+	return results
 }

@@ -16,8 +16,10 @@ type Keys struct {
 	Name func(dst []byte, n uint32) []byte // appends it
 	// Once ends the run after each key was looked up once; otherwise the keys
 	// repeat.
-	Once  bool
-	order []uint32
+	Once bool
+	// Absent is how many of the keys have no policy, of a run that ends after them.
+	Absent int
+	order  []uint32
 }
 
 // Each looks up each of the domains from one number up to another once.
@@ -52,5 +54,30 @@ func sequence(name func([]byte, uint32) []byte, draw func(*rand.Rand) uint32) Ke
 	for i := range k.order {
 		k.order[i] = draw(r)
 	}
+	return k
+}
+
+// missBit marks the numbers of domains that are looked up once.
+const missBit = 1 << 31
+
+// Mix looks up so many keys: a share of them, 0 to 1, at random among the first
+// domains that hit names, the others once each, as miss names them, from a number on.
+func Mix(hit func([]byte, uint32) []byte, domains uint32, share float64, miss func([]byte, uint32) []byte, from uint32, lookups int) Keys {
+	r := rand.New(rand.NewPCG(8461, uint64(from)))
+	k := Keys{Once: true, Name: func(dst []byte, n uint32) []byte {
+		if n&missBit != 0 {
+			return miss(dst, n&^missBit)
+		}
+		return hit(dst, n)
+	}}
+	k.Absent = lookups - int(share*float64(lookups))
+	for i := range lookups {
+		if i < k.Absent {
+			k.order = append(k.order, missBit|(from+uint32(i)))
+		} else {
+			k.order = append(k.order, r.Uint32N(domains))
+		}
+	}
+	r.Shuffle(lookups, func(i, j int) { k.order[i], k.order[j] = k.order[j], k.order[i] })
 	return k
 }

@@ -111,3 +111,25 @@ func TestBadLoads(t *testing.T) {
 		}
 	}
 }
+
+func TestMix(t *testing.T) {
+	t.Parallel()
+	other := func(dst []byte, n uint32) []byte { return fmt.Appendf(dst, "other%d.example", n) }
+	k := Mix(name, 10, .75, other, 100, 400)
+	asked := map[string]int{}
+	for _, n := range k.order {
+		asked[string(k.Name(nil, n))]++
+	}
+	hits := 0
+	for n := range uint32(10) {
+		hits += asked[string(name(nil, n))]
+	}
+	for n := range uint32(100) {
+		if asked[string(other(nil, 100+n))] != 1 {
+			t.Errorf("the miss %d is there %d times", 100+n, asked[string(other(nil, 100+n))])
+		}
+	}
+	if !k.Once || hits != 300 || len(k.order) != 400 {
+		t.Errorf("%d hits among %d", hits, len(k.order))
+	}
+}
