@@ -44,7 +44,7 @@ func newRoot() *cobra.Command {
 		&cobra.Command{Use: "cold", Short: "Lookups of domains not asked for before", Args: cobra.NoArgs, RunE: b.part((*bench).cold)},
 		&cobra.Command{Use: "grow", Short: "More domains and more connections", Args: cobra.NoArgs, RunE: b.part((*bench).grow)},
 		&cobra.Command{Use: "profile", Short: "Where the daemon spends its time, by perf(1)", Args: cobra.NoArgs, RunE: b.part((*bench).profile)},
-		newLoad(), newNull(), newBed(), newBare(),
+		newFleet(b), newLoad(), newNull(), newBed(), newBare(),
 	)
 	return root
 }
