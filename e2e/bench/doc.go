@@ -19,6 +19,8 @@
 //	make bench BENCH='cold --peers peers.yaml'    # what must be discovered
 //	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
 //	make bench BENCH=profile                      # perf(1) of the daemon; needs perf
+//	make bench BENCH=fleet                        # many daemons on a Valkey cluster; 10 minutes
+//	make bench BENCH='fleet --nodes 3 --domains 1000 --life 10s'
 //	build/bench load --tcp 127.0.0.1:8461 --connections 8
 //
 // It works in namespaces of its own, where ports 53 and 443 are free and every
@@ -26,6 +28,12 @@
 // Servers are pinned to one processor, the load and the world around it to another.
 // Rounds are interleaved: in each, every server gets every load, and ratios are
 // those of one round.
+//
+// The part fleet is not among all parts: it counts questions, fetches and traffic
+// instead of comparing times, and uses both processors for everything. It needs
+// valkey-server, installed or unpacked by the end-to-end tests (make test). --life is
+// when the TTLs of the first answers end, at least a minute before the second lookups
+// begin: choose it longer than the first lookups and the restarts take.
 //
 // Peers are other daemons, listed in a YAML file:
 //

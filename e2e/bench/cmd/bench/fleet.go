@@ -145,8 +145,14 @@ func (f *fleet) start() (stop func(), err error) {
 	return stop, nil
 }
 
-// firstNodePort is that of the first node; the others follow.
-const firstNodePort = 9001
+const (
+	// firstNodePort is that of the first node; the others follow.
+	firstNodePort = 9001
+
+	// storeTimeout is longer than the default, because a node that gets no answer in time asks
+	// the network. On a busy machine that would be counted.
+	storeTimeout = time.Second
+)
 
 func nodeAddr(i int) string { return fmt.Sprintf("127.0.0.1:%d", firstNodePort+i) }
 
@@ -162,7 +168,7 @@ func (f *fleet) node(i int) server {
 listen: {socketmap: ["` + addr + `"]}
 dns: {servers: ["` + dnsAddr + `"], dane: ` + daneOff + `}
 fetch: {allow_networks: [127.0.0.0/8]}
-cache: {file: "{dir}/policies.db", shared: {url: "` + f.store.url() + `", key_file: "{dir}/key"}}
+cache: {file: "{dir}/policies.db", shared: {url: "` + f.store.url() + `", key_file: "{dir}/key", timeout: ` + storeTimeout.String() + `}}
 admin: {socket: "{dir}/admin.sock"}
 `},
 	}}
