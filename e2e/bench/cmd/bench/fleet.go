@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -57,6 +58,9 @@ const (
 func (f *fleet) policies() uint32 { return uint32(uint64(f.domains) * uint64(f.percent) / 100) }
 
 func (f *fleet) run() error {
+	if f.nodes < 1 || f.connections < 1 || f.policies() < 2 || f.policies() > f.domains {
+		return errors.New("too few nodes, connections or domains, or too many of them with a policy")
+	}
 	stop, err := f.start()
 	defer stop()
 	if err != nil {
