@@ -21,6 +21,8 @@
 //	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
 //	make bench BENCH='grow --chart docs/cost.svg --sizes 1000000 --peers peers.yaml --rounds 9 --absences 2000'
 //	make bench BENCH=profile                      # perf(1) of the daemon; needs perf
+//	make bench BENCH=fleet                        # many daemons on a Valkey cluster; 10 minutes
+//	make bench BENCH='fleet --nodes 3 --domains 1000 --life 10s'
 //	build/bench load --tcp 127.0.0.1:8461 --connections 8
 //
 // It works in namespaces of its own, where ports 53 and 443 are free and every
@@ -32,6 +34,12 @@
 // The part first needs /dev/net/tun: packets to policy hosts go through a device that
 // holds them for half of the round trip each way, so that the handshakes of TCP and TLS
 // count. Each of its cells has the round trips of the shortest lookup and the median time.
+//
+// The part fleet is not among all parts: it counts questions, fetches and traffic
+// instead of comparing times, and uses both processors for everything. It needs
+// valkey-server, installed or unpacked by the end-to-end tests (make test). --life is
+// when the TTLs of the first answers end, at least a minute before the second lookups
+// begin: choose it longer than the first lookups and the restarts take.
 //
 // Peers are other daemons, listed in a YAML file:
 //

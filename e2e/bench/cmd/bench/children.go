@@ -60,27 +60,39 @@ func newBed() *cobra.Command {
 	c.Flags().Uint32Var(&domains, "domains", 0, "how many domains have a policy host")
 	c.Flags().StringVar(&ca, "ca", "", "where to write the authority's certificate")
 	c.RunE = func(*cobra.Command, []string) error {
-		hosts, err := bed.NewHosts(domains)
+		serve, err := openBed(domains, ca, new(bed.Ledger))
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(ca, hosts.PEM(), 0o644); err != nil {
-			return err
-		}
-		packets, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(dnsAddr)))
-		if err != nil {
-			return err
-		}
-		l, err := net.Listen("tcp4", httpsAddr)
-		if err != nil {
-			return err
-		}
-		var group errgroup.Group
-		group.Go(func() error { return bed.DNS{PolicyHosts: netip.MustParseAddrPort(httpsAddr).Addr()}.Serve(packets) })
-		group.Go(func() error { return hosts.Serve(l) })
-		return group.Wait()
+		return serve()
 	}
 	return c
+}
+
+// openBed makes a bed and writes its authority to ca. serve answers until that fails.
+func openBed(domains uint32, ca string, ledger *bed.Ledger) (serve func() error, err error) {
+	hosts, err := bed.NewHosts(domains, ledger)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(ca, hosts.PEM(), 0o644); err != nil {
+		return nil, err
+	}
+	packets, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(dnsAddr)))
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp4", httpsAddr)
+	if err != nil {
+		return nil, err
+	}
+	dns := bed.DNS{PolicyHosts: netip.MustParseAddrPort(httpsAddr).Addr(), Ledger: ledger}
+	return func() error {
+		var group errgroup.Group
+		group.Go(func() error { return dns.Serve(packets) })
+		group.Go(func() error { return hosts.Serve(l) })
+		return group.Wait()
+	}, nil
 }
 
 // newBare is the process of the bare loops. It prints how long they took.

@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 		&cobra.Command{Use: "first", Short: "First lookups, with all servers some way off", Args: cobra.NoArgs, RunE: b.part((*bench).first)},
 		&cobra.Command{Use: "grow", Short: "More domains and more connections", Args: cobra.NoArgs, RunE: b.part((*bench).grow)},
 		&cobra.Command{Use: "profile", Short: "Where the daemon spends its time, by perf(1)", Args: cobra.NoArgs, RunE: b.part((*bench).profile)},
-		newLoad(), newNull(), newBed(), newBare(), newFar(),
+		newFleet(b), newLoad(), newNull(), newBed(), newBare(), newFar(),
 	)
 	return root
 }

@@ -21,10 +21,14 @@ const patience = 30 * time.Second
 // running is a server under way.
 type running struct {
 	server
+	dir   string
 	pid   int
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
+
+// logFile is the file in a server's directory with its output.
+const logFile = "log"
 
 // start starts s on the servers' processor and returns when it can be asked.
 func (b *bench) start(s server) (*running, error) {
@@ -43,7 +47,12 @@ func (b *bench) start(s server) (*running, error) {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	return b.launch(s, dir)
+}
+
+// launch starts s in its directory, where it may have run before.
+func (b *bench) launch(s server, dir string) (*running, error) {
+	log, err := os.OpenFile(filepath.Join(dir, logFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -51,17 +60,22 @@ func (b *bench) start(s server) (*running, error) {
 	cmd := exec.Command(s.Command[0], s.Command[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(append(os.Environ(), "SSL_CERT_FILE="+b.caFile()), s.Env...)
-	r, err := run(s, cmd, b.cpus.Server)
+	cpus := []int{b.cpus.Server}
+	if s.everywhere {
+		cpus = append(cpus, b.cpus.Load)
+	}
+	r, err := run(s, cmd, cpus...)
 	if err != nil {
 		said, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("%w\n%s", err, said)
 	}
+	r.dir = dir
 	return r, nil
 }
 
 // run starts cmd, which is s, and waits until it can be asked.
-func run(s server, cmd *exec.Cmd, cpu int) (*running, error) {
-	if err := proc.Start(cmd, cpu); err != nil {
+func run(s server, cmd *exec.Cmd, cpus ...int) (*running, error) {
+	if err := proc.Start(cmd, cpus...); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	r := &running{server: s, pid: cmd.Process.Pid, cmd: cmd, ended: make(chan struct{})}

@@ -10,6 +10,8 @@ type server struct {
 	peers.Server
 	// prepare, unless it is nil, is called before the start.
 	prepare func(dir string) error
+	// everywhere puts it on both processors.
+	everywhere bool
 }
 
 // readPeers reads a list of servers.

@@ -18,21 +18,21 @@ import (
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-func startDNS(t *testing.T) netip.AddrPort {
+func startDNS(t *testing.T, l *Ledger) netip.AddrPort {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback.AsSlice()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	go DNS{loopback}.Serve(conn)
+	go DNS{loopback, l}.Serve(conn)
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// startBare starts the bed with the hosts of so many domains.
-func startBare(t *testing.T, domains uint32) Bare {
+// startBed starts the bed with the hosts of so many domains.
+func startBed(t *testing.T, domains uint32, ledger *Ledger) Bare {
 	t.Helper()
-	hosts, err := NewHosts(domains)
+	hosts, err := NewHosts(domains, ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,12 +46,12 @@ func startBare(t *testing.T, domains uint32) Bare {
 	if !roots.AppendCertsFromPEM(hosts.PEM()) {
 		t.Fatal("no certificate in the PEM file")
 	}
-	return Bare{DNS: startDNS(t), HTTPSPort: uint16(l.Addr().(*net.TCPAddr).Port), Roots: roots, Concurrency: 4}
+	return Bare{DNS: startDNS(t, ledger), HTTPSPort: uint16(l.Addr().(*net.TCPAddr).Port), Roots: roots, Concurrency: 4}
 }
 
 func TestBare(t *testing.T) {
 	t.Parallel()
-	bare := startBare(t, 10)
+	bare := startBed(t, 10, new(Ledger))
 	if err := bare.Policies(0, 10); err != nil {
 		t.Error(err)
 	}
@@ -67,7 +67,7 @@ func TestBare(t *testing.T) {
 func TestDNS(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	client := dnsclient.New(dnsclient.Options{Servers: []netip.AddrPort{startDNS(t)}})
+	client := dnsclient.New(dnsclient.Options{Servers: []netip.AddrPort{startDNS(t, new(Ledger))}})
 	domain, absent := Domain(1), string(AppendAbsent(nil, 1))
 
 	txt, err := client.TXT(ctx, "_mta-sts."+domain)
@@ -112,5 +112,46 @@ func TestFill(t *testing.T) {
 	}
 	if e, ok := st.Get(domain); !ok || e.Policy.Text != Policy(domain.String()) {
 		t.Errorf("stored: %v, %+v", ok, e)
+	}
+}
+
+// A ledger counts what it is asked, ends TTLs and renews policies.
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	var l Ledger
+	bare := startBed(t, 2, &l)
+	if err := bare.Policies(0, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := bare.Absences(0, 3); err != nil {
+		t.Fatal(err)
+	}
+	// Each policy needs its record, and the address of its host.
+	if l.Records.Load() != 2 || l.Others.Load() != 2 || l.Absences.Load() != 3 || l.Fetches.Load() != 2 {
+		t.Errorf("2 policies and 3 absences: %d, %d and %d questions, %d fetches",
+			l.Records.Load(), l.Others.Load(), l.Absences.Load(), l.Fetches.Load())
+	}
+	client := dnsclient.New(dnsclient.Options{Servers: []netip.AddrPort{bare.DNS}})
+	wantRecord := func(n uint32, record string, least, most time.Duration) {
+		t.Helper()
+		txt, err := client.TXT(t.Context(), "_mta-sts."+Domain(n))
+		if err != nil || len(txt.Records) != 1 || txt.Records[0] != record || txt.TTL < least || txt.TTL > most {
+			t.Errorf("%s: %v, %v; want %q, %v to %v", Domain(n), txt, err, record, least, most)
+		}
+	}
+	wantRecord(0, Record, longTTL*time.Second, longTTL*time.Second)
+	l.ExpireAt(time.Now().Add(time.Minute))
+	wantRecord(0, Record, time.Second, time.Minute)
+	l.ExpireAt(time.Now())
+	wantRecord(0, Record, 0, 0)
+	l.ExpireLate()
+	l.Renew(map[string]bool{Domain(1): true})
+	wantRecord(0, Record, longTTL*time.Second, longTTL*time.Second)
+	wantRecord(1, renewedRecord, longTTL*time.Second, longTTL*time.Second)
+	if err := bare.Policies(0, 1); err != nil {
+		t.Error(err)
+	}
+	if err := bare.Policies(1, 2); err == nil {
+		t.Error("the policy is the old one")
 	}
 }

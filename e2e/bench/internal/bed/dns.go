@@ -20,6 +20,7 @@ const (
 type DNS struct {
 	// PolicyHosts is the address of every host that there is.
 	PolicyHosts netip.Addr
+	Ledger      *Ledger
 }
 
 // Serve answers over UDP until conn is closed.
@@ -82,7 +83,7 @@ func (d DNS) reply(dst, packet []byte) ([]byte, error) {
 	// The builder returns errors for messages that are too long; these are short.
 	b.StartQuestions()
 	b.Question(q.Question)
-	rr := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: longTTL}
+	rr := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: d.Ledger.ttl()}
 	switch resource := resource.(type) {
 	case *dnsmessage.TXTResource:
 		b.StartAnswers()
@@ -118,10 +119,11 @@ func (d DNS) find(name string, qtype dnsmessage.Type) (exists bool, resource dns
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	label, rest, _ := strings.Cut(name, ".")
 	published := strings.HasSuffix(name, policyZone)
+	d.Ledger.count(label == recordLabel, published)
 	switch {
-	case label == "_mta-sts":
+	case label == recordLabel:
 		if published && qtype == dnsmessage.TypeTXT {
-			resource = &dnsmessage.TXTResource{TXT: []string{Record}}
+			resource = &dnsmessage.TXTResource{TXT: []string{d.Ledger.record(rest)}}
 		}
 		return published, resource
 	case label == "mx1" || label == "mta-sts" && published:

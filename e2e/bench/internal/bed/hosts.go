@@ -26,12 +26,14 @@ type Hosts struct {
 	root  *x509.Certificate
 	key   *ecdsa.PrivateKey // of the authority and of all hosts
 	certs map[string]*tls.Certificate
+
+	ledger *Ledger
 }
 
 // NewHosts makes an authority and the certificates of so many hosts beforehand,
 // about 5,000 a second.
-func NewHosts(domains uint32) (*Hosts, error) {
-	h := &Hosts{certs: make(map[string]*tls.Certificate, domains)}
+func NewHosts(domains uint32, l *Ledger) (*Hosts, error) {
+	h := &Hosts{certs: make(map[string]*tls.Certificate, domains), ledger: l}
 	var err error
 	if h.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, err
@@ -91,18 +93,18 @@ func (h *Hosts) Serve(l net.Listener) error {
 		if err != nil {
 			return err
 		}
-		go answer(conn)
+		go h.answer(conn)
 	}
 }
 
 // answer serves one policy. A client that does not want it is its own fault.
-func answer(conn net.Conn) {
+func (h *Hosts) answer(conn net.Conn) {
 	defer conn.Close()
 	request, err := http.ReadRequest(bufio.NewReader(conn))
 	if err != nil {
 		return
 	}
-	policy := Policy(strings.TrimPrefix(request.Host, policyHostLabel))
+	policy := h.ledger.fetch(strings.TrimPrefix(request.Host, policyHostLabel))
 	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 		len(policy), policy)
 }

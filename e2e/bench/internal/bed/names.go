@@ -8,11 +8,16 @@ const (
 	absentZone = ".absent.test"
 )
 
-// PolicyID is that of all policies.
-const PolicyID = "20260701T120000"
+// Ids of policies.
+const (
+	PolicyID  = "20260701T120000"
+	renewedID = "20260702T120000" // after Ledger.Renew
+)
 
 // Record is that of every domain with a policy.
 const Record = "v=STSv1; id=" + PolicyID + ";"
+
+const renewedRecord = "v=STSv1; id=" + renewedID + ";"
 
 // AppendDomain appends the name of the n-th domain with a policy. Neighbours are
 // far apart in a policy file, as the domains are that a mail server asks for.
@@ -34,11 +39,21 @@ func appendHex(dst []byte, n uint32) []byte {
 }
 
 // Policy is the text of the domain's policy.
-func Policy(domain string) string {
-	return fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx1.%s\r\nmx: *.mx.%[1]s\r\nmax_age: 604800\r\n", domain)
-}
+func Policy(domain string) string { return policy(domain, "mx") }
 
 // Answer is the expected answer to Postfix for a domain with a policy.
-func Answer(domain string) string {
-	return fmt.Sprintf("secure match=mx1.%s:.mx.%[1]s servername=hostname", domain)
+func Answer(domain string) string { return answer(domain, "mx") }
+
+// RenewedAnswer is the answer under the policy that Ledger.Renew publishes.
+func RenewedAnswer(domain string) string { return answer(domain, renewedLabel) }
+
+// renewedLabel makes the difference between a domain's two policies.
+const renewedLabel = "mx2"
+
+func policy(domain, label string) string {
+	return fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx1.%s\r\nmx: *.%s.%[1]s\r\nmax_age: 604800\r\n", domain, label)
+}
+
+func answer(domain, label string) string {
+	return fmt.Sprintf("secure match=mx1.%s:.%s.%[1]s servername=hostname", domain, label)
 }

@@ -41,19 +41,21 @@ func Allowed() (CPUs, error) {
 	return cpus, nil
 }
 
-// Start starts cmd on that processor alone; the Go runtime makes GOMAXPROCS of
-// it.
-func Start(cmd *exec.Cmd, cpu int) error {
+// Start starts cmd on these processors alone; the Go runtime makes GOMAXPROCS of
+// them.
+func Start(cmd *exec.Cmd, cpus ...int) error {
 	// A process inherits the affinity of the thread that starts it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var before, one unix.CPUSet
+	var before, own unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return err
 	}
-	one.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("processor %d: %w", cpu, err)
+	for _, cpu := range cpus {
+		own.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &own); err != nil {
+		return fmt.Errorf("processors %v: %w", cpus, err)
 	}
 	defer unix.SchedSetaffinity(0, &before)
 	return cmd.Start()
