@@ -95,7 +95,7 @@ func newFar() *cobra.Command {
 				}
 			}
 		}
-		hosts, err := bed.NewHosts(uint32(len(kinds())) * domains, new(bed.Ledger))
+		hosts, err := bed.NewHosts(uint32(len(kinds()))*domains, new(bed.Ledger))
 		if err != nil {
 			return err
 		}
