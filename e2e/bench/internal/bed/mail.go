@@ -30,7 +30,7 @@ func (h *Hosts) ServeMail(l net.Listener) error {
 // receive speaks SMTP with one client. After STARTTLS it goes on with the
 // connection inside of TLS. A client that breaks off is its own fault.
 func receive(conn net.Conn, config *tls.Config) {
-	defer conn.Close()
+	defer func() { conn.Close() }() // of TLS, if it has begun
 	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)
 	hello := offersTLS
 	out.WriteString(greeting)
@@ -53,8 +53,8 @@ func receive(conn net.Conn, config *tls.Config) {
 			if out.Flush() != nil {
 				return
 			}
-			inside := tls.Server(conn, config)
-			in, out, hello = bufio.NewReader(inside), bufio.NewWriter(inside), offers
+			conn = tls.Server(conn, config)
+			in, out, hello = bufio.NewReader(conn), bufio.NewWriter(conn), offers
 		case "DATA":
 			out.WriteString(startMail)
 			if out.Flush() != nil {
