@@ -3,10 +3,13 @@ package bed
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/textproto"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Replies of an MX host. It offers STARTTLS only without TLS.
@@ -53,7 +56,11 @@ func receive(conn net.Conn, config *tls.Config) {
 			if out.Flush() != nil {
 				return
 			}
-			conn = tls.Server(conn, config)
+			inside := tls.Server(conn, config)
+			if inside.Handshake() != nil || acknowledge(conn) != nil {
+				return
+			}
+			conn = inside
 			in, out, hello = bufio.NewReader(conn), bufio.NewWriter(conn), offers
 		case "DATA":
 			out.WriteString(startMail)
@@ -72,4 +79,17 @@ func receive(conn net.Conn, config *tls.Config) {
 			out.WriteString(accepted)
 		}
 	}
+}
+
+// acknowledge sends the kernel's delayed acknowledgement at once. A server with OpenSSL
+// sends session tickets after the client's last message of the handshake, Go's before
+// it; without a segment from the server the client's next command would wait 40 ms.
+func acknowledge(conn net.Conn) error {
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) })
+	return errors.Join(err, failed)
 }

@@ -14,7 +14,8 @@ import (
 // seen is what the log has shown so far.
 type seen struct {
 	version  string
-	failure  string // the first line about mail that is not delivered, or a fatal one
+	warning  string // the last one
+	failure  string // the first line about mail that is not delivered, or a fatal one, and the warning before it
 	verified int    // connections to servers whose certificate is as it must be
 	others   int    // other TLS connections
 	sent     int
@@ -92,8 +93,12 @@ func (s *seen) note(line string, now time.Time) bool {
 		s.version = m[1]
 		return true
 	}
+	if strings.Contains(line, ": warning: ") {
+		s.warning = line
+		return false
+	}
 	if s.failure == "" && (strings.Contains(line, " status=") || severe.MatchString(line)) {
-		s.failure = line
+		s.failure = line + "\n" + s.warning
 		return true
 	}
 	return false

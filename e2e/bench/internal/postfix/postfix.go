@@ -162,9 +162,19 @@ func (p *Postfix) Version() (version string) {
 	return version
 }
 
-// Stop ends Postfix as "postfix stop" does, which would sleep for seconds meanwhile.
+// Stop ends Postfix as "postfix stop" does, which would wait in steps of a second.
 func (p *Postfix) Stop() error {
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	pid, err := os.ReadFile(filepath.Join(p.root.dir, "var/spool/postfix/pid/master.pid"))
+	var master int
+	if err == nil {
+		_, err = fmt.Sscan(string(pid), &master)
+	}
+	if err == nil {
+		err = syscall.Kill(master, syscall.SIGTERM)
+	}
+	if err != nil {
+		return fmt.Errorf("stopping Postfix: %w", err)
+	}
 	select {
 	case <-p.done:
 		return nil
