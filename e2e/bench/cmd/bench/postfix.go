@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type mailFlags struct {
 	trees    string
 	messages int
 	settings []string
+	variants string
 }
 
 func (b *bench) newPostfix() *cobra.Command {
@@ -38,6 +40,7 @@ func (b *bench) newPostfix() *cobra.Command {
 	f.StringSliceVar(&b.mail.suites, "suites", []string{"bookworm", "trixie", "forky"}, "releases of Debian whose Postfix is used")
 	f.StringVar(&b.mail.trees, "trees", "build/e2e/roots", "where the end-to-end tests unpack them")
 	f.IntVar(&b.mail.messages, "messages", 5000, "how many messages are sent in each measurement")
+	f.StringVar(&b.mail.variants, "variants", "", "which ones are compared to the first, by words of their names, such as \"tlspol, cold\"")
 	f.StringArrayVar(&b.mail.settings, "main-cf", nil, "a line of main.cf for all, such as \"smtp_tls_connection_reuse = yes\"")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if os.Geteuid() != 0 {
@@ -107,7 +110,9 @@ func (b *bench) variants(domains uint32) (all []variant, err error) {
 			return nil, err
 		}
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(v variant) bool {
+		return v.name != all[0].name && !strings.Contains(v.name, b.mail.variants)
+	}), nil
 }
 
 // postfix measures how fast Postfix sends mail. Postfix and the server that it asks share

@@ -40,15 +40,6 @@ func (p *Postfix) Hold(recipients []string) error {
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("messages for Postfix: %w", err)
 	}
-	// Held messages can only be released into the deferred queue, which is read by Release.
-	if err := p.root.run("/usr/sbin/postsuper", "-H", "ALL"); err != nil {
-		return err
-	}
-	var sent int
-	p.log.look(func(s *seen) { sent = s.sent })
-	if sent > 0 {
-		return errors.New("messages are delivered although they are on hold")
-	}
 	return nil
 }
 
@@ -82,8 +73,18 @@ func inject(recipients []string, n int) error {
 // delivered at the first attempt, over TLS, and if verified is true, to servers whose
 // certificates have been verified.
 func (p *Postfix) Release(messages int, verified bool) (d Deliveries, err error) {
+	p.log.look(func(s *seen) {
+		if s.sent > 0 {
+			err = errors.New("messages were sent although they are on hold")
+		}
+	})
+	if err != nil {
+		return d, err
+	}
 	start := time.Now()
-	if err := p.root.run("/usr/sbin/postqueue", "-f"); err != nil {
+	// postsuper moves the messages to the deferred queue, which postqueue has the queue
+	// manager read.
+	if err := errors.Join(p.root.run("/usr/sbin/postsuper", "-H", "ALL"), p.root.run("/usr/sbin/postqueue", "-f")); err != nil {
 		return d, err
 	}
 	if err := p.await(func(s *seen) bool { return s.sent >= messages }); err != nil {

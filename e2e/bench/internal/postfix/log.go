@@ -11,13 +11,16 @@ import (
 	"mta-sts-daemon/e2e/bench/internal/load"
 )
 
+// keptWarnings is how many warnings are shown before a failure.
+const keptWarnings = 5
+
 // seen is what the log has shown so far.
 type seen struct {
 	version  string
-	warning  string // the last one
-	failure  string // the first line about mail that is not delivered, or a fatal one, and the warning before it
-	verified int    // connections to servers whose certificate is as it must be
-	others   int    // other TLS connections
+	warnings []string // the last ones
+	failure  string   // the first line about mail that is not delivered, or a fatal one, after warnings
+	verified int      // connections to servers whose certificate is as it must be
+	others   int      // other TLS connections
 	sent     int
 	last     time.Time      // when the last message was sent
 	setup    load.Histogram // of delays before the transmission, see note
@@ -94,11 +97,11 @@ func (s *seen) note(line string, now time.Time) bool {
 		return true
 	}
 	if strings.Contains(line, ": warning: ") {
-		s.warning = line
+		s.warnings = append(s.warnings[max(0, len(s.warnings)+1-keptWarnings):], line)
 		return false
 	}
 	if s.failure == "" && (strings.Contains(line, " status=") || severe.MatchString(line)) {
-		s.failure = line + "\n" + s.warning
+		s.failure = strings.Join(append(s.warnings, line), "\n")
 		return true
 	}
 	return false
