@@ -18,6 +18,7 @@
 //	make bench BENCH='warm --only "unix, 64"'     # that load alone
 //	make bench BENCH='cold --peers peers.yaml'    # what must be discovered
 //	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
+//	make bench BENCH='postfix --peers peers.yaml' # mail that a real Postfix sends; as root
 //	make bench BENCH=profile                      # perf(1) of the daemon; needs perf
 //	build/bench load --tcp 127.0.0.1:8461 --connections 8
 //
@@ -26,6 +27,16 @@
 // Servers are pinned to one processor, the load and the world around it to another.
 // Rounds are interleaved: in each, every server gets every load, and ratios are
 // those of one round.
+//
+// The postfix part runs the Postfix of unpacked Debian trees, which
+// "E2E_UNPACK=1 go test ./e2e" makes, and is not among those that "make bench" runs by
+// default. --suites, --messages, --only and --variants shorten it, --main-cf adds a line to
+// main.cf:
+//
+//	make bench BENCH='postfix --suites trixie --only "5 domains" --variants "daemon, warm" --rounds 9'
+//	make bench BENCH='postfix --main-cf "smtp_tls_connection_reuse = yes"'
+//
+// It fails if a message is deferred, or sent without the expected TLS.
 //
 // Peers are other daemons, listed in a YAML file:
 //

@@ -14,7 +14,7 @@ import (
 // keptWarnings is how many warnings are shown before a failure.
 const keptWarnings = 5
 
-// seen is what the log has shown so far.
+// seen is the state of a log: the events in it so far.
 type seen struct {
 	version  string
 	warnings []string // the last ones
@@ -37,7 +37,7 @@ type log struct {
 
 func newLog() *log { return &log{seen: seen{grown: make(chan struct{})}} }
 
-// look calls f with what has been seen, which must not be kept.
+// look calls f with the current state, which f must not keep.
 func (l *log) look(f func(*seen)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

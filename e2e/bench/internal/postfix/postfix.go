@@ -37,9 +37,9 @@ type Root struct {
 	dir string
 }
 
-// NewRoot finds the tree of a Debian release in trees, where the end-to-end tests
-// unpack it, and makes a copy in dir, which lasts as long as the mount namespace. ca is
-// the file with the authority that Postfix trusts.
+// NewRoot finds the tree of a Debian release in trees, which is the directory of the
+// end-to-end tests, and makes a copy in dir, which lasts as long as the mount namespace.
+// ca is the file with the authority that Postfix trusts.
 func NewRoot(trees, suite, dir, ca string) (*Root, error) {
 	found, err := filepath.Glob(filepath.Join(trees, suite+"-*", "usr/share/postfix/master.cf.dist"))
 	if err != nil {
@@ -134,7 +134,7 @@ func (r *Root) Start(cpu int, settings ...string) (*Postfix, error) {
 		"smtpd_peername_lookup = no",
 		"smtpd_recipient_restrictions = check_recipient_access static:HOLD, permit_mynetworks, reject",
 		"smtp_tls_CAfile = /etc/postfix/ca.pem",
-		"smtp_tls_servername = hostname", // the MX hosts are told apart by it
+		"smtp_tls_servername = hostname", // all MX hosts have one address
 		"smtp_tls_loglevel = 1",
 		"delay_logging_resolution_limit = 6",
 	}, settings...), "\n")+"\n"); err != nil {
@@ -183,7 +183,7 @@ func (p *Postfix) Stop() error {
 	}
 }
 
-// await waits until what the log has shown is enough. Mail that cannot be delivered at
+// await waits until enough accepts the state of the log. Mail that cannot be delivered at
 // once is an error.
 func (p *Postfix) await(enough func(*seen) bool) error {
 	silence := time.NewTimer(patience)
