@@ -11,13 +11,14 @@ import (
 	"mta-sts-daemon/e2e/bench/internal/load"
 )
 
-// keptWarnings is how many warnings are shown before a failure.
-const keptWarnings = 5
+// keptLines is how many warnings are shown before a failure, and lines if Postfix ends.
+const keptLines = 5
 
 // seen is the state of a log: the events in it so far.
 type seen struct {
 	version  string
 	warnings []string // the last ones
+	lines    []string // the last ones of all
 	failure  string   // the first line about mail that is not delivered, or a fatal one, after warnings
 	verified int      // connections to servers whose certificate is as it must be
 	others   int      // other TLS connections
@@ -77,6 +78,7 @@ var (
 // delays is from its acceptance by a smtp(8) process to the first command of the
 // transmission: the lookup of the TLS policy, the DNS, the connection, and TLS.
 func (s *seen) note(line string, now time.Time) bool {
+	s.lines = appendLast(s.lines, line)
 	if m := tlsLevel.FindStringSubmatch(line); m != nil {
 		if m[1] == "Verified" {
 			s.verified++
@@ -97,7 +99,7 @@ func (s *seen) note(line string, now time.Time) bool {
 		return true
 	}
 	if strings.Contains(line, ": warning: ") {
-		s.warnings = append(s.warnings[max(0, len(s.warnings)+1-keptWarnings):], line)
+		s.warnings = appendLast(s.warnings, line)
 		return false
 	}
 	if s.failure == "" && (strings.Contains(line, " status=") || severe.MatchString(line)) {
@@ -105,4 +107,8 @@ func (s *seen) note(line string, now time.Time) bool {
 		return true
 	}
 	return false
+}
+
+func appendLast(lines []string, line string) []string {
+	return append(lines[max(0, len(lines)+1-keptLines):], line)
 }

@@ -62,7 +62,7 @@ func NewRoot(trees, suite, dir, ca string) (*Root, error) {
 	if r.dir, err = isolated.MountLayer(tree, dir); err != nil {
 		return nil, err
 	}
-	if err := unix.Mount("proc", filepath.Join(r.dir, "proc"), "proc", 0, ""); err != nil {
+	if err := unix.Mount("proc", filepath.Join(r.dir, "proc"), "proc", 0, ""); err != nil { // /dev/stdout is a link into it
 		return nil, fmt.Errorf("mounting /proc: %w", err)
 	}
 	master, err := os.ReadFile(filepath.Join(r.dir, "etc/postfix/master.cf"))
@@ -142,7 +142,8 @@ func (r *Root) Start(cpu int, settings ...string) (*Postfix, error) {
 	}
 	p := &Postfix{root: r, log: newLog(), cmd: r.command("/usr/sbin/postfix", "start-fg"), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.WaitDelay = time.Second // for children that still have the pipe
+	// master(8) is the first process there: the kernel ends all others with it.
+	p.cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID
 	if err := proc.Start(p.cmd, cpu); err != nil {
 		return nil, err
 	}
@@ -162,19 +163,9 @@ func (p *Postfix) Version() (version string) {
 	return version
 }
 
-// Stop ends Postfix as "postfix stop" does, which would wait in steps of a second.
+// Stop ends Postfix.
 func (p *Postfix) Stop() error {
-	pid, err := os.ReadFile(filepath.Join(p.root.dir, "var/spool/postfix/pid/master.pid"))
-	var master int
-	if err == nil {
-		_, err = fmt.Sscan(string(pid), &master)
-	}
-	if err == nil {
-		err = syscall.Kill(master, syscall.SIGTERM)
-	}
-	if err != nil {
-		return fmt.Errorf("stopping Postfix: %w", err)
-	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 		return nil
@@ -203,9 +194,17 @@ func (p *Postfix) await(enough func(*seen) bool) error {
 		case <-grown:
 			silence.Reset(patience)
 		case <-p.done:
-			return errors.New("Postfix has ended")
+			return p.unexpected("Postfix has ended")
 		case <-silence.C:
-			return fmt.Errorf("Postfix logs nothing for %v", patience)
+			return p.unexpected("Postfix does nothing for %v", patience)
 		}
 	}
+}
+
+// unexpected is an error with the end of the log.
+func (p *Postfix) unexpected(format string, args ...any) (err error) {
+	p.log.look(func(s *seen) {
+		err = fmt.Errorf(format+"; its last lines:\n%s", append(args, strings.Join(s.lines, "\n"))...)
+	})
+	return err
 }
