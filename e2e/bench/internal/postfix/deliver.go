@@ -87,7 +87,8 @@ func (p *Postfix) Release(messages int, verified bool) (d Deliveries, err error)
 	if err := errors.Join(p.root.run("/usr/sbin/postsuper", "-H", "ALL"), p.root.run("/usr/sbin/postqueue", "-f")); err != nil {
 		return d, err
 	}
-	if err := p.await(func(s *seen) bool { return s.sent >= messages }); err != nil {
+	// Messages that are still in the queue would be sent again after the next start.
+	if err := p.await(func(s *seen) bool { return s.sent >= messages && s.removed >= messages }); err != nil {
 		return d, err
 	}
 	p.log.look(func(s *seen) {

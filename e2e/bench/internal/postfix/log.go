@@ -23,6 +23,7 @@ type seen struct {
 	verified int      // connections to servers whose certificate is as it must be
 	others   int      // other TLS connections
 	sent     int
+	removed  int            // messages that are no longer in the queue
 	last     time.Time      // when the last message was sent
 	setup    load.Histogram // of delays before the transmission, see note
 	grown    chan struct{}  // closed with the next line that changes any of these
@@ -92,6 +93,10 @@ func (s *seen) note(line string, now time.Time) bool {
 		s.setup.Add(time.Duration(seconds * float64(time.Second)))
 		s.sent++
 		s.last = now
+		return true
+	}
+	if strings.HasSuffix(line, ": removed") {
+		s.removed++
 		return true
 	}
 	if m := started.FindStringSubmatch(line); m != nil {
