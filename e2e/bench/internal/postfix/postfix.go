@@ -29,8 +29,12 @@ const (
 // OneAtATime is a setting that has a single smtp process deliver all mail.
 const OneAtATime = "default_transport = single"
 
-// services are lines of master.cf that add to Debian's.
-const services = listen + " inet n - y - - smtpd\nsingle unix - - - - 1 smtp\n"
+// services are lines of master.cf that add to Debian's. smtp_tls_connection_reuse needs
+// tlsproxy.
+const services = listen + ` inet n - y - - smtpd
+single unix - - - - 1 smtp
+tlsproxy unix - - y - 0 tlsproxy
+`
 
 // Root is a private copy of an unpacked Debian with Postfix.
 type Root struct {
