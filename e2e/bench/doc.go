@@ -20,6 +20,7 @@
 //	make bench BENCH='first --peers peers.yaml'   # first lookups, with all servers 25 ms away
 //	make bench BENCH='grow --sizes 1000,1000000'  # more domains, more connections
 //	make bench BENCH='grow --chart docs/cost.svg --sizes 1000000 --peers peers.yaml --rounds 9 --absences 2000'
+//	make bench BENCH='postfix --peers peers.yaml' # mail that a real Postfix sends; as root
 //	make bench BENCH=profile                      # perf(1) of the daemon; needs perf
 //	make bench BENCH=fleet                        # many daemons on a Valkey cluster; 10 minutes
 //	make bench BENCH='fleet --nodes 3 --domains 1000 --life 10s'
@@ -40,6 +41,16 @@
 // valkey-server, installed or unpacked by the end-to-end tests (make test). --life is
 // when the TTLs of the first answers end, at least a minute before the second lookups
 // begin: choose it longer than the first lookups and the restarts take.
+//
+// The postfix part runs the Postfix of unpacked Debian trees, which
+// "E2E_UNPACK=1 go test ./e2e" makes, and is not among those that "make bench" runs by
+// default. --suites, --messages, --only and --variants shorten it, --main-cf adds a line to
+// main.cf:
+//
+//	make bench BENCH='postfix --suites trixie --only "5 domains" --variants "daemon, warm" --rounds 9'
+//	make bench BENCH='postfix --main-cf "smtp_tls_connection_reuse = yes"'
+//
+// It fails if a message is deferred, or sent without the expected TLS.
 //
 // Peers are other daemons, listed in a YAML file:
 //

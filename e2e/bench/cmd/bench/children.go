@@ -19,6 +19,8 @@ const (
 	dnsAddr   = "127.0.0.1:53"
 	httpsAddr = "127.0.0.1:443"
 	httpsPort = 443
+	// mailAddr is not 127.0.0.1, because Postfix does not send to its own address.
+	mailAddr = "127.0.1.1:25"
 )
 
 // newNull is the process of a null server.
@@ -56,7 +58,7 @@ func serveNull(s *null.Server, network, address string) error {
 func newBed() *cobra.Command {
 	var domains uint32
 	var ca string
-	c := &cobra.Command{Use: "bed", Short: "A resolver and policy hosts", Hidden: true, Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "bed", Short: "A resolver, policy hosts and MX hosts", Hidden: true, Args: cobra.NoArgs}
 	c.Flags().Uint32Var(&domains, "domains", 0, "how many domains have a policy host")
 	c.Flags().StringVar(&ca, "ca", "", "where to write the authority's certificate")
 	c.RunE = func(*cobra.Command, []string) error {
@@ -86,11 +88,16 @@ func openBed(domains uint32, ca string, ledger *bed.Ledger) (serve func() error,
 	if err != nil {
 		return nil, err
 	}
-	dns := bed.DNS{PolicyHosts: netip.MustParseAddrPort(httpsAddr).Addr(), Ledger: ledger}
+	mail, err := net.Listen("tcp4", mailAddr)
+	if err != nil {
+		return nil, err
+	}
+	dns := bed.DNS{PolicyHosts: netip.MustParseAddrPort(httpsAddr).Addr(), MailHosts: netip.MustParseAddrPort(mailAddr).Addr(), Ledger: ledger}
 	return func() error {
 		var group errgroup.Group
 		group.Go(func() error { return dns.Serve(packets) })
 		group.Go(func() error { return hosts.Serve(l) })
+		group.Go(func() error { return hosts.ServeMail(mail) })
 		return group.Wait()
 	}, nil
 }

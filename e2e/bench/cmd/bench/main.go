@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&b.program, "daemon", "build/mta-sts-daemon", "the daemon to measure")
 	flags.StringVar(&b.unit, "unit", "mta-sts-daemon.service", "the unit whose environment it gets")
 	flags.StringVar(&b.peersFile, "peers", "", "YAML file of other servers to measure beside it")
-	flags.StringVar(&b.only, "only", "", "which loads of the warm part, by words of their names, such as \"unix, 64\"")
+	flags.StringVar(&b.only, "only", "", "which loads of the warm and postfix parts, by words of their names, such as \"unix, 64\"")
 	flags.Uint32Var(&b.domains, "domains", 1000, "how many domains are known in the warm part")
 	flags.Uint32Var(&b.policies, "policies", 500, "how many unknown domains with a policy are asked for in a round of the cold part")
 	flags.Uint32Var(&b.absences, "absences", 4000, "how many domains without")
@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 		&cobra.Command{Use: "first", Short: "First lookups, with all servers some way off", Args: cobra.NoArgs, RunE: b.part((*bench).first)},
 		&cobra.Command{Use: "grow", Short: "More domains and more connections", Args: cobra.NoArgs, RunE: b.part((*bench).grow)},
 		&cobra.Command{Use: "profile", Short: "Where the daemon spends its time, by perf(1)", Args: cobra.NoArgs, RunE: b.part((*bench).profile)},
-		newFleet(b), newLoad(), newNull(), newBed(), newBare(), newFar(),
+		newFleet(b), b.newPostfix(), newLoad(), newNull(), newBed(), newBare(), newFar(),
 	)
 	return root
 }
@@ -58,6 +58,7 @@ type bench struct {
 	time                     time.Duration
 	program, unit, peersFile string
 	only, chart              string
+	mail                     mailFlags
 	domains                  uint32
 	policies, absences       uint32
 	roundTrip                time.Duration

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a server may take until it accepts connections, or to end.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // running is a server under way.
 type running struct {

@@ -18,6 +18,7 @@ type sample struct {
 	p50, p99 time.Duration // 0: not known
 	cpu      time.Duration // of the server, for all lookups; 0: not known
 	wrong    int           // replies that should have been others
+	busy     [2]float64    // how much of the time the servers' processor and the load's were in use; 0: not known
 }
 
 // measure puts a load on a server whose replies should all be of one kind, or of two if

@@ -2,10 +2,14 @@ package bed
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/smtp"
 	"path/filepath"
 	"testing"
 	"time"
@@ -16,7 +20,10 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
-var loopback = netip.MustParseAddr("127.0.0.1")
+var (
+	loopback = netip.MustParseAddr("127.0.0.1")
+	mailHost = netip.MustParseAddr("127.0.1.1")
+)
 
 func startDNS(t *testing.T, l *Ledger) netip.AddrPort {
 	t.Helper()
@@ -25,7 +32,7 @@ func startDNS(t *testing.T, l *Ledger) netip.AddrPort {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	go DNS{loopback, l}.Serve(conn)
+	go DNS{loopback, mailHost, l}.Serve(conn)
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
@@ -83,9 +90,9 @@ func TestDNS(t *testing.T) {
 			t.Errorf("MX: %v, %v", mx, err)
 		}
 	}
-	for _, name := range []string{"mta-sts." + domain, "mx1." + domain, "mx1." + absent} {
+	for name, want := range map[string]netip.Addr{"mta-sts." + domain: loopback, "mx1." + domain: mailHost, "mx1." + absent: mailHost} {
 		addrs, err := client.Addresses(ctx, name)
-		if err != nil || len(addrs.Records) != 1 || addrs.Records[0] != loopback {
+		if err != nil || len(addrs.Records) != 1 || addrs.Records[0] != want {
 			t.Errorf("addresses of %s: %v, %v", name, addrs, err)
 		}
 	}
@@ -154,4 +161,52 @@ func TestLedger(t *testing.T) {
 	if err := bare.Policies(1, 2); err == nil {
 		t.Error("the policy is the old one")
 	}
+}
+
+// Mail that Go's own client sends with STARTTLS, twice in a connection.
+func TestServeMail(t *testing.T) {
+	t.Parallel()
+	hosts, err := NewHosts(1, new(Ledger))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go hosts.ServeMail(l)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(hosts.PEM())
+	client, err := smtp.Dial(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.StartTLS(&tls.Config{ServerName: "mx1." + Domain(0), RootCAs: roots}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := sendTo(client, "user@"+Domain(0)); err != nil {
+			t.Error(err)
+		}
+	}
+	if again, _ := client.Extension("STARTTLS"); again {
+		t.Error("STARTTLS is offered inside of TLS")
+	}
+	if err := client.Quit(); err != nil {
+		t.Error(err)
+	}
+}
+
+func sendTo(client *smtp.Client, recipient string) error {
+	if err := errors.Join(client.Mail("sender@client.test"), client.Rcpt(recipient)); err != nil {
+		return err
+	}
+	w, err := client.Data()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, "Subject: test\r\n\r\n.A line with a dot.\r\n")
+	return errors.Join(err, w.Close())
 }

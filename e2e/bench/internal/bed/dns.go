@@ -18,9 +18,9 @@ const (
 // DNS is a recursive resolver that has everything in its cache and, to those who
 // ask with DO or AD, says that all of it is authentic.
 type DNS struct {
-	// PolicyHosts is the address of every host that there is.
-	PolicyHosts netip.Addr
-	Ledger      *Ledger
+	// PolicyHosts is the address of every policy host, MailHosts that of every MX host.
+	PolicyHosts, MailHosts netip.Addr
+	Ledger                 *Ledger
 }
 
 // Serve answers over UDP until conn is closed.
@@ -126,11 +126,10 @@ func (d DNS) find(name string, qtype dnsmessage.Type) (exists bool, resource dns
 			resource = &dnsmessage.TXTResource{TXT: []string{d.Ledger.record(rest)}}
 		}
 		return published, resource
-	case label == "mx1" || label == "mta-sts" && published:
-		if qtype == dnsmessage.TypeA {
-			resource = &dnsmessage.AResource{A: d.PolicyHosts.As4()}
-		}
-		return true, resource
+	case label == "mx1":
+		return true, address(d.MailHosts, qtype)
+	case label == "mta-sts" && published:
+		return true, address(d.PolicyHosts, qtype)
 	case rest == policyZone[1:] || rest == absentZone[1:]:
 		if qtype == dnsmessage.TypeMX {
 			resource = &dnsmessage.MXResource{Pref: 10, MX: dnsmessage.MustNewName("mx1." + name + ".")}
@@ -139,4 +138,12 @@ func (d DNS) find(name string, qtype dnsmessage.Type) (exists bool, resource dns
 	default:
 		return false, nil
 	}
+}
+
+// address is a host's record of that type, or nil. All hosts have IPv4 addresses only.
+func address(addr netip.Addr, qtype dnsmessage.Type) dnsmessage.ResourceBody {
+	if qtype != dnsmessage.TypeA {
+		return nil
+	}
+	return &dnsmessage.AResource{A: addr.As4()}
 }

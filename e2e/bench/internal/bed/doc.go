@@ -1,5 +1,5 @@
 // Package bed is the small world that benchmarks discover policies in: a
-// resolver, the policy hosts of any number of domains, and the loops that show
+// resolver, the policy hosts and MX hosts of any number of domains, and the loops that show
 // how fast either can be asked. It does as little as it can, so that the servers
 // measured in it are its limit and not the other way round.
 //

@@ -18,19 +18,23 @@ import (
 	"time"
 )
 
-const policyHostLabel = "mta-sts."
+// Labels of the hosts of a domain.
+const (
+	policyHostLabel = "mta-sts."
+	mailHostLabel   = "mx1."
+)
 
-// Hosts are the policy hosts of the first domains, told apart by the TLS server
-// name.
+// Hosts are the policy hosts and MX hosts of the first domains, told apart by the TLS
+// server name.
 type Hosts struct {
 	root  *x509.Certificate
-	key   *ecdsa.PrivateKey // of the authority and of all hosts
-	certs map[string]*tls.Certificate
+	key   *ecdsa.PrivateKey           // of the authority and of all hosts
+	certs map[string]*tls.Certificate // by domain: its two hosts have one in common
 
 	ledger *Ledger
 }
 
-// NewHosts makes an authority and the certificates of so many hosts beforehand,
+// NewHosts makes an authority and the certificates of so many domains beforehand,
 // about 5,000 a second.
 func NewHosts(domains uint32, l *Ledger) (*Hosts, error) {
 	h := &Hosts{certs: make(map[string]*tls.Certificate, domains), ledger: l}
@@ -52,17 +56,17 @@ func NewHosts(domains uint32, l *Ledger) (*Hosts, error) {
 		return nil, err
 	}
 	for n := range domains {
-		host := policyHostLabel + Domain(n)
-		if h.certs[host], err = h.certify(host, int64(n)+2); err != nil {
+		domain := Domain(n)
+		if h.certs[domain], err = h.certify(domain, int64(n)+2); err != nil {
 			return nil, err
 		}
 	}
 	return h, nil
 }
 
-func (h *Hosts) certify(host string, serial int64) (*tls.Certificate, error) {
+func (h *Hosts) certify(domain string, serial int64) (*tls.Certificate, error) {
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{host},
+		SerialNumber: big.NewInt(serial), DNSNames: []string{policyHostLabel + domain, mailHostLabel + domain},
 		NotBefore: h.root.NotBefore, NotAfter: h.root.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -75,25 +79,30 @@ func (h *Hosts) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.root.Raw})
 }
 
-var errUnknownHost = errors.New("no such policy host")
+var errUnknownHost = errors.New("no such host")
+
+// certificate finds the certificate of the host that a client asks for.
+func (h *Hosts) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	_, domain, _ := strings.Cut(hello.ServerName, ".")
+	if cert, ok := h.certs[domain]; ok {
+		return cert, nil
+	}
+	return nil, errUnknownHost
+}
 
 // Serve serves policies until l is closed, one a connection.
 func (h *Hosts) Serve(l net.Listener) error {
-	l = tls.NewListener(l, &tls.Config{
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if cert, ok := h.certs[hello.ServerName]; ok {
-				return cert, nil
-			}
-			return nil, errUnknownHost
-		},
-		SessionTicketsDisabled: true,
-	})
+	return serve(tls.NewListener(l, &tls.Config{GetCertificate: h.certificate, SessionTicketsDisabled: true}), h.answer)
+}
+
+// serve calls handle for each connection until l is closed.
+func serve(l net.Listener, handle func(net.Conn)) error {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return err
 		}
-		go h.answer(conn)
+		go handle(conn)
 	}
 }
 

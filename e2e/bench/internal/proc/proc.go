@@ -95,3 +95,18 @@ func Anonymous(pid int) (int64, error) {
 	}
 	return kibibytes * 1024, nil
 }
+
+// Idle is how long a processor has had nothing to do since the machine started: idle
+// and iowait of proc_stat(5).
+func Idle(cpu int) (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	_, line, _ := strings.Cut(string(stat), fmt.Sprintf("\ncpu%d ", cpu))
+	var user, nice, system, idle, iowait int64
+	if _, err := fmt.Sscan(line, &user, &nice, &system, &idle, &iowait); err != nil {
+		return 0, fmt.Errorf("processor %d in /proc/stat: %w", cpu, err)
+	}
+	return time.Duration(idle+iowait) * clockTick, nil
+}

@@ -61,3 +61,17 @@ func TestAnonymous(t *testing.T) {
 		t.Error("of no process: no error")
 	}
 }
+
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	cpus, err := Allowed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if idle, err := Idle(cpus.Load); err != nil || idle <= 0 {
+		t.Errorf("got %v, %v", idle, err)
+	}
+	if _, err := Idle(1023); err == nil {
+		t.Error("a processor that is not there: no error")
+	}
+}
