@@ -64,6 +64,9 @@ func newBed(t *testing.T) *bed {
 	b := &bed{dir: t.TempDir(), masterCF: wellMasterCF, overrides: "relay/unix/syslog_name = postfix/relay\n"}
 	b.write(t, "ca.pem", string(resolvertest.NewCA(t).PEM()))
 	b.write(t, "queue/etc/hosts", "127.0.0.1 localhost\n")
+	if err := os.Chmod(filepath.Join(b.dir, "queue"), 0o755); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
 	b.main = map[string]string{
 		mailVersion:              "3.7.11",
 		compatibilityLevel:       "3.6",
