@@ -46,6 +46,7 @@ func TestBadSyntax(t *testing.T) {
 		{"~: enforce\n", "f:1: nothing where a key is wanted"},
 		{"1: enforce\n", "f:1: 1: unknown key"},
 		{"mod: enforce\n", "f:1: mod: unknown key; did you mean mode?"},
+		{"DNS: {}\n", "f:1: DNS: unknown key; did you mean dns?"},
 		{"answerTimeout: 8s\n", "f:1: answerTimeout: unknown key; did you mean answer_timeout?"},
 		{"dns:\n  timeouts: 5s\n", "f:2: dns.timeouts: unknown key; did you mean dns.timeout?"},
 		{"log: {levle: info}\n", "f:1: log.levle: unknown key; did you mean log.level?"},

@@ -77,6 +77,9 @@ func nearest(unknown string, words []string) string {
 	const maxTypos = 2
 	best, typos := "", maxTypos+1
 	for _, word := range words {
+		if strings.EqualFold(unknown, word) {
+			return word
+		}
 		if n := editDistance(unknown, word); n < typos && n < len(word)/2 {
 			best, typos = word, n
 		}

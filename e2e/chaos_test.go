@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/mapclient"
 )
 
 // Environment variables for TestChaos: the duration of each fault, such as 10s,
@@ -96,13 +98,13 @@ func (f fault) run(t *testing.T, lasts time.Duration) string {
 	s := newScene(t, f)
 	wantSecure(t, s.known[:knownDomains/2])
 	o := f.observe(t, s, lasts)
-	if len(o.lookups.lost) > 0 {
-		t.Errorf("%d of %d lookups were lost, the first: %s", len(o.lookups.lost), len(o.lookups.lost)+len(o.lookups.took), o.lookups.lost[0])
+	if len(o.lookups.Lost) > 0 {
+		t.Errorf("%d of %d lookups were lost, the first: %s", len(o.lookups.Lost), len(o.lookups.Lost)+len(o.lookups.Took), o.lookups.Lost[0])
 	}
 	if f.blinds && len(o.found) == o.asked {
 		t.Errorf("all %d new domains were found: this fault has shown nothing", o.asked)
 	}
-	if late := o.lookups.quantile(0.99); late > tooLate {
+	if late := o.lookups.Quantile(0.99); late > tooLate {
 		t.Errorf("one lookup in a hundred took %v or more", late)
 	}
 
@@ -118,7 +120,7 @@ func (f fault) run(t *testing.T, lasts time.Duration) string {
 	s.crash(t, append(o.found, "after.test"))
 
 	each := func(of func(holdings) string) string { return o.cell(after, of) }
-	return fmt.Sprintf("| %s | %d | %d | %s | %d of %d | %s | %s | %s |", f.name, len(o.lookups.took), len(o.lookups.lost),
+	return fmt.Sprintf("| %s | %d | %d | %s | %d of %d | %s | %s | %s |", f.name, len(o.lookups.Took), len(o.lookups.Lost),
 		times(o.lookups), len(o.found), o.asked, each(holdings.memoryCell),
 		each(func(h holdings) string { return fmt.Sprint(h.goroutines) }),
 		each(func(h holdings) string { return fmt.Sprint(h.descriptors) }))
@@ -126,9 +128,9 @@ func (f fault) run(t *testing.T, lasts time.Duration) string {
 
 // observed has the effects of a fault.
 type observed struct {
-	lookups      tally    // of domains known
-	asked        int      // new domains
-	found        []string // those answered with their policy
+	lookups      mapclient.Tally // of domains known
+	asked        int             // new domains
+	found        []string        // those answered with their policy
 	before, most holdings
 }
 
@@ -142,17 +144,14 @@ func (f fault) observe(t *testing.T, s *scene, lasts time.Duration) (o observed)
 	if f.prime != nil {
 		f.prime(t, s)
 	}
-	load := startProbesOf(s.client, 4, 5*time.Millisecond, func(i int) question {
-		domain := s.known[i%len(s.known)]
-		return question{domain, secure(domain)}
-	})
+	load := mapclient.Start(4, 5*time.Millisecond, s.client, func(i int) mapclient.Question { return questionOf(s.known[i%len(s.known)]) })
 	unknown := s.startNewcomers(t)
 	mend := f.strike(t, s)
 	o.most = watch(s, lasts).most(o.before)
 	mend()
 	o.most = watch(s, recovery).most(o.most)
 	o.asked, o.found = unknown.end()
-	o.lookups = load.end()
+	o.lookups = load.End()
 	return o
 }
 
@@ -162,3 +161,15 @@ func (o observed) cell(after holdings, of func(holdings) string) string {
 }
 
 func (h holdings) memoryCell() string { return fmt.Sprintf("%.1f", float64(h.memory)/(1<<20)) }
+
+// times are three cells of a table: median, 99th percentile and the slowest.
+func times(l mapclient.Tally) string {
+	if len(l.Took) == 0 {
+		return "— | — | —"
+	}
+	var cells [3]string
+	for i, q := range []float64{0.5, 0.99, 1} {
+		cells[i] = fmt.Sprintf("%.1f ms", l.Quantile(q).Seconds()*1000)
+	}
+	return strings.Join(cells[:], " | ")
+}

@@ -57,7 +57,7 @@ func clientFaults() []fault {
 
 // request is a lookup as it goes over the wire.
 func (s *scene) request(key string) string {
-	text := s.client().mapName + " " + key
+	text := s.client().Map + " " + key
 	return fmt.Sprintf("%d:%s,", len(text), text)
 }
 
@@ -69,7 +69,7 @@ func openMany(t *testing.T, s *scene, n int, do func(*net.TCPConn)) (closeAll fu
 	var doing sync.WaitGroup
 	to := s.client()
 	for i := range n {
-		conn, err := net.DialTimeout("tcp", to.addr, to.patience)
+		conn, err := net.DialTimeout("tcp", to.Address, to.Timeout)
 		if err != nil {
 			s.blame(t, "connection %d of %d: %v", i+1, n, err)
 			break

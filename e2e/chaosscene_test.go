@@ -12,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mta-sts-daemon/e2e/internal/mapclient"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
@@ -32,7 +33,7 @@ type scene struct {
 
 // program is the program under test: the daemon, or a peer instead.
 type program interface {
-	client() *client // that asks it, with all its fields set
+	client() *mapclient.Client // that asks it, with all its fields set
 	pid() int
 	holdings() (holdings, error)
 	stop(t *testing.T)
@@ -40,8 +41,8 @@ type program interface {
 	again(t *testing.T) // starts it again with its files
 }
 
-func (d *daemon) client() *client {
-	return &client{addr: daemonAddr, mapName: defaultMap, patience: patience}
+func (d *daemon) client() *mapclient.Client {
+	return &mapclient.Client{Address: daemonAddr, Map: mapclient.DefaultMap, Timeout: patience, Life: connectionLife}
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }

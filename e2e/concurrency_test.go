@@ -45,7 +45,7 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d processes have delivered: no two have asked for the same domain at once", len(agents))
 	}
 	for i, mx := range sinks {
-		if got := len(mx.received()); got != messages {
+		if got := len(mx.Received()); got != messages {
 			t.Errorf("%s has taken %d messages, want %d", mx.host, got, messages)
 		}
 		if got := w.hosts.Requests(domain(i)); got != 1 {

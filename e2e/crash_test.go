@@ -74,13 +74,13 @@ func crash(t *testing.T, w *world, d *daemon, round, clients int) (answered map[
 	var loads sync.WaitGroup
 	for n := range clients {
 		loads.Go(func() {
-			c := &client{}
-			defer c.close()
+			c := newClient()
+			defer c.Close()
 			for i := 0; ; i++ {
 				domain := fmt.Sprintf("d%d-%d-%d.test", round, n, i)
 				w.addMX(domain, "mx."+domain, "127.0.1.1")
 				w.publish(domain, enforce(domain))
-				answer, err := c.lookup(domain)
+				answer, err := c.Lookup(domain)
 				if err != nil {
 					return // killed
 				}
@@ -104,12 +104,12 @@ func crash(t *testing.T, w *world, d *daemon, round, clients int) (answered map[
 func wantSecure(t *testing.T, domains []string) (took []time.Duration) {
 	t.Helper()
 	const enough = 5 // each takes up to answer_timeout
-	c := &client{}
-	defer c.close()
+	c := newClient()
+	defer c.Close()
 	wrong := 0
 	for _, domain := range domains {
 		start := time.Now()
-		answer, err := c.lookup(domain)
+		answer, err := c.Lookup(domain)
 		took = append(took, time.Since(start))
 		if err != nil || answer != secure(domain) {
 			t.Errorf("%s: got %q, %v", domain, answer, err)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+
+	"mta-sts-daemon/e2e/internal/smtpsink"
 )
 
 // TestDANE sends a message for every row of the table, kind of server and mode
@@ -69,15 +71,15 @@ func deliverDANE(t *testing.T, w *signedWorld, p *postfix, cases []*daneCase) {
 // the expected ones.
 func checkTaken(t *testing.T, s *sink, rcpt string, want routing, n int) {
 	t.Helper()
-	var expect []message
+	var expect []smtpsink.Message
 	if want.server == n {
-		m := message{Recipient: rcpt, TLS: want.tls != ""}
+		m := smtpsink.Message{Recipient: rcpt, TLS: want.tls != ""}
 		if want.expectation == verified {
 			m.ServerName = s.askedAs
 		}
 		expect = append(expect, m)
 	}
-	if got := s.received(); fmt.Sprint(got) != fmt.Sprint(expect) {
+	if got := s.Received(); fmt.Sprint(got) != fmt.Sprint(expect) {
 		t.Errorf("%s has taken %+v, want %+v", s.host, got, expect)
 	}
 }
@@ -86,9 +88,7 @@ func checkTaken(t *testing.T, s *sink, rcpt string, want routing, n int) {
 // beginning is held against its answer.
 func checkAnswer(t *testing.T, key, want string) {
 	t.Helper()
-	c := &client{}
-	defer c.close()
-	if got, err := c.lookup(key); err != nil || !isAnswer(got, want) {
+	if got, err := askOnce(key); err != nil || !isAnswer(got, want) {
 		t.Errorf("the daemon answers %q, %v for %s, want %q", got, err, key, want)
 	}
 }

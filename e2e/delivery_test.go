@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"mta-sts-daemon/e2e/internal/smtpsink"
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
@@ -110,16 +111,16 @@ func TestDelivery(t *testing.T) {
 func check(t *testing.T, want expectation, got outcome, mx *sink, rcpt string) {
 	t.Helper()
 	checkOutcome(t, want, got)
-	checkMessages(t, want, mx, mx.received(), rcpt)
+	checkMessages(t, want, mx, mx.Received(), smtpsink.Message{Recipient: rcpt})
 }
 
 // checkMessages compares the messages that an MX host received with the
-// expectation.
-func checkMessages(t *testing.T, want expectation, mx *sink, got []message, rcpt string) {
+// expectation, apart from TLS one like m.
+func checkMessages(t *testing.T, want expectation, mx *sink, got []smtpsink.Message, m smtpsink.Message) {
 	t.Helper()
-	var expect []message
+	var expect []smtpsink.Message
 	if want.status == statusSent {
-		m := message{Recipient: rcpt, TLS: want.tls != ""}
+		m.TLS = want.tls != ""
 		if want == verified {
 			m.ServerName = mx.host
 		}

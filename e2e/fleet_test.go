@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"mta-sts-daemon/e2e/internal/isolated"
+	"mta-sts-daemon/e2e/internal/smtpsink"
 )
 
 // answers is which of the daemon's answers an instance of Postfix asks for.
@@ -124,7 +125,7 @@ func (f fleet) deliverWith(t *testing.T, row *row, rcpt string, request tlsReque
 	f.each(t, func(t *testing.T, p instance) {
 		got := p.outcome(t, queueIDs[p.name()])
 		row.record(p, got)
-		p.check(t, want(p), got, mx, rcpt)
+		p.checkRequest(t, want(p), got, mx, rcpt, request)
 		if reason := p.reason(want(p), rcpt); reason != "" {
 			p.master.awaitSaid(t, reason, 1)
 		}
@@ -148,8 +149,14 @@ func (p instance) reason(want expectation, rcpt string) string {
 // it since the last.
 func (p instance) check(t *testing.T, want expectation, got outcome, mx *sink, rcpt string) {
 	t.Helper()
+	p.checkRequest(t, want, got, mx, rcpt, noTLSRequest)
+}
+
+// checkRequest is check for a message that makes a request about TLS.
+func (p instance) checkRequest(t *testing.T, want expectation, got outcome, mx *sink, rcpt string, request tlsRequest) {
+	t.Helper()
 	checkOutcome(t, p.inItsWords(want), got)
-	checkMessages(t, want, mx, mx.collect(p.host()), rcpt)
+	checkMessages(t, want, mx, mx.Collect(p.host()), smtpsink.Message{Recipient: rcpt, RequireTLS: p.passesOn(request)})
 }
 
 // inItsWords is an expectation as this version logs it: Postfix 3.10 and later

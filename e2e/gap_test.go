@@ -3,6 +3,7 @@ package e2e
 import (
 	"testing"
 
+	"mta-sts-daemon/e2e/internal/smtpsink"
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
@@ -35,7 +36,7 @@ func gapRoutes() (routes []route) {
 			open: func(t *testing.T, w *world, address string) *sink {
 				w.addMX(gap.domain, gap.mx, address)
 				w.publish(gap.domain, gap.publishes(gap.domain))
-				return startSinkWith(t, w.ca, address+":25", gap.mx, &resolvertest.Leaf{Names: gap.certificate})
+				return serveSink(t, address+":25", smtpsink.Config{Host: gap.mx, TLS: w.ca.ServerConfig(resolvertest.Leaf{Names: gap.certificate})})
 			},
 		})
 	}

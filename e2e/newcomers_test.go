@@ -22,7 +22,7 @@ func (s *scene) startNewcomers(t *testing.T) *newcomers {
 	go func() {
 		defer close(n.done)
 		c := s.client()
-		defer c.close()
+		defer c.Close()
 		again := time.NewTicker(20 * time.Millisecond)
 		defer again.Stop()
 		for ; ; n.asked++ {
@@ -33,7 +33,7 @@ func (s *scene) startNewcomers(t *testing.T) *newcomers {
 			}
 			domain := fmt.Sprintf("n%d.test", n.asked)
 			s.open(domain)
-			switch answer, err := c.lookup(domain); {
+			switch answer, err := c.Lookup(domain); {
 			case errors.Is(err, syscall.ECONNREFUSED): // the fault restarts the daemon
 			case err != nil:
 				s.blame(t, "%s: %v", domain, err)

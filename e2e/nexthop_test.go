@@ -83,7 +83,7 @@ func secondMX(domain string) route {
 			return startSink(t, w.ca, address+":25", "mx2."+domain, goodCertificate)
 		},
 		after: func(t *testing.T, w *world) {
-			if got := first.received(); len(got) > 0 {
+			if got := first.Received(); len(got) > 0 {
 				t.Errorf("%s has taken %+v", first.host, got)
 			}
 			if got := w.hosts.Requests(domain); got != 1 {

@@ -201,7 +201,7 @@ func TestOtherMTAs(t *testing.T) {
 				}
 				sent, said := m.send(t, roots[i], "postmaster@"+c.domain)
 				got := deferred
-				for _, message := range mx.collect(senderHost) {
+				for _, message := range mx.Collect(senderHost) {
 					got = sentInClear
 					if message.TLS {
 						got = sentWithTLS

@@ -117,7 +117,7 @@ func ask(t *testing.T, w *world, f fleet) asking {
 		w.publish(domain, held)
 		a.sinks[p.name()] = w.openMX(t, domain, i+1, goodCertificate)
 		a.queueIDs[p.name()] = p.send(t, a.recipient(p))
-		receive(t, asked, "a request for the policy", 1)
+		receive(t, asked, "a request for the policy")
 	}
 	return a
 }

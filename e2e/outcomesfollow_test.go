@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // TestOutcomesFollow has each version of Postfix write its log to a file and rotate
@@ -25,7 +27,7 @@ func TestOutcomesFollow(t *testing.T) {
 	for _, s := range suites() {
 		t.Run(string(s), func(t *testing.T) {
 			s.need(t)
-			before := len(mx.received())
+			before := len(mx.Received())
 			r := newRoot(t, s)
 			d := startDaemonIn(t, w, r)
 			d.stopLater(t)
@@ -59,17 +61,17 @@ func TestOutcomesFollow(t *testing.T) {
 				}
 			})
 			flushed := time.Now()
-			eventually(t, "all mail at the MX host", func() bool {
+			isolated.Eventually(t, "all mail at the MX host", func() bool {
 				// pickup(8) misses mail that comes while Postfix reloads, and looks again
 				// after a minute.
 				if time.Since(flushed) > 2*time.Second {
 					flushed = time.Now()
 					run(t, r.command("/usr/sbin/postqueue", "-f"))
 				}
-				return len(mx.received()) == before+sent
+				return len(mx.Received()) == before+sent
 			})
 			want := fmt.Sprintf("mta_sts_deliveries_total{policy=\"sts\",status=\"sent\",tls=\"verified\"} %d\n", sent)
-			eventually(t, want, func() bool { return strings.Contains(metrics(t), want) })
+			isolated.Eventually(t, want, func() bool { return strings.Contains(metrics(t), want) })
 			if rotated, err := filepath.Glob(r.dir + logFile + ".*"); err != nil || len(rotated) != rounds {
 				t.Errorf("%d files were rotated, %v", len(rotated), err)
 			}

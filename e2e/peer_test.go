@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mta-sts-daemon/e2e/internal/mapclient"
 	"mta-sts-daemon/e2e/internal/peers"
 )
 
@@ -74,9 +75,9 @@ func startPeer(t *testing.T, s *scene, c peers.Server, env ...string) *peer {
 		t.Fatal(err)
 	}
 	asking := p.client()
-	defer asking.close()
+	defer asking.Close()
 	for _, domain := range s.known {
-		if answer, err := asking.lookup(domain); err != nil || answer != secure(domain) {
+		if answer, err := asking.Lookup(domain); err != nil || answer != secure(domain) {
 			t.Fatalf("%s: got %q, %v; want %q", domain, answer, err, secure(domain))
 		}
 	}
@@ -133,6 +134,6 @@ func (p *peer) kill(t *testing.T) {
 	p.awaitEnd(t)
 }
 
-func (p *peer) client() *client {
-	return &client{addr: p.config.TCP, mapName: cmp.Or(p.config.Map, defaultMap), patience: peerAnswers}
+func (p *peer) client() *mapclient.Client {
+	return &mapclient.Client{Address: p.config.TCP, Map: cmp.Or(p.config.Map, mapclient.DefaultMap), Timeout: peerAnswers, Life: connectionLife}
 }

@@ -60,12 +60,12 @@ func (f fault) runPeer(t *testing.T, c peers.Server, lasts time.Duration) string
 	if err != nil {
 		t.Log(err)
 	}
-	for _, lost := range o.lookups.lost[:min(3, len(o.lookups.lost))] {
+	for _, lost := range o.lookups.Lost[:min(3, len(o.lookups.Lost))] {
 		t.Logf("lost: %s", lost)
 	}
 	each := func(of func(holdings) string) string { return o.cell(after, of) }
 	return fmt.Sprintf("| %s | %s | %d | %d | %d | %s | %d of %d | %s | %s | %s | %s |", f.name, c.Name,
-		len(o.lookups.took), len(o.lookups.lost), o.lookups.refused, times(o.lookups), len(o.found), o.asked, next,
+		len(o.lookups.Took), len(o.lookups.Lost), o.lookups.Refused, times(o.lookups), len(o.found), o.asked, next,
 		each(holdings.memoryCell),
 		each(func(h holdings) string { return fmt.Sprint(h.threads) }),
 		each(func(h holdings) string { return fmt.Sprint(h.descriptors) }))
@@ -77,9 +77,9 @@ func (s *scene) next() string {
 	const domain = "after.test"
 	s.open(domain)
 	c := s.client()
-	defer c.close()
+	defer c.Close()
 	start := time.Now()
-	switch answer, err := c.lookup(domain); {
+	switch answer, err := c.Lookup(domain); {
 	case err != nil:
 		return "no answer"
 	case answer != secure(domain):
@@ -140,11 +140,11 @@ func flood(t *testing.T, s *scene) {
 	for range clients {
 		asking.Go(func() {
 			c := s.client()
-			defer c.close()
+			defer c.Close()
 			for i := asked.Add(1); i <= floodPolicies; i = asked.Add(1) {
 				domain := fmt.Sprintf("f%d.test", i)
 				s.open(domain)
-				if answer, err := c.lookup(domain); err != nil || answer != secure(domain) {
+				if answer, err := c.Lookup(domain); err != nil || answer != secure(domain) {
 					missed.Add(1)
 				}
 			}

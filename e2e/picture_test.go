@@ -62,8 +62,8 @@ func pictured(t *testing.T, w *world) {
 		w.zone.Add(fmt.Sprintf("_25._tcp.mx.%s. 300 IN TLSA 3 1 1 %064d", d, i))
 	}
 	w.zone.SetAuthenticated(true)
-	c := &client{}
-	defer c.close()
+	c := newClient()
+	defer c.Close()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
@@ -90,7 +90,7 @@ func pictured(t *testing.T, w *world) {
 			keys = append(keys, name("mismatch", past))
 		}
 		for _, key := range keys {
-			if _, err := c.lookup(key); err != nil {
+			if _, err := c.Lookup(key); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,11 +9,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
-// patience is how long the tests wait for what must come. Postfix gives up on
-// a map after 100 s; nothing here comes near that unless it is broken.
-const patience = 60 * time.Second
+const patience = isolated.Patience
 
 // process is a long-lived program and its output.
 type process struct {

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // sharedFault is something that happens to the shared store while it is used.
@@ -104,22 +106,22 @@ func (m *mailers) suffer(t *testing.T, name string, strike func() (mend func()))
 	<-time.After(faultLasts)
 	mend()
 	back := m.awaitShared(t, shared)
-	l.end()
-	for _, lost := range [][]string{l.known.lost, l.new.lost} {
+	l.end(t)
+	for _, lost := range [][]string{l.known.Lost, l.new.Lost} {
 		if len(lost) > 0 {
 			t.Errorf("%s: %d lookups were lost, the first: %s", name, len(lost), lost[0])
 		}
 	}
-	if slowest := l.known.quantile(1); slowest > tooLate {
+	if slowest := l.known.Quantile(1); slowest > tooLate {
 		t.Errorf("%s: a known domain's answer took %v", name, slowest)
 	}
 	m.wantNoOtherWarning(t)
 	queries, fetches := m.asked(l.opened)
 	return []string{name,
-		fmt.Sprintf("%d + %d", len(l.known.took), len(l.new.took)),
-		fmt.Sprint(len(l.known.lost) + len(l.new.lost)),
-		inMilliseconds(l.known.quantile(1)),
-		inMilliseconds(l.new.quantile(1)),
+		fmt.Sprintf("%d + %d", len(l.known.Took), len(l.new.Took)),
+		fmt.Sprint(len(l.known.Lost) + len(l.new.Lost)),
+		inMilliseconds(l.known.Quantile(1)),
+		inMilliseconds(l.new.Quantile(1)),
 		fmt.Sprintf("%.2f + %.2f", queries, fetches),
 		fmt.Sprintf("%.1f s", back.Seconds()),
 		inMilliseconds(m.spread(t, "refresh", renewed, "2")),
@@ -133,7 +135,7 @@ func inMilliseconds(d time.Duration) string { return fmt.Sprintf("%.0f ms", d.Se
 func (m *mailers) awaitShared(t *testing.T, domain string) time.Duration {
 	t.Helper()
 	want := m.change(domain, "2")
-	return eventually(t, "the fleet shares again", func() bool {
+	return isolated.Eventually(t, "the fleet shares again", func() bool {
 		run(t, m.nodes[0].command("refresh", domain))
 		return m.allAnswer(domain, want)
 	})

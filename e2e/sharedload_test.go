@@ -1,20 +1,21 @@
 package e2e
 
 import (
-	"fmt"
 	"sync"
+	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/mapclient"
 )
 
 // sharedLoad is lookups at every node: of domains that are known there and, one
 // node after the other, of some that no node knows.
 type sharedLoad struct {
-	stop    chan struct{}
-	running sync.WaitGroup
-	opened  []string // that were new
-
-	mu         sync.Mutex // guards what follows
-	known, new tally
+	atNodes    []*mapclient.Load // of known domains
+	stop       chan struct{}
+	running    sync.WaitGroup
+	opened     []string        // that were new
+	known, new mapclient.Tally // complete after end
 }
 
 const (
@@ -24,57 +25,42 @@ const (
 
 func (m *mailers) startLoad() *sharedLoad {
 	l := &sharedLoad{stop: make(chan struct{})}
+	var clients []*mapclient.Client // for new domains
 	for _, n := range m.nodes {
-		l.running.Go(func() {
-			c := &client{addr: n.addr}
-			defer c.close()
-			l.every(knownPause, func(i int) { l.ask(c, m.known[i%len(m.known)], &l.known) })
-		})
+		newClient := func() *mapclient.Client { return &mapclient.Client{Address: n.Address} }
+		clients = append(clients, newClient())
+		l.atNodes = append(l.atNodes, mapclient.Start(1, knownPause, newClient, func(i int) mapclient.Question { return questionOf(m.known[i%len(m.known)]) }))
 	}
 	l.running.Go(func() {
-		var clients []*client
-		for _, n := range m.nodes {
-			c := &client{addr: n.addr}
-			defer c.close()
-			clients = append(clients, c)
-		}
-		l.every(newPause, func(i int) {
+		again := time.NewTicker(newPause)
+		defer again.Stop()
+		for i := 0; ; i++ {
 			if i%len(clients) == 0 {
 				l.opened = append(l.opened, m.openNext())
 			}
-			l.ask(clients[i%len(clients)], l.opened[len(l.opened)-1], &l.new)
-		})
+			l.new.Add(clients[i%len(clients)].Ask(questionOf(l.opened[len(l.opened)-1])))
+			select {
+			case <-again.C:
+			case <-l.stop:
+				for _, c := range clients {
+					c.Close()
+				}
+				return
+			}
+		}
 	})
 	return l
 }
 
-func (l *sharedLoad) every(pause time.Duration, do func(i int)) {
-	again := time.NewTicker(pause)
-	defer again.Stop()
-	for i := 0; ; i++ {
-		do(i)
-		select {
-		case <-again.C:
-		case <-l.stop:
-			return
-		}
-	}
-}
-
-func (l *sharedLoad) ask(c *client, domain string, into *tally) {
-	start := time.Now()
-	answer, err := c.lookup(domain)
-	took := time.Since(start)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil || answer != secure(domain) {
-		into.lost = append(into.lost, fmt.Sprintf("%s at %s: %q, %v", domain, c.addr, answer, err))
-		return
-	}
-	into.took = append(into.took, took)
-}
-
-func (l *sharedLoad) end() {
+// end stops the lookups. Nodes run all the time, so refused connections are lost lookups.
+func (l *sharedLoad) end(t *testing.T) {
+	t.Helper()
 	close(l.stop)
 	l.running.Wait()
+	for _, load := range l.atNodes {
+		l.known.Add(load.End())
+	}
+	if n := l.known.Refused + l.new.Refused; n > 0 {
+		t.Errorf("%d connections were refused", n)
+	}
 }

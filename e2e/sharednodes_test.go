@@ -11,6 +11,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mta-sts-daemon/e2e/internal/isolated"
+	"mta-sts-daemon/e2e/internal/mapclient"
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
@@ -28,14 +30,14 @@ const (
 // with others.
 type node struct {
 	*daemon
-	client        // for the test's own lookups
-	store  string // settings of cache.shared
+	mapclient.Client        // for the test's own lookups
+	store            string // settings of cache.shared
 }
 
 // settings returns the node's configuration, with more settings of cache.shared.
 func (n *node) settings(more string) []string {
 	return []string{askAuthority, "log: {level: info}",
-		fmt.Sprintf("listen: {socketmap: [%q]}", n.addr), fmt.Sprintf("admin: {socket: %q}", nodeAdmin),
+		fmt.Sprintf("listen: {socketmap: [%q]}", n.Address), fmt.Sprintf("admin: {socket: %q}", nodeAdmin),
 		fmt.Sprintf("cache: {file: %q, shared: {%s%s}}", policyFile, n.store, more)}
 }
 
@@ -73,7 +75,7 @@ func newMailers(t *testing.T, w *world, servers []*kvServer, url string, keyed b
 			keyFile = fleetKeyFile
 		}
 		n := &node{
-			client: client{addr: fmt.Sprintf("127.0.0.%d:8461", 11+i)},
+			Client: mapclient.Client{Address: fmt.Sprintf("127.0.0.%d:8461", 11+i)},
 			store:  fmt.Sprintf("url: %q, key_file: %q", url, keyFile),
 		}
 		n.daemon = startDaemonIn(t, w, r, n.settings(waitForStore)...)
@@ -85,7 +87,7 @@ func newMailers(t *testing.T, w *world, servers []*kvServer, url string, keyed b
 func (m *mailers) stop(t *testing.T) {
 	t.Helper()
 	for _, n := range m.nodes {
-		n.close()
+		n.Close()
 		n.daemon.stop(t)
 	}
 }
@@ -107,7 +109,7 @@ func (m *mailers) wantNoOtherWarning(t *testing.T) {
 	for _, n := range m.nodes {
 		for _, line := range n.warnings() {
 			if !strings.Contains(line, saysSharedDown) {
-				t.Errorf("%s warns: %s", n.addr, line)
+				t.Errorf("%s warns: %s", n.Address, line)
 			}
 		}
 	}
@@ -131,7 +133,7 @@ func (m *mailers) learn(t *testing.T, domains int) {
 			n.wantAnswer(t, domain, secure(domain))
 		}
 		for _, domain := range m.known { // each server has a queue of its own
-			eventually(t, domain+" is written", func() bool { return m.written(t, domain) })
+			isolated.Eventually(t, domain+" is written", func() bool { return m.written(t, domain) })
 		}
 	}
 }
@@ -145,8 +147,8 @@ func (m *mailers) written(t *testing.T, domain string) bool {
 
 func (n *node) wantAnswer(t *testing.T, key, want string) {
 	t.Helper()
-	if answer, err := n.lookup(key); err != nil || answer != want {
-		t.Errorf("%s asked for %s: %q, %v; want %q", n.addr, key, answer, err, want)
+	if answer, err := n.Lookup(key); err != nil || answer != want {
+		t.Errorf("%s asked for %s: %q, %v; want %q", n.Address, key, answer, err, want)
 	}
 }
 
@@ -182,12 +184,12 @@ func (m *mailers) spread(t *testing.T, command, domain, id string) time.Duration
 	t.Helper()
 	want := m.change(domain, id)
 	run(t, m.nodes[0].command(command, domain))
-	return eventually(t, "every node knows of a "+command, func() bool { return m.allAnswer(domain, want) })
+	return isolated.Eventually(t, "every node knows of a "+command, func() bool { return m.allAnswer(domain, want) })
 }
 
 func (m *mailers) allAnswer(domain, want string) bool {
 	return !slices.ContainsFunc(m.nodes, func(n *node) bool {
-		answer, err := n.lookup(domain)
+		answer, err := n.Lookup(domain)
 		return err != nil || answer != want
 	})
 }

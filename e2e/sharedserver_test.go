@@ -6,9 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // kvProgram is a server for the shared store, as Debian has it.
@@ -101,7 +102,7 @@ func (s *kvServer) says(t *testing.T, words []string, args ...any) bool {
 
 func (s *kvServer) eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	eventually(t, what, func() bool {
+	isolated.Eventually(t, what, func() bool {
 		select {
 		case <-s.done:
 			t.Fatalf("%s ended: %v", s.name, s.err)
@@ -109,19 +110,4 @@ func (s *kvServer) eventually(t *testing.T, what string, ok func() bool) {
 		}
 		return ok()
 	})
-}
-
-// eventually waits until ok says so, and returns how long that took.
-func eventually(t *testing.T, what string, ok func() bool) time.Duration {
-	t.Helper()
-	start := time.Now()
-	again := time.NewTicker(2 * time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		if time.Since(start) > patience {
-			t.Fatalf("waited %v in vain until %s", patience, what)
-		}
-		<-again.C
-	}
-	return time.Since(start)
 }

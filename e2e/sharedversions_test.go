@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // A store that daemons of a later version use too. This daemon accepts values
@@ -40,7 +42,7 @@ func TestSharedVersions(t *testing.T) {
 				n.wantAnswer(t, older, secure(older))
 			}
 			// Values are written in the order in which they were put.
-			eventually(t, "the older value is replaced", func() bool { return s.do(t, "GET", "mta-sts:"+older) != olderValue })
+			isolated.Eventually(t, "the older value is replaced", func() bool { return s.do(t, "GET", "mta-sts:"+older) != olderValue })
 			if s.do(t, "GET", "mta-sts:"+newer) != newerValue {
 				t.Error("the newer value was replaced")
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"mta-sts-daemon/e2e/internal/mapclient"
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
@@ -29,19 +30,19 @@ func TestShutdownAnswers(t *testing.T) {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		c := &client{}
-		defer c.close()
-		if answer, err = c.lookup("slow.test"); c.retried > 0 {
+		c := newClient()
+		defer c.Close()
+		if answer, err = c.Lookup("slow.test"); c.Retried > 0 {
 			err = errors.New("only a second connection had the answer")
 		}
 	}()
-	receive(t, asked, "a request for the policy", 1)
+	receive(t, asked, "a request for the policy")
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	awaitRefused(t)
 	close(release)
-	receive(t, answered, "an answer", 1)
+	receive(t, answered, "an answer")
 	if want := "OK secure match=mx.slow.test servername=hostname"; err != nil || answer != want {
 		t.Errorf("got %q, %v; want %q", answer, err, want)
 	}
@@ -60,48 +61,38 @@ func TestRestartUnderLoad(t *testing.T) {
 	w := newWorld(t)
 	w.publish("enforce.test", enforce("enforce.test"))
 	d := startDaemon(t, w)
-	stop, answered, loads := make(chan struct{}), make(chan struct{}), make(chan load)
-	for range clients {
-		go func() {
-			loads <- lookUpUntil(stop, "enforce.test", "OK secure match=mx.enforce.test servername=hostname", answered)
-		}()
+	keepsConnection := func() *mapclient.Client { return &mapclient.Client{Address: daemonAddr} }
+	load := mapclient.Start(clients, time.Millisecond, keepsConnection, func(int) mapclient.Question { return questionOf("enforce.test") })
+	awaitAnswers := func() {
+		t.Helper()
+		if err := load.Await(answersBetween); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for range restarts {
-		receive(t, answered, "an answer", answersBetween)
+		awaitAnswers()
 		d.stop(t)
 		d = startDaemon(t, w)
 	}
-	receive(t, answered, "an answer", answersBetween)
-	close(stop)
-
-	var sum load
-	for range clients {
-		l := <-loads
-		sum.answers += l.answers
-		sum.refused += l.refused
-		sum.retried += l.retried
-		sum.lost = append(sum.lost, l.lost...)
-	}
+	awaitAnswers()
+	sum := load.End()
 	d.stop(t)
-	t.Logf("%d answers, %d of them at the second try; connections refused %d times", sum.answers, sum.retried, sum.refused)
-	if len(sum.lost) > 0 {
-		t.Errorf("%d lookups were lost, the first with %q", len(sum.lost), sum.lost[0])
+	t.Logf("%d answers, %d of them at the second try; connections refused %d times", len(sum.Took), sum.Retried, sum.Refused)
+	if len(sum.Lost) > 0 {
+		t.Errorf("%d lookups were lost, the first: %s", len(sum.Lost), sum.Lost[0])
 	}
-	if sum.retried == 0 || sum.refused == 0 {
+	if sum.Retried == 0 || sum.Refused == 0 {
 		t.Error("no lookup met a daemon that stopped: this test has shown nothing")
 	}
 }
 
-// receive takes n times from a channel on which there must be something.
-func receive(t *testing.T, from <-chan struct{}, what string, n int) {
+// receive takes from a channel on which there must be something.
+func receive(t *testing.T, from <-chan struct{}, what string) {
 	t.Helper()
-	tooLong := time.After(patience)
-	for range n {
-		select {
-		case <-from:
-		case <-tooLong:
-			t.Fatalf("waited %v in vain for %s", patience, what)
-		}
+	select {
+	case <-from:
+	case <-time.After(patience):
+		t.Fatalf("waited %v in vain for %s", patience, what)
 	}
 }
 
@@ -112,11 +103,9 @@ func awaitRefused(t *testing.T) {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for {
-		c := &client{}
-		if _, err := c.lookup("unknown.test"); errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err := askOnce("unknown.test"); errors.Is(err, syscall.ECONNREFUSED) {
 			return
 		}
-		c.close()
 		select {
 		case <-again.C:
 		case <-tooLong:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mta-sts-daemon/e2e/internal/mapclient"
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
@@ -99,11 +100,11 @@ type soak struct {
 	start        time.Time
 	reported     time.Time
 	reloaded     time.Time
-	hits         *probes
-	fresh, nones *probes
-	tally        tally // since it was reported
-	cut          int   // lookups under way when the daemon was killed
-	refused      int   // while no daemon ran
+	hits         *mapclient.Load
+	fresh, nones *mapclient.Load
+	tally        mapclient.Tally // since it was reported
+	cut          int             // lookups under way when the daemon was killed
+	refused      int             // while no daemon ran
 	looks        []holdings
 	stored       int
 }
@@ -111,18 +112,15 @@ type soak struct {
 // load begins all three kinds of lookups.
 func (s *soak) load() {
 	const clients = 4
-	s.hits = startProbes(clients, clients*time.Second/soakHits, func(i int) question {
-		domain := s.known[i%len(s.known)]
-		return question{domain, secure(domain)}
-	})
-	s.fresh = startProbes(1, time.Second/soakNew, func(i int) question {
+	s.hits = startLoad(clients, clients*time.Second/soakHits, func(i int) mapclient.Question { return questionOf(s.known[i%len(s.known)]) })
+	s.fresh = startLoad(1, time.Second/soakNew, func(i int) mapclient.Question {
 		domain := fmt.Sprintf("n%d.test", i)
 		s.w.addMX(domain, "mx."+domain, "127.0.1.1")
 		s.w.publish(domain, enforce(domain))
-		return question{domain, secure(domain)}
+		return questionOf(domain)
 	})
-	s.nones = startProbes(1, time.Second/soakAbsent, func(i int) question {
-		return question{fmt.Sprintf("absent%d.test", i), notKnown}
+	s.nones = startLoad(1, time.Second/soakAbsent, func(i int) mapclient.Question {
+		return mapclient.Question{Key: fmt.Sprintf("absent%d.test", i), Want: notKnown}
 	})
 	s.reported, s.reloaded = time.Now(), time.Now()
 }
@@ -164,18 +162,18 @@ func (s *soak) restart(t *testing.T, crash bool) {
 		return
 	}
 	s.gather()
-	before := len(s.tally.lost)
+	before := len(s.tally.Lost)
 	s.daemon.kill(t)
 	s.daemon.again(t)
 	s.gather()
-	s.cut += len(s.tally.lost) - before
-	s.tally.lost = s.tally.lost[:before]
+	s.cut += len(s.tally.Lost) - before
+	s.tally.Lost = s.tally.Lost[:before]
 }
 
 // gather adds up the results of all lookups.
 func (s *soak) gather() {
-	for _, p := range []*probes{s.hits, s.fresh, s.nones} {
-		s.tally.add(p.take())
+	for _, p := range []*mapclient.Load{s.hits, s.fresh, s.nones} {
+		s.tally.Add(p.Take())
 	}
 }
 
@@ -184,16 +182,16 @@ func (s *soak) report(t *testing.T) {
 	t.Helper()
 	s.gather()
 	all := s.tally
-	s.tally = tally{}
+	s.tally = mapclient.Tally{}
 	h, err := s.daemon.holdings()
 	if err != nil {
 		t.Error(err)
 	}
-	t.Logf("| %v | %d | %d | %s | %s | %d | %d |", time.Since(s.start).Round(time.Second), len(all.took), len(all.lost),
+	t.Logf("| %v | %d | %d | %s | %s | %d | %d |", time.Since(s.start).Round(time.Second), len(all.Took), len(all.Lost),
 		times(all), mebibytes(h.memory), h.goroutines, h.descriptors)
-	s.refused += all.refused
-	if len(all.lost) > 0 {
-		t.Errorf("%d lookups were lost, the first: %s", len(all.lost), all.lost[0])
+	s.refused += all.Refused
+	if len(all.Lost) > 0 {
+		t.Errorf("%d lookups were lost, the first: %s", len(all.Lost), all.Lost[0])
 	}
 	s.reported = time.Now()
 }
@@ -206,9 +204,9 @@ func (s *soak) end(t *testing.T) {
 		t.Error(err)
 	}
 	s.stored = int(stored)
-	for _, p := range []*probes{s.hits, s.fresh, s.nones} {
-		if l := p.end(); len(l.lost) > 0 {
-			t.Errorf("at the end %d lookups were lost, the first: %s", len(l.lost), l.lost[0])
+	for _, p := range []*mapclient.Load{s.hits, s.fresh, s.nones} {
+		if l := p.End(); len(l.Lost) > 0 {
+			t.Errorf("at the end %d lookups were lost, the first: %s", len(l.Lost), l.Lost[0])
 		}
 	}
 }

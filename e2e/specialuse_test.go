@@ -33,7 +33,7 @@ func TestOnion(t *testing.T) {
 			for _, rcpt := range []string{"postmaster@a.test", "postmaster@b.test", "postmaster@c.test"} {
 				checkOutcome(t, untrusted, p.outcome(t, p.send(t, rcpt)))
 			}
-			if got := mx.received(); len(got) != 3 {
+			if got := mx.Received(); len(got) != 3 {
 				t.Errorf("taken: %+v", got)
 			}
 		})

@@ -81,9 +81,7 @@ func (d *daemon) setAside(t *testing.T) []string {
 // wantAnswer asks once.
 func wantAnswer(t *testing.T, key, want string) {
 	t.Helper()
-	c := &client{}
-	defer c.close()
-	if answer, err := c.lookup(key); err != nil || answer != want {
+	if answer, err := askOnce(key); err != nil || answer != want {
 		t.Errorf("%s: got %q, %v; want %q", key, answer, err, want)
 	}
 }

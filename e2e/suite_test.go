@@ -30,10 +30,7 @@ const (
 	treeCaddy   = ",caddy"                                               // of forky
 	treeScripts = ",dash,coreutils,sed,grep,findutils,diffutils,libc-bin,base-files,perl-base"
 
-	treePasswd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
-	treeGroup  = "root:x:0:\nnogroup:x:65534:\npostfix:x:102:\npostdrop:x:103:\n"
-
-	postfixGroup = 102 // of treeGroup
+	postfixGroup = 102 // of isolated.Group
 
 	treeRevision = "1" // to be raised when prepare changes
 )
@@ -52,7 +49,7 @@ func (s suite) packages() string {
 func (s suite) tree() isolated.Tree {
 	return isolated.Tree{
 		Suite: string(s), Name: string(s), Variant: "extract", Packages: s.packages(),
-		Contents: treePasswd + treeGroup + treeRevision,
+		Contents: isolated.Passwd + isolated.Group + treeRevision,
 		Prepare:  prepare,
 		Optional: s != bookworm,
 	}
@@ -69,8 +66,8 @@ func prepare(dir string) error {
 		return err
 	}
 	for name, text := range map[string]string{
-		"etc/passwd":                 treePasswd,
-		"etc/group":                  treeGroup,
+		"etc/passwd":                 isolated.Passwd,
+		"etc/group":                  isolated.Group,
 		"etc/postfix/main.cf":        "compatibility_level = 3.6\n",
 		"etc/postfix/master.cf":      withoutSMTPServer(string(master)),
 		"etc/postfix/dynamicmaps.cf": "",

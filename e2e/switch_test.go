@@ -83,7 +83,7 @@ func TestSwitch(t *testing.T) {
 	old.stop(t)
 	mail.awaitMore(t)
 	sent := mail.stop(t)
-	eventually(t, fmt.Sprintf("%d messages delivered", sent), func() bool {
+	isolated.Eventually(t, fmt.Sprintf("%d messages delivered", sent), func() bool {
 		// pickup(8) misses mail that comes while Postfix reloads.
 		p.flush(t)
 		return p.count(" status=sent") == sent
@@ -144,7 +144,7 @@ func startMail(t *testing.T, p *postfix, domains []string) *mail {
 func (m *mail) awaitMore(t *testing.T) {
 	t.Helper()
 	before := m.p.count(" status=sent")
-	eventually(t, "more messages delivered", func() bool { return m.p.count(" status=sent") >= before+20 })
+	isolated.Eventually(t, "more messages delivered", func() bool { return m.p.count(" status=sent") >= before+20 })
 }
 
 // stop ends the stream and returns the number of messages.

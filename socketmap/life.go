@@ -56,10 +56,10 @@ func (c *conn) goOn() bool {
 	return true
 }
 
-// drain ends reading after drainGrace, so that the connection ends when all its
+// drain ends reading after the server's grace, so that the connection ends when all its
 // requests are answered.
 func (c *conn) drain() {
-	c.readUntil = time.Now().Add(drainGrace)
+	c.readUntil = time.Now().Add(c.server.grace)
 	c.socket.SetReadDeadline(c.readUntil)
 }
 

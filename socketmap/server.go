@@ -39,6 +39,7 @@ type Server struct {
 	logger   *slog.Logger
 	conns    *Connections
 	idle     time.Duration // 0: no limit
+	grace    time.Duration // drainGrace, longer in a test
 
 	ctx    context.Context // of the lookups that wait
 	cancel context.CancelFunc
@@ -54,7 +55,7 @@ type Server struct {
 // connections together with those of other servers. A connection that sends no
 // request for the time idle is closed; 0 means no limit.
 func NewServer(p Protocol, h Handler, conns *Connections, idle time.Duration, logger *slog.Logger) *Server {
-	s := &Server{protocol: p, handler: h, logger: logger, conns: conns, idle: idle}
+	s := &Server{protocol: p, handler: h, logger: logger, conns: conns, idle: idle, grace: drainGrace}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.accepting, s.stop = context.WithCancel(s.ctx)
 	go s.sweep()

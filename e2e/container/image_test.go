@@ -105,7 +105,7 @@ func testUnprivileged(t *testing.T, w *world) {
 	a := w.attach(t)
 	c := start(t, "unprivileged", w.options(ns(a), "--env", "MTA_STS_NOTHING=1"), w.image)
 	c.awaitReady(t)
-	if answer, err := lookup(a.addr.String()+":8461", "postfix", "unprivileged.test"); err != nil || answer != "OK "+fmt.Sprintf(secured, "unprivileged.test") {
+	if answer, err := lookup(a, "unprivileged.test"); err != nil || answer != "OK "+fmt.Sprintf(secured, "unprivileged.test") {
 		t.Errorf("answer %q, %v", answer, err)
 	}
 	pid := strings.TrimSpace(mustPodman(t, "inspect", "--format", "{{.State.Pid}}", c.name))
@@ -161,7 +161,7 @@ func testRestart(t *testing.T, w *world) {
 		a := w.attach(t)
 		c := start(t, name, w.options(ns(a), "--volume", "policies:/data"), w.image)
 		c.awaitReady(t)
-		if answer, err := lookup(a.addr.String()+":8461", "postfix", "kept.test"); err != nil || answer != want {
+		if answer, err := lookup(a, "kept.test"); err != nil || answer != want {
 			t.Fatalf("%s: answer %q, %v", name, answer, err)
 		}
 		if i == 0 {
@@ -186,10 +186,10 @@ func testDrain(t *testing.T, w *world) {
 	}
 	results := make(chan result, 1)
 	go func() {
-		answer, err := lookup(a.addr.String()+":8461", "postfix", "slow.test")
+		answer, err := lookup(a, "slow.test")
 		results <- result{answer, err}
 	}()
-	await(t, "the lookup has begun", func() bool { return w.dns.Queries("_mta-sts.slow.test", 16) > 0 })
+	isolated.Eventually(t, "the lookup has begun", func() bool { return w.dns.Queries("_mta-sts.slow.test", 16) > 0 })
 	mustPodman(t, "stop", "--time", "15", c.name)
 	if r := <-results; r.err != nil || r.answer != "OK "+fmt.Sprintf(secured, "slow.test") {
 		t.Errorf("answer %q, %v", r.answer, r.err)
@@ -213,7 +213,7 @@ func testDANE(t *testing.T, w *world) {
 		a := w.attach(t)
 		c := start(t, "dane-"+mode, w.options(ns(a), "--env", "MTA_STS_DNS_DANE="+mode), w.image)
 		c.awaitReady(t)
-		if answer, err := lookup(a.addr.String()+":8461", "postfix", "dane.test"); err != nil || answer != want {
+		if answer, err := lookup(a, "dane.test"); err != nil || answer != want {
 			t.Errorf("%s: answer %q, %v; want %q", mode, answer, err, want)
 		}
 	}

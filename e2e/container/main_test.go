@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,27 +19,14 @@ func tests() isolated.Package {
 	return isolated.Package{
 		Name:       "e2e/container",
 		Namespaces: unix.CLONE_NEWCGROUP,
-		Missing:    missing,
+		Missing:    isolated.MissingForMachines,
 		Build:      buildImage,
 		Trees:      []isolated.Tree{debian()},
 		Furnish:    furnish,
 	}
 }
 
-// missing returns the reason why containers cannot run on this host, or "".
-func missing() string {
-	if kinds, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(kinds), "\tcgroup2\n") {
-		return "the kernel has no cgroup2"
-	}
-	if _, err := exec.LookPath("make"); err != nil {
-		return "there is no make to build the image with"
-	}
-	return ""
-}
-
 const (
-	passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
-	group  = "root:x:0:\nnogroup:x:65534:\npostfix:x:102:\npostdrop:x:103:\n"
 
 	// A daemon needs less than 1024 files, and a container may not have more than the host allows.
 	// The limit of processes takes control groups that namespaces do not have.
@@ -60,8 +46,8 @@ healthcheck_events = false
 // debian has podman for the test and Postfix for the containers next to ours.
 func debian() isolated.Tree {
 	files := map[string]string{
-		"etc/passwd":                      passwd,
-		"etc/group":                       group,
+		"etc/passwd":                      isolated.Passwd,
+		"etc/group":                       isolated.Group,
 		"etc/postfix/main.cf":             "compatibility_level = 3.6\n",
 		"etc/postfix/dynamicmaps.cf":      "",
 		"etc/containers/containers.conf":  containersConf,

@@ -2,9 +2,8 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/e2e/internal/isolated"
+	"mta-sts-daemon/e2e/internal/mapclient"
 )
 
 const (
@@ -138,52 +138,23 @@ func (c container) remove(t *testing.T) {
 	mustPodman(t, "rm", c.name)
 }
 
-// await returns when ok does, or ends the test.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}
-
 // awaitReady returns when the daemon in the container answers lookups.
 func (c container) awaitReady(t *testing.T) {
 	t.Helper()
-	await(t, c.name+" answers", func() bool {
+	isolated.Eventually(t, c.name+" answers", func() bool {
 		return exec.Command("podman", "healthcheck", "run", c.name).Run() == nil
 	})
 }
 
-// lookup asks a daemon over socketmap and returns the answer.
-func lookup(addr, mapName, key string) (string, error) {
-	conn, err := net.DialTimeout("tcp", addr, patience)
-	if err != nil {
-		return "", err
+// lookup asks the daemon at an attachment, over one connection.
+func lookup(a attachment, key string) (string, error) {
+	c := mapclient.Client{Address: a.addr.String() + ":8461", Timeout: patience}
+	defer c.Close()
+	answer, err := c.Lookup(key)
+	if c.Retried > 0 {
+		err = errors.Join(errors.New("the first connection broke"), err)
 	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return "", err
-	}
-	request := mapName + " " + key
-	if _, err := fmt.Fprintf(conn, "%d:%s,", len(request), request); err != nil {
-		return "", err
-	}
-	var size int
-	if _, err := fmt.Fscanf(conn, "%d:", &size); err != nil {
-		return "", err
-	}
-	reply := make([]byte, size+1)
-	if _, err := io.ReadFull(conn, reply); err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(string(reply), ","), nil
+	return answer, err
 }
 
 // writeFile writes text into a file of the test and returns its path.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"mta-sts-daemon/e2e/internal/isolated"
 )
@@ -107,17 +106,3 @@ func (v *server) checkKnown(t *testing.T) {
 
 // config is a configuration with one setting more.
 func config(more string) string { return "fetch: {allow_networks: [127.0.0.0/8]}\n" + more + "\n" }
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for tooLong := time.After(patience); !holds(); {
-		select {
-		case <-again.C:
-		case <-tooLong:
-			t.Fatalf("timeout after %v waiting for %s", patience, what)
-		}
-	}
-}

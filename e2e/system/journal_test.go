@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // awaitInJournal waits until a line of the journal contains text.
 func (v *server) awaitInJournal(t *testing.T, text string, match ...string) {
 	t.Helper()
 	args := append([]string{"--boot", "--output=cat"}, match...)
-	eventually(t, "\""+text+"\" in the journal", func() bool {
+	isolated.Eventually(t, "\""+text+"\" in the journal", func() bool {
 		return strings.Contains(v.run(t, "journalctl", args...), text)
 	})
 }
@@ -46,7 +48,7 @@ func explainJournal(t *testing.T, v *server) {
 // awaitEntry returns the first event of d, with its fields.
 func (v *server) awaitEntry(t *testing.T, d domain) (entry map[string]string) {
 	t.Helper()
-	eventually(t, "an entry in the journal with MTASTS_DOMAIN="+string(d), func() bool {
+	isolated.Eventually(t, "an entry in the journal with MTASTS_DOMAIN="+string(d), func() bool {
 		out := v.run(t, "journalctl", "--identifier=mta-sts-daemon", "--output=json", "MTASTS_DOMAIN="+string(d))
 		first, _, _ := strings.Cut(out, "\n")
 		if first == "" {

@@ -14,9 +14,7 @@ import (
 	"mta-sts-daemon/e2e/internal/namespace"
 )
 
-// patience limits how long the tests wait for an event. Nothing takes nearly that long unless
-// it is broken.
-const patience = 60 * time.Second
+const patience = isolated.Patience
 
 // machine is a server with Debian, systemd its first process.
 type machine struct {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -20,7 +19,7 @@ func tests() isolated.Package {
 	p := isolated.Package{
 		Name:       "e2e/system",
 		Namespaces: unix.CLONE_NEWCGROUP,
-		Missing:    missing,
+		Missing:    isolated.MissingForMachines,
 		Probe:      probe,
 		Build:      buildPackages,
 		Furnish:    furnish,
@@ -32,18 +31,6 @@ func tests() isolated.Package {
 }
 
 func TestMain(m *testing.M) { os.Exit(tests().Main(m)) }
-
-// missing returns what this host lacks for booting machines and building
-// packages, or "".
-func missing() string {
-	if kinds, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(kinds), "\tcgroup2\n") {
-		return "the kernel has no cgroup2, which systemd needs"
-	}
-	if _, err := exec.LookPath("make"); err != nil {
-		return "make is missing, which builds the packages"
-	}
-	return ""
-}
 
 // probe makes a user namespace, as systemd does for the service on a machine (PrivateUsers=). The
 // kernel refuses that in a chroot, and if user.max_user_namespaces is 0; then the service would fail

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 const (
@@ -79,7 +81,7 @@ func (v *server) awaitVerified(t *testing.T, n int) {
 		}
 	})
 	want := fmt.Sprintf("mta_sts_deliveries_total{policy=\"sts\",status=\"sent\",tls=\"verified\"} %d\n", n)
-	eventually(t, want, func() bool {
+	isolated.Eventually(t, want, func() bool {
 		page = v.get(t, outcomesAddr, "/metrics")
 		return strings.Contains(page, want)
 	})

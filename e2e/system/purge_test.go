@@ -24,7 +24,7 @@ func removeAndPurge(t *testing.T, v *server) {
 	v.run(t, "postconf", "-e", "smtp_tls_policy_maps=")
 	v.run(t, "postfix", "reload")
 	v.run(t, "postqueue", "-f")
-	v.mx.awaitMailRetrying(t, "postmaster@"+string(d), func() { v.run(t, "postqueue", "-f") })
+	v.awaitMail(t, "postmaster@"+string(d), func() { v.run(t, "postqueue", "-f") })
 
 	for _, kept := range []string{configFile, "/var/lib/private/mta-sts-daemon/policies.db"} {
 		if _, err := v.root.files.Lstat(relative(kept)); err != nil {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mta-sts-daemon/e2e/internal/isolated"
 )
 
 // property is one property of the service.
@@ -84,29 +86,29 @@ func reload(t *testing.T, v *server) {
 // restartUnderLoad restarts the service while clients ask.
 func restartUnderLoad(t *testing.T, v *server) {
 	var restart time.Duration // the longest
-	l := v.underLoad(t, func(l *load) {
+	l := v.underLoad(t, func(awaitAnswers func()) {
 		for range 6 { // more often than systemd lets a unit start in 10 s, unless told otherwise
-			l.awaitAnswers(t)
+			awaitAnswers()
 			begun := time.Now()
 			v.run(t, "systemctl", "restart", serviceUnit)
 			restart = max(restart, time.Since(begun))
 		}
-		l.awaitAnswers(t)
+		awaitAnswers()
 	})
-	if l.longest > restart+time.Second {
-		t.Errorf("a lookup took %v, but no restart more than %v", l.longest, restart)
+	if longest := l.Quantile(1); longest > restart+time.Second {
+		t.Errorf("a lookup took %v, but no restart more than %v", longest, restart)
 	}
 	v.checkKnown(t)
 }
 
 // reloadUnderLoad reloads the service while clients ask.
 func reloadUnderLoad(t *testing.T, v *server) {
-	v.underLoad(t, func(l *load) {
+	v.underLoad(t, func(awaitAnswers func()) {
 		for range 10 {
-			l.awaitAnswers(t)
+			awaitAnswers()
 			v.run(t, "systemctl", "reload", serviceUnit)
 		}
-		l.awaitAnswers(t)
+		awaitAnswers()
 	})
 }
 
@@ -125,26 +127,26 @@ func decideDANE(t *testing.T, v *server) {
 
 // upgradeUnderLoad installs the next version while clients ask.
 func upgradeUnderLoad(t *testing.T, v *server) {
-	v.underLoad(t, func(l *load) {
-		l.awaitAnswers(t)
+	v.underLoad(t, func(awaitAnswers func()) {
+		awaitAnswers()
 		before := v.property(t, "MainPID")
 		v.aptInstall(t, nextVersion)
 		if after := v.property(t, "MainPID"); after == before {
 			t.Error("the old version goes on after the upgrade")
 		}
-		l.awaitAnswers(t)
+		awaitAnswers()
 	})
 	v.checkKnown(t)
 }
 
 // killMain kills the daemon twice while clients ask.
 func killMain(t *testing.T, v *server) {
-	v.underLoad(t, func(l *load) {
+	v.underLoad(t, func(awaitAnswers func()) {
 		for range 2 {
-			l.awaitAnswers(t)
+			awaitAnswers()
 			v.signalMain(t, "KILL")
 		}
-		l.awaitAnswers(t)
+		awaitAnswers()
 	})
 	v.checkKnown(t)
 }
@@ -173,7 +175,7 @@ func (v *server) signalMain(t *testing.T, signal string) {
 	t.Helper()
 	before := v.property(t, "MainPID")
 	v.run(t, "systemctl", "kill", "--kill-whom=main", "--signal="+signal, serviceUnit)
-	eventually(t, "the service to be up again", func() bool {
+	isolated.Eventually(t, "the service to be up again", func() bool {
 		return v.property(t, "ActiveState") == "active" && v.property(t, "MainPID") != before
 	})
 }

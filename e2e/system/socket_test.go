@@ -16,7 +16,7 @@ const unixSocket = "/var/spool/postfix/mta-sts/sock"
 func (v *server) checkPassed(t *testing.T, address string) {
 	t.Helper()
 	// A command that names the socket unit alone does not wait for the service.
-	eventually(t, "the service to be up", func() bool { return v.property(t, "ActiveState") == "active" })
+	isolated.Eventually(t, "the service to be up", func() bool { return v.property(t, "ActiveState") == "active" })
 	v.run(t, "systemctl", "is-active", socketUnit)
 	v.run(t, "grep", "--quiet", "--null-data", "^LISTEN_FDS=2$", "/proc/"+v.property(t, "MainPID")+"/environ")
 	v.run(t, "test", "-S", unixSocket)
@@ -112,7 +112,7 @@ func installBesideOther(t *testing.T, v *server) {
 	// Between two starts: if the port became free between the starts of the socket unit and of the
 	// service, the daemon would listen by itself, which healthcheck and doctor report.
 	before := v.property(t, "NRestarts")
-	eventually(t, "the next start to fail", func() bool {
+	isolated.Eventually(t, "the next start to fail", func() bool {
 		return v.property(t, "NRestarts") != before && v.property(t, "SubState") == "auto-restart"
 	})
 	other.Close()

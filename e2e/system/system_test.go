@@ -62,6 +62,7 @@ const (
 	socketUnit  = "mta-sts-daemon.socket"
 	configFile  = "/etc/mta-sts-daemon/config.yaml"
 	mainCFFile  = "/etc/postfix/main.cf"
+	hostName    = "host.test"
 )
 
 // newServer boots a server and installs the package.
@@ -80,7 +81,7 @@ func newServer(t *testing.T, s suite) *server {
 func (v *server) furnish(t *testing.T) {
 	t.Helper()
 	v.root.add(t, "/etc/ssl/certs/ca-certificates.crt", string(v.ca.PEM()))
-	v.root.write(t, "/etc/hostname", "host.test\n")
+	v.root.write(t, "/etc/hostname", hostName+"\n")
 	v.root.write(t, "/etc/resolv.conf", "nameserver "+resolverAddr+"\n")
 	v.root.write(t, "/etc/unbound/unbound.conf", unboundConf)
 	v.root.write(t, mainCFFile, mainCF("socketmap:inet:"+socketmapAddr+":postfix"))
@@ -106,7 +107,7 @@ remote-control:
 // mainCF makes Postfix send to the world's domains with these policy maps.
 func mainCF(policyMaps string) string {
 	return fmt.Sprintf(`compatibility_level = 3.6
-myhostname = host.test
+myhostname = %s
 mydestination =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
@@ -114,7 +115,7 @@ smtp_tls_security_level = may
 smtp_tls_policy_maps = %s
 smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt
 smtp_tls_loglevel = 1
-`, policyMaps)
+`, hostName, policyMaps)
 }
 
 // tell shows the machine's state after a failure.

@@ -6,6 +6,7 @@ import (
 
 	"mta-sts-daemon/e2e/internal/isolated"
 	"mta-sts-daemon/e2e/internal/namespace"
+	"mta-sts-daemon/e2e/internal/smtpsink"
 	"mta-sts-daemon/resolver/resolvertest"
 )
 
@@ -24,7 +25,7 @@ type world struct {
 	ca    *resolvertest.CA
 	zone  *resolvertest.DNS
 	hosts *resolvertest.PolicyHosts
-	mx    *sink
+	mx    *smtpsink.Sink
 }
 
 func newWorld(t *testing.T, n *namespace.Network) *world {
@@ -33,7 +34,12 @@ func newWorld(t *testing.T, n *namespace.Network) *world {
 	isolated.Within(t, n, func() {
 		w.zone = resolvertest.StartDNSAt(t, authorityAddr+":53")
 		w.hosts = resolvertest.StartPolicyHostsAt(t, w.ca, policyHostsAddr)
-		w.mx = startSink(t, w.ca, mxAddr+":25")
+		var err error
+		w.mx, err = smtpsink.Start(mxAddr+":25", smtpsink.Config{Host: "mx.test", TLS: w.ca.ServerConfig(resolvertest.Leaf{Names: []string{"*.mx.test"}})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.mx.Close)
 	})
 	w.zone.Add(
 		"test. 300 IN SOA ns.test. hostmaster.test. 1 3600 600 86400 60",

@@ -99,6 +99,12 @@ func (ca *CA) Certificate(leaf Leaf) tls.Certificate {
 	return cert
 }
 
+// ServerConfig returns the settings of a server with such a certificate.
+func (ca *CA) ServerConfig(leaf Leaf) *tls.Config {
+	ca.tb.Helper()
+	return &tls.Config{Certificates: []tls.Certificate{ca.Certificate(leaf)}}
+}
+
 func (ca *CA) issue(leaf Leaf) (tls.Certificate, error) {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()

@@ -8,8 +8,11 @@ import (
 // warnAfter is how many failures in a row cause a warning. A single one does not.
 const warnAfter = 2
 
-// pace is how soon something is retried.
+// pace is how long an attempt may take, and how soon it is repeated.
 type pace struct {
+	// connecting bounds the making of a connection, attempt each wait for the server when no
+	// lookup waits.
+	connecting, attempt time.Duration
 	// How long a server is not asked after a failure; it doubles with each
 	// further one.
 	minPause, maxPause time.Duration
@@ -19,7 +22,10 @@ type pace struct {
 }
 
 func usualPace() pace {
-	return pace{minPause: time.Second, maxPause: 30 * time.Second, steady: 10 * time.Second}
+	return pace{
+		connecting: dialTimeout, attempt: attemptTimeout,
+		minPause: time.Second, maxPause: 30 * time.Second, steady: 10 * time.Second,
+	}
 }
 
 // breaker decides whether a server is asked. Its states:

@@ -61,20 +61,21 @@ type Client struct {
 // New makes a Client, which connects by itself and needs Close. A store that cannot
 // be used is not an error; it causes a warning in the log.
 func New(o Options) *Client {
+	pace := o.testingOnlyPace
+	if pace.steady == 0 {
+		pace = usualPace()
+	}
 	c := &Client{
-		redis:   connect(o.Servers, o.Roots),
+		redis:   connect(o.Servers, o.Roots, pace),
 		codec:   codec{o.Key},
 		prefix:  o.Prefix + ":",
 		timeout: o.Timeout,
 		purges:  o.Purges,
-		pace:    o.testingOnlyPace,
+		pace:    pace,
 		metrics: o.Metrics,
 		health:  &health{logger: o.Logger, servers: o.Servers, metrics: o.Metrics},
 		changes: make(chan Change),
 		shards:  map[string]*shard{},
-	}
-	if c.pace == (pace{}) {
-		c.pace = usualPace()
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.underway.Go(c.listen)

@@ -33,7 +33,7 @@ type discard struct{}
 func (discard) Printf(context.Context, string, ...any) {}
 
 // connect makes a client. Nothing is dialled yet.
-func connect(s storeurl.Servers, roots *x509.CertPool) redis.UniversalClient {
+func connect(s storeurl.Servers, roots *x509.CertPool, p pace) redis.UniversalClient {
 	return redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs:         s.Addrs,
 		MasterName:    s.Master,
@@ -41,13 +41,13 @@ func connect(s storeurl.Servers, roots *x509.CertPool) redis.UniversalClient {
 		DB:            s.DB,
 		Username:      s.User,
 		Password:      s.Password,
-		Dialer:        dialer(s.TLS, roots),
+		Dialer:        dialer(s.TLS, roots, p.connecting),
 		Protocol:      2, // nothing of the newer one is used
 
 		ContextTimeoutEnabled: true,
-		DialTimeout:           dialTimeout,
-		ReadTimeout:           attemptTimeout,
-		WriteTimeout:          attemptTimeout,
+		DialTimeout:           p.connecting,
+		ReadTimeout:           p.attempt,
+		WriteTimeout:          p.attempt,
 		MaxRetries:            1, // a connection may have died since it was last used
 		DialerRetries:         1,
 		PipelinePoolSize:      -1, // pipelines use the ordinary connections
@@ -56,14 +56,14 @@ func connect(s storeurl.Servers, roots *x509.CertPool) redis.UniversalClient {
 }
 
 // dialer returns how a connection is made. A nil roots stands for the system's.
-func dialer(encrypted bool, roots *x509.CertPool) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	plain := &net.Dialer{Timeout: dialTimeout}
+func dialer(encrypted bool, roots *x509.CertPool, timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	plain := &net.Dialer{Timeout: timeout}
 	dial := plain.DialContext
 	if encrypted {
 		dial = (&tls.Dialer{NetDialer: plain, Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}).DialContext
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, dialTimeout) // of the handshake too
+		ctx, cancel := context.WithTimeout(ctx, timeout) // of the handshake too
 		defer cancel()
 		conn, err := dial(ctx, network, addr)
 		if err != nil {

@@ -231,7 +231,7 @@ func (c *Client) clear(s *shard) {
 // advance takes the next step of a message: a purge without a number gets one, anything
 // else is written. It does not end with c, so that a step that was begun is completed.
 func (c *Client) advance(m *message) (done bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.pace.attempt)
 	defer cancel()
 	c.mu.Lock()
 	current := *m // its number may be set meanwhile, if its shard has ended

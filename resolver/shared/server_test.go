@@ -181,7 +181,7 @@ func isFree(port int) bool {
 // eventually waits until ok says so.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*longTimeout) // two failures cause a warning
 	defer cancel()
 	for !ok() {
 		select {

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds  = flag.Int("seeds", 10, "how many histories")
+	seeds  = flag.Int("seeds", 4, "how many histories")
 	first  = flag.Uint64("first", 1, "the first seed")
 	seed   = flag.Uint64("seed", 0, "replay this seed 20 times and print every event")
 	length = flag.Duration("length", 24*time.Hour, "how much time a history takes")

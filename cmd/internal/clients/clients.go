@@ -28,15 +28,7 @@ func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clie
 	if err != nil {
 		return Clients{}, err
 	}
-	servers, named := dnsServers(c.DNS.Servers)
-	dns := dnsclient.New(dnsclient.Options{
-		Servers: servers,
-		Named:   named,
-		TrustAD: c.DNS.DANE == config.DANEAlways,
-		Timeout: c.DNS.Timeout,
-		Logger:  logger,
-		Metrics: metrics,
-	})
+	dns := NewDNS(c, metrics, logger)
 	policies := policyhost.New(policyhost.Options{
 		Addresses: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			answer, err := dns.Addresses(ctx, host)
@@ -48,6 +40,19 @@ func New(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) (Clie
 		AllowNetworks: c.Fetch.AllowNetworks,
 	})
 	return Clients{DNS: dns, Policies: policies, Authorities: roots}, nil
+}
+
+// NewDNS makes only the DNS client, for who needs no authorities: those take a tenth of a second.
+func NewDNS(c config.Config, metrics *dnsclient.Metrics, logger *slog.Logger) *dnsclient.Client {
+	servers, named := dnsServers(c.DNS.Servers)
+	return dnsclient.New(dnsclient.Options{
+		Servers: servers,
+		Named:   named,
+		TrustAD: c.DNS.DANE == config.DANEAlways,
+		Timeout: c.DNS.Timeout,
+		Logger:  logger,
+		Metrics: metrics,
+	})
 }
 
 // dnsServers separates the servers that have an address from those that have a

@@ -15,12 +15,7 @@ import (
 // dns examines the resolver that the daemon asks, and whether DANE takes
 // precedence over policies. instances is empty if Postfix could not be asked.
 func (h Host) dns(ctx context.Context, instances postconf.Instances) []Finding {
-	cfg := h.Config
-	cfg.Fetch.CAFile = "" // no policy is fetched here
-	c, err := clients.New(cfg, nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return []Finding{problem(checkConfiguration, remedyOfConfiguration, "The daemon does not start: %v", err)}
-	}
+	c := clients.Clients{DNS: clients.NewDNS(h.Config, nil, slog.New(slog.DiscardHandler))} // no policy is fetched here
 	validates, err := c.DNS.Validates(ctx)
 	if err != nil {
 		return []Finding{problem(checkResolver, "repair the resolver in /etc/resolv.conf, or name others in dns.servers",

@@ -40,7 +40,7 @@ case "$*" in
 -F*) cat masterCF ;;
 "-x -P") cat overrides ;;
 "-x config_directory") echo "config_directory = $PWD" ;;
-*) shift; for name; do grep "^$name = " main.cf; done; exit 0 ;;
+*) shift; IFS="|"; grep -E "^($*) = " main.cf; exit 0 ;;
 esac`)}
 	return Examine(t.Context(), b.Host)
 }

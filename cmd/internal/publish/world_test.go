@@ -101,7 +101,7 @@ func (w *world) serveMail(t testing.TB, host string, serve func(net.Conn)) {
 
 // greet is a mail server with that certificate.
 func (w *world) greet(host string, leaf resolvertest.Leaf) func(net.Conn) {
-	return serveTLS(host, &tls.Config{Certificates: []tls.Certificate{w.ca.Certificate(leaf)}})
+	return serveTLS(host, w.ca.ServerConfig(leaf))
 }
 
 // serveTLS is a mail server that offers STARTTLS.

@@ -54,6 +54,18 @@ func (p Package) missing() string {
 	return ""
 }
 
+// MissingForMachines returns what this host lacks for booting machines or containers of a build
+// by make, or "".
+func MissingForMachines() string {
+	if kinds, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(kinds), "\tcgroup2\n") {
+		return "the kernel has no cgroup2"
+	}
+	if _, err := exec.LookPath("make"); err != nil {
+		return "make is missing, which builds what is tested"
+	}
+	return ""
+}
+
 // probe is the exit code of a process in new namespaces that tries what the tests do there. In a
 // chroot, for example, mounts cannot be made private.
 func (p Package) probe() int {

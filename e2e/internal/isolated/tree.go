@@ -11,6 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The accounts of a tree with Postfix, whose installation scripts have not run.
+const (
+	Passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\npostfix:x:100:102::/var/spool/postfix:/bin/false\n"
+	Group  = "root:x:0:\nnogroup:x:65534:\npostfix:x:102:\npostdrop:x:103:\n"
+)
+
 // Tree is an unpacked Debian, which is kept from one run to the next and never
 // written to.
 type Tree struct {
