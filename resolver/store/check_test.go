@@ -63,7 +63,7 @@ func TestCheckAfterChurn(t *testing.T) {
 		}
 		flush(t, s)
 		s.view(s.current(), func(tb tables) {
-			if found, err := tb.inspect(s.quit); err != nil || found.any() {
+			if found, err := tb.inspectAll(s.quit); err != nil || found.any() {
 				t.Fatalf("round %d: %+v, %v", round, found, err)
 			}
 		})
