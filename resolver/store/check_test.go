@@ -109,8 +109,8 @@ func TestPace(t *testing.T) {
 	})
 }
 
-// A file that is out of use is not checked to its end, for its check would delay
-// whoever closes it.
+// A file that is out of use is not checked to its end, because closing it waits for
+// its check.
 func TestCheckOfAFileOutOfUse(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
