@@ -2,13 +2,17 @@
 // that found and what it means. What is measured here in Go benchmarks is storage:
 //
 //	make bench-storage
+//	make bench-scale        # 10,000,000 policies and absences: 5 GB and two hours
 //	BENCH_POLICIES=10000 go -C e2e/bench test -run '^$' -bench Storage -benchtime 5x .
 //
 // They use loopback and a temporary directory alone, and need no root. The
 // directory should be on a disk like the one that holds the state directory
 // later: TMPDIR says where. A million policies take half a gigabyte there and
 // some minutes. Without BENCH_POLICIES there are so few that nothing can be read
-// from the figures, but that the benchmark works.
+// from the figures, but that the benchmark works. BENCH_NEGATIVES says how many
+// domains without a policy are asked for, BENCH_DUE=1 makes all policies due to be
+// fetched again, and BENCH_DAEMON names another build of the daemon that is measured,
+// of a version with the same file format.
 //
 // Command bench, in cmd/bench, puts loads on the daemon beside a null server that
 // does as little as can be done, and prints tables with the ratios:

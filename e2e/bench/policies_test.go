@@ -3,6 +3,7 @@ package bench
 import (
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,15 +11,26 @@ import (
 	"mta-sts-daemon/e2e/bench/internal/bed"
 )
 
+// dueEnv makes all policies of the file due to be fetched.
+const dueEnv = "BENCH_DUE"
+
+func allDue() bool { return os.Getenv(dueEnv) != "" }
+
 // fill makes a policy file like that of a daemon that was stopped an hour ago:
 // all policies hold, all records are to be asked for again, and none of the
-// policies is due to be fetched yet.
+// policies is due to be fetched yet, or all are.
 func fill(b *testing.B, policies int) (path string) {
 	b.Helper()
 	path = filepath.Join(b.TempDir(), "policies.db")
-	if err := bed.Fill(path, policies, time.Now().Add(-time.Hour), 5*time.Minute); err != nil {
+	f := bed.Filling{Policies: policies, Fetched: time.Now().Add(-time.Hour), Recheck: 5 * time.Minute, Due: bed.NotDue}
+	if allDue() {
+		f.Due = -bed.DueWithin
+	}
+	began := time.Now()
+	if err := f.Make(path); err != nil {
 		b.Fatal(err)
 	}
+	b.Logf("the file was made in %v", time.Since(began).Round(time.Second))
 	return path
 }
 

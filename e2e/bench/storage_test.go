@@ -28,6 +28,8 @@ const memoryEntries = 100_000
 //	memory   lookups that fill the cache, and the memory used
 //	evict    three times as many, so that most lookups evict another entry
 //	monitor  a scrape and a status page
+//	busy     lookups of known domains while the daemon works in the background
+//	flood    the same while domains without a policy are looked up
 func BenchmarkStorage(b *testing.B) {
 	for _, policies := range sizes(b) {
 		b.Run(fmt.Sprintf("policies=%d", policies), func(b *testing.B) {
@@ -45,6 +47,8 @@ func BenchmarkStorage(b *testing.B) {
 				b.Run("evict", func(b *testing.B) { d.fillMemory(b, 3*memoryEntries) })
 			}
 			b.Run("monitor", func(b *testing.B) { d.monitor(b, min(policies, 1000)) })
+			b.Run("busy", func(b *testing.B) { d.background(b, policies) })
+			b.Run("flood", func(b *testing.B) { d.flood(b, path, policies) })
 		})
 	}
 }
@@ -128,7 +132,7 @@ func (d bench) monitor(b *testing.B, lookups int) {
 		}
 		scraping += (cpuTime(b, cmd) - start) / scrapes
 		start = cpuTime(b, cmd)
-		size = d.get(b, "/")
+		size = len(d.get(b, "/"))
 		page += cpuTime(b, cmd) - start
 		stop(b, cmd)
 	}
@@ -161,12 +165,9 @@ func mostUntil(stopped <-chan struct{}, cmd *exec.Cmd) (most float64) {
 }
 
 func reportSize(b *testing.B, path string, policies int) {
-	info, err := os.Stat(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(float64(info.Size())/1e6, "MB-file")
-	b.ReportMetric(float64(info.Size())/float64(policies), "B/policy")
+	size := fileSize(b, path)
+	b.ReportMetric(size/1e6, "MB-file")
+	b.ReportMetric(size/float64(policies), "B/policy")
 }
 
 // dropFromPageCache makes the next reader of the file wait for the disk.

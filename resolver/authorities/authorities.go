@@ -8,6 +8,7 @@ package authorities
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -42,16 +43,20 @@ type Source struct {
 	next    time.Time // when they are to be read again
 }
 
-// Open reads the authorities from a PEM file, or the system's if path is "". It
-// fails if the file cannot be read or holds no certificate that can. It does not
-// fail if only some certificates cannot be read, or if the system has no
-// authorities: Problem returns that.
+// Open reads the authorities from a PEM file, or has the system's read when they are
+// first needed if path is "": that takes milliseconds. It fails if the file cannot be
+// read or holds no certificate that can. It does not fail if only some certificates
+// cannot be read, or if the system has no authorities: Problem returns that.
 func Open(path string) (*Source, error) {
-	pool, problem, err := load(path)
+	s := &Source{path: path}
+	if path == "" {
+		return s, nil
+	}
+	var err error
+	s.pool, s.problem, err = load(path)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{path: path, pool: pool, problem: problem}
 	s.wait(rereadAfter)
 	return s, nil
 }
@@ -67,6 +72,11 @@ func (s *Source) wait(d time.Duration) {
 func (s *Source) Pool() *x509.CertPool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.current()
+}
+
+// current is Pool for those who hold the lock.
+func (s *Source) current() *x509.CertPool {
 	now := time.Now().Round(0)
 	if !now.Before(s.read) && now.Before(s.next) {
 		return s.pool
@@ -75,7 +85,7 @@ func (s *Source) Pool() *x509.CertPool {
 	if err == nil && errors.Is(problem, ErrNone) {
 		err = problem
 	}
-	if err != nil {
+	if err != nil && s.pool != nil {
 		s.problem = fmt.Errorf("certificate authorities cannot be read again, those from before stay in use: %v", err)
 		s.wait(retryAfter)
 		return s.pool
@@ -90,6 +100,9 @@ func (s *Source) Pool() *x509.CertPool {
 func (s *Source) Problem() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pool == nil {
+		s.current()
+	}
 	return s.problem
 }
 
@@ -155,22 +168,47 @@ func system() *x509.CertPool {
 			return pool // it asks the system at each verification
 		}
 	}
-	pool := x509.NewCertPool()
+	c := certificates{pool: x509.NewCertPool(), seen: map[[sha256.Size]byte]bool{}}
 	for _, file := range list("SSL_CERT_FILE", systemFiles) {
 		if text, err := os.ReadFile(file); err == nil {
-			pool.AppendCertsFromPEM(text)
+			c.add(text)
 			break
 		}
 	}
 	for _, dir := range list("SSL_CERT_DIR", systemDirectories) {
 		entries, _ := os.ReadDir(dir) // none if it is not there
 		for _, entry := range entries {
-			if text, err := os.ReadFile(filepath.Join(dir, entry.Name())); err == nil {
-				pool.AppendCertsFromPEM(text)
+			path := filepath.Join(dir, entry.Name())
+			if target, err := os.Readlink(path); err == nil && filepath.Base(target) == target {
+				continue // to another entry, as OpenSSL's hashes are
+			}
+			if text, err := os.ReadFile(path); err == nil {
+				c.add(text)
 			}
 		}
 	}
-	return pool
+	return c.pool
+}
+
+// certificates are those of files that have most of them in common: a bundle, and a
+// directory with the same certificates one by one. Each is parsed once.
+type certificates struct {
+	pool *x509.CertPool
+	seen map[[sha256.Size]byte]bool
+}
+
+// add adds the certificates of a PEM file, except those that cannot be read.
+func (c *certificates) add(text []byte) {
+	for len(text) > 0 {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			return
+		}
+		if sum := sha256.Sum256(block.Bytes); !c.seen[sum] {
+			c.seen[sum] = c.pool.AppendCertsFromPEM(text[:len(text)-len(rest)])
+		}
+		text = rest
+	}
 }
 
 func list(variable, otherwise string) []string {

@@ -61,15 +61,26 @@ func setSystem(t *testing.T) (file, dir string) {
 
 func TestSystem(t *testing.T) {
 	file, dir := setSystem(t)
-	one, two, three := newCA(t), newCA(t), newCA(t)
-	write(t, file, []byte("# a comment\n"), one.PEM())
-	write(t, filepath.Join(dir, "two.pem"), two.PEM())
-	write(t, filepath.Join(dir, "README"), []byte("no certificate"))
+	one, two, three, four := newCA(t), newCA(t), newCA(t), newCA(t)
 	s, err := Open("")
-	if err != nil || s.Problem() != nil {
-		t.Fatal(err, s.Problem())
+	if err != nil {
+		t.Fatal(err)
 	}
-	expect(t, s.Pool(), map[*resolvertest.CA]bool{one: true, two: true, three: false})
+	// They are read when they are needed.
+	write(t, file, []byte("# a comment\n"), one.PEM())
+	write(t, filepath.Join(dir, "one.pem"), one.PEM(), two.PEM())
+	write(t, filepath.Join(dir, "README"), []byte("no certificate"))
+	elsewhere := filepath.Join(t.TempDir(), "four.pem")
+	write(t, elsewhere, four.PEM())
+	for link, target := range map[string]string{"0.0": "one.pem", "4.0": "four.pem", "four.pem": elsewhere} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if problem := s.Problem(); problem != nil {
+		t.Fatal(problem)
+	}
+	expect(t, s.Pool(), map[*resolvertest.CA]bool{one: true, two: true, three: false, four: true})
 }
 
 func TestNoAuthorities(t *testing.T) {
@@ -172,6 +183,7 @@ func TestRereadNone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		expect(t, s.Pool(), map[*resolvertest.CA]bool{ca: true})
 		os.Remove(file)
 		time.Sleep(rereadAfter)
 		expect(t, s.Pool(), map[*resolvertest.CA]bool{ca: true})

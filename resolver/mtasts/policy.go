@@ -211,6 +211,9 @@ func (p *Policy) addMX(n int, value string, seen map[string]bool) error {
 }
 
 func isIPv6(s string) bool {
+	if strings.IndexByte(s, ':') < 0 {
+		return false // ParseAddr makes an error of every host name
+	}
 	addr, err := netip.ParseAddr(s)
 	return err == nil && addr.Is6() && addr.Zone() == ""
 }

@@ -3,10 +3,14 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"mta-sts-daemon/resolver/event"
 )
@@ -63,12 +67,73 @@ func TestCheckAfterChurn(t *testing.T) {
 		}
 		flush(t, s)
 		s.view(s.current(), func(tb tables) {
-			if found, err := tb.inspect(s.quit); err != nil || found.any() {
+			if found, err := tb.inspectAll(s.quit); err != nil || found.any() {
 				t.Fatalf("round %d: %+v, %v", round, found, err)
 			}
 		})
 		if s.check(s.current()); s.Err() != nil || s.current() == nil {
 			t.Fatalf("round %d: the file is out of use: %v", round, s.Err())
 		}
+	}
+}
+
+// Background work takes a quarter of the time, and ends while it rests.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		p := newPace(stop)
+		began := time.Now()
+		for range 10 {
+			time.Sleep(workTime)
+			if err := p.step(); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.step(); err != nil { // no work, no rest
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 10*(workTime+restTime) {
+			t.Errorf("took %v, want %v", took, 10*(workTime+restTime))
+		}
+		time.AfterFunc(workTime+restTime/2, func() { close(stop) })
+		time.Sleep(workTime)
+		for range 2 {
+			if err := p.step(); !errors.Is(err, errStopped) {
+				t.Errorf("error %v, want %v", err, errStopped)
+			}
+		}
+		if took := time.Since(began); took != 11*(workTime+restTime)-restTime/2 {
+			t.Errorf("ended after %v", took)
+		}
+	})
+}
+
+// A file that is out of use is not checked to its end, because closing it waits for
+// its check.
+func TestCheckOfAFileOutOfUse(t *testing.T) {
+	t.Parallel()
+	path := filled(t)
+	s := open(t, path, (&journal{}).logger())
+	s.checks.Wait()
+	f := s.current()
+	const wrong = 3
+	if err := f.update(func(tx *bolt.Tx) error { return putNumber(tables{tx: tx}.meta(), countKey, wrong) }); err != nil {
+		t.Fatal(err)
+	}
+	use := func(f *file) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.file = f
+	}
+	use(nil)
+	s.check(f)
+	use(f)
+	if flush(t, s); s.Len() != wrong {
+		t.Error("it was checked")
+	}
+	s.check(f)
+	if flush(t, s); s.Len() != stored {
+		t.Error("it was not checked when it was in use")
 	}
 }

@@ -35,7 +35,7 @@ func (w *writer) takeOver(f, old *file) error {
 			if len(from) == 0 {
 				history = t.changes()
 			}
-			chunk, from = t.chunk(from, maxChunk)
+			chunk, from = t.chunk(nil, from, maxChunk)
 			return nil
 		})
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -99,18 +100,20 @@ func checkHeader(f io.ReaderAt, size int64) error {
 type pageCheck struct {
 	file io.ReaderAt
 	meta meta
-	used []bool // by page number
-	stop <-chan struct{}
+	used []bool       // by page number
+	step func() error // called for each page; its error ends the check
+
+	buffers [][]byte // of the pages from the root to the present one
 }
 
 // checkPages checks the pages that tx, a read-only transaction, keeps unchanged. It
 // returns how many bytes are in free pages.
-func (f *file) checkPages(tx *bolt.Tx, stop <-chan struct{}) (free int64, err error) {
+func (f *file) checkPages(tx *bolt.Tx, step func() error) (free int64, err error) {
 	for _, at := range []int64{0, int64(f.db.Info().PageSize)} {
 		if m, ok := readMeta(f.f, at); ok && m.commit == uint64(tx.ID()) {
-			c := &pageCheck{file: f.f, meta: m, used: make([]bool, m.pages), stop: stop}
+			c := &pageCheck{file: f.f, meta: m, used: make([]bool, m.pages), step: step}
 			c.used[0], c.used[1] = true, true
-			if err := c.tree(m.root, &keyOrder{}); err != nil {
+			if err := c.tree(m.root, 0, &keyOrder{}); err != nil {
 				return 0, err
 			}
 			pages, err := c.freelist()
@@ -127,24 +130,27 @@ type page struct {
 	b     []byte
 }
 
-// page reads a page that no other refers to.
-func (c *pageCheck) page(id uint64) (page, error) {
-	if stopped(c.stop) {
-		return page{}, errStopped
+// page reads a page that no other refers to, so many levels below the root. It is
+// overwritten by the next one of that level.
+func (c *pageCheck) page(id uint64, level int) (page, error) {
+	if err := c.step(); err != nil {
+		return page{}, err
 	}
-	order := binary.NativeEndian
-	var header [pageHeaderLen]byte
 	if id >= uint64(len(c.used)) {
 		return page{}, corrupt("page %d lies beyond the last", id)
 	}
-	at := int64(id) * c.meta.pageSize
-	if _, err := c.file.ReadAt(header[:], at); err != nil {
+	if level == len(c.buffers) {
+		c.buffers = append(c.buffers, make([]byte, c.meta.pageSize))
+	}
+	order := binary.NativeEndian
+	b, at := c.buffers[level][:c.meta.pageSize], int64(id)*c.meta.pageSize
+	if _, err := c.file.ReadAt(b, at); err != nil {
 		return page{}, corrupt("page %d: %v", id, err)
 	}
-	p := page{kind: order.Uint16(header[8:]), count: int(order.Uint16(header[10:]))}
-	last := id + uint64(order.Uint32(header[12:]))
+	p := page{kind: order.Uint16(b[8:]), count: int(order.Uint16(b[10:]))}
+	last := id + uint64(order.Uint32(b[12:]))
 	size := int64(last-id+1) * c.meta.pageSize
-	if order.Uint64(header[:]) != id || last >= uint64(len(c.used)) || p.kind != freelistPage && size > maxNode {
+	if order.Uint64(b) != id || last >= uint64(len(c.used)) || p.kind != freelistPage && size > maxNode {
 		return page{}, corrupt("page %d has no valid header", id)
 	}
 	for n := id; n <= last; n++ {
@@ -152,10 +158,14 @@ func (c *pageCheck) page(id uint64) (page, error) {
 			return page{}, err
 		}
 	}
-	p.b = make([]byte, size)
-	if _, err := c.file.ReadAt(p.b, at); err != nil {
-		return page{}, corrupt("page %d: %v", id, err)
+	if last > id {
+		b = slices.Grow(b, int(size)-len(b))[:size]
+		if _, err := c.file.ReadAt(b[c.meta.pageSize:], at+c.meta.pageSize); err != nil {
+			return page{}, corrupt("page %d: %v", id, err)
+		}
+		c.buffers[level] = b
 	}
+	p.b = b
 	return p, nil
 }
 
@@ -167,9 +177,10 @@ func (c *pageCheck) use(id uint64) error {
 	return nil
 }
 
-// tree checks a bucket from a page of it down.
-func (c *pageCheck) tree(id uint64, keys *keyOrder) error {
-	p, err := c.page(id)
+// tree checks a bucket from a page of it down, which is so many levels below the root
+// of all buckets.
+func (c *pageCheck) tree(id uint64, level int, keys *keyOrder) error {
+	p, err := c.page(id, level)
 	if err != nil {
 		return err
 	}
@@ -183,9 +194,9 @@ func (c *pageCheck) tree(id uint64, keys *keyOrder) error {
 		}
 		switch {
 		case p.kind == branchPage:
-			err = c.tree(child, keys)
+			err = c.tree(child, level+1, keys)
 		case child != 0:
-			err = c.tree(child, &keyOrder{})
+			err = c.tree(child, level+1, &keyOrder{})
 		}
 		if err != nil {
 			return err
@@ -236,7 +247,7 @@ func (o *keyOrder) next(key []byte, leaf bool) bool {
 		return false
 	}
 	if o.above = key; leaf {
-		o.last, o.above = key, nil
+		o.last, o.above = append(o.last[:0], key...), nil // the page will be overwritten
 	}
 	return true
 }
@@ -246,7 +257,7 @@ func (c *pageCheck) freelist() (free uint64, err error) {
 	if c.meta.freelist == noPage {
 		return 0, nil
 	}
-	p, err := c.page(c.meta.freelist)
+	p, err := c.page(c.meta.freelist, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -154,6 +154,7 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 	defer watching.Stop()
 	sampling := time.NewTicker(monitor.SampleInterval)
 	defer sampling.Stop()
+	d.checkAuthorities() // lookups are answered meanwhile
 	for {
 		select {
 		case <-hangup:
@@ -219,7 +220,6 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 	d.registerOwn()
 	d.state.doesDANE(d.dane.why)
 	d.dane.logDecision(ctx, d.clients.DNS)
-	d.checkAuthorities()
 	d.ends.log(d.config.Overrides, time.Now())
 	return d, nil
 }

@@ -31,11 +31,18 @@ func Domain(n uint32) string { return string(AppendDomain(nil, n)) }
 
 func appendHex(dst []byte, n uint32) []byte {
 	const digits = "0123456789abcdef"
-	n *= 2654435769 // odd, so no two are the same
+	n = scatter(n)
 	for shift := 28; shift >= 0; shift -= 4 {
 		dst = append(dst, digits[n>>shift&15])
 	}
 	return dst
+}
+
+// scatter makes a number of another one that is far from those of its neighbours. No
+// two are the same.
+func scatter(n uint32) uint32 {
+	const odd = 2654435769
+	return n * odd
 }
 
 // Policy is the text of the domain's policy.
