@@ -167,7 +167,7 @@ func (d *discovery) askRecordOnce() (o *outcome, again bool) {
 		return &outcome{kind: settled, err: errClosed}, false // what failed says nothing of the domain
 	case err != nil:
 		d.noAnswer(err)
-		outage := d.dns.failed(d.domain(), began)
+		outage := d.dns.failed(d.domain(), d.known != nil, began)
 		if d.known != nil {
 			return nil, false
 		}

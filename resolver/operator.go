@@ -188,6 +188,8 @@ func (q queue) Due(failing bool, yield func(mtasts.Domain) bool) { q.policies.Du
 
 // Ready implements refresh.Queue: without DNS no policy host is found. In an outage the
 // domains that are due are probes, since those that failed may have no servers that answer.
+// Ready waits for these: under a flood of such domains the outage may be back when the
+// scheduler asks again.
 func (q queue) Ready() bool {
 	out := q.dns.outage()
 	if out == nil {
@@ -197,9 +199,9 @@ func (q queue) Ready() bool {
 	q.policies.Due(false, func(d mtasts.Domain) bool {
 		out.suggest(d)
 		probes++
-		return probes < maxFailed/2
+		return probes < maxFailed
 	})
-	return false
+	return probes > 0 && out.ends(q.ctx, maxFailed*probeInterval)
 }
 
 // Do implements refresh.Queue.
