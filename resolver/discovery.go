@@ -347,7 +347,9 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.metrics.discoveries.busy.Inc()
 		d.policies.Postpone(d.domain(), d.known, policies.ShortPause, o.err)
 	case ignorant:
-		d.policies.Postpone(d.domain(), d.known, max(o.pause, policies.ShortPause), o.err)
+		pause := max(o.pause, policies.ShortPause)
+		d.policies.Recheck(d.domain(), d.known, d.clock.Now().Add(pause)) // a new id would be fetched again
+		d.policies.Postpone(d.domain(), d.known, pause, o.err)
 	}
 	if o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
 		d.background(func() { d.judgeMX(d.domain()) })

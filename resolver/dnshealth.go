@@ -21,7 +21,7 @@ const (
 	// maxFailed is how many names that failed, or are wanted in an outage, are used as
 	// probes: so many of domains with a policy, and so many of others. A flood of names
 	// without end displaces others of its kind only.
-	maxFailed = 8
+	maxFailed = 16
 
 	// outageDomains is how many domains have to fail, none being answered in between,
 	// before that is an outage although the resolver answers for the root: it has lost

@@ -186,6 +186,9 @@ type queue struct{ *Resolver }
 // Due implements refresh.Queue.
 func (q queue) Due(failing bool, yield func(mtasts.Domain) bool) { q.policies.Due(failing, yield) }
 
+// readyWait is how long Ready waits: for one probe of each kind and its answer.
+const readyWait = 5 * probeInterval
+
 // Ready implements refresh.Queue: without DNS no policy host is found. In an outage the
 // domains that are due are probes, since those that failed may have no servers that answer.
 // Ready waits for these: under a flood of such domains the outage may be back when the
@@ -199,9 +202,9 @@ func (q queue) Ready() bool {
 	q.policies.Due(false, func(d mtasts.Domain) bool {
 		out.suggest(d)
 		probes++
-		return probes < maxFailed
+		return probes < maxFailed/2
 	})
-	return probes > 0 && out.ends(q.ctx, maxFailed*probeInterval)
+	return probes > 0 && out.ends(q.ctx, readyWait)
 }
 
 // Do implements refresh.Queue.

@@ -273,10 +273,13 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e.refresh.Set(clock.Never)
 	if s.Policy.Mode != mtasts.ModeNone && s.Policy.MaxAge >= minRefreshed {
 		// If Next is the removal, the policy was left alone; it is due no later than
-		// chance would have had it. Else it may be due later because an attempt failed.
+		// chance would have had it. Else it may be due later because an attempt failed, or
+		// was put off until after the policy's end.
 		latest := began(e.fetched(), o, now, t.start).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
 		if s.Next < e.expires.Get().Add(keepExpired/2) {
 			latest = max(latest, now.Add(refresh.LastRetry))
+		} else if s.Refused != 0 || s.Failures > 0 {
+			latest = max(latest, now.Add(refresh.FirstRetry))
 		}
 		e.refresh.Set(min(s.Next, latest))
 	}

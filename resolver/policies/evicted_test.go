@@ -104,12 +104,18 @@ func TestUseOfAnEvictedEntry(t *testing.T) {
 
 // A refresh that was put off is not due again because memory evicted the policy.
 func TestPostponedRefreshOutlivesEviction(t *testing.T) {
+	for _, mode := range []string{"enforce", "testing"} {
+		t.Run(mode, func(t *testing.T) { testPostponedRefresh(t, mode) })
+	}
+}
+
+func testPostponedRefresh(t *testing.T, mode string) {
 	onBench(t, func(t *testing.T, b *bench) {
 		l := limits()
 		l.Entries = 1
 		b.Configure(l)
 		d := domain(t, "a.example")
-		e := b.Put(d, fetch(t, "1", "enforce", 10*86400))
+		e := b.Put(d, fetch(t, "1", mode, 10*86400))
 		time.Sleep(27 * time.Hour) // due for more than the spread
 		b.Postpone(d, e, 5*time.Minute, errTest)
 		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 10*86400))
