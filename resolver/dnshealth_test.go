@@ -228,6 +228,9 @@ func TestOutageEndsUnderAFlood(t *testing.T) {
 		good := w.txt["well.example"]
 		w.away(true, "well.example")
 		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 1000
+		r.Configure(s)
 		var lookups sync.WaitGroup
 		lookups.Go(func() { lookUp(t, r, "well.example") })
 		time.Sleep(time.Second)

@@ -103,6 +103,8 @@ const (
 	claim  = 31 * time.Second
 	// wallSlack: smaller differences of the wall clock are not judged again.
 	wallSlack = 2*stepLimit + time.Minute
+	// leaseSlack is how long other nodes may keep a refresh from a node, each with its lease.
+	leaseSlack = 2*shared.LeaseLife + 2*time.Minute
 	// observed is how soon a step of the wall clock is noticed.
 	observed = 6 * time.Second
 )
@@ -177,14 +179,19 @@ type lookup struct {
 	kind       dane.Kind
 	unknown    error             // DANE cannot be known now
 	failure    *policies.Failure // to be reported to the domain
+	later      bool              // it may be reported when the discovery has ended
 }
 
 // judgeReport: only a failure that is the publisher's beyond doubt is reported to it
-// (BEHAVIOUR, TLSRPT): never one of a domain whose policy applies, and none while no
+// (BEHAVIOUR, TLSRPT), and such a failure always is: never one of a domain whose policy applies, and none while no
 // certificate of a policy host was accepted for ten minutes.
 func (n *node) judgeReport(k *knowledge, l lookup) {
 	const doubt = 10 * time.Minute
+	certain := k.failed.at > max(n.started, n.cramped, n.disturbed) && k.failed.at == k.lastFetch && k.dnsErr == 0 && !k.failed.volatile && !k.failed.excused &&
+		!n.noRoute && (n.failing == 0 || l.end-n.failing < doubt-time.Minute)
 	switch f := l.failure; {
+	case f == nil && l.policy == nil && !l.later && certain && k.failed.at < l.start && l.end < k.blocked-stored:
+		n.violation("%v: the last fetch failed by the publisher's fault, and that is not reported (lookup from %v)", k.domain, l.start)
 	case f == nil:
 	case l.policy != nil, f.Word == "":
 		n.violation("%v: %+v is reported, policy %v", k.domain, f, l.policy)
@@ -193,6 +200,15 @@ func (n *node) judgeReport(k *knowledge, l lookup) {
 	case n.failing != 0 && l.start-n.failing > doubt+stored:
 		n.violation("%v: %+v is reported, but every fetch since %v has failed", k.domain, f, n.failing)
 	}
+}
+
+// possible returns the versions of which one is in force.
+func (k *knowledge) possible() []version {
+	i := len(k.versions) - 1
+	for i > 0 && k.versions[i].maybe {
+		i--
+	}
+	return k.versions[i:]
 }
 
 // current returns the policy that the daemon must have for certain at now.
@@ -308,7 +324,6 @@ func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 		return
 	}
 	switch {
-	case k.askedAt < l.start && n.link != nil: // the shared store may have settled it
 	case k.askedAt < l.start:
 		n.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
 	case !p.healthy() || p.recordID() == live.id || p.hostDelay > n.settings.RecheckWait/4 || k.failed.at != 0:
@@ -338,7 +353,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 	}
 	last := k.verdicts[len(k.verdicts)-1]
 	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
-	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.daneBlocked(k)
+	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.daneBlocked(k) && l.start > n.loaded+stored && l.end > n.loaded+stored
 	if l.unknown != nil {
 		switch {
 		case holds && last.from > n.cramped:
@@ -414,7 +429,7 @@ func (n *node) noteRoom(now instant) {
 func (n *node) judgeRefreshes(now instant) {
 	slack := 3 * time.Minute
 	if n.link != nil {
-		slack += 2*shared.LeaseLife + 2*time.Minute // another node may have the lease
+		slack += leaseSlack
 	}
 	if n.settings.Concurrency < len(n.w.publishers) {
 		slack += 2 * time.Duration(n.healthyPublishers()) * hostTimeout / time.Duration(n.settings.Concurrency)
@@ -430,9 +445,6 @@ func (n *node) judgeRefreshes(now instant) {
 		}
 		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
 			continue
-		}
-		if n.link != nil && n.settings.Entries < len(n.w.publishers) {
-			continue // how long a lease has been refused is lost with an eviction
 		}
 		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
 			continue // failing domains may wait for one another
