@@ -128,6 +128,26 @@ func (rs *reports) audit(dropped int) {
 	}
 }
 
+// judgeReport: only a failure that is the publisher's beyond doubt is reported to it
+// (BEHAVIOUR, TLSRPT), and such a failure always is: never one of a domain whose policy applies, and none while no
+// certificate of a policy host was accepted for ten minutes.
+func (n *node) judgeReport(k *knowledge, l lookup) {
+	const doubt = 10 * time.Minute
+	certain := k.failed.at > max(n.started, n.cramped, n.disturbed) && k.failed.at == k.lastFetch && k.dnsErr == 0 && !k.failed.volatile && !k.failed.excused &&
+		!n.noRoute && (n.failing == 0 || l.end-n.failing < doubt-time.Minute)
+	switch f := l.failure; {
+	case f == nil && l.policy == nil && !l.later && certain && k.failed.at < l.start && l.end < k.blocked-stored:
+		n.violation("%v: the last fetch failed by the publisher's fault, and that is not reported (lookup from %v)", k.domain, l.start)
+	case f == nil:
+	case l.policy != nil, f.Word == "":
+		n.violation("%v: %+v is reported, policy %v", k.domain, f, l.policy)
+	case f.ID != "" && k.failed.at == 0:
+		n.violation("%v: %+v is reported, but the last fetch did not fail by the publisher's fault", k.domain, f)
+	case n.failing != 0 && l.start-n.failing > doubt+stored:
+		n.violation("%v: %+v is reported, but every fetch since %v has failed", k.domain, f, n.failing)
+	}
+}
+
 // asker is the resolver for one lookup by the handler, which hides the Answer.
 type asker struct {
 	*resolver.Resolver
