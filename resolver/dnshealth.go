@@ -87,9 +87,9 @@ func (p probeNames) pick() (d mtasts.Domain) {
 type outage struct {
 	health *dnsHealth
 	ended  chan struct{}
-	// total: what every resolver knows was not answered either, so that the next answer to
-	// that ends the outage.
-	total bool
+	// What every resolver knows is asked for too. If that failed in this outage (total), its
+	// next answer ends the outage. If not, an answer (cached) says nothing.
+	total, cached atomic.Bool
 }
 
 func newDNSHealth(ctx context.Context, c *clock.Clock, probe func(context.Context, mtasts.Domain) error) *dnsHealth {
@@ -128,11 +128,13 @@ func (h *dnsHealth) failed(d mtasts.Domain, known bool, began clock.Moment) bool
 	if h.outage() != nil {
 		return true
 	}
-	answered, _, _ := h.probes.Do("", func() (any, error) { return h.probe(h.ctx, mtasts.Domain{}) == nil, nil })
-	if answered.(bool) && !many {
-		return false
+	if !many {
+		answered, _, _ := h.probes.Do("", func() (any, error) { return h.probe(h.ctx, mtasts.Domain{}) == nil, nil })
+		if answered.(bool) {
+			return false
+		}
 	}
-	h.begin(!answered.(bool))
+	h.begin(!many)
 	return true
 }
 
@@ -156,7 +158,8 @@ func (h *dnsHealth) begin(total bool) {
 		return
 	}
 	h.failing.Store(true)
-	o := &outage{health: h, ended: make(chan struct{}), total: total}
+	o := &outage{health: h, ended: make(chan struct{})}
+	o.total.Store(total)
 	h.now.Store(o)
 	go o.watch()
 }
@@ -174,18 +177,27 @@ func (o *outage) watch() {
 			return
 		}
 		d := o.pick(second)
-		go func() { // a name whose servers are silent delays no other probe
-			if o.health.probe(o.health.ctx, d) == nil {
-				o.health.answered(o.health.clock.Now())
-			}
-		}()
+		go o.ask(d) // a name whose servers are silent delays no other probe
 	}
 }
 
-// pick returns the name for a probe. In a total outage every second one is for what every
-// resolver knows. The others are in turn for domains with a policy and without.
+// ask makes a probe.
+func (o *outage) ask(d mtasts.Domain) {
+	err := o.health.probe(o.health.ctx, d)
+	switch {
+	case d.IsZero() && err != nil:
+		o.total.Store(true)
+	case d.IsZero() && !o.total.Load():
+		o.cached.Store(true)
+	case err == nil:
+		o.health.answered(o.health.clock.Now())
+	}
+}
+
+// pick returns the name for a probe. Every second one is for what every resolver knows, unless
+// that says nothing. The others are in turn for domains with a policy and without.
 func (o *outage) pick(second int) (d mtasts.Domain) {
-	if o.total {
+	if !o.cached.Load() {
 		if second%2 == 0 {
 			return d
 		}
