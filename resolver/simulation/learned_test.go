@@ -223,6 +223,9 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
 			k.blocked = now + longestDNSRetry
 		}
+		if k.failed.excused || now-n.contact > 9*time.Minute { // a new id would be fetched at once
+			k.recheckDue = max(k.recheckDue, now+failedPause)
+		}
 	case policyhost.FaultLoad:
 		k.blocked = now + time.Minute + 2*time.Second
 		if k.refused == 0 {
@@ -230,6 +233,7 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 		}
 	default:
 		k.blocked = now + longestDNSRetry
+		k.recheckDue = max(k.recheckDue, now+time.Minute)
 	}
 }
 
