@@ -190,7 +190,7 @@ func (r *Resolver) askChecker(s *Settings, hop NextHop, refreshing bool) (v dane
 			r.dns.answered(r.clock.Now())
 			return v, nil, nil
 		}
-		if r.ctx.Err() != nil || !r.dns.failed(hop.Domain, began) {
+		if r.ctx.Err() != nil || !r.dns.failed(hop.Domain, refreshing, began) {
 			return v, nil, err
 		}
 	}

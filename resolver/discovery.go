@@ -167,7 +167,7 @@ func (d *discovery) askRecordOnce() (o *outcome, again bool) {
 		return &outcome{kind: settled, err: errClosed}, false // what failed says nothing of the domain
 	case err != nil:
 		d.noAnswer(err)
-		outage := d.dns.failed(d.domain(), began)
+		outage := d.dns.failed(d.domain(), d.known != nil, began)
 		if d.known != nil {
 			return nil, false
 		}
@@ -347,7 +347,9 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.metrics.discoveries.busy.Inc()
 		d.policies.Postpone(d.domain(), d.known, policies.ShortPause, o.err)
 	case ignorant:
-		d.policies.Postpone(d.domain(), d.known, max(o.pause, policies.ShortPause), o.err)
+		pause := max(o.pause, policies.ShortPause)
+		d.policies.Recheck(d.domain(), d.known, d.clock.Now().Add(pause)) // a new id would be fetched again
+		d.policies.Postpone(d.domain(), d.known, pause, o.err)
 	}
 	if o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
 		d.background(func() { d.judgeMX(d.domain()) })

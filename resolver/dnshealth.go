@@ -19,7 +19,8 @@ const (
 	probeInterval = time.Second
 
 	// maxFailed is how many names that failed, or are wanted in an outage, are used as
-	// probes.
+	// probes: so many of domains with a policy, and so many of others. A flood of names
+	// without end displaces others of its kind only.
 	maxFailed = 16
 
 	// outageDomains is how many domains have to fail, none being answered in between,
@@ -51,13 +52,44 @@ type dnsHealth struct {
 	probes  singleflight.Group     // the first one, that decides
 
 	mu    sync.Mutex
-	names []mtasts.Domain // that failed since the last answer or are wanted, the next probe last
+	names [2]probeNames // that failed since the last answer or are wanted, by kind
+}
+
+// The kinds of names: of domains with a policy, and of others.
+const (
+	knownNames = iota
+	otherNames
+)
+
+// probeNames are names to ask for, the next one last.
+type probeNames []mtasts.Domain
+
+// add makes the domain the next one.
+func (p *probeNames) add(d mtasts.Domain) {
+	*p = slices.DeleteFunc(*p, func(other mtasts.Domain) bool { return other == d })
+	if len(*p) == maxFailed {
+		*p = slices.Delete(*p, 0, 1)
+	}
+	*p = append(*p, d)
+}
+
+// pick returns the next one and puts it behind the others; the zero Domain without any.
+func (p probeNames) pick() (d mtasts.Domain) {
+	if last := len(p) - 1; last >= 0 {
+		d = p[last]
+		copy(p[1:], p[:last])
+		p[0] = d
+	}
+	return d
 }
 
 // outage is a time in which the DNS does not answer.
 type outage struct {
 	health *dnsHealth
 	ended  chan struct{}
+	// What every resolver knows is asked for too. If that failed in this outage (total), its
+	// next answer ends the outage. If not, an answer (cached) says nothing.
+	total, cached atomic.Bool
 }
 
 func newDNSHealth(ctx context.Context, c *clock.Clock, probe func(context.Context, mtasts.Domain) error) *dnsHealth {
@@ -79,7 +111,7 @@ func (h *dnsHealth) answered(now clock.Moment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.failing.Store(false)
-	h.names = h.names[:0]
+	h.names = [2]probeNames{}
 	if o := h.now.Swap(nil); o != nil {
 		close(o.ended)
 	}
@@ -87,15 +119,12 @@ func (h *dnsHealth) answered(now clock.Moment) {
 
 // failed notes that a question about d, asked at began, was not answered, and reports
 // whether that is an outage: no other question was answered meanwhile, and a probe is not
-// answered either.
-func (h *dnsHealth) failed(d mtasts.Domain, began clock.Moment) bool {
+// answered either. known says that d has a policy.
+func (h *dnsHealth) failed(d mtasts.Domain, known bool, began clock.Moment) bool {
 	if h.last.Get() > began {
 		return h.outage() != nil
 	}
-	h.mu.Lock()
-	h.next(d)
-	many := len(h.names) >= outageDomains
-	h.mu.Unlock()
+	many := h.next(d, known) >= outageDomains
 	if h.outage() != nil {
 		return true
 	}
@@ -105,21 +134,24 @@ func (h *dnsHealth) failed(d mtasts.Domain, began clock.Moment) bool {
 			return false
 		}
 	}
-	h.begin()
+	h.begin(!many)
 	return true
 }
 
-// next makes the domain the next probe. mu is held.
-func (h *dnsHealth) next(d mtasts.Domain) {
-	h.names = slices.DeleteFunc(h.names, func(other mtasts.Domain) bool { return other == d })
-	if len(h.names) == maxFailed {
-		h.names = slices.Delete(h.names, 0, 1)
+// next makes the domain the next probe of its kind, and returns how many names there are.
+func (h *dnsHealth) next(d mtasts.Domain, known bool) (names int) {
+	kind := otherNames
+	if known {
+		kind = knownNames
 	}
-	h.names = append(h.names, d)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.names[kind].add(d)
 	h.failing.Store(true)
+	return len(h.names[knownNames]) + len(h.names[otherNames])
 }
 
-func (h *dnsHealth) begin() {
+func (h *dnsHealth) begin(total bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.now.Load() != nil || h.ctx.Err() != nil {
@@ -127,16 +159,16 @@ func (h *dnsHealth) begin() {
 	}
 	h.failing.Store(true)
 	o := &outage{health: h, ended: make(chan struct{})}
+	o.total.Store(total)
 	h.now.Store(o)
 	go o.watch()
 }
 
-// watch asks once a second until something is answered. Every second probe is for what
-// every resolver knows, as long as too few domains have failed for that to say nothing.
+// watch asks once a second until something is answered.
 func (o *outage) watch() {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
-	for general := true; ; general = !general {
+	for second := 0; ; second++ {
 		select {
 		case <-ticker.C:
 		case <-o.ended:
@@ -144,41 +176,55 @@ func (o *outage) watch() {
 		case <-o.health.ctx.Done():
 			return
 		}
-		d := o.health.pick(general)
-		go func() { // a name whose servers are silent delays no other probe
-			if o.health.probe(o.health.ctx, d) == nil {
-				o.health.answered(o.health.clock.Now())
-			}
-		}()
+		d := o.pick(second)
+		go o.ask(d) // a name whose servers are silent delays no other probe
 	}
 }
 
-// pick returns the name for the next probe and puts it behind the others.
-func (h *dnsHealth) pick(general bool) mtasts.Domain {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	n := len(h.names)
-	if n == 0 || general && n < outageDomains {
-		return mtasts.Domain{}
+// ask makes a probe.
+func (o *outage) ask(d mtasts.Domain) {
+	err := o.health.probe(o.health.ctx, d)
+	switch {
+	case d.IsZero() && err != nil:
+		o.total.Store(true)
+	case d.IsZero() && !o.total.Load():
+		o.cached.Store(true)
+	case err == nil:
+		o.health.answered(o.health.clock.Now())
 	}
-	d := h.names[n-1]
-	copy(h.names[1:], h.names[:n-1])
-	h.names[0] = d
+}
+
+// pick returns the name for a probe. Every second one is for what every resolver knows, unless
+// that says nothing. The others are in turn for domains with a policy and without.
+func (o *outage) pick(second int) (d mtasts.Domain) {
+	if !o.cached.Load() {
+		if second%2 == 0 {
+			return d
+		}
+		second /= 2
+	}
+	o.health.mu.Lock()
+	defer o.health.mu.Unlock()
+	kind := second % 2
+	if d = o.health.names[kind].pick(); d.IsZero() {
+		d = o.health.names[1-kind].pick()
+	}
 	return d
 }
 
-// suggest makes the domain the next probe.
-func (o *outage) suggest(d mtasts.Domain) {
-	o.health.mu.Lock()
-	defer o.health.mu.Unlock()
-	o.health.next(d)
-}
+// suggest makes a domain with a policy the next probe of its kind.
+func (o *outage) suggest(d mtasts.Domain) { o.health.next(d, true) }
 
 // wait waits for the end of the outage, for at most limit, and reports whether it has
-// ended. The domain is the next to be asked for.
+// ended. The domain, of which nothing is known, is the next of its kind to be asked for.
 func (o *outage) wait(ctx context.Context, d mtasts.Domain, limit time.Duration) bool {
-	o.suggest(d)
-	timer := time.NewTimer(max(limit, time.Nanosecond))
+	o.health.next(d, false)
+	return o.ends(ctx, max(limit, time.Nanosecond))
+}
+
+// ends waits for the end of the outage, for at most limit, and reports whether it has ended.
+func (o *outage) ends(ctx context.Context, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-o.ended:

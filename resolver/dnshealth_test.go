@@ -3,6 +3,7 @@ package resolver
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,5 +216,62 @@ func TestPurgeDuringARecheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(t, r, "a.example", "-")
+	})
+}
+
+// The end of an outage is noticed within two seconds although many domains with silent
+// name servers were looked up in it: every second probe is one that any resolver answers.
+func TestOutageEndsUnderAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("well.example", "1", policyText("enforce", "864000"))
+		good := w.txt["well.example"]
+		w.away(true, "well.example")
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 1000
+		r.Configure(s)
+		var lookups sync.WaitGroup
+		lookups.Go(func() { lookUp(t, r, "well.example") })
+		time.Sleep(time.Second)
+		for i := range 100 {
+			d := fmt.Sprintf("silent-%d.example", i)
+			w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+			lookups.Go(func() { lookUp(t, r, d) })
+		}
+		time.Sleep(10 * time.Second)
+		w.away(false)
+		w.setTXT("well.example", good)
+		time.Sleep(2500 * time.Millisecond)
+		if mode, took := lookUp(t, r, "well.example"); mode != "enforce/1" || took > 500*time.Millisecond {
+			t.Errorf("%s after %v", mode, took)
+		}
+		lookups.Wait()
+	})
+}
+
+// A flood of domains with silent name servers counts as an outage, but known domains are
+// asked for in it, whose answers end it: no refresh waits for the end of the flood.
+func TestSilentFloodStopsNoRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("well.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "well.example", "enforce/1")
+		k, _ := r.Known(hop(t, "well.example").Domain)
+		time.Sleep(time.Until(k.Refresh) - time.Minute)
+		var lookups sync.WaitGroup
+		for second := range 5 * 60 {
+			for i := range 30 {
+				d := fmt.Sprintf("silent-%d-%d.example", second, i)
+				w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+				lookups.Go(func() { lookUp(t, r, d) })
+			}
+			time.Sleep(time.Second)
+		}
+		if _, fetches := w.asked("well.example"); fetches != 2 {
+			t.Errorf("%d fetches, want 2", fetches)
+		}
+		lookups.Wait()
 	})
 }

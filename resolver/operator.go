@@ -186,8 +186,13 @@ type queue struct{ *Resolver }
 // Due implements refresh.Queue.
 func (q queue) Due(failing bool, yield func(mtasts.Domain) bool) { q.policies.Due(failing, yield) }
 
+// readyWait is how long Ready waits: for one probe of each kind and its answer.
+const readyWait = 5 * probeInterval
+
 // Ready implements refresh.Queue: without DNS no policy host is found. In an outage the
 // domains that are due are probes, since those that failed may have no servers that answer.
+// Ready waits for these: under a flood of such domains the outage may be back when the
+// scheduler asks again.
 func (q queue) Ready() bool {
 	out := q.dns.outage()
 	if out == nil {
@@ -199,7 +204,7 @@ func (q queue) Ready() bool {
 		probes++
 		return probes < maxFailed/2
 	})
-	return false
+	return probes > 0 && out.ends(q.ctx, readyWait)
 }
 
 // Do implements refresh.Queue.

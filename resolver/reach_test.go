@@ -118,3 +118,34 @@ func TestBrokenPublishersAreBlamed(t *testing.T) {
 		w.expectLogged("Policy could not be fetched", broken)
 	})
 }
+
+// The same for a new id that a record has while every policy host refuses.
+func TestUnreachableHostWithANewID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		var names []string
+		for i := range 6 {
+			d := fmt.Sprintf("d%d.example", i)
+			names = append(names, d)
+			w.publish(d, "1", policyText("enforce", "864000"))
+			expect(t, r, d, "enforce/1")
+		}
+		for _, d := range names {
+			w.setHost(d, hostAnswer{err: &policyhost.FetchError{Host: d, Result: policyhost.ResultFetchError, Err: errRefused}})
+		}
+		time.Sleep(28 * time.Hour) // all were due
+		if r.Unreachable() == nil {
+			t.Fatal("policy hosts count as reachable")
+		}
+		w.setTXT("d0.example", txtAnswer{records: []string{"v=STSv1; id=2;"}, ttl: time.Minute})
+		_, before := w.asked("d0.example")
+		for range 60 {
+			expect(t, r, "d0.example", "enforce/1")
+			time.Sleep(time.Minute)
+		}
+		if _, fetches := w.asked("d0.example"); fetches-before > 12 {
+			t.Errorf("%d fetches in an hour", fetches-before)
+		}
+	})
+}

@@ -85,7 +85,7 @@ type trouble struct {
 	failure    *Failure     // why the policy cannot be refreshed; nil if it can
 	recordGone clock.Moment // since when it has no valid record; 0 if it has
 	refused    clock.Moment // since when refreshes are refused here; 0 if none was
-	lease      clock.Moment // when it is refreshed without the lease; 0 if none was refused
+	leased     clock.Moment // since when another node has the lease; 0 if none was refused
 }
 
 var noTrouble trouble
@@ -245,6 +245,8 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Used:       e.used.Get(),
 		Next:       e.next(now, t.limits.Load()),
 		RecordGone: e.recordGone,
+		Refused:    e.refused,
+		Leased:     e.leased,
 		Mismatch:   e.mismatch.Get(),
 		ToMX:       e.toMX,
 		Ended:      e.ended,
@@ -271,15 +273,18 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e.refresh.Set(clock.Never)
 	if s.Policy.Mode != mtasts.ModeNone && s.Policy.MaxAge >= minRefreshed {
 		// If Next is the removal, the policy was left alone; it is due no later than
-		// chance would have had it. Else it may be due later because an attempt failed.
+		// chance would have had it. Else it may be due later because an attempt failed, or
+		// was put off until after the policy's end.
 		latest := began(e.fetched(), o, now, t.start).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
 		if s.Next < e.expires.Get().Add(keepExpired/2) {
 			latest = max(latest, now.Add(refresh.LastRetry))
+		} else if s.Refused != 0 || s.Failures > 0 {
+			latest = max(latest, now.Add(refresh.FirstRetry))
 		}
 		e.refresh.Set(min(s.Next, latest))
 	}
 	e.change(func(t *trouble) {
-		t.recordGone = s.RecordGone
+		t.recordGone, t.refused, t.leased = s.RecordGone, min(s.Refused, now), min(s.Leased, now)
 		if s.Failures > 0 {
 			t.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
 				Retry: min(s.RetryAt, now.Add(refresh.LastRetry)), ByClock: true} // not saved, so it may be

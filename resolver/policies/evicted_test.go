@@ -104,12 +104,18 @@ func TestUseOfAnEvictedEntry(t *testing.T) {
 
 // A refresh that was put off is not due again because memory evicted the policy.
 func TestPostponedRefreshOutlivesEviction(t *testing.T) {
+	for _, mode := range []string{"enforce", "testing"} {
+		t.Run(mode, func(t *testing.T) { testPostponedRefresh(t, mode) })
+	}
+}
+
+func testPostponedRefresh(t *testing.T, mode string) {
 	onBench(t, func(t *testing.T, b *bench) {
 		l := limits()
 		l.Entries = 1
 		b.Configure(l)
 		d := domain(t, "a.example")
-		e := b.Put(d, fetch(t, "1", "enforce", 10*86400))
+		e := b.Put(d, fetch(t, "1", mode, 10*86400))
 		time.Sleep(27 * time.Hour) // due for more than the spread
 		b.Postpone(d, e, 5*time.Minute, errTest)
 		b.Put(domain(t, "b.example"), fetch(t, "1", "enforce", 10*86400))
@@ -121,6 +127,33 @@ func TestPostponedRefreshOutlivesEviction(t *testing.T) {
 		b.Get(domain(t, "b.example"))
 		if b.Get(d).RefreshDue(b.clock.Now()) {
 			t.Error("the refresh is due at once before the policy's end")
+		}
+	})
+}
+
+// How long refreshes have been refused for load, and how long another node has had the
+// lease, outlives an eviction.
+func TestRefusalsOutliveEviction(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := limits()
+		l.Entries = 1
+		b.Configure(l)
+		d, other := domain(t, "a.example"), domain(t, "b.example")
+		b.Put(d, fetch(t, "1", "enforce", 10*86400))
+		b.Put(other, fetch(t, "1", "enforce", 10*86400))
+		time.Sleep(27 * time.Hour)
+		refresh := false
+		for range 7 * 60 {
+			refresh = refresh || b.MayRefresh(d, b.Get(d), func() bool { return false }, 20*time.Minute)
+			b.Postpone(d, b.Get(d), ShortPause, errTest)
+			b.Get(other)
+			time.Sleep(time.Minute + time.Second)
+		}
+		if !refresh {
+			t.Error("it is never refreshed without a lease")
+		}
+		if k, _ := b.Known(d); k.Failure == nil {
+			t.Error("no failure is known after 7 hours")
 		}
 	})
 }

@@ -137,11 +137,11 @@ func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, timeout
 	}
 	now := t.clock.Now()
 	switch {
-	case granted, e.lease != 0 && now >= e.lease:
-		e.change(func(t *trouble) { t.lease = 0 })
+	case granted, e.leased != 0 && now.Sub(e.leased) >= timeout:
+		e.change(func(t *trouble) { t.leased = 0 })
 		return true
-	case e.lease == 0:
-		e.change(func(t *trouble) { t.lease = now.Add(timeout) })
+	case e.leased == 0:
+		e.change(func(t *trouble) { t.leased = now })
 	}
 	e.refresh.Set(now.Add(ShortPause))
 	t.save(d, e, now)

@@ -122,5 +122,15 @@ func (n *node) cram() {
 		n.st.Put(store.Entry{Domain: domain("other-%d", i), ID: "1", Policy: mtasts.Policy{Mode: mtasts.ModeTesting, MaxAge: 366 * day, Text: text},
 			Fetched: store.Fetched{Wall: n.w.machine.Wall()}, Next: clock.Never, Purges: n.st.Purges()})
 	}
-	n.w.locked(func(instant) { n.crammed = true })
+	size := 0
+	for i := range manyChanges {
+		e, _ := n.st.Get(domain("other-%d", i))
+		size += len(e.Policy.Text)
+	}
+	n.w.locked(func(instant) {
+		n.crammed = true
+		if size > 64<<20 {
+			n.violation("changes of %d bytes wait to be written", size)
+		}
+	})
 }

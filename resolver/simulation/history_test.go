@@ -1,8 +1,10 @@
 package simulation
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/pprof"
 	"strings"
 	"time"
 )
@@ -123,9 +125,13 @@ func gap(random *rand.Rand) time.Duration {
 	return upTo(30 * time.Hour)
 }
 
+// worldLabel is the label of a world's goroutines: its directory.
+const worldLabel = "world"
+
 // play runs a history to its end or to the first violation, which it returns with the
 // log. It is called in a bubble of testing/synctest.
 func play(history []happening, dir string, verbose bool) (violations, log []string, took time.Duration) {
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(worldLabel, dir)))
 	w := newWorld(time.Now, dir)
 	w.verbose = verbose
 	for _, h := range history {

@@ -46,12 +46,28 @@ func (n *node) countStranger(d mtasts.Domain, underWay *int, by, most int) {
 	}
 }
 
-// noteLoad notes that limits of load are reached.
+// noteLoad notes that limits of load are reached: those of questions and fetches, and that of
+// DANE by many lookups. Silent domains are probed for one a second, the latest one first, so
+// that many of them delay the others as well.
 func (n *node) noteLoad() {
 	const others = 60 // domains outside floods
-	if n.strangersAsked >= mostQuestions-others || n.strangersFetched >= mostFetches-others {
+	const probed = 16 // silent domains that are remembered as probes
+	if n.strangersAsked >= mostQuestions-others || n.strangersFetched >= mostFetches-others ||
+		n.strangersWaiting >= mostFetches-others || n.silentWaiting >= probed {
 		n.loaded = n.w.now()
 	}
+}
+
+// countWaiting counts lookups of unknown domains under way.
+func (n *node) countWaiting(d mtasts.Domain, by int) {
+	switch stranger(d) {
+	case "":
+		return
+	case silentStrangers:
+		n.silentWaiting += by
+	}
+	n.strangersWaiting += by
+	n.noteLoad()
 }
 
 func (n *node) askedTXT(d mtasts.Domain) {
@@ -172,8 +188,10 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 		wasLive, _ = n.lives(before.fact, now)
 	}
 	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval}
-	if before.fact != nil && before.fact.policy.Text == policy.Text {
-		fetched.sameTextNew = before.fact.id != f.id || before.fact.sameTextNew
+	for _, v := range k.possible() {
+		if v.fact != nil && v.fact.policy.Text == policy.Text {
+			fetched.sameTextNew = fetched.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
+		}
 	}
 	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
@@ -205,6 +223,9 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
 			k.blocked = now + longestDNSRetry
 		}
+		if k.failed.excused || now-n.contact > 9*time.Minute { // a new id would be fetched at once
+			k.recheckDue = max(k.recheckDue, now+failedPause)
+		}
 	case policyhost.FaultLoad:
 		k.blocked = now + time.Minute + 2*time.Second
 		if k.refused == 0 {
@@ -212,6 +233,7 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 		}
 	default:
 		k.blocked = now + longestDNSRetry
+		k.recheckDue = max(k.recheckDue, now+time.Minute)
 	}
 }
 

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -19,10 +18,10 @@ func (n *node) lookUp(d mtasts.Domain) {
 }
 
 func (n *node) lookUpIn(life int, d mtasts.Domain) {
-	hop := resolver.NextHop{Domain: d, MX: true, Port: dane.SMTPPort}
 	l := lookup{domain: d}
 	var joined, alone, first bool
 	var begun int
+	var rs *reports
 	n.w.locked(func(now instant) {
 		k := n.about(d)
 		l.start = now
@@ -39,22 +38,28 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 				k.recheckDue = max(k.recheckDue, now+maxRecordLife) // by a clock that may have been wrong
 			}
 		}
+		n.countWaiting(d, 1)
 		k.looking++
 		k.begun++
 		begun = k.begun
 		k.lastLookup = now
+		rs = n.reports
 	})
-	a, ok := n.r.Cached(hop, time.Now())
-	if !ok {
-		a, l.unknown = n.r.Resolve(context.Background(), hop)
-	}
+	var a resolver.Answer
+	a, l.unknown = n.ask(rs, d)
 	l.end = n.w.nowLocked()
 	time.Sleep(time.Nanosecond) // questions that the lookup did not wait for have been asked
 	n.w.locked(func(now instant) {
 		k, p := n.about(d), n.w.of(d)
+		n.countWaiting(d, -1)
 		k.looking--
 		l.policy, l.kind, l.failure = a.Policy, a.DANE, a.Failure
+		l.later = a.Later != nil
 		alone = alone && begun == k.begun
+		rs.receive()
+		if l.failure != nil && l.policy == nil && l.unknown == nil && l.kind <= dane.None {
+			rs.owe(d)
+		}
 		if life != n.life || l.start < n.disturbed+observed {
 			return
 		}

@@ -5,7 +5,6 @@ import (
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/policies"
 	"mta-sts-daemon/resolver/shared"
 )
 
@@ -103,6 +102,8 @@ const (
 	claim  = 31 * time.Second
 	// wallSlack: smaller differences of the wall clock are not judged again.
 	wallSlack = 2*stepLimit + time.Minute
+	// leaseSlack is how long other nodes may keep a refresh from a node, each with its lease.
+	leaseSlack = 2*shared.LeaseLife + 2*time.Minute
 	// observed is how soon a step of the wall clock is noticed.
 	observed = 6 * time.Second
 )
@@ -169,30 +170,13 @@ func (w *world) wallRange(now instant) (low, high time.Duration) {
 	return low, high
 }
 
-// lookup is one lookup and its answer.
-type lookup struct {
-	domain     mtasts.Domain
-	start, end instant
-	policy     *mtasts.Policy
-	kind       dane.Kind
-	unknown    error             // DANE cannot be known now
-	failure    *policies.Failure // to be reported to the domain
-}
-
-// judgeReport: only a failure that is the publisher's beyond doubt is reported to it
-// (BEHAVIOUR, TLSRPT): never one of a domain whose policy applies, and none while no
-// certificate of a policy host was accepted for ten minutes.
-func (n *node) judgeReport(k *knowledge, l lookup) {
-	const doubt = 10 * time.Minute
-	switch f := l.failure; {
-	case f == nil:
-	case l.policy != nil, f.Word == "":
-		n.violation("%v: %+v is reported, policy %v", k.domain, f, l.policy)
-	case f.ID != "" && k.failed.at == 0:
-		n.violation("%v: %+v is reported, but the last fetch did not fail by the publisher's fault", k.domain, f)
-	case n.failing != 0 && l.start-n.failing > doubt+stored:
-		n.violation("%v: %+v is reported, but every fetch since %v has failed", k.domain, f, n.failing)
+// possible returns the versions of which one is in force.
+func (k *knowledge) possible() []version {
+	i := len(k.versions) - 1
+	for i > 0 && k.versions[i].maybe {
+		i--
 	}
+	return k.versions[i:]
 }
 
 // current returns the policy that the daemon must have for certain at now.
@@ -207,263 +191,7 @@ func (n *node) current(k *knowledge, now instant) *fact {
 	return v.fact
 }
 
-// judgePolicy checks an answer against the versions in force between the lookup's start
-// and its end:
-//
-//   - a live policy is never answered as absent, unless replaced or purged (RFC 8461
-//     sections 3.3 and 5.1);
-//   - nothing is answered past its end (BEHAVIOUR, life and Clock);
-//   - a purged or replaced policy does not come back.
-func (n *node) judgePolicy(k *knowledge, l lookup) {
-	why := "that was never in force"
-	for i := len(k.versions) - 1; i >= 0; i-- {
-		v := k.versions[i]
-		if v.from > l.end {
-			continue
-		}
-		mustStart, mayStart := false, false
-		mustEnd, mayEnd := false, false
-		if v.fact != nil {
-			mustStart, mayStart = n.lives(v.fact, l.start)
-			mustEnd, mayEnd = n.lives(v.fact, l.end)
-		}
-		switch {
-		case l.policy == nil && !(mustStart && mustEnd):
-			return
-		case l.policy != nil && v.fact != nil && l.policy.Text == v.fact.policy.Text:
-			if mayStart || mayEnd {
-				return
-			}
-			why = "past its end"
-		}
-		if v.from < l.start && !v.maybe {
-			break // older ones were not in force any more
-		}
-	}
-	if l.policy == nil {
-		n.violation("%v: a live policy was answered as absent (lookup from %v): %v", k.domain, l.start, k.describe())
-		return
-	}
-	n.violation("%v: answered a policy %s (lookup from %v): %v %q; known: %v", k.domain, why, l.start, l.policy.Mode, l.policy.Text, k.describe())
-}
-
-// judgeDiscovery: when DNS and policy host can be asked and no failure is held against the
-// domain any more, a lookup waits for the policy and gets it (BEHAVIOUR, DNS failure; no
-// policy; RFC 8461 section 5.1).
-func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool) {
-	s := n.settings
-	switch {
-	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
-	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
-	case n.crammed: // a policy evicted while its discovery is under way may be lost
-	case l.start < k.blocked, l.start < n.dnsBlocked(k), l.start < n.loaded+stored, l.end <= n.loaded+stored:
-	default:
-		n.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
-			k.domain, l.start, k.blocked, n.dnsBlocked(k))
-	}
-}
-
-// judgeStranger: a flood of unknown domains is answered within the limits of a first lookup
-// (BEHAVIOUR, Time).
-func (n *node) judgeStranger(l lookup) {
-	if took := l.end - l.start; l.policy != nil || took > n.settings.AnswerTimeout+stored && n.configured < l.start {
-		n.violation("%v: policy %v after %v", l.domain, l.policy, took)
-	}
-}
-
-// judgePatience: in an outage the first lookup of an unknown domain waits for its end, as a
-// first lookup does (BEHAVIOUR, DNS failure).
-func (n *node) judgePatience(k *knowledge, l lookup, first bool) {
-	out := n.w.dns != dnsWorks && max(n.w.dnsSince, n.started, n.configured) < l.start
-	if out && first && l.policy == nil && l.end-l.start < n.settings.AnswerTimeout {
-		n.violation("%v: a lookup in an outage waited %v only", k.domain, l.end-l.start)
-	}
-}
-
-// undisturbed: nothing that concerns the domain has changed during the lookup.
-func (n *node) undisturbed(p *publisher, l lookup) bool {
-	return n.w.dns == dnsWorks && max(p.changed, n.w.dnsSince, n.started, n.configured) < l.start
-}
-
-// dnsBlocked is until when a failure of the DNS keeps lookups from asking again.
-func (n *node) dnsBlocked(k *knowledge) instant {
-	switch {
-	case k.dnsErr == 0:
-		return n.w.dnsSince + 2*time.Second
-	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr+6*time.Second:
-		return n.w.dnsSince + 2*time.Second // one probe a second
-	}
-	retry := 30 * time.Second << min(k.dnsErrCount-1, 5)
-	return max(k.dnsErr+min(retry, longestDNSRetry), n.w.dnsSince+2*time.Second)
-}
-
-// judgeNews: the first lookup after the record's TTL waits for the record, and for a new
-// policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
-func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
-	live := n.current(k, l.start)
-	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l) || n.troubled(l.start) {
-		return
-	}
-	if p.recordDelay > n.settings.RecheckWait/4 {
-		return
-	}
-	switch {
-	case k.askedAt < l.start && n.link != nil: // the shared store may have settled it
-	case k.askedAt < l.start:
-		n.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
-	case !p.healthy() || p.recordID() == live.id || p.hostDelay > n.settings.RecheckWait/4 || k.failed.at != 0:
-	case l.policy == nil && p.maxAge > 0, l.policy != nil && l.policy.Text != p.text:
-		n.violation("%v: a new policy is not in force (lookup from %v)", k.domain, l.start)
-	}
-}
-
-// troubled: after a question that failed or was slow, lookups do not wait for others until
-// one was answered (BEHAVIOUR, new id).
-func (n *node) troubled(at instant) bool { return n.answered <= n.trouble || at < n.trouble+claim }
-
-// recheckDueAtStart is when the record was due when the lookup started: its own
-// question does not count.
-func (k *knowledge) recheckDueAtStart(l lookup) instant {
-	if k.askedAt >= l.start {
-		return 0 // it was asked
-	}
-	return k.recheckDue
-}
-
-// judgeDANE: DANE takes precedence over policies (RFC 8461 section 2): the answer has the
-// last verdict, TEMP only without a usable one, and a new verdict in time (BEHAVIOUR, DANE).
-func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
-	if !n.settings.dane || n.configured >= l.start {
-		return
-	}
-	last := k.verdicts[len(k.verdicts)-1]
-	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
-	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.daneBlocked(k)
-	if l.unknown != nil {
-		switch {
-		case holds && last.from > n.cramped:
-			n.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
-		case can:
-			n.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
-		}
-		return
-	}
-	for i := len(k.verdicts) - 1; i >= 0; i-- {
-		v := k.verdicts[i]
-		if v.from > l.end {
-			continue
-		}
-		if v.kind == l.kind && (l.start < v.until+verdictHold+time.Minute || v.boot != n.w.boots) { // after a boot the wall clock judges
-			if can && alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
-				n.violation("%v: DANE %v although it ended at %v and can be looked up", k.domain, l.kind, v.until)
-			}
-			return
-		}
-		if v.from < l.start && !v.maybe {
-			break
-		}
-	}
-	n.violation("%v: DANE %v, known: %v", k.domain, l.kind, k.verdicts)
-}
-
-func (n *node) daneBlocked(k *knowledge) instant {
-	switch {
-	case k.daneErr == 0:
-		return n.w.dnsSince + 2*time.Second
-	case k.daneErrOut && n.w.dnsSince >= k.daneErr+6*time.Second:
-		return n.w.dnsSince + 2*time.Second
-	}
-	return max(k.daneErr+longestDNSRetry, n.w.dnsSince+2*time.Second)
-}
-
-// judgeFetch checks the start of a fetch: one discovery per domain at a time; one failed
-// attempt per id in five minutes (RFC 8461 section 3.3); a policy of less than ten minutes
-// is fetched for lookups alone (BEHAVIOUR, a refresh).
-func (n *node) judgeFetch(k *knowledge, f fetch) {
-	if k.fetching > 1 {
-		n.violation("%v: %d fetches at the same time", k.domain, k.fetching)
-	}
-	if k.forced > 0 || f.id == "" {
-		return
-	}
-	if f.id == k.failed.id && k.failed.at != 0 && !k.failed.volatile && f.began-k.failed.at < failedPause-stored && k.failed.at > n.cramped {
-		n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-k.failed.at, f.id)
-	}
-	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && k.looking == 0 && f.id == live.id && !live.sameTextNew {
-		n.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
-	}
-}
-
-// judgeFairness: refreshes of failing domains get a quarter of the workers at most (BEHAVIOUR,
-// a refresh).
-func (n *node) judgeFairness() {
-	most := max(1, n.settings.Concurrency/4)
-	if n.refreshingFailed > most && n.w.now()-n.configured > 2*hostTimeout {
-		n.violation("%d refreshes of failing domains at the same time with %d workers", n.refreshingFailed, n.settings.Concurrency)
-	}
-}
-
-// noteRoom notes when the policies of all domains last did not fit in memory.
-func (n *node) noteRoom(now instant) {
-	if all := len(n.w.publishers) + n.flooded; n.settings.NegativeEntries <= all || n.settings.Entries < len(n.w.publishers) {
-		n.cramped = now
-	}
-}
-
-// judgeRefreshes: refreshes of domains in use are not late (BEHAVIOUR, same id; a refresh).
-func (n *node) judgeRefreshes(now instant) {
-	slack := 3 * time.Minute
-	if n.link != nil {
-		slack += 2*shared.LeaseLife + 2*time.Minute // another node may have the lease
-	}
-	if n.settings.Concurrency < len(n.w.publishers) {
-		slack += 2 * time.Duration(n.healthyPublishers()) * hostTimeout / time.Duration(n.settings.Concurrency)
-	}
-	for _, p := range n.w.publishers {
-		k := n.about(p.domain)
-		f := n.current(k, now)
-		if f == nil || f.policy.Mode == mtasts.ModeNone || f.policy.MaxAge < 10*time.Minute || k.fetching > 0 {
-			continue
-		}
-		if f.boot != n.w.boots && k.askedAt < n.started {
-			continue // it is due by the wall clock of then until it is looked up
-		}
-		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
-			continue
-		}
-		if n.link != nil && n.settings.Entries < len(n.w.publishers) {
-			continue // how long a lease has been refused is lost with an eviction
-		}
-		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
-			continue // failing domains may wait for one another
-		}
-		after := min(max(f.interval, n.settings.RefreshInterval), f.policy.MaxAge/2) * 11 / 10
-		due := max(f.at+after, n.started, n.configured, n.w.dnsSince, n.disturbed, k.inUseSince)
-		if f.boot != n.w.boots || n.disturbed > f.at {
-			due = max(due, max(n.started, n.disturbed, k.loaded)+after)
-		}
-		if k.lastFetch > f.at { // a failure that is not the publisher's puts it off by a minute
-			due = max(due, k.lastFetch+2*time.Minute)
-		}
-		if k.failed.at != 0 {
-			due = max(due, k.failed.at+min(failedPause<<min(k.failed.count-1, 4), longestRetry))
-		}
-		if now > due+slack && due < f.at+f.policy.MaxAge {
-			n.violation("%v: refresh late: due at %v, fetched at %v, failed at %v", k.domain, due, f.at, k.failed.at)
-			n.disturbed = now // once
-		}
-	}
-}
-
-func (n *node) healthyPublishers() (count int) {
-	for _, p := range n.w.publishers {
-		if p.healthy() {
-			count++
-		}
-	}
-	return count
-}
-
+// describe is for violations.
 func (k *knowledge) describe() []string {
 	var out []string
 	for _, v := range k.versions[max(0, len(k.versions)-3):] {

@@ -40,6 +40,8 @@ type node struct {
 	link *sharedtest.Node // of this process; nil if nothing is shared
 	reg  *prometheus.Registry
 
+	reports *reports // of this process
+
 	known   map[mtasts.Domain]*knowledge
 	flooded int // domains of floods looked up by this process
 
@@ -62,6 +64,7 @@ type node struct {
 	questions  int     // since then
 
 	strangersAsked, strangersFetched int     // under way
+	strangersWaiting, silentWaiting  int     // lookups under way
 	loaded                           instant // when limits of load were last reached
 	refreshingFailed                 int     // refreshes under way of policies whose last one failed
 
@@ -125,6 +128,9 @@ func (n *node) start() error {
 		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.loaded = 0, 0, 0, 0, false, -day
 		n.events, n.changes = map[event.Event]int{}, n.history()
 	})
+	if n.reports, err = newReports(n); err != nil {
+		return err
+	}
 	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
 	if n.w.shared != nil {
 		n.link = n.w.shared.Join()
@@ -165,6 +171,7 @@ func (n *node) stop() error {
 	}
 	n.r.Close()
 	n.lookups.Wait()
+	n.reports.close()
 	n.r = nil
 	if n.inMemory {
 		return nil

@@ -52,6 +52,7 @@ func init() { // ops is used by parse, which the ops do not need
 		"flood":      {2, []int64{3, 40}, flood},
 		"node":       {10, []int64{3}, func(w *world, args []int64) { w.node = w.nodes[int(args[0])%len(w.nodes)] }},
 		"shared":     {5, []int64{5, 3}, setShared},
+		"lease":      {0, []int64{someDomains}, holdLease}, // in a scene
 		"disk":       {3, []int64{3}, setDisk},
 		"publish":    {12, []int64{someDomains, int64(len(modes)), int64(len(maxAges)), 3}, publish},
 		"record":     {8, []int64{someDomains, int64(recordSilent + 1), int64(len(ttls)), int64(len(delays) - 2)}, setRecord},
@@ -168,6 +169,13 @@ func setShared(w *world, args []int64) {
 			s.Lose()
 		}
 	})
+}
+
+// holdLease: somebody has the lease to refresh a domain and never gives it back.
+func holdLease(w *world, args []int64) {
+	if w.shared != nil {
+		w.shared.Set(func(s *sharedtest.Store) { s.Leases[w.publisher(args[0]).domain] = time.Now().Add(366 * day) })
+	}
 }
 
 // setDisk: the node's disk has room again, is full, or is full and too much waits for it.

@@ -9,7 +9,7 @@ import (
 const sceneEvery = 6
 
 // A scene is a row of events that chance alone would seldom bring together.
-var scenes = []func(*rand.Rand) []happening{outageScene, mxScene, purgeScene, loadScene, busyScene, slowScene, diskScene, latePolicyScene}
+var scenes = []func(*rand.Rand) []happening{outageScene, mxScene, purgeScene, loadScene, busyScene, slowScene, diskScene, latePolicyScene, leaseScene}
 
 // soon is a gap of up to so long.
 func soon(random *rand.Rand, d time.Duration) time.Duration {
@@ -142,5 +142,22 @@ func latePolicyScene(random *rand.Rand) []happening {
 		do(time.Second, "node", 1),
 		do(0, "herd", random.Int64N(1<<30)),
 		do(3*time.Second, "lookup", d, 2),
+	}
+}
+
+// leaseScene: the lease of a domain is never given back, and memory may have room for one policy.
+func leaseScene(random *rand.Rand) []happening {
+	d := random.Int64N(someDomains)
+	return []happening{
+		do(0, "repair", d),
+		do(0, "dnsback"),
+		do(0, "configure", 4*random.Int64N(2), 4, 0, 0, 0, 0, 0, 0),
+		do(0, "publish", d, 0, 4, 0),
+		do(maxRecordLife+time.Minute, "lookup", d, 2),
+		do(time.Second, "lease", d),
+		do(20*time.Minute, "lookup", d, 2),
+		do(10*time.Minute, "herd", random.Int64N(1<<30)),
+		do(22*time.Minute, "herd", random.Int64N(1<<30)),
+		do(0, "audit"),
 	}
 }

@@ -24,8 +24,12 @@ func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
 }
 
 func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
-	w := l.n.w
+	w, taken := l.n.w, false
+	w.shared.Set(func(s *sharedtest.Store) { taken = s.Fault == nil && !l.Away })
 	w.locked(func(instant) {
+		if !taken {
+			return
+		}
 		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval}
 		w.put[written{d, e.Fetched}] = f
 	})
@@ -63,6 +67,7 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 		k.verdicts[len(k.verdicts)-1].maybe = true // they go with a policy alone
 	case v.Number > 0 && v.Number > k.purges, v.Number == 0 && !v.Purged.IsZero():
 		k.versions = append(k.versions, version{from: now, maybe: true})
+		k.verdicts[len(k.verdicts)-1].maybe = true
 		k.failed, k.blocked = failure{}, 0
 	}
 	k.purges = max(k.purges, v.Number)
@@ -83,7 +88,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
 	last := k.versions[len(k.versions)-1]
-	if last.fact != nil && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+	if !last.maybe && last.fact != nil && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
 		return
 	}
 	certain := !notified && last.fact == nil && !last.maybe && v.Entry.Purges >= purges && !n.crammed
@@ -91,6 +96,9 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 		k.versions = append(k.versions, version{from: now, maybe: true})
 	}
 	copied := *f
+	if n.crammed { // without room the one before is removed
+		k.versions = append(k.versions, version{from: now, maybe: true})
+	}
 	k.versions = append(k.versions, version{from: now, fact: &copied, maybe: !certain})
 	k.failed, k.blocked, k.refused = failure{}, 0, 0
 	n.w.note("  node %d has from the shared store: %v %v", n.number, d, f.policy.Mode)

@@ -38,6 +38,8 @@ const (
 	tagToMX         = 21 << 1
 	tagFollowUps    = 19 << 1
 	tagPurges       = 20 << 1
+	tagRefused      = 22 << 1
+	tagLeased       = 23 << 1
 
 	withBytes = 1
 	malformed = 0 // no tag: see fields

@@ -21,6 +21,7 @@ func entries(tb testing.TB) map[string]Entry {
 	full.FailedID, full.FailedWord, full.Failures = "2", "sts-policy-fetch-error", 3
 	full.RetryAt, full.FailingSince = at(20*time.Minute), at(-time.Minute)
 	full.RecordGone, full.Mismatch = at(-time.Hour), at(-2*time.Hour)
+	full.Refused, full.Leased = at(-3*time.Hour), at(-4*time.Hour)
 	full.ToMX = true
 	full.Ended, full.FollowUps, full.Purges = true, 2, 1<<40
 	full.Verdicts = []Verdict{{MX: true, Port: 25, Kind: 3, Until: at(time.Hour)}, {Port: 65535, Kind: 255, Until: at(-time.Hour)}}

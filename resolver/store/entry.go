@@ -39,6 +39,9 @@ type Entry struct {
 
 	// RecordGone is since when the domain of this live policy has no record.
 	RecordGone clock.Moment
+	// Refused is since when refreshes are refused for load, Leased since when another
+	// node has the lease.
+	Refused, Leased clock.Moment
 	// Mismatch is since when no MX host matches the enforced policy.
 	Mismatch clock.Moment
 	// ToMX says that the domain was looked up for mail to its MX hosts.
@@ -109,7 +112,7 @@ type timeField struct {
 
 // times lists the times of e that the file has as wall times in fields of their
 // own.
-func (e *Entry) times() [7]timeField {
+func (e *Entry) times() [9]timeField {
 	return [...]timeField{
 		{tagRecheck, &e.Recheck, true},
 		{tagUsed, &e.Used, false},
@@ -118,5 +121,7 @@ func (e *Entry) times() [7]timeField {
 		{tagFailingSince, &e.FailingSince, false},
 		{tagRecordGone, &e.RecordGone, false},
 		{tagMismatch, &e.Mismatch, false},
+		{tagRefused, &e.Refused, false},
+		{tagLeased, &e.Leased, false},
 	}
 }
