@@ -241,6 +241,36 @@ func TestSharedPolicyWhileThePolicyHostIsBusy(t *testing.T) {
 	})
 }
 
+// A policy that another node has fetched ends no mismatch, and MX hosts go on being judged.
+func TestSharedPolicyKeepsTheMismatch(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		serve := func(host string) {
+			s := *b.settings.Load()
+			s.MX = mxRecords{{Host: host}}
+			b.Configure(s)
+		}
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		serve("elsewhere.example")
+		expect(t, b, "a.example", "enforce/1")
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		w.publish("a.example", "2", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/2")
+		synctest.Wait()
+		expectKnown(t, b, "a.example", "enforce/2")
+		if n := b.Counts().Mismatched; n != 1 {
+			t.Errorf("%d mismatches, want 1", n)
+		}
+		serve("mx.example")
+		time.Sleep(2 * time.Hour)
+		expect(t, b, "a.example", "enforce/2")
+		synctest.Wait()
+		if n := b.Counts().Mismatched; n != 0 {
+			t.Errorf("%d mismatches once an MX host matches, want 0", n)
+		}
+	})
+}
+
 // A refresh finds out that another node has purged the policy.
 func TestRefreshOfAPolicyPurgedElsewhere(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {

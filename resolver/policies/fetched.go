@@ -38,18 +38,9 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	e.toMX = f.ToMX
 	e.judge(o, now, t.start)
 	e.recheck.Set(f.Recheck)
-	e.used.Set(now)
-	if before != nil {
-		if before.LiveAt(now) != nil { // else a lookup waits for it
-			e.used.Set(before.used.Get())
-		}
-		e.toMX = e.toMX || before.toMX
-		if f.RecordLost {
-			e.change(func(t *trouble) { t.recordGone = before.recordGone })
-		}
-		if before.policy.Mode == e.policy.Mode {
-			e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
-		}
+	e.inherit(before, now)
+	if before != nil && f.RecordLost {
+		e.change(func(t *trouble) { t.recordGone = before.recordGone })
 	}
 	e.plan(before, now, t.limits.Load(), rand.Float64())
 	if e.policy.MaxAge > 0 && e.purges >= t.voidBelow.Load() {
@@ -77,14 +68,26 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time, purges u
 	o := t.clock.Origin()
 	e.judge(o, now, t.start)
 	e.recheck.Set(min(f.Recheck, now.Add(MaxRecheck)))
-	e.used.Set(now)
-	if before.LiveAt(now) != nil {
-		e.used.Set(before.used.Get())
-	}
+	e.inherit(before, now)
 	e.plan(nil, began(e.fetched(), o, now, t.start), t.limits.Load(), rand.Float64())
 	t.replace(d, e, now)
 	t.reportFetched(d, before, e, now)
 	return e
+}
+
+// inherit takes over what does not change with the policy.
+func (e *Entry) inherit(before *Entry, now clock.Moment) {
+	e.used.Set(now) // a lookup waits for it, unless a policy is live
+	if before == nil {
+		return
+	}
+	if before.LiveAt(now) != nil {
+		e.used.Set(before.used.Get())
+	}
+	e.toMX = e.toMX || before.toMX
+	if before.policy.Mode == e.policy.Mode {
+		e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
+	}
 }
 
 // replace makes e the domain's policy. The domain's lock is held.

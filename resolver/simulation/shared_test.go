@@ -24,12 +24,8 @@ func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
 }
 
 func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
-	w, taken := l.n.w, false
-	w.shared.Set(func(s *sharedtest.Store) { taken = s.Fault == nil && !l.Away })
+	w := l.n.w
 	w.locked(func(instant) {
-		if !taken {
-			return
-		}
 		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval}
 		w.put[written{d, e.Fetched}] = f
 	})
@@ -92,9 +88,6 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 		return
 	}
 	certain := !notified && last.fact == nil && !last.maybe && v.Entry.Purges >= purges && !n.crammed
-	if n.crammed { // the one before may be removed without a successor
-		k.versions = append(k.versions, version{from: now, maybe: true})
-	}
 	copied := *f
 	if n.crammed { // without room the one before is removed
 		k.versions = append(k.versions, version{from: now, maybe: true})
