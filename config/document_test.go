@@ -47,7 +47,7 @@ func TestValues(t *testing.T) {
 		"answer_timeout":       {"10ms to 1m30s", "8s"},
 		"listen.tcp_table":     {"a list of host:port or unix:/path, or {address: ADDRESS, map: MAP}", "[]"},
 		"listen.socket_mode":   {`"0600" to "0777"`, `"0666"`},
-		"maps":                 {"MAP: {tlsrpt: true or false}", "{tlsrpt: {tlsrpt: true}}"},
+		"maps":                 {"MAP: {tlsrpt: true or false, max_answer: 0 to 100000}", "{tlsrpt: {tlsrpt: true, max_answer: 0}}"},
 		"overrides":            {"DOMAIN, .DOMAIN, [HOST]:PORT or DOMAIN:PORT: notfound or a TLS policy, or {answer: ANSWER, until: DATE}", "{}"},
 		"dns.servers":          {"a list of IP, IP:port, NAME or NAME:port", "[]"},
 		"fetch.proxy":          {"http://host:port", `""`},
