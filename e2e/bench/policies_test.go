@@ -42,6 +42,6 @@ func startDNS(b *testing.B) (addr string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { conn.Close() })
-	go bed.DNS{PolicyHosts: netip.IPv4Unspecified(), MailHosts: netip.IPv4Unspecified()}.Serve(conn)
+	go bed.DNS{PolicyHosts: netip.IPv4Unspecified(), MailHosts: netip.IPv4Unspecified(), Ledger: new(bed.Ledger)}.Serve(conn)
 	return conn.LocalAddr().String()
 }

@@ -13,6 +13,7 @@ import (
 
 	"mta-sts-daemon/e2e/bench/internal/bed"
 	"mta-sts-daemon/e2e/bench/internal/load"
+	"mta-sts-daemon/e2e/bench/internal/proc"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -29,11 +30,8 @@ const (
 	probes     = 3000
 	probePause = time.Millisecond
 
-	// A daemon whose processor time grows by less than this share has nothing to do.
-	// Background work of a large file takes minutes.
-	idleShare    = 0.04
-	idleInterval = time.Second
-	idleLimit    = 20 * time.Minute
+	// idleLimit is how long background work of a large file may take.
+	idleLimit = 20 * time.Minute
 )
 
 // probed are the latencies of lookups of known domains: of the same few, which memory
@@ -83,14 +81,11 @@ func (d bench) probe(b *testing.B, policies int, done <-chan struct{}) (p probed
 // within the limit.
 func idle(b *testing.B, cmd *exec.Cmd) bool {
 	b.Helper()
-	for end := time.Now().Add(idleLimit); time.Now().Before(end); {
-		before := cpuTime(b, cmd)
-		time.Sleep(idleInterval)
-		if (cpuTime(b, cmd) - before).Seconds() < idleShare*idleInterval.Seconds() {
-			return true
-		}
+	ok, err := proc.AwaitIdle(cmd.Process.Pid, idleLimit)
+	if err != nil {
+		b.Fatal(err)
 	}
-	return false
+	return ok
 }
 
 // background probes the daemon while it checks its file and counts policies, and

@@ -98,6 +98,9 @@ func (b *bench) drawChart() error {
 			return err
 		}
 	}
+	if err := daemon.settle(); err != nil {
+		return err
+	}
 	picture := chart.Chart{Title: "Processor time of a lookup", Height: "CPU, µs"}
 	for _, s := range b.sweeps() {
 		picture.Panels = append(picture.Panels, b.sweep(s, servers, knows))

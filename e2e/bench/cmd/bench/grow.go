@@ -37,6 +37,9 @@ func (b *bench) growTo(policies uint32) error {
 	if err := daemon.know(min(policies, knownAtMost)); err != nil {
 		return err
 	}
+	if err := daemon.settle(); err != nil {
+		return err
+	}
 	memory, err := proc.Anonymous(daemon.pid)
 	if err != nil {
 		return err

@@ -135,6 +135,13 @@ func (r *running) stop() {
 	}
 }
 
+// settle waits until the server has done what it does in the background after its start, for
+// a while at most.
+func (r *running) settle() error {
+	_, err := proc.AwaitIdle(r.pid, 3*time.Minute)
+	return err
+}
+
 // know has the server look up the first domains, so that it knows them.
 func (r *running) know(domains uint32) error {
 	if domains == 0 {

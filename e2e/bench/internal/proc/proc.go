@@ -96,6 +96,27 @@ func Anonymous(pid int) (int64, error) {
 	return kibibytes * 1024, nil
 }
 
+// AwaitIdle waits until a process has next to nothing to do, and reports whether that was so
+// within the limit.
+func AwaitIdle(pid int, limit time.Duration) (bool, error) {
+	const interval, share = time.Second, 0.04 // of one processor
+	for end := time.Now().Add(limit); time.Now().Before(end); {
+		before, err := CPUTime(pid)
+		if err != nil {
+			return false, err
+		}
+		time.Sleep(interval)
+		after, err := CPUTime(pid)
+		if err != nil {
+			return false, err
+		}
+		if (after - before).Seconds() < share*interval.Seconds() {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Idle is how long a processor has had nothing to do since the machine started: idle
 // and iowait of proc_stat(5).
 func Idle(cpu int) (time.Duration, error) {
