@@ -271,6 +271,26 @@ func TestSharedPolicyKeepsTheMismatch(t *testing.T) {
 	})
 }
 
+// MX hosts are judged with the first lookup for mail to a domain whose policy another node has
+// fetched, whether its record is due then or not.
+func TestSharedPolicyIsJudged(t *testing.T) {
+	for name, after := range map[string]time.Duration{"record not due": time.Minute, "record due": 10 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				expect(t, a, "a.example", "enforce/1")
+				time.Sleep(after)
+				w.setMX("a.example", "elsewhere.example")
+				expect(t, b, "a.example", "enforce/1")
+				synctest.Wait()
+				if n := b.Counts().Mismatched; n != 1 {
+					t.Errorf("%d mismatches, want 1", n)
+				}
+			})
+		})
+	}
+}
+
 // A refresh finds out that another node has purged the policy.
 func TestRefreshOfAPolicyPurgedElsewhere(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
