@@ -1,10 +1,12 @@
 package resolver
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/shared/sharedtest"
@@ -289,6 +291,38 @@ func TestSharedPolicyIsJudged(t *testing.T) {
 			})
 		})
 	}
+}
+
+// evicting is a shared store whose Get lets memory evict the domain's policy.
+type evicting struct {
+	SharedStore
+	evict func()
+}
+
+func (s evicting) Get(ctx context.Context, d mtasts.Domain) shared.Value {
+	s.evict()
+	return s.SharedStore.Get(ctx, d)
+}
+
+// A recheck asks for the record also if the policy is evicted while the shared store is asked.
+func TestSharedRecheckOfAnEvictedPolicy(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, _, _ *Resolver) {
+		for _, d := range []string{"a.example", "b.example"} {
+			w.publish(d, "1", policyText("enforce", "864000"))
+		}
+		var r *Resolver
+		b := hop(t, "b.example").Domain
+		r = w.resolverIn(evicting{h.Join(), func() { r.policies.Get(b) }}, w.memory())
+		s := *r.settings.Load()
+		s.Entries = 1
+		r.Configure(s)
+		for _, d := range []string{"b.example", "a.example"} {
+			expect(t, r, d, "enforce/1")
+		}
+		time.Sleep(10 * time.Minute)
+		w.publish("a.example", "2", policyText("enforce", "864000"))
+		expect(t, r, "a.example", "enforce/2")
+	})
 }
 
 // A refresh finds out that another node has purged the policy.
