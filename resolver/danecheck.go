@@ -202,8 +202,8 @@ func mailHosts(d mtasts.Domain, mx dnsclient.Answer[dnsclient.MX]) []string {
 }
 
 // probe asks the DNS for the record of d, or for the zero Domain what every resolver
-// knows. With DANE it asks for the MX hosts if the record fails: a domain whose record alone
-// fails is no outage, in which its TLSA records would not be asked for.
+// knows. With DANE it asks for the MX hosts if the record fails: if only records fail, the DNS
+// works. In an outage no TLSA record is asked for.
 func (r *Resolver) probe(ctx context.Context, d mtasts.Domain) error {
 	s := r.settings.Load()
 	if d.IsZero() && s.Probe == nil {

@@ -356,7 +356,7 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.policies.Recheck(d.domain(), d.known, d.clock.Now().Add(pause)) // a new id would be fetched again
 		d.policies.Postpone(d.domain(), d.known, pause, o.err)
 	}
-	news := d.toMX() && d.policies.UsedForMX(d.domain(), d.known) // another node has fetched it
+	news := d.toMX() && d.policies.UsedForMX(d.domain(), d.known)     // another node has fetched it
 	if news || o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
 		d.background(func() { d.judgeMX(d.domain()) })
 	}
