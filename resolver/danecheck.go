@@ -202,7 +202,8 @@ func mailHosts(d mtasts.Domain, mx dnsclient.Answer[dnsclient.MX]) []string {
 }
 
 // probe asks the DNS for the record of d, or for the zero Domain what every resolver
-// knows.
+// knows. With DANE it asks for the MX hosts if the record fails: if only records fail, the DNS
+// works. In an outage no TLSA record is asked for.
 func (r *Resolver) probe(ctx context.Context, d mtasts.Domain) error {
 	s := r.settings.Load()
 	if d.IsZero() && s.Probe == nil {
@@ -212,5 +213,8 @@ func (r *Resolver) probe(ctx context.Context, d mtasts.Domain) error {
 		return s.Probe.Probe(ctx)
 	}
 	_, err := s.TXT.TXT(ctx, d.RecordName())
+	if err != nil && s.DANE != nil {
+		_, err = s.MX.MX(ctx, d.String())
+	}
 	return err
 }

@@ -90,6 +90,11 @@ type discovery struct {
 
 func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
 
+// toMX reports whether a lookup for mail to the domain's MX hosts waits for the result.
+func (d *discovery) toMX() bool {
+	return d.hop.MX && (d.why == firstDiscovery || d.why == recheck)
+}
+
 // discover asks for the domain's record and, if that announces an unknown policy or the known
 // one is due, for the policy. It runs once per domain at a time, files the outcome and returns
 // the answer for the lookups that wait. The error says why nothing newer was learned; the
@@ -351,7 +356,8 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 		d.policies.Recheck(d.domain(), d.known, d.clock.Now().Add(pause)) // a new id would be fetched again
 		d.policies.Postpone(d.domain(), d.known, pause, o.err)
 	}
-	if o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
+	news := d.toMX() && d.policies.UsedForMX(d.domain(), d.known)     // another node has fetched it
+	if news || o.kind != settled && !errors.Is(d.recordErr, errDNS) { // with every answer about the record
 		d.background(func() { d.judgeMX(d.domain()) })
 	}
 	// Not d.known: lookups that began after a purge may wait for this answer.
@@ -372,7 +378,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		Recheck:    d.recheckAt,
 		RecordLost: d.recordErr != nil,
 		Purges:     d.purges,
-		ToMX:       d.hop.MX && d.why != scheduledRefresh && d.why != asked,
+		ToMX:       d.toMX(),
 	})
 	d.share(e)
 	if before != nil || o.policy.MaxAge > 0 { // or it would be done for every lookup

@@ -184,6 +184,30 @@ func TestDANEWhileTheResolverIsAway(t *testing.T) {
 	})
 }
 
+// DANE is known of a domain whose record alone is silent, also if other records failed before and
+// nothing else was answered since.
+func TestDANEWhileRecordsAreSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		for _, d := range []string{"a.example", "b.example", "c.example", "d.example"} {
+			w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+			if d != "d.example" {
+				lookUp(t, r, d)
+			}
+		}
+		if r.dns.outage() == nil {
+			t.Fatal("three records that fail are no outage")
+		}
+		s := *r.settings.Load()
+		s.DANE = &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+		r.Configure(s)
+		if kind, took, err := lookUpDANE(t, r, hop(t, "d.example")); err != nil || kind != dane.Full {
+			t.Errorf("%v after %v, %v", kind, took, err)
+		}
+	})
+}
+
 // A lookup whose policy is purged while it waits for the recheck discovers the domain again.
 func TestPurgeUnderALookup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

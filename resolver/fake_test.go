@@ -154,10 +154,13 @@ func pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// MX returns what setMX was given, and otherwise what policyText names.
+// MX returns what setMX was given, and otherwise what policyText names, unless nobody answers.
 func (w *world) MX(_ context.Context, name string) (dnsclient.Answer[dnsclient.MX], error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.down {
+		return dnsclient.Answer[dnsclient.MX]{}, errServfail
+	}
 	host, ok := w.mx[name]
 	if !ok {
 		host = "mx.example"

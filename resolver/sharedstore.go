@@ -51,7 +51,7 @@ func (d *discovery) askShared() *outcome {
 		// The domain is known now: floods of unknown names and a busy policy host do not delay it.
 		d.why, d.limits = recheck, d.load.of(recheck)
 	}
-	if now := d.clock.Now(); d.known != nil && d.known != before && !d.known.RecheckDue(now) && !d.known.RefreshDue(now) {
+	if now := d.clock.Now(); d.known != nil && !d.known.Same(before) && !d.known.RecheckDue(now) && !d.known.RefreshDue(now) {
 		return &outcome{kind: settled}
 	}
 	return d.nothingToRefresh() // another node may have purged it

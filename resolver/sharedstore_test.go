@@ -1,10 +1,12 @@
 package resolver
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/shared/sharedtest"
@@ -268,6 +270,58 @@ func TestSharedPolicyKeepsTheMismatch(t *testing.T) {
 		if n := b.Counts().Mismatched; n != 0 {
 			t.Errorf("%d mismatches once an MX host matches, want 0", n)
 		}
+	})
+}
+
+// MX hosts are judged with the first lookup for mail to a domain whose policy another node has
+// fetched, whether its record is due then or not.
+func TestSharedPolicyIsJudged(t *testing.T) {
+	for name, after := range map[string]time.Duration{"record not due": time.Minute, "record due": 10 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				expect(t, a, "a.example", "enforce/1")
+				time.Sleep(after)
+				w.setMX("a.example", "elsewhere.example")
+				expect(t, b, "a.example", "enforce/1")
+				synctest.Wait()
+				if n := b.Counts().Mismatched; n != 1 {
+					t.Errorf("%d mismatches, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// evicting is a shared store whose Get lets memory evict the domain's policy.
+type evicting struct {
+	SharedStore
+	evict func()
+}
+
+func (s evicting) Get(ctx context.Context, d mtasts.Domain) shared.Value {
+	s.evict()
+	return s.SharedStore.Get(ctx, d)
+}
+
+// A recheck asks for the record also if the policy is evicted while the shared store is asked.
+func TestSharedRecheckOfAnEvictedPolicy(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, _, _ *Resolver) {
+		for _, d := range []string{"a.example", "b.example"} {
+			w.publish(d, "1", policyText("enforce", "864000"))
+		}
+		var r *Resolver
+		b := hop(t, "b.example").Domain
+		r = w.resolverIn(evicting{h.Join(), func() { r.policies.Get(b) }}, w.memory())
+		s := *r.settings.Load()
+		s.Entries = 1
+		r.Configure(s)
+		for _, d := range []string{"b.example", "a.example"} {
+			expect(t, r, d, "enforce/1")
+		}
+		time.Sleep(10 * time.Minute)
+		w.publish("a.example", "2", policyText("enforce", "864000"))
+		expect(t, r, "a.example", "enforce/2")
 	})
 }
 

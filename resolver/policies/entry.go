@@ -153,8 +153,9 @@ func (e *Entry) ClaimRecheck(now clock.Moment, lapse time.Duration) bool {
 	return e.recheck.Claim(now, now.Add(lapse))
 }
 
-// same reports whether the two are of one fetch.
-func (e *Entry) same(other *Entry) bool {
+// Same reports whether the two, which may be nil, are of one fetch. Eviction makes another
+// Entry of it.
+func (e *Entry) Same(other *Entry) bool {
 	return e == other || e != nil && other != nil && e.id == other.id && e.fetched().Equal(other.fetched())
 }
 

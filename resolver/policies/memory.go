@@ -128,7 +128,7 @@ func (t *Table) load(d mtasts.Domain) *Entry {
 // currentIf returns the domain's current entry if it is of the same fetch as e, else
 // nil. The domain's lock is held.
 func (t *Table) currentIf(d mtasts.Domain, e *Entry) *Entry {
-	if current := t.current(d); current.same(e) {
+	if current := t.current(d); current.Same(e) {
 		return current
 	}
 	return nil

@@ -130,10 +130,11 @@ func (rs *reports) audit(dropped int) {
 
 // judgeReport: only a failure that is the publisher's beyond doubt is reported to it
 // (BEHAVIOUR, TLSRPT), and such a failure always is: never one of a domain whose policy applies, and none while no
-// certificate of a policy host was accepted for ten minutes.
+// certificate of a policy host was accepted for ten minutes. A failed fetch is not reported once
+// the record that announced the policy is gone.
 func (n *node) judgeReport(k *knowledge, l lookup) {
 	const doubt = 10 * time.Minute
-	certain := k.failed.at > max(n.started, n.cramped, n.disturbed) && k.failed.at == k.lastFetch && k.dnsErr == 0 && !k.failed.volatile && !k.failed.excused &&
+	certain := k.failed.at > max(n.started, n.cramped, n.disturbed) && k.failed.at == k.lastFetch && k.failed.id == k.seenID && k.dnsErr == 0 && !k.failed.volatile && !k.failed.excused &&
 		!n.noRoute && (n.failing == 0 || l.end-n.failing < doubt-time.Minute)
 	switch f := l.failure; {
 	case f == nil && l.policy == nil && !l.later && certain && k.failed.at < l.start && l.end < k.blocked-stored:
