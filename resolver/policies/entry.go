@@ -11,7 +11,8 @@ import (
 
 const (
 	// maxAhead is how far in the future a fetch of an earlier boot may lie, before
-	// the wall clock of then or now counts as wrong.
+	// the wall clock of then or now counts as wrong. The clocks of two nodes may differ by
+	// as much.
 	maxAhead = 5 * time.Minute
 
 	// keepExpired is how long an expired policy stays in the file, for operators
@@ -166,6 +167,16 @@ func (e *Entry) newer(other *Entry) bool {
 		return other == nil || e.purges > other.purges
 	}
 	return e.wall > other.wall
+}
+
+// repeats reports whether e, from another node, is the live policy before, which this
+// host has fetched in this boot, and was fetched at about the same time. before is the better
+// one: it ages by time since boot, e by the wall clock. It may even be what e is a copy of,
+// because the wall time of before is converted again when the file is read, and then differs
+// by a second or by a step of the clock.
+func (e *Entry) repeats(before *Entry, now clock.Moment) bool {
+	return before.LiveAt(now) != nil && before.at != clock.Never && e.purges == before.purges &&
+		e.id == before.id && e.policy.Text == before.policy.Text && e.wall-before.wall <= int64(maxAhead/time.Second)
 }
 
 // bytes is about what e takes in memory beyond what every entry does; it counts

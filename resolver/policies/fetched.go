@@ -53,7 +53,8 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 }
 
 // PutIfNewer makes a policy that another node has fetched the domain's, unless the
-// current one knows of a later purge or was fetched later. purges is the result of
+// current one knows of a later purge, was fetched later, or is the same one, fetched here at
+// about the same time. purges is the result of
 // Purges before the caller asked for the policy: if a domain was purged since, it may
 // have been this one, and the policy is refused. It returns the current policy, which
 // may have expired.
@@ -62,7 +63,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time, purges u
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
 	e.toMX = f.ToMX
-	if !e.newer(before) || e.purges < t.voidBelow.Load() || purges != t.purges.Load() {
+	if !e.newer(before) || e.repeats(before, now) || e.purges < t.voidBelow.Load() || purges != t.purges.Load() {
 		return before
 	}
 	o := t.clock.Origin()

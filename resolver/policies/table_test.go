@@ -194,6 +194,45 @@ func TestPutIfNewer(t *testing.T) {
 	}
 }
 
+// The copy of a policy that this host fetched itself, from the shared store, may seem a little
+// newer. It does not replace the policy, which ages by time since boot, so that a step of
+// the wall clock ends it neither early nor late.
+func TestSamePolicyFromAnotherNode(t *testing.T) {
+	const maxAge = 10 * day
+	for _, tc := range []struct {
+		name  string
+		after time.Duration // the other node's fetch, by the wall clock
+		wall  time.Duration // step of it later
+		until time.Duration // the policy's end since this host's fetch
+	}{
+		{"clock set back", time.Second, -30 * day, maxAge},
+		{"clock set ahead", time.Second, 30 * day, maxAge},
+		{"clocks differ", maxAhead, -30 * day, maxAge},
+		{"fetched again", 5 * time.Hour, 0, maxAge + 5*time.Hour},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				time.Sleep(maxAge + day) // the process began long ago
+				a, f := domain(t, "a.example"), fetch(t, "1", "enforce", int(maxAge.Seconds()))
+				own := b.Put(a, f)
+				at := b.clock.Now()
+				time.Sleep(tc.after)
+				b.PutIfNewer(a, f, own.Fetched().Add(tc.after), b.Purges())
+				b.machine.SetWall(tc.wall)
+				b.Observe()
+				for _, end := range []struct {
+					since time.Duration
+					live  bool
+				}{{tc.until - time.Minute, true}, {tc.until + time.Minute, false}} {
+					if e := b.Get(a); (e.LiveAt(at.Add(end.since)) != nil) != end.live {
+						t.Errorf("live %v after the fetch: %v, want %v", end.since, !end.live, end.live)
+					}
+				}
+			})
+		})
+	}
+}
+
 // A policy that a caller got before a purge, from another node for example, does not come back
 // after it.
 func TestPutIfNewerAfterAPurge(t *testing.T) {

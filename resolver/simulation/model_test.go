@@ -130,7 +130,19 @@ func (n *node) lives(f *fact, now instant) (must, may bool) {
 		live := age < f.policy.MaxAge
 		must, may = must && live, may || live
 	}
-	if youngest < -stepLimit { // seems fetched in the future: at most max_age from the start
+	// Seems fetched in the future: at most max_age from the start. A policy of before the start
+	// may have been judged then, when it seemed so, and is not judged again without a step.
+	judged := youngest
+	if f.at < n.started {
+		least := low
+		for _, c := range n.w.walls {
+			if c.until > n.started {
+				least = min(least, c.wall)
+			}
+		}
+		judged = n.started + least - f.at - f.high - wallSlack
+	}
+	if judged < -stepLimit {
 		judge(now - n.started + stored)
 		judge(now - n.started - stored)
 	}
