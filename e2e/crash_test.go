@@ -72,6 +72,8 @@ func crash(t *testing.T, w *world, d *daemon, round, clients int) (answered map[
 	answered = make(map[string]time.Time)
 	var mu sync.Mutex // guards answered
 	var loads sync.WaitGroup
+	first := make(chan struct{}) // closed after the first answer
+	var once sync.Once
 	for n := range clients {
 		loads.Go(func() {
 			c := newClient()
@@ -90,8 +92,14 @@ func crash(t *testing.T, w *world, d *daemon, round, clients int) (answered map[
 				mu.Lock()
 				answered[domain] = time.Now()
 				mu.Unlock()
+				once.Do(func() { close(first) })
 			}
 		})
+	}
+	select {
+	case <-first:
+	case <-time.After(time.Minute):
+		t.Error("no lookup was answered for a minute")
 	}
 	<-time.After(durable + time.Duration(rand.Int64N(int64(durable))))
 	killed = time.Now()

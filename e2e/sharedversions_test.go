@@ -29,6 +29,7 @@ func TestSharedVersions(t *testing.T) {
 				return value
 			}
 
+			w.addMX("field.test", "mx.planted.test", "127.0.1.1") // or the daemon warns
 			plant("field.test", "1", now)
 			for _, n := range m.nodes {
 				n.wantAnswer(t, "field.test", "OK secure match=mx.planted.test servername=hostname")
