@@ -76,7 +76,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time, purges u
 	return e
 }
 
-// inherit takes over what does not change with the policy.
+// inherit takes over the parts that do not change with the policy.
 func (e *Entry) inherit(before *Entry, now clock.Moment) {
 	e.used.Set(now) // a lookup waits for it, unless a policy is live
 	if before == nil {

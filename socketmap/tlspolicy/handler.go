@@ -56,7 +56,7 @@ type Map struct {
 	// Reports: answers have report attributes.
 	Reports bool
 	// MaxAnswer is how many bytes the answer to an enforced policy may have; a longer one
-	// becomes a TEMP. 0 is no limit beyond Postfix's own.
+	// becomes a TEMP. With 0 only Postfix's own limit applies.
 	MaxAnswer int
 }
 

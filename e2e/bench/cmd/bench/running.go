@@ -135,8 +135,8 @@ func (r *running) stop() {
 	}
 }
 
-// settle waits until the server has done what it does in the background after its start, for
-// a while at most.
+// settle waits for the end of the work in the background after a server's start, for a while
+// at most.
 func (r *running) settle() error {
 	_, err := proc.AwaitIdle(r.pid, 3*time.Minute)
 	return err
