@@ -22,8 +22,8 @@ func TestPolicyInUseIsRefreshed(t *testing.T) {
 		days         time.Duration
 		least, most  int // fetches, the first included
 	}{
-		{"every day", "31557600", 30, 1 + 27, 1 + 33},
-		{"half its life", "43200", 10, 1 + 36, 1 + 44}, // 6 h
+		{"every day", "31557600", 12, 1 + 10, 1 + 14},
+		{"half its life", "43200", 5, 1 + 18, 1 + 22}, // 6 h
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestDomainOutOfUseIsLeftAlone(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "31557600"))
 		r := w.resolver()
 		expect(t, r, "a.example", "enforce/1")
-		time.Sleep(30 * day)
+		time.Sleep(18 * day)
 		_, fetches := w.asked("a.example")
 		if fetches < 1+12 || fetches > 1+17 {
 			t.Errorf("%d fetches, want one a day for 14 days", fetches)
@@ -73,9 +73,9 @@ func TestDomainOutOfUseIsLeftAlone(t *testing.T) {
 		// Asked for again, it is refreshed again.
 		expect(t, r, "a.example", "enforce/1")
 		w.expectAsked("a.example", fetches+1, fetches+1)
-		keepInUse(t, r, "a.example", "enforce/1", 10*day)
-		if _, again := w.asked("a.example"); again < fetches+9 {
-			t.Errorf("%d fetches in 10 days of use", again-fetches)
+		keepInUse(t, r, "a.example", "enforce/1", 5*day)
+		if _, again := w.asked("a.example"); again < fetches+4 {
+			t.Errorf("%d fetches in 5 days of use", again-fetches)
 		}
 	})
 }
@@ -88,13 +88,13 @@ func TestDomainOutOfUseIsRefreshedAgainAfterARestart(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "31557600"))
 		r := w.resolverWith(st)
 		expect(t, r, "a.example", "enforce/1")
-		time.Sleep(30 * day)
+		time.Sleep(18 * day)
 		r.Close()
 		r = w.resolverWith(st)
 		_, before := w.asked("a.example")
-		keepInUse(t, r, "a.example", "enforce/1", 10*day)
-		if _, after := w.asked("a.example"); after < before+9 {
-			t.Errorf("%d fetches in 10 days of use", after-before)
+		keepInUse(t, r, "a.example", "enforce/1", 5*day)
+		if _, after := w.asked("a.example"); after < before+4 {
+			t.Errorf("%d fetches in 5 days of use", after-before)
 		}
 	})
 }
