@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/dane"
@@ -96,12 +97,14 @@ func (n *node) judgePatience(k *knowledge, l lookup, first bool) {
 }
 
 // judgeWait: a first lookup that waits in an outage gets the policy if the outage ends in time
-// (BEHAVIOUR, DNS failure: one probe a second, the second one for a name that may be silent).
+// (BEHAVIOUR, DNS failure: one probe a second). Probes for names that fail by themselves may come
+// first.
 func (n *node) judgeWait(k *knowledge, p *publisher, l lookup, first bool) {
 	const ended, discovery = 2 * time.Second, time.Second
 	switch {
 	case !first || l.policy != nil || p == nil || !p.healthy() || p.maxAge < 10*time.Second:
 	case n.w.dns != dnsWorks, p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
+	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, func(p *publisher) bool { return p.record >= recordFails }):
 	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged):
 	case n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery, n.crammed, l.end <= n.loaded+stored:
 	default:

@@ -244,7 +244,7 @@ func failedIDScene(random *rand.Rand) []happening {
 func waitingScene(random *rand.Rand) []happening {
 	d := random.Int64N(someDomains)
 	return []happening{
-		do(0, "repair", d),
+		do(0, "repairall"),
 		do(0, "publish", d, 0, 9, 0),
 		do(0, "purge", d),
 		do(0, "dns", 1+random.Int64N(2)),
