@@ -124,7 +124,7 @@ func (n *node) dnsBlocked(k *knowledge) instant {
 		return n.w.dnsSince + 2*time.Second
 	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr+6*time.Second:
 		return n.w.dnsSince + 2*time.Second // one probe a second
-	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr: // the outage may be noticed when it is over
+	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr && n.flooded == 0: // the outage may be noticed when it is over
 		return n.w.dnsSince + 12*time.Second
 	}
 	retry := 30 * time.Second << min(k.dnsErrCount-1, 5)
