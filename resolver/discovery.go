@@ -224,7 +224,7 @@ func (d *discovery) judgeRecord() *outcome {
 			return &outcome{kind: unchanged}
 		}
 	}
-	if f := d.policies.Failure(d.domain()); f != nil && f.ID == d.record.ID && now < f.Due(d.known != nil) && d.why != asked {
+	if f := d.policies.FailureOf(d.domain(), d.record.ID); f != nil && now < f.Due(d.known != nil) && d.why != asked {
 		return &outcome{kind: failed, err: errTriedLately, fault: f}
 	}
 	if d.why == scheduledRefresh && d.known.ID() == d.record.ID && !d.mayRefresh() {

@@ -32,8 +32,8 @@ const (
 // dnsHealth knows whether the DNS answers. Its states:
 //
 //	working   questions are answered. A failure of one name is that domain's own.
-//	outage    no server answers, or name after name fails. One question a second is
-//	          asked for all domains; the first answer to any question ends it.
+//	outage    no server answers, or name after name fails. One probe a second is
+//	          made for all domains; the first answer to any question ends it.
 //
 // Independently of that, lookups that recheck a policy stop waiting for slow servers:
 // after one has waited in vain, the others do not for a while.

@@ -209,6 +209,26 @@ func TestFailedFetchIsNotRepeatedForItsID(t *testing.T) {
 	})
 }
 
+// The record's absence meanwhile does not matter.
+func TestFailedFetchIsNotRepeatedAfterAnAbsence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		record := txtAnswer{records: []string{"v=STSv1; id=1"}, ttl: time.Minute}
+		w.publish("a.example", "1", policyText("enforce", "86400"))
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		r := w.resolver()
+		for _, answer := range []txtAnswer{record, {ttl: time.Minute}, record} {
+			w.setTXT("a.example", answer)
+			expect(t, r, "a.example", "-")
+			time.Sleep(time.Minute + time.Second)
+		}
+		w.expectAsked("a.example", 3, 1)
+		time.Sleep(2 * time.Minute)
+		expect(t, r, "a.example", "-")
+		w.expectAsked("a.example", 4, 2)
+	})
+}
+
 // A host that keeps failing is tried every five minutes while the domain has no
 // policy, also if it had one and failed until its end, at last once an hour.
 func TestFailedFetchIsNotPutOffWithoutAPolicy(t *testing.T) {

@@ -13,6 +13,7 @@ type negative struct {
 	until   clock.Moment
 	while   func() bool // nil, or it holds only as long as this returns true
 	failure *Failure    // why an announced policy is not there; nil if none is known to be announced
+	tried   *Failure    // the last fetch that failed, if failure is nil or of the record
 	unknown int         // attempts in a row that learned nothing of the domain; 0 if the last one did
 	reason  string      // why, for an operator
 
@@ -24,6 +25,14 @@ type negative struct {
 
 func (n *negative) holds(now clock.Moment) bool {
 	return now < n.until && (n.while == nil || n.while())
+}
+
+// lastTried returns why the last fetch failed, nil if no failure is known.
+func (n *negative) lastTried() *Failure {
+	if n.failure != nil && n.failure.ID != "" {
+		return n.failure
+	}
+	return n.tried
 }
 
 // Absence is the knowledge that a domain has no usable policy.
@@ -48,7 +57,7 @@ func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
 	filed := &negative{until: a.Until, failure: a.Failure}
 	var before *Failure
 	if n, ok := t.negatives.Peek(d); ok {
-		before, filed.vacant = n.failure, n.vacant
+		before, filed.tried, filed.vacant = n.failure, n.lastTried(), n.vacant
 	}
 	if a.Failure != nil {
 		a.Failure.lookups.Add(1)
@@ -87,7 +96,10 @@ func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
 	}
 	filed := &negative{until: now.Add(i.Pause), while: i.While, unknown: 1, reason: i.Reason.Error()}
 	if n, ok := t.negatives.Peek(d); ok {
-		filed.failure, filed.unknown, filed.vacant = n.failure, n.unknown+1, n.vacant
+		filed.failure, filed.tried, filed.vacant = n.failure, n.tried, n.vacant
+		if n.while == nil || n.while() { // attempts in an outage that has ended do not count
+			filed.unknown += n.unknown
+		}
 	}
 	if i.Pause == 0 {
 		filed.until = now.Add(dnsclient.Retry(filed.unknown))

@@ -16,6 +16,7 @@ import (
 
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/clock/clocktest"
+	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
 )
@@ -129,6 +130,61 @@ func TestAbsenceNeverHidesALivePolicy(t *testing.T) {
 			if _, _, ok := b.Negative(a, b.clock.Now()); ok {
 				t.Errorf("%s was filed", name)
 			}
+		}
+	})
+}
+
+// A record that is gone or invalid for a while does not make its id new.
+func TestFailureOfAnIDOutlivesAnAbsence(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		broken := b.Fail(a, "w", "refused", "1")
+		b.PutAbsence(a, Absence{Failure: broken, Reason: errTest})
+		for name, put := range map[string]func(){
+			"no record":      func() { b.PutAbsence(a, Absence{Reason: errTest}) },
+			"invalid record": func() { b.PutAbsence(a, Absence{Failure: b.Fail(a, "", "invalid", ""), Reason: errTest}) },
+			"no answer":      func() { b.PutIgnorance(a, Ignorance{Reason: errTest}) },
+		} {
+			if put(); b.FailureOf(a, "1") != broken {
+				t.Errorf("%s: nothing is known of the failed fetch", name)
+			}
+		}
+		if f := b.FailureOf(a, "2"); f != nil {
+			t.Errorf("another id failed: %+v", f)
+		}
+	})
+}
+
+// A fetch for a new id that fails without the publisher's fault puts off a refresh that is due soon.
+func TestPostponeARefreshThatIsDueSoon(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		e := b.Put(a, fetch(t, "1", "enforce", 7200))
+		for !e.RefreshDue(b.clock.Now().Add(time.Minute)) {
+			time.Sleep(time.Minute)
+		}
+		b.Postpone(a, e, 5*time.Minute, errTest)
+		if time.Sleep(4 * time.Minute); e.RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is due within the pause")
+		}
+		if time.Sleep(2 * time.Minute); !e.RefreshDue(b.clock.Now()) {
+			t.Error("the refresh is not due after the pause")
+		}
+	})
+}
+
+// Attempts in an outage do not put off a domain that fails by itself later.
+func TestOutageCountsNoAttempts(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a, out := domain(t, "a.example"), true
+		for range 3 {
+			b.PutIgnorance(a, Ignorance{While: func() bool { return out }, Reason: errTest})
+		}
+		out = false
+		b.PutIgnorance(a, Ignorance{Reason: errTest})
+		time.Sleep(dnsclient.Retry(1) + time.Second)
+		if _, _, ok := b.Negative(a, b.clock.Now()); ok {
+			t.Error("the first failure of its own keeps it from being asked for longer than one does")
 		}
 	})
 }

@@ -77,6 +77,21 @@ func (t *Table) Failure(d mtasts.Domain) *Failure {
 	return nil
 }
 
+// FailureOf returns why the policy with that id could last not be fetched, nil if nothing is
+// known of a failure for the id.
+func (t *Table) FailureOf(d mtasts.Domain, id string) *Failure {
+	defer t.unlock(t.lock(d))
+	if n, ok := t.negatives.Peek(d); ok {
+		if f := n.lastTried(); f != nil && f.ID == id {
+			return f
+		}
+	}
+	if e, ok := t.policies.Peek(d); ok && e.failure != nil && e.failure.ID == id {
+		return e.failure
+	}
+	return nil
+}
+
 // RefreshFailed files that a live policy could not be fetched again, and when its
 // record is due to be asked for again.
 func (t *Table) RefreshFailed(d mtasts.Domain, e *Entry, f *Failure, next clock.Moment) {
@@ -110,7 +125,11 @@ func (t *Table) Postpone(d mtasts.Domain, e *Entry, pause time.Duration, reason 
 		return
 	}
 	now := t.clock.Now()
-	if !e.RefreshDue(now) {
+	if !e.RefreshDue(now) { // the fetch was for a new id, for which the refresh would be the next
+		if e.refresh.Get() < now.Add(pause) {
+			e.refresh.Set(now.Add(pause))
+			t.save(d, e, now)
+		}
 		return
 	}
 	if e.refused == 0 {

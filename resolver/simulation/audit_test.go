@@ -53,8 +53,8 @@ func (n *node) audit() {
 			store.ChangeMismatch:      n.events[event.PolicyMatchesNoMX],
 			store.ChangeMismatchEnded: n.events[event.PolicyMatchesAgain],
 		} {
-			const mostWaiting = 1000 // that are not in the file yet
-			if got := history[kind] - n.changes[kind]; got != events && !(history[kind] >= mostWaiting && (n.full || n.inMemory)) {
+			const mostWaiting = 1000 // that are not in the file yet; others are dropped
+			if got := history[kind] - n.changes[kind]; got != events && !(history[kind] >= mostWaiting && (n.fullSince > n.started || n.inMemory)) {
 				w.violation("%d changes of kind %v in the history, %d events in the log", got, kind, events)
 			}
 		}

@@ -67,14 +67,21 @@ func draw(seed uint64, length time.Duration) (history []happening) {
 	out := false // the DNS
 	for at := time.Duration(0); at < length; {
 		next := []happening{{gap: gap(random)}}
-		if out && random.IntN(20) > 0 { // days of probes find nothing
-			next[0].gap = min(next[0].gap, soon(random, 20*time.Minute))
+		brief := out && random.IntN(40) > 0 // a probe a second costs time, and hours of them find nothing
+		if brief {
+			next[0].gap = min(next[0].gap, soon(random, 3*time.Minute))
 		}
-		if random.IntN(sceneEvery) == 0 {
+		switch {
+		case random.IntN(sceneEvery) == 0:
 			next = scenes[random.IntN(len(scenes))](random)
-		} else {
+		case brief && random.IntN(4) == 0:
+			next[0].op = "dnsback"
+		default:
 			next[0].op = pick(random, total)
 			next[0].args = anyArgs(random, next[0].op)
+			if op := next[0].op; brief && (op == "restart" || op == "kill") { // other nodes go on
+				next[0].args[0] %= 3
+			}
 		}
 		for _, h := range next {
 			history = append(history, h)

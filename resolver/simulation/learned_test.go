@@ -134,7 +134,7 @@ func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
 		f.id = last.fact.id // RFC 8461 section 10.2
 	}
 	n.judgeFetch(k, f)
-	if live := n.current(k, now); live != nil && k.failed.at > live.at && !k.failed.excused && k.looking == 0 && k.forced == 0 {
+	if live := n.current(k, now); live != nil && k.failed.at > live.at && !k.failed.excused && !k.failed.volatile && k.looking == 0 && k.forced == 0 {
 		f.failed = true
 		n.refreshingFailed++
 		n.judgeFairness()

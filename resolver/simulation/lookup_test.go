@@ -74,6 +74,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 			n.judgePolicy(k, l)
 			n.judgeDiscovery(k, p, l, joined)
 			n.judgePatience(k, l, first && alone)
+			n.judgeWait(k, p, l, first && alone)
 			n.judgeNews(k, p, l, alone)
 			n.judgeReport(k, l)
 		} else if !errors.Is(l.unknown, resolver.ErrDANEUnknown) {

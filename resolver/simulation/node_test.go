@@ -62,6 +62,7 @@ type node struct {
 	crammed    bool    // and no change fits in memory any more
 	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
+	pastOutage instant // outageFrom of the outage before the last change of the DNS
 
 	strangersAsked, strangersFetched int     // under way
 	strangersWaiting, silentWaiting  int     // lookups under way

@@ -263,7 +263,7 @@ func setDNS(w *world, args []int64) {
 		if s := dnsState(args[0]); s != w.dns {
 			w.dns, w.dnsSince = s, now
 			for _, n := range w.nodes {
-				n.outageFrom = 0
+				n.pastOutage, n.outageFrom = n.outageFrom, 0
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/dane"
@@ -95,6 +96,22 @@ func (n *node) judgePatience(k *knowledge, l lookup, first bool) {
 	}
 }
 
+// judgeWait: a first lookup that waits in an outage gets the policy if the outage ends in time
+// (BEHAVIOUR, DNS failure: one probe a second). Probes for names that fail by themselves may come
+// first.
+func (n *node) judgeWait(k *knowledge, p *publisher, l lookup, first bool) {
+	const ended, discovery = 2 * time.Second, time.Second
+	switch {
+	case !first || l.policy != nil || p == nil || !p.healthy() || p.maxAge < 10*time.Second:
+	case n.w.dns != dnsWorks, p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
+	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, func(p *publisher) bool { return p.record >= recordFails }):
+	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged):
+	case n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery, n.crammed, l.end <= n.loaded+stored:
+	default:
+		n.violation("%v: no policy although an outage ended at %v (lookup from %v)", k.domain, n.w.dnsSince, l.start)
+	}
+}
+
 // undisturbed: nothing that concerns the domain has changed during the lookup.
 func (n *node) undisturbed(p *publisher, l lookup) bool {
 	return n.w.dns == dnsWorks && max(p.changed, n.w.dnsSince, n.started, n.configured) < l.start
@@ -107,6 +124,8 @@ func (n *node) dnsBlocked(k *knowledge) instant {
 		return n.w.dnsSince + 2*time.Second
 	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr+6*time.Second:
 		return n.w.dnsSince + 2*time.Second // one probe a second
+	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr && n.flooded == 0: // the outage may be noticed when it is over
+		return n.w.dnsSince + 12*time.Second
 	}
 	retry := 30 * time.Second << min(k.dnsErrCount-1, 5)
 	return max(k.dnsErr+min(retry, longestDNSRetry), n.w.dnsSince+2*time.Second)
@@ -116,7 +135,7 @@ func (n *node) dnsBlocked(k *knowledge) instant {
 // policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
 func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 	live := n.current(k, l.start)
-	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l) || n.troubled(l.start) {
+	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l)+stored || n.troubled(l.start) {
 		return
 	}
 	if p.recordDelay > n.settings.RecheckWait/4 {

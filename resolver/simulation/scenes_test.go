@@ -9,7 +9,8 @@ import (
 const sceneEvery = 6
 
 // A scene is a row of events that chance alone would seldom bring together.
-var scenes = []func(*rand.Rand) []happening{outageScene, mxScene, purgeScene, loadScene, busyScene, slowScene, diskScene, latePolicyScene, leaseScene}
+var scenes = []func(*rand.Rand) []happening{outageScene, mxScene, purgeScene, loadScene, busyScene, slowScene, diskScene, latePolicyScene, leaseScene,
+	futureScene, idleScene, evictedScene, failedIDScene, waitingScene}
 
 // soon is a gap of up to so long.
 func soon(random *rand.Rand, d time.Duration) time.Duration {
@@ -159,5 +160,97 @@ func leaseScene(random *rand.Rand) []happening {
 		do(10*time.Minute, "herd", random.Int64N(1<<30)),
 		do(22*time.Minute, "herd", random.Int64N(1<<30)),
 		do(0, "audit"),
+	}
+}
+
+// futureScene: the machine boots with a clock that is a year ahead, by which a policy ended long ago.
+// The clock is set right while the policy host is down.
+func futureScene(random *rand.Rand) []happening {
+	const ahead = 16 // of jump: 400 days
+	d := random.Int64N(someDomains)
+	return []happening{
+		do(0, "repair", d),
+		do(0, "publish", d, 0, 9, 0),
+		do(maxRecordLife+time.Minute, "lookup", d, 2),
+		do(time.Minute, "boot", random.Int64N(3), ahead),
+		do(0, "host", d, int64(hostRefused), 0),
+		do(time.Minute+soon(random, 2*time.Hour), "clockright"),
+		do(time.Minute, "lookup", d, 2),
+		do(0, "repair", d),
+	}
+}
+
+// idleScene: a policy that was not used ends without a refresh. The lookup after its end is use.
+func idleScene(random *rand.Rand) []happening {
+	d := random.Int64N(someDomains)
+	return []happening{
+		do(0, "repair", d),
+		do(0, "dnsback"),
+		do(0, "configure", 3, 4, 0, 2, 0, 0, 0, 0), // idle after 6 h
+		do(0, "publish", d, 0, 4, 0),
+		do(maxRecordLife+time.Minute, "lookup", d, 2),
+		do(9*time.Hour+soon(random, time.Hour), "lookup", d, 2),
+		do(50*time.Minute, "audit"),
+	}
+}
+
+// evictedScene: a lookup shortly before a policy counts as unused, then an eviction from memory.
+func evictedScene(random *rand.Rand) []happening {
+	d := random.Int64N(someDomains)
+	return []happening{
+		do(0, "repair", d),
+		do(0, "dnsback"),
+		do(0, "configure", 0, 4, 0, 2, 0, 0, 0, 0), // room for one, idle after 6 h
+		do(0, "publish", d, 0, 4, 0),
+		do(maxRecordLife+time.Minute, "lookup", d, 2),
+		do(6*time.Hour-time.Minute-soon(random, 5*time.Minute), "lookup", d, 2),
+		do(time.Second, "lookup", (d+1)%someDomains, 2),
+		do(time.Second, "lookup", (d+2)%someDomains, 2),
+		do(53*time.Minute, "audit"),
+	}
+}
+
+// failedIDScene: the policy of a new id cannot be fetched, the record is asked for once a minute
+// and may be gone for one of them.
+func failedIDScene(random *rand.Rand) []happening {
+	d := random.Int64N(someDomains)
+	live := do(0, "repair", d)
+	if random.IntN(2) == 0 {
+		live = do(0, "purge", d)
+	}
+	history := []happening{
+		do(0, "repair", d),
+		do(0, "publish", d, 0, 9, 0),
+		do(maxRecordLife+time.Minute, "lookup", d, 2),
+		live,
+		do(0, "record", d, int64(recordOK), 0, 0),
+		do(0, "publish", d, 0, 9, 0),
+		do(0, "host", d, int64(hostRefused), 0),
+		do(maxRecordLife+time.Minute, "lookup", d, 2),
+	}
+	if random.IntN(2) == 0 {
+		history = append(history,
+			do(time.Second, "record", d, int64(recordGone)+random.Int64N(3), 0, 0),
+			do(63*time.Second, "lookup", d, 2),
+			do(time.Second, "record", d, int64(recordOK), 0, 0))
+	}
+	return append(history,
+		do(63*time.Second, "lookup", d, 2),
+		do(63*time.Second, "lookup", d, 2),
+		do(time.Minute, "repair", d))
+}
+
+// waitingScene: an outage ends while a first lookup waits for that.
+func waitingScene(random *rand.Rand) []happening {
+	d := random.Int64N(someDomains)
+	return []happening{
+		do(0, "repairall"),
+		do(0, "publish", d, 0, 9, 0),
+		do(0, "purge", d),
+		do(0, "dns", 1+random.Int64N(2)),
+		do(soon(random, time.Minute), "lookup", d+1, 2),
+		do(time.Minute+soon(random, 2*time.Second), "lookup", d, 2),
+		do(3*time.Second+soon(random, 2*time.Second), "dnsback"),
+		do(12*time.Second, "lookup", d, 2),
 	}
 }

@@ -64,7 +64,7 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 	case v.Number > 0 && v.Number > k.purges, v.Number == 0 && !v.Purged.IsZero():
 		k.versions = append(k.versions, version{from: now, maybe: true})
 		k.verdicts[len(k.verdicts)-1].maybe = true
-		k.failed, k.blocked = failure{}, 0
+		k.failed.volatile = true
 	}
 	k.purges = max(k.purges, v.Number)
 }
@@ -84,7 +84,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
 	last := k.versions[len(k.versions)-1]
-	if !last.maybe && last.fact != nil && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+	if !last.maybe && last.fact != nil && !last.fact.removable && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
 		return
 	}
 	certain := !notified && last.fact == nil && !last.maybe && v.Entry.Purges >= purges && !n.crammed
@@ -93,6 +93,10 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 		k.versions = append(k.versions, version{from: now, maybe: true})
 	}
 	k.versions = append(k.versions, version{from: now, fact: &copied, maybe: !certain})
-	k.failed, k.blocked, k.refused = failure{}, 0, 0
+	if k.failed.at >= f.at { // whether an older policy is taken over depends on clocks too
+		k.failed.volatile = true
+	} else {
+		k.failed, k.blocked, k.refused = failure{}, 0, 0
+	}
 	n.w.note("  node %d has from the shared store: %v %v", n.number, d, f.policy.Mode)
 }
