@@ -61,12 +61,12 @@ func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
 // Fail returns the domain's failure after one more attempt, or one more look at its
 // record, that failed now. It files nothing.
 func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
-	return t.Failure(d).again(word, reason, id, t.clock.Now())
+	return t.lastFailure(d).again(word, reason, id, t.clock.Now())
 }
 
-// Failure returns why the domain's policy could last not be fetched, nil if nothing
+// lastFailure returns why the domain's policy could last not be fetched, nil if nothing
 // is known of a failure.
-func (t *Table) Failure(d mtasts.Domain) *Failure {
+func (t *Table) lastFailure(d mtasts.Domain) *Failure {
 	defer t.unlock(t.lock(d))
 	if n, ok := t.negatives.Peek(d); ok && n.failure != nil {
 		return n.failure // it came after the policy, if there was one
