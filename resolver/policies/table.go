@@ -75,7 +75,8 @@ type Table struct {
 
 	census census
 
-	judged    atomic.Int64 // steps of the wall clock by which policies were judged
+	judging   sync.Mutex   // held while policies are judged again
+	judged    atomic.Int64 // steps of the wall clock by which all policies are judged
 	voidBelow atomic.Uint64
 }
 

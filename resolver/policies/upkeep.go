@@ -216,13 +216,19 @@ func (t *Table) UsedForMX(d mtasts.Domain, e *Entry) bool {
 // It is called now and then, and before a decision that would be hard to take back.
 func (t *Table) Observe() {
 	t.clock.Observe()
+	if t.judged.Load() == int64(t.clock.Steps()) {
+		return
+	}
+	t.judging.Lock() // a lookup at the same moment must not go on with policies not judged yet
+	defer t.judging.Unlock()
 	steps := int64(t.clock.Steps())
-	if t.judged.Swap(steps) == steps {
+	if t.judged.Load() == steps {
 		return
 	}
 	for _, d := range t.policies.Keys() {
 		t.judge(d)
 	}
+	t.judged.Store(steps)
 }
 
 // Judged is Get after Observe. Without a policy there is nothing to judge, and Observe,
