@@ -61,6 +61,7 @@ func (f Filling) Make(path string) error {
 		}
 		e.Fetched, e.Used, e.Recheck = store.Fetched{Wall: f.Fetched}, at, at.Add(f.Recheck)
 		e.Next = due
+		e.ToMX = true // else the first lookup of each would write it down
 		due = due.Add(step)
 		st.Put(e)
 		if written%fillBatch == fillBatch-1 {
