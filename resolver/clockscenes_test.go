@@ -234,6 +234,27 @@ func TestClockGlitch(t *testing.T) {
 	}
 }
 
+// A policy that seems to have ended, because the clock is wrong, comes back with the right
+// clock, whatever was learned of the domain meanwhile.
+func TestAbsenceEndsWithAStep(t *testing.T) {
+	for name, again := range variants {
+		t.Run(name, func(t *testing.T) {
+			onMachine(t, func(t *testing.T, m *machineRun) {
+				m.start()
+				m.publish("a.example", "1", policyText("enforce", "8640000"))
+				expect(t, m.r, "a.example", "enforce/1")
+				m.reboot("boot 2", 400*day)
+				m.setTXT("a.example", txtAnswer{ttl: time.Hour})
+				expect(t, m.r, "a.example", "-")
+				again(m)
+				m.machine.SetWall(-400 * day)
+				time.Sleep(10 * time.Second)
+				expect(t, m.r, "a.example", "enforce/1")
+			})
+		})
+	}
+}
+
 // What expired long ago is deleted once the clock can be believed.
 func TestExpiredIsDeletedInTheEnd(t *testing.T) {
 	onMachine(t, func(t *testing.T, m *machineRun) {

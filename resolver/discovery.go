@@ -85,7 +85,8 @@ type discovery struct {
 	record    mtasts.Record
 	recordErr error        // why the record cannot be used; nil if it is valid
 	recheckAt clock.Moment // when it is due to be asked for again
-	purges    uint64       // known when the fetch began
+	// As in policies.Fetch, when the fetch began.
+	purges, noted uint64
 }
 
 func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
@@ -236,7 +237,7 @@ func (d *discovery) judgeRecord() *outcome {
 // fetch fetches the policy. A first discovery that is refused because too much is under way
 // at its policy host stays queued for a while; its lookups do not wait meanwhile.
 func (d *discovery) fetch() *outcome {
-	d.purges = d.store.Purges()
+	d.purges, d.noted = d.store.Purges(), d.policies.Purges()
 	until := d.clock.Now().Add(refusedFor)
 	for queued := false; ; queued = true {
 		policy, took, o, err := d.fetchOnce()
@@ -378,6 +379,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		Recheck:    d.recheckAt,
 		RecordLost: d.recordErr != nil,
 		Purges:     d.purges,
+		Noted:      d.noted,
 		ToMX:       d.toMX(),
 	})
 	d.share(e)

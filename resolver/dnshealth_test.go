@@ -299,3 +299,67 @@ func TestSilentFloodStopsNoRefresh(t *testing.T) {
 		lookups.Wait()
 	})
 }
+
+// Failures in an outage that has ended do not count: after the first one of its own, a next
+// hop is checked again after 30 s.
+func TestOutageCountsAgainstNoNextHop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := &checker{err: errServfail}
+		r := w.resolverWithDANE(w.memory(), c)
+		setDown := func(down bool) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.down = down
+		}
+		setDown(true)
+		w.setTXT("a.example", txtAnswer{err: errServfail})
+		for range 6 { // Postfix tries again
+			if _, _, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) {
+				t.Fatal(err)
+			}
+			time.Sleep(11 * time.Minute)
+		}
+		setDown(false)
+		w.setTXT("a.example", txtAnswer{})
+		time.Sleep(5 * time.Second)
+		if r.DNSFails() {
+			t.Fatal("the outage has not ended")
+		}
+		if _, _, err := lookUpDANE(t, r, hop(t, "a.example")); !errors.Is(err, ErrDANEUnknown) {
+			t.Fatal(err)
+		}
+		c.err, c.verdict = nil, dane.Verdict{Kind: dane.Full, TTL: time.Hour}
+		time.Sleep(31 * time.Second)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+	})
+}
+
+// Three domains whose servers are dead make an outage. A policy that is due ends it, also if its
+// last refresh failed.
+func TestDeadDomainsStopNoRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("f.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "f.example", "enforce/1")
+		w.setHost("f.example", hostAnswer{err: errRefused})
+		time.Sleep(30 * time.Hour)
+		if r.RefreshFailing() != 1 {
+			t.Fatal("its refresh has not failed")
+		}
+		for i := range outageDomains {
+			d := fmt.Sprintf("dead%d.example", i)
+			w.setTXT(d, txtAnswer{err: errServfail, delay: time.Second})
+			expect(t, r, d, "-")
+		}
+		if !r.DNSFails() {
+			t.Fatal("no outage")
+		}
+		w.setHost("f.example", hostAnswer{text: policyText("enforce", "864000")})
+		time.Sleep(2 * time.Hour)
+		if r.DNSFails() || r.RefreshFailing() > 0 {
+			t.Errorf("DNS fails: %v; %d policies cannot be refreshed", r.DNSFails(), r.RefreshFailing())
+		}
+	})
+}

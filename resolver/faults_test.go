@@ -156,20 +156,94 @@ func TestShortPolicyIsNotRefreshedAhead(t *testing.T) {
 }
 
 // A purge is not undone by a fetch that began before it.
-func TestPurgeAllDuringAFetch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.publish("a.example", "1", policyText("enforce", "864000"))
-		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 2 * time.Second})
-		r := w.resolver()
-		go expect(t, r, "a.example", "enforce/") // for the lookup that waits
-		time.Sleep(time.Second)
-		if _, err := r.PurgeAll(t.Context()); err != nil {
-			t.Error(err)
-		}
-		time.Sleep(2 * time.Second)
-		expectKnown(t, r, "a.example", "")
-	})
+func TestPurgeDuringAFetch(t *testing.T) {
+	for name, tc := range map[string]struct {
+		purge func(*testing.T, *Resolver) error
+		kept  string // the policy that is known afterwards
+	}{
+		"of the domain": {func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) }, ""},
+		"of another":    {func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "b.example").Domain) }, "enforce/1"},
+		"of everything": {func(t *testing.T, r *Resolver) error { _, err := r.PurgeAll(t.Context()); return err }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 2 * time.Second})
+				r := w.resolver()
+				go func() { // the lookup that waits gets it
+					if got, _ := lookUp(t, r, "a.example"); !strings.HasPrefix(got, "enforce/") {
+						t.Errorf("answer %s", got)
+					}
+				}()
+				time.Sleep(time.Second)
+				if err := tc.purge(t, r); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(2 * time.Second)
+				expectKnown(t, r, "a.example", tc.kept)
+			})
+		})
+	}
+}
+
+// Name servers that differ give two ids in turn. Each is fetched once in five minutes at most
+// while its policy host fails.
+func TestTwoIDsInTurn(t *testing.T) {
+	for name, known := range map[string]bool{"live policy": true, "none": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.setHost("a.example", hostAnswer{text: policyText("enforce", "8640000")})
+				record := func(id string) {
+					w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=" + id + ";"}, ttl: time.Minute})
+				}
+				record("1")
+				r := w.resolver()
+				if known {
+					expect(t, r, "a.example", "enforce/1")
+				}
+				w.setHost("a.example", hostAnswer{err: errRefused})
+				_, before := w.asked("a.example")
+				for i := range 30 {
+					time.Sleep(time.Minute + time.Second)
+					record([]string{"2", "1"}[i%2])
+					lookUp(t, r, "a.example")
+					time.Sleep(time.Second) // a recheck may be behind its answer
+				}
+				if _, after := w.asked("a.example"); after-before > 2*7 {
+					t.Errorf("%d fetches in 31 minutes", after-before)
+				}
+			})
+		})
+	}
+}
+
+// The text under a new id may come after the id, whatever mode the old text has: it is followed
+// up, also after a restart.
+func TestFollowUpOfModeNone(t *testing.T) {
+	for name, restart := range map[string]bool{"same process": false, "restart": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("none", "31557600"))
+				st := w.memory()
+				r := w.resolverWith(st)
+				expect(t, r, "a.example", "none/1")
+				time.Sleep(time.Hour)
+				w.publish("a.example", "2", policyText("none", "31557600"))
+				expect(t, r, "a.example", "none/2")
+				time.Sleep(2 * time.Minute)
+				if restart {
+					r.Close()
+					r = w.resolverWith(st)
+				}
+				w.publish("a.example", "2", policyText("enforce", "31557600"))
+				time.Sleep(10 * time.Minute)
+				expect(t, r, "a.example", "enforce/2")
+			})
+		})
+	}
 }
 
 // The last failure of a domain is kept, with a policy and without one.

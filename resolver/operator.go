@@ -123,7 +123,7 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 // next lookup discovers it again, without protection if that fails. The error says that the
 // shared store could not be purged yet.
 func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
-	r.policies.NotePurge()
+	r.policies.NotePurge(d)
 	r.policies.Forget(d, func(*policies.Entry) bool { return true })
 	r.policies.ForgetAbsence(d)
 	r.verdicts.Forget(d) // last: a policy that was in the file alone brought its verdicts with it
@@ -158,8 +158,12 @@ func (r *Resolver) forget(d mtasts.Domain, voids func(fetched time.Time, purges 
 	}
 }
 
-// forgetAll carries out a purge of all domains by some node.
+// forgetAll carries out a purge of all domains by some node, unless that was done: the
+// shared store repeats its last one at each start.
 func (r *Resolver) forgetAll(v shared.Value) {
+	if v.Number > 0 && v.Number <= r.store.PurgedBelow() {
+		return
+	}
 	defer r.verdicts.ForgetAll()
 	if v.Number > 0 {
 		r.policies.ForgetAll(v.Number)
@@ -198,13 +202,17 @@ func (q queue) Ready() bool {
 	if out == nil {
 		return true
 	}
-	probes := 0
-	q.policies.Due(false, func(d mtasts.Domain) bool {
-		out.suggest(d)
-		probes++
-		return probes < maxFailed/2
-	})
-	return probes > 0 && out.ends(q.ctx, readyWait)
+	suggested := false
+	for _, failing := range []bool{true, false} {
+		left := maxFailed / 4
+		q.policies.Due(failing, func(d mtasts.Domain) bool {
+			out.suggest(d)
+			suggested = true
+			left--
+			return left > 0
+		})
+	}
+	return suggested && out.ends(q.ctx, readyWait)
 }
 
 // Do implements refresh.Queue.

@@ -281,6 +281,9 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 	stack.Grow()
 	hop = hop.Clone()
 	known := r.policies.Judged(hop.Domain) // its stored verdicts come to memory with it
+	if known != nil && r.asksDANE(hop) && !r.verdicts.Has(hop) {
+		r.policies.RestoreVerdicts(hop.Domain) // they were evicted since
+	}
 	now := r.clock.Now()
 	verdict := r.askDANE(hop, now) // in parallel with the discovery
 	a, err := r.resolveSTS(ctx, hop, known, now)

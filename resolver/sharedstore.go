@@ -42,11 +42,11 @@ func (d *discovery) askShared() *outcome {
 	if o != nil {
 		return o
 	}
-	purges := d.policies.Purges()
+	noted := d.policies.Purges()
 	v := d.shared.Get(d.ctx, d.domain())
 	leave()
 	before := d.known
-	d.known = d.adopt(d.domain(), v, purges).LiveAt(d.clock.Now())
+	d.known = d.adopt(d.domain(), v, noted).LiveAt(d.clock.Now())
 	if d.known != nil && d.why == firstDiscovery {
 		// The domain is known now: floods of unknown names and a busy policy host do not delay it.
 		d.why, d.limits = recheck, d.load.of(recheck)
@@ -58,8 +58,8 @@ func (d *discovery) askShared() *outcome {
 }
 
 // adopt takes over the shared store's value of the domain if that is newer, and returns
-// the domain's policy, live or expired. purges is that of policies.Table.PutIfNewer.
-func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, purges uint64) *policies.Entry {
+// the domain's policy, live or expired. noted is that of policies.Fetch.
+func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, noted uint64) *policies.Entry {
 	if v.Number > 0 || !v.Purged.IsZero() {
 		r.forget(d, v.Voids)
 	}
@@ -71,7 +71,8 @@ func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, purges uint64) *polici
 		ID:      v.Entry.ID,
 		Recheck: r.clock.Origin().Moment(v.Entry.Recheck),
 		Purges:  v.Entry.Purges,
-	}, v.Entry.Fetched, purges)
+		Noted:   noted,
+	}, v.Entry.Fetched)
 }
 
 // share gives the shared store a policy that this node has fetched.
@@ -112,12 +113,12 @@ func (r *Resolver) adoptChange(change shared.Change) {
 		return
 	}
 	if change.Value.Entry == nil {
-		r.policies.NotePurge()
+		r.policies.NotePurge(d)
 	}
-	purges := r.policies.Purges()
+	noted := r.policies.Purges()
 	absence := r.policies.ForgetAbsence(d)
 	if absence || r.policies.Get(d) != nil {
-		r.adopt(d, change.Value, purges)
+		r.adopt(d, change.Value, noted)
 	}
 }
 

@@ -339,3 +339,19 @@ func TestRefreshOfAPolicyPurgedElsewhere(t *testing.T) {
 		w.expectAsked("a.example", 1, 1)
 	})
 }
+
+// A fetch that is under way while another node purges its domain does not bring the policy back.
+func TestPurgeElsewhereDuringAFetch(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 30 * time.Second})
+		expect(t, b, "a.example", "-") // fetches
+		w.publish("a.example", "1", policyText("testing", "864000"))
+		if err := a.Purge(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, a, "a.example", "testing/1")
+		time.Sleep(time.Minute)
+		expectKnown(t, b, "a.example", "testing/1")
+	})
+}

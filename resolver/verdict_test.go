@@ -11,6 +11,8 @@ import (
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/shared"
+	"mta-sts-daemon/resolver/shared/sharedtest"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -223,6 +225,64 @@ func TestVerdictIsHeldWhereHostsCannotBeKnown(t *testing.T) {
 		time.Sleep(time.Hour + time.Second)
 		expectDANE(t, r, "a.example", dane.Unknown, 0)
 		c.verdict.Kind = dane.Full
+		time.Sleep(time.Minute)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+	})
+}
+
+// A verdict that memory has evicted holds like any other, next to a policy that is still there.
+func TestEvictedVerdictHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "8640000"))
+		c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+		r := w.resolverWithDANE(w.memory(), c)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		for i := range r.settings.Load().verdictRoom() {
+			lookUpDANE(t, r, hop(t, fmt.Sprintf("none%d.example", i)))
+		}
+		if r.verdicts.Has(hop(t, "a.example")) || r.policies.Live(hop(t, "a.example").Domain, r.clock.Now()) == nil {
+			t.Fatal("the verdict is in memory, or the policy is not")
+		}
+		c.err = errServfail
+		time.Sleep(90 * time.Minute)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+	})
+}
+
+// A purge of everything that was carried out long ago comes again with each start of a node. It
+// takes no verdict away.
+func TestOldPurgeLeavesVerdicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		h := sharedtest.NewStore()
+		st := w.memory()
+		c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+		start := func() (*Resolver, *sharedtest.Node) {
+			n := h.Join()
+			n.Purges = st
+			r := w.resolverIn(n, st)
+			s := *r.settings.Load()
+			s.DANE = c
+			r.Configure(s)
+			return r, n
+		}
+		r, n := start()
+		if _, err := r.PurgeAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.publish("a.example", "1", policyText("enforce", "8640000"))
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		r.Close()
+		n.Leave()
+		time.Sleep(2 * time.Hour)
+
+		c.err = errServfail
+		r, _ = start()
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		h.Set(func(h *sharedtest.Store) {
+			h.Notify(shared.Change{Value: shared.Value{Purged: time.Now().Add(-2 * time.Hour), Number: st.PurgedBelow()}})
+		})
 		time.Sleep(time.Minute)
 		expectDANE(t, r, "a.example", dane.Full, 0)
 	})

@@ -72,6 +72,9 @@ func (c *Cache) Resize(room int) { c.verdicts.Resize(room) }
 // Len returns how many next hops there are.
 func (c *Cache) Len() int { return c.verdicts.Len() }
 
+// Has reports whether anything is known of the next hop.
+func (c *Cache) Has(hop NextHop) bool { return c.verdicts.Contains(hop) }
+
 // Current returns the verdict if it has not ended. due is true for the one caller
 // that has to look it up again because it ends soon.
 func (c *Cache) Current(hop NextHop, now clock.Moment) (kind Kind, due, ok bool) {
@@ -129,8 +132,8 @@ func (c *Cache) Fail(hop NextHop, err error, while func() bool, now clock.Moment
 	if last, ok := c.verdicts.Peek(hop); ok {
 		filed.kind, filed.until, filed.failed = last.kind, last.until, last.failed
 		filed.refresh.Set(last.refresh.Get())
-		if last.failure != nil {
-			filed.failure.count = last.failure.count + 1
+		if f := last.failure; f != nil && (f.while == nil || f.while()) { // failures in an outage that has ended do not count
+			filed.failure.count += f.count
 		}
 	}
 	filed.failure.until = now.Add(dnsclient.Retry(filed.failure.count))

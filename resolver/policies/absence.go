@@ -13,7 +13,7 @@ type negative struct {
 	until   clock.Moment
 	while   func() bool // nil, or it holds only as long as this returns true
 	failure *Failure    // why an announced policy is not there; nil if none is known to be announced
-	tried   *Failure    // the last fetch that failed, if failure is nil or of the record
+	tried   *Failure    // the last fetch that failed for another id than failure's
 	unknown int         // attempts in a row that learned nothing of the domain; 0 if the last one did
 	reason  string      // why, for an operator
 
@@ -27,12 +27,22 @@ func (n *negative) holds(now clock.Moment) bool {
 	return now < n.until && (n.while == nil || n.while())
 }
 
-// lastTried returns why the last fetch failed, nil if no failure is known.
-func (n *negative) lastTried() *Failure {
-	if n.failure != nil && n.failure.ID != "" {
+// triedBefore returns the last fetch that failed for another id than f's; f may be nil.
+func (n *negative) triedBefore(f *Failure) *Failure {
+	if n.failure != nil && n.failure.ID != "" && (f == nil || f.ID != n.failure.ID) {
 		return n.failure
 	}
 	return n.tried
+}
+
+// untilStep makes what is known of a domain with an expired policy end with the next step of
+// the wall clock as well: the policy may be live by the new time. expired may be nil.
+func (t *Table) untilStep(expired *Entry, while func() bool) func() bool {
+	if expired == nil {
+		return while
+	}
+	steps := t.clock.Steps()
+	return func() bool { return t.clock.Steps() == steps && (while == nil || while()) }
 }
 
 // Absence is the knowledge that a domain has no usable policy.
@@ -54,10 +64,10 @@ func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}
-	filed := &negative{until: a.Until, failure: a.Failure}
+	filed := &negative{until: a.Until, while: t.untilStep(e, nil), failure: a.Failure}
 	var before *Failure
 	if n, ok := t.negatives.Peek(d); ok {
-		before, filed.tried, filed.vacant = n.failure, n.lastTried(), n.vacant
+		before, filed.tried, filed.vacant = n.failure, n.triedBefore(a.Failure), n.vacant
 	}
 	if a.Failure != nil {
 		a.Failure.lookups.Add(1)
@@ -94,7 +104,7 @@ func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}
-	filed := &negative{until: now.Add(i.Pause), while: i.While, unknown: 1, reason: i.Reason.Error()}
+	filed := &negative{until: now.Add(i.Pause), while: t.untilStep(e, i.While), unknown: 1, reason: i.Reason.Error()}
 	if n, ok := t.negatives.Peek(d); ok {
 		filed.failure, filed.tried, filed.vacant = n.failure, n.tried, n.vacant
 		if n.while == nil || n.while() { // attempts in an outage that has ended do not count

@@ -266,6 +266,10 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Purges:     e.purges,
 		Verdicts:   t.verdicts.Stored(d),
 	}
+	if s.Verdicts == nil { // memory may have evicted them
+		before, _ := t.store.Get(d)
+		s.Verdicts = before.Verdicts
+	}
 	if f := e.failure; f != nil {
 		s.FailedID, s.FailedWord, s.Failures, s.RetryAt, s.FailingSince = f.ID, f.Word, f.Count, f.Retry, f.Since
 	}
@@ -283,7 +287,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e.recheck.Set(min(s.Recheck, now.Add(MaxRecheck)))
 	e.used.Set(min(s.Used, now))
 	e.refresh.Set(clock.Never)
-	if s.Policy.Mode != mtasts.ModeNone && s.Policy.MaxAge >= minRefreshed {
+	if s.FollowUps > 0 || s.Policy.Mode != mtasts.ModeNone && s.Policy.MaxAge >= minRefreshed {
 		// If Next is the removal, the policy was left alone; it is due no later than
 		// chance would have had it. Else it may be due later because an attempt failed, or
 		// was put off until after the policy's end.

@@ -19,16 +19,16 @@ type Fetch struct {
 	// RecordLost: the domain had no record, and the fetch followed an older one
 	// (RFC 8461 section 10.2).
 	RecordLost bool
-	// Purges is the number of the last purge known when the fetch began.
-	Purges uint64
+	// Purges is the number of the last purge known when the fetch began, Noted the result of
+	// Table.Purges then.
+	Purges, Noted uint64
 	// ToMX: a lookup for mail to the domain's MX hosts waits for it.
 	ToMX bool
 }
 
 // Put makes a policy just fetched the domain's, in the place of the one before, of
 // whatever mode and max_age, and returns it. One with max_age 0 leaves nothing in
-// its place, and one whose fetch began before a purge of everything is not kept
-// either.
+// its place. One whose fetch began before a purge is not kept.
 func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	t.Observe()
 	defer t.unlock(t.lock(d))
@@ -43,9 +43,11 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 		e.change(func(t *trouble) { t.recordGone = before.recordGone })
 	}
 	e.plan(before, now, t.limits.Load(), rand.Float64())
-	if e.policy.MaxAge > 0 && e.purges >= t.voidBelow.Load() {
+	switch {
+	case t.void(d, f):
+	case e.policy.MaxAge > 0:
 		t.replace(d, e, now)
-	} else {
+	default:
 		t.drop(d)
 	}
 	t.reportFetched(d, before, e, now)
@@ -54,16 +56,14 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 
 // PutIfNewer makes a policy that another node has fetched the domain's, unless the
 // current one knows of a later purge, was fetched later, or is the same one, fetched here at
-// about the same time. purges is the result of
-// Purges before the caller asked for the policy: if a domain was purged since, it may
-// have been this one, and the policy is refused. It returns the current policy, which
-// may have expired.
-func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time, purges uint64) *Entry {
+// about the same time. If the domain was purged since f.Noted, the policy is refused. It
+// returns the current policy, which may have expired.
+func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
 	e.toMX = f.ToMX
-	if !e.newer(before) || e.repeats(before, now) || e.purges < t.voidBelow.Load() || purges != t.purges.Load() {
+	if !e.newer(before) || e.repeats(before, now) || t.void(d, f) {
 		return before
 	}
 	o := t.clock.Origin()
@@ -94,14 +94,14 @@ func (e *Entry) inherit(before *Entry, now clock.Moment) {
 // replace makes e the domain's policy. The domain's lock is held.
 func (t *Table) replace(d mtasts.Domain, e *Entry, now clock.Moment) {
 	t.added.Add(1)
-	t.remember(d, e)
+	t.policies.put(d, e, t.limits.Load().Entries)
 	t.negatives.Remove(d)
 	t.save(d, e, now)
 }
 
 // drop leaves nothing of the domain. The domain's lock is held.
 func (t *Table) drop(d mtasts.Domain) {
-	t.removeEntry(d)
+	t.policies.remove(d)
 	t.negatives.Remove(d)
 	t.store.Delete(d)
 	t.unwatch(d)

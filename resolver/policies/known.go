@@ -118,9 +118,9 @@ func (t *Table) absence(d mtasts.Domain) (Known, bool) {
 func (t *Table) policy(d mtasts.Domain, stored func() (store.Entry, bool)) (k Known, ok bool) {
 	defer t.unlock(t.lock(d))
 	now, o := t.clock.Now(), t.clock.Origin()
-	e, ok := t.policies.Peek(d)
+	e := t.policies.peek(d)
 	verdicts := t.verdicts.Stored(d)
-	if !ok {
+	if e == nil {
 		s, ok := stored()
 		if !ok {
 			return k, false

@@ -27,8 +27,7 @@ func (t *Table) unlock(mu *sync.Mutex) {
 
 // Live returns the domain's live policy if memory has it.
 func (t *Table) Live(d mtasts.Domain, now clock.Moment) *Entry {
-	e, _ := t.policies.Peek(d)
-	return e.LiveAt(now)
+	return t.policies.peek(d).LiveAt(now)
 }
 
 // Use notes a lookup answered by e. The LRU learns of it once in usedStep, so most
@@ -41,7 +40,7 @@ func (t *Table) Use(d mtasts.Domain, e *Entry, now clock.Moment) {
 		return
 	}
 	e.used.Set(now)
-	if current, ok := t.policies.Get(d); ok && current == e {
+	if t.policies.use(d) == e {
 		return
 	}
 	// e was evicted, and perhaps saved, before the lookup was noted.
@@ -89,7 +88,7 @@ func (t *Table) Get(d mtasts.Domain) *Entry {
 
 // current is Get for those who hold the domain's lock.
 func (t *Table) current(d mtasts.Domain) *Entry {
-	if e, ok := t.policies.Get(d); ok {
+	if e := t.policies.use(d); e != nil {
 		return e
 	}
 	added := t.added.Load() + t.store.Files()
@@ -115,14 +114,22 @@ func (t *Table) load(d mtasts.Domain) *Entry {
 		return nil
 	}
 	now := t.clock.Now()
-	e := t.takeEvicted(d)
+	e := t.policies.takeEvicted(d)
 	if e == nil || s.ID != e.id || !s.Fetched.Equal(e.fetched()) {
 		e = t.fromStore(s, now)
 	}
-	t.remember(d, e)
+	t.policies.put(d, e, t.limits.Load().Entries)
 	t.watch(d, e, now)
 	t.verdicts.Restore(d, s.Verdicts)
 	return e
+}
+
+// RestoreVerdicts gives memory the stored verdicts on the domain's next hops again.
+func (t *Table) RestoreVerdicts(d mtasts.Domain) {
+	defer t.unlock(t.lock(d))
+	if s, ok := t.store.Get(d); ok {
+		t.verdicts.Restore(d, s.Verdicts)
+	}
 }
 
 // currentIf returns the domain's current entry if it is of the same fetch as e, else
@@ -134,54 +141,11 @@ func (t *Table) currentIf(d mtasts.Domain, e *Entry) *Entry {
 	return nil
 }
 
-// bytesPerEntry is how much memory policies may take for each entry that there may
-// be. A policy has a few hundred bytes; only an attacker publishes many of the 64
-// KiB that each may have.
-const bytesPerEntry = 2 << 10
-
-// remember makes e what memory has of the domain's policy. If policies are uncommonly
-// long, fewer of them fit. The domain's lock is held.
-func (t *Table) remember(d mtasts.Domain, e *Entry) {
-	t.removeEntry(d) // so that the size of the one before is subtracted
-	t.bytes.Add(e.bytes())
-	t.policies.Add(d, e)
-	limit := int64(t.limits.Load().Entries) * bytesPerEntry
-	for t.bytes.Load() > limit && t.policies.Len() > 1 {
-		t.policies.RemoveOldest()
-	}
-}
-
-// removeEntry removes the domain's entry from memory. The domain's lock is held.
-func (t *Table) removeEntry(d mtasts.Domain) {
-	t.policies.Remove(d)
-	t.takeEvicted(d) // the LRU calls noteEviction here too
-}
-
-// noteEviction is called by the LRU for each entry that leaves it, under the LRU's
-// lock, so it does not touch the file. The entry stays the current one until it is
-// saved or loaded again.
-func (t *Table) noteEviction(d mtasts.Domain, e *Entry) {
-	t.bytes.Add(-e.bytes())
-	t.evictedMu.Lock()
-	defer t.evictedMu.Unlock()
-	t.evicted[d] = e
-}
-
-// takeEvicted returns the domain's evicted entry if it has not been saved, else nil.
-// The domain's lock is held.
-func (t *Table) takeEvicted(d mtasts.Domain) *Entry {
-	t.evictedMu.Lock()
-	defer t.evictedMu.Unlock()
-	e := t.evicted[d]
-	delete(t.evicted, d)
-	return e
-}
-
 // saveEvicted writes down what memory knew of evicted policies. No domain's lock is
 // held.
 func (t *Table) saveEvicted() {
 	for {
-		d, ok := t.anyEvicted()
+		d, ok := t.policies.anyEvicted()
 		if !ok {
 			return
 		}
@@ -189,20 +153,11 @@ func (t *Table) saveEvicted() {
 	}
 }
 
-func (t *Table) anyEvicted() (d mtasts.Domain, ok bool) {
-	t.evictedMu.Lock()
-	defer t.evictedMu.Unlock()
-	for d := range t.evicted {
-		return d, true
-	}
-	return d, false
-}
-
 func (t *Table) saveOne(d mtasts.Domain) {
 	mu := t.lockOf(d)
 	mu.Lock()
 	defer mu.Unlock()
-	e, now := t.takeEvicted(d), t.clock.Now()
+	e, now := t.policies.takeEvicted(d), t.clock.Now()
 	if e == nil || !e.hasNews(e.next(now, t.limits.Load())) {
 		return
 	}
@@ -234,7 +189,7 @@ func (t *Table) Rewrite() {
 }
 
 func (t *Table) writeAll(wanted func(*Entry, clock.Moment) bool) {
-	for i, d := range t.policies.Keys() {
+	for i, d := range t.policies.domains() {
 		t.writeOne(d, wanted)
 		if (i+1)%flushStep == 0 {
 			t.store.Flush() // if it fails, the store reports it
@@ -245,7 +200,7 @@ func (t *Table) writeAll(wanted func(*Entry, clock.Moment) bool) {
 func (t *Table) writeOne(d mtasts.Domain, wanted func(*Entry, clock.Moment) bool) {
 	defer t.unlock(t.lock(d))
 	now := t.clock.Now()
-	if e, ok := t.policies.Peek(d); ok && wanted(e, now) {
+	if e := t.policies.peek(d); e != nil && wanted(e, now) {
 		t.save(d, e, now)
 	}
 }
@@ -254,9 +209,9 @@ func (t *Table) writeOne(d mtasts.Domain, wanted func(*Entry, clock.Moment) bool
 // reports whether memory has the policy.
 func (t *Table) Save(d mtasts.Domain) bool {
 	defer t.unlock(t.lock(d))
-	e, ok := t.policies.Peek(d)
-	if ok {
+	e := t.policies.peek(d)
+	if e != nil {
 		t.save(d, e, t.clock.Now())
 	}
-	return ok
+	return e != nil
 }

@@ -2,11 +2,22 @@ package policies
 
 import "mta-sts-daemon/resolver/mtasts"
 
+// maxPurged is how many of the latest purges of single domains are known. They matter as
+// long as a fetch that was under way then may go on.
+const maxPurged = 10_000
+
 // NotePurge is called before a domain is purged, here or by another node.
-func (t *Table) NotePurge() { t.purges.Add(1) }
+func (t *Table) NotePurge(d mtasts.Domain) { t.purged.Add(d, t.purges.Add(1)) }
 
 // Purges returns the number of calls of NotePurge.
 func (t *Table) Purges() uint64 { return t.purges.Load() }
+
+// void reports whether a fetch of the domain's policy began before a purge, of the domain or
+// of everything. The domain's lock is held.
+func (t *Table) void(d mtasts.Domain, f Fetch) bool {
+	last, _ := t.purged.Peek(d)
+	return f.Purges < t.voidBelow.Load() || f.Noted < last
+}
 
 // Forget removes the domain's policy if it is void, and reports whether it was.
 func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
@@ -30,7 +41,7 @@ func (t *Table) ForgetAll(number uint64) (forgotten int) {
 	before := t.store.Len()
 	t.voidBelow.Store(number)
 	t.store.PurgeAll(number)
-	for _, d := range t.policies.Keys() {
+	for _, d := range t.policies.domains() {
 		t.forgetVoid(d, number)
 	}
 	t.negatives.Purge()
@@ -45,8 +56,8 @@ func (t *Table) ForgetAll(number uint64) (forgotten int) {
 
 func (t *Table) forgetVoid(d mtasts.Domain, number uint64) {
 	defer t.unlock(t.lock(d))
-	if e, ok := t.policies.Peek(d); ok && e.purges < number {
-		t.removeEntry(d)
+	if e := t.policies.peek(d); e != nil && e.purges < number {
+		t.policies.remove(d)
 		t.unwatch(d)
 	}
 }

@@ -54,21 +54,18 @@ type Table struct {
 	start    clock.Moment // when this process began
 	metrics  *metrics
 
-	policies  *lru.Cache[mtasts.Domain, *Entry]
-	bytes     atomic.Int64 // of the entries in policies, by Entry.bytes
+	policies  *window
 	negatives *lru.Cache[mtasts.Domain, *negative]
 
 	// added counts the policies that became current, plus 1. While it and the store's
 	// Files are the same, a domain that the file lacked is still missing there.
 	added atomic.Uint64
-	// purges counts the purges of single domains; see PutIfNewer.
+	// purges counts the purges of single domains, and purged has those of the latest ones.
 	purges atomic.Uint64
+	purged *lru.Cache[mtasts.Domain, uint64]
 
 	locks [lockCount]sync.Mutex // a domain's lock is the one of its hash
 	seed  maphash.Seed
-
-	evictedMu sync.Mutex
-	evicted   map[mtasts.Domain]*Entry // whose news the file may lack
 
 	watchMu sync.Mutex
 	watched map[mtasts.Domain]*watched
@@ -86,16 +83,16 @@ const lockCount = 64
 // positive; the configuration refuses that.
 func New(o Options) *Table {
 	t := &Table{clock: o.Clock, store: o.Store, verdicts: o.Verdicts, logger: o.Logger,
-		start: o.Clock.Now(), seed: maphash.MakeSeed(), evicted: map[mtasts.Domain]*Entry{}, watched: map[mtasts.Domain]*watched{},
+		start: o.Clock.Now(), seed: maphash.MakeSeed(), policies: newWindow(o.Limits.Entries), watched: map[mtasts.Domain]*watched{},
 		census: census{wanted: make(chan struct{}, 1)}}
 	t.limits.Store(&o.Limits)
 	t.judged.Store(int64(o.Clock.Steps()))
 	t.added.Store(1) // so that it is not the zero value of vacant
 	var err error
-	if t.policies, err = lru.NewWithEvict(o.Limits.Entries, t.noteEviction); err != nil {
+	if t.negatives, err = lru.New[mtasts.Domain, *negative](o.Limits.NegativeEntries); err != nil {
 		panic(err)
 	}
-	if t.negatives, err = lru.New[mtasts.Domain, *negative](o.Limits.NegativeEntries); err != nil {
+	if t.purged, err = lru.New[mtasts.Domain, uint64](maxPurged); err != nil {
 		panic(err)
 	}
 	t.metrics = newMetrics(o.Metrics, t)
@@ -105,7 +102,7 @@ func New(o Options) *Table {
 // Configure puts other limits in force.
 func (t *Table) Configure(l Limits) {
 	t.limits.Store(&l)
-	t.policies.Resize(l.Entries)
+	t.policies.resize(l.Entries)
 	t.negatives.Resize(l.NegativeEntries)
 	t.saveEvicted()
 }

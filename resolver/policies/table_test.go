@@ -241,7 +241,7 @@ func TestPutIfNewer(t *testing.T) {
 				first := b.Put(a, fetch(t, "1", "enforce", 864000))
 				f := fetch(t, "2", "enforce", 864000)
 				f.Purges = tc.purges
-				if got := b.PutIfNewer(a, f, first.Fetched().Add(tc.after), b.Purges()); got.ID() != tc.want {
+				if got := b.PutIfNewer(a, f, first.Fetched().Add(tc.after)); got.ID() != tc.want {
 					t.Errorf("returned %s, want %s", got.ID(), tc.want)
 				}
 				b.wantID(t, a, tc.want)
@@ -273,7 +273,7 @@ func TestSamePolicyFromAnotherNode(t *testing.T) {
 				own := b.Put(a, f)
 				at := b.clock.Now()
 				time.Sleep(tc.after)
-				b.PutIfNewer(a, f, own.Fetched().Add(tc.after), b.Purges())
+				b.PutIfNewer(a, f, own.Fetched().Add(tc.after))
 				b.machine.SetWall(tc.wall)
 				b.Observe()
 				for _, end := range []struct {
@@ -296,13 +296,14 @@ func TestPutIfNewerAfterAPurge(t *testing.T) {
 		d := domain(t, "a.example")
 		f := fetch(t, "1", "enforce", 864000)
 		fetched := b.Put(d, f).Fetched()
-		before := b.Purges()
-		b.NotePurge()
+		b.NotePurge(d)
 		b.Forget(d, func(*Entry) bool { return true })
-		if e := b.PutIfNewer(d, f, fetched, before); e != nil {
+		if e := b.PutIfNewer(d, f, fetched); e != nil {
 			t.Errorf("the purged policy is back: id %s", e.ID())
 		}
-		if e := b.PutIfNewer(d, f, fetched, b.Purges()); e == nil {
+		f.Noted = b.Purges()
+		b.NotePurge(domain(t, "b.example"))
+		if e := b.PutIfNewer(d, f, fetched); e == nil {
 			t.Error("a policy of after the purge is refused")
 		}
 	})
@@ -330,7 +331,7 @@ func TestForgetAll(t *testing.T) {
 		for i, d := range domains {
 			b.wantID(t, d, []string{"", "1"}[i%2])
 		}
-		b.PutIfNewer(domains[0], fetch(t, "1", "enforce", 864000), time.Now(), b.Purges())
+		b.PutIfNewer(domains[0], fetch(t, "1", "enforce", 864000), time.Now())
 		b.wantID(t, domains[0], "") // it is of before the purge
 	})
 }
@@ -354,7 +355,7 @@ func TestRefreshesTakeNoRoom(t *testing.T) {
 		for i := range 50 {
 			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), long)
 		}
-		if n := b.policies.Len(); n < 2 || n > 16*bytesPerEntry/(4<<10) {
+		if n := b.policies.len(); n < 2 || n > 16*bytesPerEntry/(4<<10) {
 			t.Errorf("%d long policies in memory", n)
 		}
 	})

@@ -35,14 +35,16 @@ func (t *Table) RecordGone(d mtasts.Domain, e *Entry, reason error) {
 	t.reportRecordGone(d, e, reason)
 }
 
-// RecordFound files that the record names a live policy. That ends a failure to
-// fetch for another id, and the record's absence.
+// RecordFound files that the record names a live policy. That ends the record's absence, and
+// a failure to fetch for another id as soon as that could be fetched again: name servers that
+// differ may give both ids in turn.
 func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
 	defer t.unlock(t.lock(d))
 	if e = t.currentIf(d, e); e == nil {
 		return
 	}
-	otherID := e.failure != nil && e.failure.ID != e.id
+	now := t.clock.Now()
+	otherID := e.failure != nil && e.failure.ID != e.id && now >= e.failure.Retry
 	if e.recordGone == 0 && !otherID {
 		return
 	}
@@ -52,7 +54,7 @@ func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
 			t.failure = nil
 		}
 	})
-	t.save(d, e, t.clock.Now()) // or a restart would find it again
+	t.save(d, e, now) // or a restart would find it again
 	if e.failure == nil {
 		t.reportRecovered(d, e)
 	}
@@ -71,7 +73,7 @@ func (t *Table) lastFailure(d mtasts.Domain) *Failure {
 	if n, ok := t.negatives.Peek(d); ok && n.failure != nil {
 		return n.failure // it came after the policy, if there was one
 	}
-	if e, ok := t.policies.Peek(d); ok {
+	if e := t.policies.peek(d); e != nil {
 		return e.failure
 	}
 	return nil
@@ -81,13 +83,17 @@ func (t *Table) lastFailure(d mtasts.Domain) *Failure {
 // known of a failure for the id.
 func (t *Table) FailureOf(d mtasts.Domain, id string) *Failure {
 	defer t.unlock(t.lock(d))
+	var known [3]*Failure
 	if n, ok := t.negatives.Peek(d); ok {
-		if f := n.lastTried(); f != nil && f.ID == id {
+		known[0], known[1] = n.failure, n.tried
+	}
+	if e := t.policies.peek(d); e != nil {
+		known[2] = e.failure
+	}
+	for _, f := range known {
+		if f != nil && f.ID == id {
 			return f
 		}
-	}
-	if e, ok := t.policies.Peek(d); ok && e.failure != nil && e.failure.ID == id {
-		return e.failure
 	}
 	return nil
 }
@@ -225,7 +231,7 @@ func (t *Table) Observe() {
 	if t.judged.Load() == steps {
 		return
 	}
-	for _, d := range t.policies.Keys() {
+	for _, d := range t.policies.domains() {
 		t.judge(d)
 	}
 	t.judged.Store(steps)
@@ -256,8 +262,8 @@ func (t *Table) lockJudged(d mtasts.Domain) (*Entry, *sync.Mutex) {
 
 func (t *Table) judge(d mtasts.Domain) {
 	defer t.unlock(t.lock(d))
-	e, ok := t.policies.Peek(d)
-	if !ok || e.at != clock.Never {
+	e := t.policies.peek(d)
+	if e == nil || e.at != clock.Never {
 		return
 	}
 	now := t.clock.Now()

@@ -139,8 +139,8 @@ func (t *Table) Recall(stop <-chan struct{}) {
 func (t *Table) recall(d mtasts.Domain, ahead bool) {
 	defer t.unlock(t.lock(d))
 	now := t.clock.Now()
-	e, ok := t.policies.Peek(d)
-	if !ok {
+	e := t.policies.peek(d)
+	if e == nil {
 		s, ok := t.store.Get(d)
 		if !ok {
 			return
@@ -207,7 +207,7 @@ func newMetrics(reg prometheus.Registerer, t *Table) *metrics {
 		factory.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels},
 			func() float64 { return float64(value()) })
 	}
-	gauge(EntriesMetric, EntriesHelp, prometheus.Labels{"kind": "policy"}, t.policies.Len)
+	gauge(EntriesMetric, EntriesHelp, prometheus.Labels{"kind": "policy"}, t.policies.len)
 	gauge(EntriesMetric, EntriesHelp, prometheus.Labels{"kind": "negative"}, t.negatives.Len)
 	gauge("mta_sts_policies_refresh_failing",
 		"Policies of domains in use whose last refresh failed; they apply until they expire.",

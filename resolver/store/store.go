@@ -191,6 +191,13 @@ func (s *Store) PurgeAll(number uint64) {
 	s.wakeWriter()
 }
 
+// PurgedBelow returns the number of the last PurgeAll, also of earlier processes.
+func (s *Store) PurgedBelow() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.numbers.purged
+}
+
 // Purges returns the highest purge number that is known. It is as durable as an
 // entry.
 func (s *Store) Purges() uint64 {

@@ -42,7 +42,7 @@ func newFleet(b *bench) *cobra.Command {
 	flags.IntVar(&f.connections, "connections", 2, "how many lookups are under way at each of them")
 	flags.Uint32Var(&f.domains, "domains", 100_000, "how many domains all of them look up")
 	flags.Uint32Var(&f.percent, "policies", 5, "how many of 100 domains have a policy")
-	flags.DurationVar(&f.life, "life", 9*time.Minute, "when the TTLs of the first answers end; first lookups and restarts should take less")
+	flags.DurationVar(&f.life, "life", 12*time.Minute, "when the TTLs of the first answers end; first lookups and restarts should take less")
 	return c
 }
 
