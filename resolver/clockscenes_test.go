@@ -255,6 +255,25 @@ func TestAbsenceEndsWithAStep(t *testing.T) {
 	}
 }
 
+// A failure of an earlier boot, whose clock was ahead of the present one, delays no attempt
+// once its policy has ended.
+func TestFailureOfAClockAhead(t *testing.T) {
+	onMachine(t, func(t *testing.T, m *machineRun) {
+		m.start()
+		m.publish("a.example", "1", policyText("enforce", "1200"))
+		expect(t, m.r, "a.example", "enforce/1")
+		m.setHost("a.example", hostAnswer{err: errRefused})
+		time.Sleep(14 * time.Minute)
+		if m.r.RefreshFailing() != 1 {
+			t.Fatal("its refresh has not failed")
+		}
+		m.reboot("boot 2", -day)
+		time.Sleep(25 * time.Minute)
+		m.setHost("a.example", hostAnswer{text: policyText("enforce", "1200")})
+		expect(t, m.r, "a.example", "enforce/1")
+	})
+}
+
 // What expired long ago is deleted once the clock can be believed.
 func TestExpiredIsDeletedInTheEnd(t *testing.T) {
 	onMachine(t, func(t *testing.T, m *machineRun) {

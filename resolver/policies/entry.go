@@ -303,12 +303,22 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		t.recordGone, t.refused, t.leased = s.RecordGone, min(s.Refused, now), min(s.Leased, now)
 		if s.Failures > 0 {
 			t.failure = &Failure{Word: s.FailedWord, ID: s.FailedID, Count: s.Failures, Since: s.FailingSince,
-				Retry: min(s.RetryAt, now.Add(refresh.LastRetry)), ByClock: true} // not saved, so it may be
+				Retry: retryAt(s, now), ByClock: true} // not saved, so it may be
 		}
 	})
 	e.noteStored(s.Next)
 	e.storedRecheck = s.Recheck // not the one that was cut
 	return e
+}
+
+// retryAt returns when the fetch that failed may be made again. If that is later than it
+// can be, the clock was ahead, or is behind: then it may be made now.
+func retryAt(s store.Entry, now clock.Moment) clock.Moment {
+	const rounded = time.Second // in the file
+	if s.RetryAt > now.Add(refresh.Backoff(s.Failures)+rounded) {
+		return now
+	}
+	return s.RetryAt
 }
 
 // noteStored notes that the file has all of the entry.

@@ -254,6 +254,9 @@ func (n *node) judgeRefreshes(now instant) {
 	}
 	for _, p := range n.w.publishers {
 		k := n.about(p.domain)
+		if n.crammed { // an eviction loses when the domain was last looked up
+			k.inUseSince = now
+		}
 		f := n.current(k, now)
 		if f == nil || f.policy.Mode == mtasts.ModeNone || f.policy.MaxAge < 10*time.Minute || k.fetching > 0 {
 			continue
