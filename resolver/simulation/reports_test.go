@@ -142,7 +142,7 @@ func (n *node) judgeReport(k *knowledge, l lookup) {
 	case f == nil:
 	case l.policy != nil, f.Word == "":
 		n.violation("%v: %+v is reported, policy %v", k.domain, f, l.policy)
-	case f.ID != "" && k.failed.at == 0:
+	case f.ID != "" && k.failed.at == 0 && k.purged < l.start:
 		n.violation("%v: %+v is reported, but the last fetch did not fail by the publisher's fault", k.domain, f)
 	case n.failing != 0 && l.start-n.failing > doubt+stored:
 		n.violation("%v: %+v is reported, but every fetch since %v has failed", k.domain, f, n.failing)
