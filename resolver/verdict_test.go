@@ -11,7 +11,6 @@ import (
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/shared/sharedtest"
 	"mta-sts-daemon/resolver/store"
 )
@@ -278,11 +277,9 @@ func TestOldPurgeLeavesVerdicts(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 
 		c.err = errServfail
-		r, _ = start()
+		r, n = start()
 		expectDANE(t, r, "a.example", dane.Full, 0)
-		h.Set(func(h *sharedtest.Store) {
-			h.Notify(shared.Change{Value: shared.Value{Purged: time.Now().Add(-2 * time.Hour), Number: st.PurgedBelow()}})
-		})
+		h.Set(func(h *sharedtest.Store) { h.Repeat(n) })
 		time.Sleep(time.Minute)
 		expectDANE(t, r, "a.example", dane.Full, 0)
 	})

@@ -196,15 +196,14 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
-	// A policy whose fetch began before a purge of everything answers the waiting
-	// lookups and is not kept. Its discovery may have begun a while before the
-	// fetch.
-	unsure := n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout
+	// A policy whose fetch began before a purge answers the waiting lookups and is not
+	// kept. Its discovery may have begun a while before the fetch.
+	unsure := n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged
 	if n.crammed { // the one before is removed for certain
 		k.versions, unsure = append(k.versions, version{from: now}), true
 	}
 	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: unsure})
-	if policy.MaxAge == 0 || f.began < n.purgedAll {
+	if policy.MaxAge == 0 || f.began < max(n.purgedAll, k.purged) {
 		k.versions = append(k.versions, version{from: now})
 	}
 }

@@ -135,8 +135,9 @@ func (n *node) start() error {
 	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
 	if n.w.shared != nil {
 		n.link = n.w.shared.Join()
-		n.w.shared.Set(func(*sharedtest.Store) {
+		n.w.shared.Set(func(h *sharedtest.Store) {
 			n.link.Purges, n.link.Notified = n.st, func(c shared.Change) { n.notified(c) }
+			h.Repeat(n.link)
 		})
 		o.Shared = sharedLink{n.link, n}
 	}

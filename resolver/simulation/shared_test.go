@@ -45,6 +45,9 @@ func (n *node) notified(c shared.Change) {
 			n.learnShared(c.Domain, c.Value, n.st.Purges(), now, true)
 			return
 		}
+		if c.Value.Number > 0 && c.Value.Number <= n.st.PurgedBelow() {
+			return // it was carried out
+		}
 		if n.st.Purges() < c.Value.Number {
 			n.purgedAll = now
 		}

@@ -87,15 +87,26 @@ func (h *Store) Set(change func(*Store)) {
 // Notify sends a change to all nodes. It is called within Set.
 func (h *Store) Notify(c shared.Change) {
 	for _, n := range h.nodes {
-		if h.Silent || n.Away || h.ahead(c.Value) {
-			continue
+		if !h.Silent && !n.Away && !h.ahead(c.Value) {
+			n.take(c)
 		}
-		if n.Notified != nil {
-			n.Notified(c)
-		}
-		n.see(c.Value)
-		n.changes <- c
 	}
+}
+
+// Repeat sends the last purge of everything, if there was one, to a node again, as a client
+// does when it starts. It is called within Set.
+func (h *Store) Repeat(n *Node) {
+	if h.all.Number > 0 && n.fault() == nil {
+		n.take(shared.Change{Value: h.all})
+	}
+}
+
+func (n *Node) take(c shared.Change) {
+	if n.Notified != nil {
+		n.Notified(c)
+	}
+	n.see(c.Value)
+	n.changes <- c
 }
 
 // ahead reports whether a value has a policy of the future, which nodes do not read.
