@@ -21,8 +21,9 @@ import (
 // noDANE is never asked: the verdicts are in the store.
 type noDANE struct{ resolver.DANEChecker }
 
-// known returns Controls that know those domains with an enforced policy that matches no MX
-// host, and their verdicts of DANE; 0 is none. Those that are Unknown have had a TEMP.
+// known returns Controls that know those domains, which have an enforced policy that matches
+// no MX host, and their verdicts of DANE, 0 if DANE has not been looked up. A lookup of those
+// with the verdict Unknown was answered with TEMP.
 func known(t *testing.T, p *tlspolicy.Profile, verdicts map[string]dane.Kind) Controls {
 	t.Helper()
 	clk := clock.System()
