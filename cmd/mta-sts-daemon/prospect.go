@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"mta-sts-daemon/cmd/internal/admin"
@@ -14,13 +13,13 @@ import (
 type prospect struct{ protected, mismatched, deferred, rest int }
 
 func (p *prospect) add(l admin.Listed) {
-	status, policy, _ := strings.Cut(cmp.Or(l.Withheld, l.Answer), " ")
+	status, _, _ := strings.Cut(cmp.Or(l.Withheld, l.Answer), " ")
 	switch {
 	case status == "TEMP":
 		p.deferred++
 	case status != "OK":
 		p.rest++
-	case strings.HasPrefix(policy, "secure") && slices.Contains(l.State, admin.StateMismatch):
+	case l.MismatchDefers():
 		p.mismatched++
 	default:
 		p.protected++

@@ -36,8 +36,8 @@ The exit status is 0 if all domains were looked up and none differs, 1 if some c
 be looked up, some differ or it was interrupted, and 2 if no daemon could be asked.`,
 		Args: oneArg("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.Rate < 1 || o.Concurrency < 1 {
-				return usageError("--rate and --concurrency must be 1 or more")
+			if min(o.Rate, o.Concurrency) < 1 || max(o.Rate, o.Concurrency) > warm.MaxRate {
+				return usageError("--rate and --concurrency must be 1 to %d", warm.MaxRate)
 			}
 			address, err := config.ParseAddress(other)
 			if other != "" && err != nil {

@@ -98,7 +98,7 @@ var definitions = [...]Definition{
 	StoreFailing:           {slog.LevelWarn, "Policy file cannot be written, changes are in memory only", "600b0cdaec869e8bc6b98b69e3e7093b"},
 	StoreRecovered:         {LevelNotice, "Policy file can be written again", "c4424a022b26032d0eca572d1aed0fc5"},
 	StoreNotCopied:         {slog.LevelWarn, "Policy file upgraded without keeping a copy in the old format", "166e14cf2aba780c008dc56eba6195fd"},
-	PolicyMatchesNoMX:      {slog.LevelWarn, "Policy matches none of its domain's MX hosts, mail to it will be deferred", "3b56cb00e30c487a8df62502bb64c882"},
+	PolicyMatchesNoMX:      {slog.LevelWarn, "Policy matches none of its domain's MX hosts, mail to it is deferred unless DANE or an override applies", "3b56cb00e30c487a8df62502bb64c882"},
 	ConfigNeedsRestart:     {LevelNotice, "Configuration reloaded; some changes need a restart", "be7720580dca4ee483561671f14afd87"},
 	DANEOn:                 {slog.LevelInfo, "DANE takes precedence over MTA-STS here", "a434fdb93fb24075aaef468185085be6"},
 	DANEOff:                {slog.LevelInfo, "DANE is not looked up here", "bbd3e0fe2c37463182946aee088f750b"},

@@ -38,10 +38,13 @@ type Status struct {
 	Policies int `json:"policies"`
 	// RefreshFailing counts the policies that cannot be refreshed.
 	RefreshFailing int `json:"refresh_failing"`
-	// Mismatched counts the domains whose enforced policy matches no MX host.
+	// Mismatched counts the domains whose enforced policy matches no MX host, Deferred
+	// those of which a lookup was answered with TEMP. DANE or an override may let mail to
+	// them through; Listed has the present answer.
 	Mismatched int `json:"mismatched"`
-	// Deferred counts the domains of which a lookup is answered with TEMP.
-	Deferred int `json:"deferred"`
+	Deferred   int `json:"deferred"`
+	// Monitor says that Postfix is answered NOTFOUND.
+	Monitor bool `json:"monitor,omitempty"`
 	// StoreError is why policies cannot be saved; empty while they can.
 	StoreError string `json:"store_error,omitempty"`
 	// Unreachable is why no policy host can be reached from this host; empty if that is

@@ -1,15 +1,18 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
 // expiringWithin is how soon a failing policy ends that is called expiring, as in the
@@ -23,7 +26,7 @@ func (c Controls) list(yield func(Listed) bool) {
 	for k := range c.Resolver.Broken {
 		broken[k.Domain] = k
 	}
-	deferred := c.Resolver.Deferrals()
+	deferred := c.deferrals()
 	for k := range c.Resolver.Policies {
 		if b, ok := broken[k.Domain]; ok && k.State == policies.StateExpired {
 			k.Failure = b.Failure
@@ -47,6 +50,31 @@ func (c Controls) list(yield func(Listed) bool) {
 			return
 		}
 	}
+}
+
+// deferrals returns the resolver's Deferrals, except next hops that an override applies to
+// now: Postfix does not get TEMP for them any more.
+func (c Controls) deferrals() map[mtasts.Domain][]resolver.Deferral {
+	all := c.Resolver.Deferrals()
+	for d, of := range all {
+		all[d] = slices.DeleteFunc(of, func(f resolver.Deferral) bool {
+			reply, withheld := c.ReplyText("", f.NextHop, resolver.Answer{}, resolver.ErrDANEUnknown)
+			return !strings.HasPrefix(cmp.Or(withheld, reply), "TEMP")
+		})
+		if len(all[d]) == 0 {
+			delete(all, d)
+		}
+	}
+	return all
+}
+
+// MismatchDefers reports whether mail to the domain is deferred, or would be in mode
+// enforce, while no MX host matches its policy: Postfix gets that policy's answer or TEMP.
+// With DANE or an override it gets another answer.
+func (l Listed) MismatchDefers() bool {
+	answer := cmp.Or(l.Withheld, l.Answer)
+	secure := tlspolicy.AppendSecure([]byte("OK "), &mtasts.Policy{MX: l.MX})
+	return slices.Contains(l.State, StateMismatch) && (answer == string(secure) || strings.HasPrefix(answer, "TEMP"))
 }
 
 func (c Controls) listed(k resolver.Known, deferred []resolver.Deferral) Listed {

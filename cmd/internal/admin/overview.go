@@ -14,8 +14,9 @@ import (
 
 // Overview lists the domains and changes that matter most to an operator.
 type Overview struct {
-	// Mismatch and Temp are the domains with the most lookups, Expiring those that end
-	// first, Broken the publishers with the most lookups.
+	// Mismatch are the domains whose MismatchDefers, and Temp those with a TEMP, both with
+	// the most lookups first; Expiring those that end first, Broken the publishers with the
+	// most lookups.
 	Mismatch, Temp, Expiring, Broken Some[Listed]
 	// Changes are the newest ones, except policies found. Kinds counts all by kind.
 	Changes  Some[Change]
@@ -34,23 +35,33 @@ func (s Some[T]) More() int { return s.Total - len(s.First) }
 
 // Overview returns up to limit of each kind, and changes since then.
 func (c Controls) Overview(limit int, since time.Time) Overview {
-	deferred := c.Resolver.Deferrals()
+	deferred := c.deferrals()
+	listed := func(d mtasts.Domain) (l Listed, ok bool) {
+		k, ok := c.Resolver.Known(d)
+		k.Domain = d
+		return c.listed(k, deferred[d]), ok || deferred[d] != nil
+	}
 	list := func(domains []mtasts.Domain) (s Some[Listed]) {
 		s.Total = len(domains)
 		for _, d := range domains[:min(limit, len(domains))] {
-			if k, ok := c.Resolver.Known(d); ok || deferred[d] != nil {
-				k.Domain = d
-				s.First = append(s.First, c.listed(k, deferred[d]))
+			if l, ok := listed(d); ok {
+				s.First = append(s.First, l)
 			}
 		}
 		return s
 	}
 	o := Overview{
-		Mismatch: list(c.Resolver.Mismatched()),
 		Temp:     list(byLookups(deferred)),
 		Expiring: list(c.Resolver.Expiring()),
 		Broken:   c.broken(limit),
 		Kinds:    map[string]int{},
+	}
+	for _, d := range c.Resolver.Mismatched() {
+		if l, ok := listed(d); ok && l.MismatchDefers() {
+			if o.Mismatch.Total++; o.Mismatch.Total <= limit {
+				o.Mismatch.First = append(o.Mismatch.First, l)
+			}
+		}
 	}
 	h, found := c.history(since), store.ChangeFound.String()
 	o.Complete = h.Complete

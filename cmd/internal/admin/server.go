@@ -123,7 +123,7 @@ func (c Controls) domain(_ *http.Request, d mtasts.Domain) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w of %v", errNothing, d)
 	}
-	return c.describe(k, c.Resolver.Deferrals()[d]), nil
+	return c.describe(k, c.deferrals()[d]), nil
 }
 
 func (c Controls) refresh(req *http.Request, d mtasts.Domain) (any, error) {
@@ -132,7 +132,7 @@ func (c Controls) refresh(req *http.Request, d mtasts.Domain) (any, error) {
 	}
 	k, _ := c.Resolver.Known(d) // nothing if its max_age is 0
 	k.Domain = d
-	return c.describe(k, c.Resolver.Deferrals()[d]), nil
+	return c.describe(k, c.deferrals()[d]), nil
 }
 
 // lookup returns the reply that Postfix would get, found in the same way.

@@ -41,7 +41,7 @@ func (d *daemon) summary(ctx context.Context) monitor.Summary {
 	if err := d.health(ctx); err != nil {
 		answering.Problem, answering.Text = true, err.Error()
 	}
-	g := monitor.Summary{Host: host, Version: s.Version, Started: s.Started, Monitor: d.handler.Monitor(), Items: []monitor.Item{answering}}
+	g := monitor.Summary{Host: host, Version: s.Version, Started: s.Started, Monitor: s.Monitor, Items: []monitor.Item{answering}}
 	for _, t := range troubles(s) {
 		item := monitor.Item{Name: t.name, Text: t.well}
 		if t.reason != "" {

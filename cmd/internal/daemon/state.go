@@ -63,6 +63,7 @@ func (d *daemon) status() admin.Status {
 	counts := d.resolver.Counts()
 	s.RefreshFailing, s.Mismatched = counts.Failing, counts.Mismatched
 	s.Deferred = len(d.resolver.Deferrals())
+	s.Monitor = d.handler.Monitor()
 	if err := d.store.Err(); err != nil {
 		s.StoreError = err.Error()
 	}

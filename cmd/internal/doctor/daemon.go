@@ -123,36 +123,49 @@ func (h Host) daemon(ctx context.Context) []Finding {
 
 // domains counts the domains whose mail needs the operator.
 func (h Host) domains(ctx context.Context, s admin.Status) (findings []Finding) {
-	list := func(state string) string {
-		return fmt.Sprintf("mta-sts-daemon policies --state %s (`mta-sts-daemon query DOMAIN` has the reason for each)", state)
+	if s.Deferred == 0 && s.Mismatched == 0 && s.RefreshFailing == 0 {
+		return nil
 	}
-	if s.Deferred > 0 {
-		findings = append(findings, problem(checkDomains, list(admin.StateTemp),
-			"Domains whose mail is deferred because a DNS question fails: %d", s.Deferred))
-	}
-	if s.Mismatched > 0 {
-		findings = append(findings, problem(checkDomains, list(admin.StateMismatch),
-			"Domains whose mail is deferred because their enforced policy matches no MX host: %d", s.Mismatched))
-	}
-	if s.RefreshFailing == 0 {
-		return findings
-	}
-	expiring := 0
+	temp, mismatched, expiring := 0, 0, 0
 	err := h.Daemon.Policies(ctx, func(l admin.Listed) error {
+		if slices.Contains(l.State, admin.StateTemp) {
+			temp++
+		}
+		if l.MismatchDefers() {
+			mismatched++
+		}
 		if slices.Contains(l.State, admin.StateExpiring) {
 			expiring++
 		}
 		return nil
 	})
-	switch {
-	case expiring > 0:
+	deferred, mail := problem, "is deferred"
+	if s.Monitor {
+		deferred, mail = hint, "would be deferred in mode enforce"
+	}
+	list := func(state string) string {
+		return fmt.Sprintf("mta-sts-daemon policies --state %s (`mta-sts-daemon query DOMAIN` has the reason for each)", state)
+	}
+	if temp > 0 {
+		findings = append(findings, deferred(checkDomains, list(admin.StateTemp),
+			"Domains whose mail %s because a DNS question fails: %d", mail, temp))
+	}
+	if mismatched > 0 {
+		findings = append(findings, deferred(checkDomains, list(admin.StateMismatch),
+			"Domains whose mail %s because their enforced policy matches no MX host: %d", mail, mismatched))
+	}
+	if expiring > 0 {
 		findings = append(findings, hint(checkDomains, list(admin.StateExpiring),
 			"Domains that lose their protection within two days, because their policy cannot be refreshed: %d", expiring))
-	case err != nil:
-		findings = append(findings, unknown(checkDomains, list(admin.StateExpiring), "Which policies expire soon is not known: %v", err))
 	}
-	return append(findings, hint(checkDomains, list(admin.StateFailing),
-		"Policies that cannot be refreshed, and apply until they expire: %d", s.RefreshFailing))
+	if err != nil {
+		findings = append(findings, unknown(checkDomains, "mta-sts-daemon policies", "Domains that need attention may be missing here: %v", err))
+	}
+	if s.RefreshFailing > 0 {
+		findings = append(findings, hint(checkDomains, list(admin.StateFailing),
+			"Policies that cannot be refreshed, and apply until they expire: %d", s.RefreshFailing))
+	}
+	return findings
 }
 
 // stateDirectory is the directory in which the unit's daemon keeps policies.

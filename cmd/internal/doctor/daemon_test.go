@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,14 +48,6 @@ func TestDaemon(t *testing.T) {
 		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
 		{"no way to policy hosts", says(admin.Status{Unreachable: "every fetch has failed"}, nil), checkDaemon, Problem, "every fetch has failed", nil},
 		{"shared store away", says(admin.Status{SharedError: "connection refused"}, nil), checkDaemon, Hint, "connection refused", nil},
-		{"cannot refresh", says(admin.Status{RefreshFailing: 2}, nil), checkDomains, Hint, "until they expire: 2", nil},
-		{"expiring", func(_ *testing.T, b *bed) {
-			failing := admin.Listed{Condition: admin.Condition{State: []string{admin.StateFailing, admin.StateEnforce}}}
-			expiring := admin.Listed{Condition: admin.Condition{State: []string{admin.StateExpiring, admin.StateFailing, admin.StateEnforce}}}
-			b.Daemon = daemon{status: admin.Status{RefreshFailing: 2}, listed: []admin.Listed{failing, expiring}}
-		}, checkDomains, Hint, "lose their protection within two days, because their policy cannot be refreshed: 1", nil},
-		{"mismatch", says(admin.Status{Mismatched: 3}, nil), checkDomains, Problem, "matches no MX host: 3", nil},
-		{"TEMP", says(admin.Status{Deferred: 4}, nil), checkDomains, Problem, "a DNS question fails: 4", nil},
 		{"reload refused", says(admin.Status{ConfigError: "config.yaml:3: no"}, nil), checkConfiguration, Hint, "config.yaml:3", nil},
 		{"monitor", func(_ *testing.T, b *bed) { b.Config.Mode = config.ModeMonitor }, checkConfiguration, Hint, "monitor", nil},
 		{"bad configuration", func(_ *testing.T, b *bed) { b.ConfigError = errors.New("config.yaml:3: x\nconfig.yaml:4: y") },
@@ -79,6 +72,57 @@ func TestDaemon(t *testing.T) {
 			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.KeyFile = "redis://127.0.0.1:1", "/run/credentials/none.service/key"
 		}, checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
 	})
+}
+
+func TestDomains(t *testing.T) {
+	t.Parallel()
+	listed := func(answer, withheld string, state ...string) admin.Listed {
+		return admin.Listed{Condition: admin.Condition{State: state}, Policy: admin.Policy{MX: []string{"*.a.test"}, Answer: answer, Withheld: withheld}}
+	}
+	const policy = "OK secure match=.a.test servername=hostname"
+	mismatch := listed(policy, "", admin.StateMismatch, admin.StateEnforce)
+	protected := listed("OK dane-only", "", admin.StateMismatch, admin.StateEnforce)
+	overridden := listed("OK secure match=b.test", "", admin.StateMismatch, admin.StateEnforce)
+	temp := listed("TEMP SERVFAIL", "", admin.StateTemp, admin.StateEnforce)
+	monitored := listed("NOTFOUND", policy, admin.StateMismatch, admin.StateEnforce)
+	monitoredTemp := listed("NOTFOUND", "TEMP SERVFAIL", admin.StateTemp, admin.StateEnforce)
+	monitoredDANE := listed("NOTFOUND", "OK dane-only", admin.StateMismatch, admin.StateEnforce)
+	failing := listed(policy, "", admin.StateFailing, admin.StateEnforce)
+	expiring := listed(policy, "", admin.StateExpiring, admin.StateFailing, admin.StateEnforce)
+	for _, tt := range []struct {
+		name   string
+		status admin.Status
+		listed []admin.Listed
+		err    error
+		want   []string
+	}{
+		{"nothing", admin.Status{}, nil, errors.New("not asked"), nil},
+		{"cannot refresh", admin.Status{RefreshFailing: 2}, []admin.Listed{failing, failing}, nil,
+			[]string{"hint Policies that cannot be refreshed, and apply until they expire: 2"}},
+		{"expiring", admin.Status{RefreshFailing: 2}, []admin.Listed{failing, expiring}, nil, []string{
+			"hint Domains that lose their protection within two days, because their policy cannot be refreshed: 1",
+			"hint Policies that cannot be refreshed, and apply until they expire: 2"}},
+		{"mismatch", admin.Status{Mismatched: 4}, []admin.Listed{mismatch, mismatch, protected, overridden}, nil,
+			[]string{"problem Domains whose mail is deferred because their enforced policy matches no MX host: 2"}},
+		{"mismatch, but DANE or an override", admin.Status{Mismatched: 2}, []admin.Listed{protected, overridden}, nil, nil},
+		{"TEMP", admin.Status{Deferred: 1}, []admin.Listed{temp}, nil, []string{"problem Domains whose mail is deferred because a DNS question fails: 1"}},
+		{"TEMP, but an override", admin.Status{Deferred: 1}, nil, nil, nil},
+		{"mode monitor", admin.Status{Monitor: true, Mismatched: 2, Deferred: 1}, []admin.Listed{monitored, monitoredTemp, monitoredDANE}, nil, []string{
+			"hint Domains whose mail would be deferred in mode enforce because a DNS question fails: 1",
+			"hint Domains whose mail would be deferred in mode enforce because their enforced policy matches no MX host: 1"}},
+		{"cut off", admin.Status{Mismatched: 2}, []admin.Listed{mismatch}, errors.New("it broke off"), []string{
+			"problem Domains whose mail is deferred because their enforced policy matches no MX host: 1",
+			"unknown Domains that need attention may be missing here: it broke off"}},
+	} {
+		h := Host{Daemon: daemon{listed: tt.listed, err: tt.err}}
+		var got []string
+		for _, f := range h.domains(t.Context(), tt.status) {
+			got = append(got, fmt.Sprintf("%s %s", f.Severity, f.Text))
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }
 
 func TestState(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/socketmap/tlspolicy"
+	"mta-sts-daemon/socketmap/tlspolicy/syntax"
 )
 
 const (
@@ -106,6 +107,5 @@ func (h Host) needless(ctx context.Context, instances postconf.Instances, keys [
 
 // weakens reports whether mail may be sent unverified because of o.
 func weakens(o config.Override) bool {
-	level, _, _ := strings.Cut(o.Policy, " ")
-	return o.NotFound || slices.Contains([]string{levelNone, levelMay, levelEncrypt}, level)
+	return o.NotFound || slices.Contains([]string{levelNone, levelMay, levelEncrypt}, syntax.Level(o.Policy))
 }

@@ -61,6 +61,9 @@ func TestWeakens(t *testing.T) {
 		{config.Override{Policy: "may"}, true},
 		{config.Override{Policy: "encrypt protocols=!SSLv2"}, true},
 		{config.Override{Policy: "none"}, true},
+		{config.Override{Policy: "Encrypt"}, true},
+		{config.Override{Policy: " MAY"}, true},
+		{config.Override{Policy: "encrypt,ciphers=high"}, true},
 		{config.Override{Policy: "secure match=a.test"}, false},
 		{config.Override{Policy: "dane-only"}, false},
 	} {

@@ -113,7 +113,8 @@ func (l *look) matchHosts() {
 		l.report.Policy.Findings = append(l.report.Policy.Findings, lint.Coverage(*l.policy, names(mx.Hosts))...)
 	}
 	if len(mx.Hosts) > dane.MaxHosts {
-		mx.Left = len(mx.Hosts) - dane.MaxHosts
+		mx.LeftNames = names(mx.Hosts[dane.MaxHosts:])
+		mx.Left = len(mx.LeftNames)
 		mx.Hosts = mx.Hosts[:dane.MaxHosts]
 	}
 }

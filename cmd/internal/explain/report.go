@@ -136,6 +136,8 @@ type MX struct {
 	Authenticated bool   `json:"authenticated,omitempty"`
 	Hosts         []Host `json:"hosts"`
 	Left          int    `json:"left_out,omitempty"` // hosts beyond those listed
+	// LeftNames are the names of those.
+	LeftNames []string `json:"-"`
 	// Patterns are those that the hosts are matched against: the published
 	// policy's or, if Postfix is answered by it, the cached policy's.
 	Patterns []string `json:"patterns,omitempty"`

@@ -294,6 +294,10 @@ func TestLeftOut(t *testing.T) {
 			t.Errorf("found:\n%s\nwant %s", got, want)
 		}
 	}
+	w.dns.Add("many.example. 300 IN MX 99 mx.elsewhere.example.")
+	if got, want := show(w.check(t, "many.example")...), "mx-not-in-policy: fault: the policy has no mx for mx.elsewhere.example"; !strings.Contains(got, want) {
+		t.Errorf("found:\n%s\nwant %s", got, want)
+	}
 }
 
 // Authorities give certificates of ever shorter lives, which are renewed later.

@@ -93,9 +93,7 @@ func Generate(ctx context.Context, c clients.Clients, d mtasts.Domain, r Request
 	}
 	published, patterns := l.published(), r.MX
 	if len(patterns) == 0 {
-		for _, h := range l.hosts {
-			patterns = append(patterns, h.Name)
-		}
+		patterns = l.mxNames()
 	}
 	text := policyText(r.Stage, patterns, r.MaxAge)
 	policy, err := mtasts.ParsePolicy(text)
@@ -142,6 +140,9 @@ func (l *look) wouldFail(policy *mtasts.Policy, invalid error, port port25) (ref
 	if l.judgeDNS() {
 		l.judgeMX()
 		l.judgeHosts(port)
+	}
+	if left := l.seen.MX.Left; left > 0 {
+		r.add(Finding{Severity: Unjudged, Check: "left-out", Text: fmt.Sprintf("%d more MX hosts were not looked at", left), Remedy: "Look at their certificates yourself", RFC: "RFC 8461 section 4.2"})
 	}
 	r.finish()
 	for _, f := range r.Findings {

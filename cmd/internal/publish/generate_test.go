@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
 )
@@ -109,6 +111,40 @@ func TestGenerateRefuses(t *testing.T) {
 		if p.ExitStatus() != ExitFault || p.Policy != "" || !strings.Contains(text, words) {
 			t.Errorf("%s: exit status %d, %q, want %q", name, p.ExitStatus(), text, words)
 		}
+	}
+}
+
+// A policy names all MX hosts, also those that are not looked at, which is reported.
+func TestGenerateLeftOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const hosts = dane.MaxHosts + 2
+	want := ""
+	for i := range hosts {
+		host := fmt.Sprintf("mx%02d.many.example", i)
+		w.dns.Add(fmt.Sprintf("many.example. 300 IN MX %d %s.", i, host), host+". 300 IN A 127.0.0.1")
+		w.serveMail(t, host, w.greet(host, resolvertest.Leaf{Names: []string{host}}))
+		want += "mx: " + host + "\r\n"
+	}
+	p := w.generate(t, "many.example", Request{Stage: StageEnforce})
+	if p.ExitStatus() != ExitUnjudged || len(p.Unverified) != 1 || p.Unverified[0].Check != "left-out" || !strings.Contains(p.Policy, want) {
+		t.Errorf("exit status %d, %+v", p.ExitStatus(), p)
+	}
+	p = w.generate(t, "many.example", Request{Stage: StageEnforce, MX: []string{"*.many.example"}})
+	if p.ExitStatus() != ExitUnjudged || len(p.Unverified) != 1 {
+		t.Errorf("one pattern: exit status %d, %+v", p.ExitStatus(), p)
+	}
+	var first []string
+	for i := range dane.MaxHosts {
+		first = append(first, fmt.Sprintf("mx%02d.many.example", i))
+	}
+	p = w.generate(t, "many.example", Request{Stage: StageEnforce, MX: first})
+	if p.ExitStatus() != ExitFault || len(p.Refused) != 1 || !strings.Contains(p.Refused[0].Text, "no mx for mx20.many.example, mx21.many.example") {
+		t.Errorf("without the last two: exit status %d, %+v", p.ExitStatus(), p)
+	}
+	p = w.generate(t, "many.example", Request{Stage: StageRemove})
+	if p.ExitStatus() != ExitClean {
+		t.Errorf("stage remove: exit status %d, %+v", p.ExitStatus(), p)
 	}
 }
 

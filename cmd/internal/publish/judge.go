@@ -335,22 +335,23 @@ func (l *look) judgeCoverage() {
 		return
 	}
 	var uncovered, unused []string
-	for _, h := range l.hosts {
-		if lint.MatchedBy(l.policy.MX, h.Name) == "" {
-			uncovered = append(uncovered, h.Name)
+	names := l.mxNames()
+	for _, name := range names {
+		if lint.MatchedBy(l.policy.MX, name) == "" {
+			uncovered = append(uncovered, name)
 		}
 	}
 	for i, pattern := range l.policy.MX {
 		used := false
-		for _, h := range l.hosts {
-			used = used || lint.MatchedBy(l.policy.MX[i:i+1], h.Name) != ""
+		for _, name := range names {
+			used = used || lint.MatchedBy(l.policy.MX[i:i+1], name) != ""
 		}
 		if !used {
 			unused = append(unused, pattern)
 		}
 	}
 	if len(uncovered) == 0 {
-		if len(unused) > 0 && l.seen.MX.Left == 0 {
+		if len(unused) > 0 {
 			l.report.add(Finding{Severity: Advice, Check: "pattern-unused", Text: "no MX host matches the policy's mx " + some(unused), Remedy: "Remove it, unless a host is about to be added", RFC: "RFC 8461 section 3.2"})
 		}
 		return
@@ -363,10 +364,18 @@ func (l *look) judgeCoverage() {
 	if l.known != nil && !l.known.Mismatch.IsZero() {
 		f.Text += "; the daemon here has seen that since " + date(l.known.Mismatch)
 	}
-	if len(uncovered) == len(l.hosts) {
+	if len(uncovered) == len(names) {
 		f.Effect = l.ifEnforced()
 	}
 	l.report.add(f)
+}
+
+// mxNames returns the names of all MX hosts, also of those that are not looked at.
+func (l *look) mxNames() (names []string) {
+	for _, h := range l.hosts {
+		names = append(names, h.Name)
+	}
+	return append(names, l.seen.MX.LeftNames...)
 }
 
 // some writes the first few names.

@@ -15,13 +15,16 @@ import (
 // Lookup looks up a next hop and returns the answer to Postfix.
 type Lookup func(ctx context.Context, key string) (answer string, err error)
 
+// MaxRate limits Options.Rate and Options.Concurrency: a ticker has nanoseconds.
+const MaxRate = 1_000_000
+
 // Options say where to begin and how fast to go.
 type Options struct {
 	// From is the first line to look up; 0 and 1 are the first of the list.
 	From int
-	// Rate bounds the lookups that begin in a second.
+	// Rate bounds the lookups that begin in a second, 1 to MaxRate.
 	Rate int
-	// Concurrency bounds those under way at once.
+	// Concurrency bounds those under way at once, 1 to MaxRate.
 	Concurrency int
 	// Progress is called after each lookup, by one goroutine at a time; nil for
 	// no calls.

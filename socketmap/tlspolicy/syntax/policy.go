@@ -56,7 +56,7 @@ func CheckPolicy(policy string) error {
 	case strings.ContainsAny(policy, "{}"):
 		return fmt.Errorf("braces are not supported in a policy; write name=value")
 	}
-	words := strings.FieldsFunc(policy, func(c rune) bool { return c == ' ' || c == ',' })
+	words := split(policy)
 	if len(words) == 0 {
 		return fmt.Errorf("empty; write %s or a TLS policy such as encrypt", NotFound)
 	}
@@ -81,6 +81,19 @@ func CheckPolicy(policy string) error {
 		seen[name] = true
 	}
 	return nil
+}
+
+// Level returns the TLS security level of a policy in lower case; "" if it is empty.
+func Level(policy string) string {
+	for _, level := range split(policy) {
+		return strings.ToLower(level)
+	}
+	return ""
+}
+
+// split returns the level and the attributes.
+func split(policy string) []string {
+	return strings.FieldsFunc(policy, func(c rune) bool { return c == ' ' || c == ',' })
 }
 
 func validAttribute(level, name, value string) error {
