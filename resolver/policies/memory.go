@@ -44,6 +44,7 @@ func (t *Table) Use(d mtasts.Domain, e *Entry, now clock.Moment) {
 		return
 	}
 	// e was evicted, and perhaps saved, before the lookup was noted.
+	d = d.Clone() // memory may keep it
 	defer t.unlock(t.lock(d))
 	if e = t.current(d); e != nil {
 		e.used.Set(now)

@@ -22,7 +22,8 @@ func disk(t *testing.T, options string) string {
 		t.Skipf("cannot mount a small disk here: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
+		// Detached: a process that another test starts has our files open until its exec.
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
 	})
