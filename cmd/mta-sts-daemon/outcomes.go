@@ -80,7 +80,7 @@ for Prometheus. mta-sts-outcomes.service does so.`,
 			}
 			daemon := outcomes.NewDaemon(socketmapAddress(cfg))
 			defer daemon.Close()
-			tally := outcomes.NewTally(outcomes.Options{Policies: daemon, RelayHost: flags.relayHost})
+			tally := outcomes.NewTally(outcomes.Options{Policies: daemon, RelayHost: flags.relayHost, Follow: flags.follow})
 			if flags.follow {
 				return flags.run(ctx, tally, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 			}
