@@ -7,16 +7,21 @@ import "testing"
 func TestExport(t *testing.T) {
 	w := newWorld(t)
 	p := startPostfix(t, w, bookworm)
-	d := startDaemon(t, w, `overrides: {.below.test: may, not.test: notfound}`)
+	d := startDaemon(t, w, `overrides: {.below.test: may, not.test: notfound, "[hop.test]": encrypt, "hop.test:submission": may}`)
 	d.stopLater(t)
 	w.publish("enforce.test", enforce("enforce.test"))
 	w.publish("testing.test", onlyTesting("testing.test"))
-	keys := []string{"enforce.test", "testing.test", "unknown.test", "x.below.test", "not.test"}
+	keys := []string{"enforce.test", "testing.test", "unknown.test", "x.below.test", "not.test",
+		"[hop.test]", "[hop.test]:25", "[hop.test]:587", "hop.test", "hop.test:587", "hop.test:submission"}
 	for _, key := range keys {
 		p.postmap(t, mapServer, key)
 	}
 	const table = "/etc/postfix/tls_policy"
-	p.root.write(t, table, run(t, d.root.command(daemonPath, "export", "--config", daemonConfig)))
+	exported, err := d.root.command(daemonPath, "export", "--config", daemonConfig).Output() // without warnings
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.root.write(t, table, string(exported))
 	for _, key := range append(keys, ".below.test") {
 		want, found := p.postmap(t, mapServer, key)
 		if key == ".below.test" { // the daemon is asked for the domain itself

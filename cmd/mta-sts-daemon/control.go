@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/config"
 )
 
@@ -41,9 +41,7 @@ func jsonFlag(cmd *cobra.Command, place *bool) {
 }
 
 func printJSON(cmd *cobra.Command, value any) error {
-	out := json.NewEncoder(cmd.OutOrStdout())
-	out.SetIndent("", "  ")
-	return out.Encode(value)
+	return layout.WriteJSON(cmd.OutOrStdout(), value)
 }
 
 // when writes a time for a person, and how far off it is.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -80,7 +79,7 @@ for Prometheus. mta-sts-outcomes.service does so.`,
 			}
 			daemon := outcomes.NewDaemon(socketmapAddress(cfg))
 			defer daemon.Close()
-			tally := outcomes.NewTally(outcomes.Options{Policies: daemon, RelayHost: flags.relayHost})
+			tally := outcomes.NewTally(outcomes.Options{Policies: daemon, RelayHost: flags.relayHost, Follow: flags.follow})
 			if flags.follow {
 				return flags.run(ctx, tally, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 			}
@@ -108,19 +107,19 @@ for Prometheus. mta-sts-outcomes.service does so.`,
 func (f *outcomesFlags) check() error {
 	switch {
 	case f.journal && len(f.files) > 0:
-		return errors.New("--journal and a FILE exclude each other")
+		return usageError("--journal and a FILE exclude each other")
 	case f.since != "" && !f.journal:
-		return errors.New("--since needs --journal")
+		return usageError("--since needs --journal")
 	case f.follow && f.since != "":
-		return errors.New("--since and --follow exclude each other: what is followed begins now")
+		return usageError("--since and --follow exclude each other: what is followed begins now")
 	case f.follow && f.json:
-		return errors.New("--json and --follow exclude each other")
+		return usageError("--json and --follow exclude each other")
 	case f.follow != (f.metrics != ""):
-		return errors.New("--follow and --metrics need each other")
+		return usageError("--follow and --metrics need each other")
 	case f.state != "" && !f.follow:
-		return errors.New("--state needs --follow")
+		return usageError("--state needs --follow")
 	case f.follow && (len(f.files) > 1 || len(f.files) == 1 && f.files[0] == outcomes.Stdin):
-		return errors.New("--follow takes one FILE")
+		return usageError("--follow takes one FILE")
 	}
 	return nil
 }

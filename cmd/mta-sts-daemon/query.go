@@ -89,7 +89,7 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 				return usageError("%s is not a domain that can have a policy", printable.Quote(args[0]))
 			}
 			if asJSON {
-				err = report.WriteJSON(cmd.OutOrStdout())
+				err = printJSON(cmd, report)
 			} else {
 				err = report.Print(layout.On(cmd.OutOrStdout()))
 			}

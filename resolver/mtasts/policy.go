@@ -49,7 +49,8 @@ func (m Mode) String() string {
 	return "invalid"
 }
 
-func parseMode(s string) (Mode, bool) {
+// ParseMode parses a mode as policies write it.
+func ParseMode(s string) (Mode, bool) {
 	for _, m := range []Mode{ModeNone, ModeTesting, ModeEnforce} {
 		if s == m.String() {
 			return m, true
@@ -96,7 +97,7 @@ func ParsePolicy(text string) (Policy, error) {
 			}
 			version = true
 		case key == "mode" && p.Mode == 0:
-			mode, ok := parseMode(value)
+			mode, ok := ParseMode(value)
 			if !ok {
 				return Policy{}, policyError(n, "mode %s is none of enforce, testing and none", printable.Quote(value))
 			}

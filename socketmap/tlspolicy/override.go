@@ -23,10 +23,10 @@ type Overrides struct {
 	Exact, Below map[mtasts.Domain]Override
 }
 
-// find returns the reply for a next hop. The most exact key takes precedence: the
+// Find returns the reply for a next hop. The most exact key takes precedence: the
 // next hop, then the domain, then its parents, near ones before far ones.
 // Overrides that have ended do not count.
-func (o Overrides) find(hop resolver.NextHop, at time.Time) (reply socketmap.Reply, ok bool) {
+func (o Overrides) Find(hop resolver.NextHop, at time.Time) (reply socketmap.Reply, ok bool) {
 	if given, ok := lookUp(o.Hops, hop, at); ok {
 		return given, true
 	}

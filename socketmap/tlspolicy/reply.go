@@ -106,7 +106,7 @@ func text(r socketmap.Reply) string {
 // settled returns the reply to what needs no lookup: an override, and "not found"
 // for names that are never asked of the DNS. ok is false if a lookup is needed.
 func (p *Profile) settled(dst []byte, hop resolver.NextHop, at time.Time) (r reply, ok bool) {
-	given, ok := p.Overrides.find(hop, at)
+	given, ok := p.Overrides.Find(hop, at)
 	if ok {
 		given.Data = append(dst, given.Data...)
 		return reply{Reply: given, result: resultOverride}, true

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"mta-sts-daemon/cmd/internal/webconns"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/event"
 )
@@ -21,9 +22,6 @@ const (
 	monitoringConns = 64
 	controlConns    = 256
 
-	webHeaderWait = 10 * time.Second
-	webIdle       = 30 * time.Second
-	webHeaderLen  = 16 << 10 // bytes
 	// webGrace is how long requests under way have when their listener is closed.
 	webGrace = 5 * time.Second
 )
@@ -32,7 +30,7 @@ const (
 // move it, unless systemd holds its sockets.
 type web struct {
 	handler http.Handler
-	conns   *webConns
+	conns   *webconns.Conns
 	where   func(config.Config) place
 	logger  *slog.Logger
 	held    bool  // by systemd
@@ -45,7 +43,7 @@ type web struct {
 
 // newWeb serves h on what systemd passed, if anything.
 func newWeb(h http.Handler, limit int, passed []net.Listener, where func(config.Config) place, logger *slog.Logger) *web {
-	w := &web{handler: h, conns: newWebConns(limit), where: where, logger: logger, held: len(passed) > 0,
+	w := &web{handler: h, conns: webconns.New(limit), where: where, logger: logger, held: len(passed) > 0,
 		sockets: watch{logger: logger, lost: event.ListenerUnavailable}}
 	for _, l := range passed {
 		w.serve(l)
@@ -123,15 +121,11 @@ func (m *move) abandon() {
 
 func (w *web) serve(l net.Listener) {
 	if w.server == nil {
-		w.server = w.conns.server(w.handler)
-		w.server.ReadHeaderTimeout = webHeaderWait
-		w.server.IdleTimeout = webIdle
-		w.server.MaxHeaderBytes = webHeaderLen
-		w.server.ErrorLog = slog.NewLogLogger(w.logger.Handler(), slog.LevelDebug)
+		w.server = w.conns.Server(w.handler, w.logger)
 	}
 	w.listeners = append(w.listeners, l)
 	w.sockets.set(w.listeners)
-	go w.server.Serve(boundedListener{l, w.conns}) // until close
+	go w.server.Serve(w.conns.Listener(l)) // until close
 }
 
 func (w *web) closeListeners() {

@@ -102,7 +102,7 @@ func (l *look) askDANE(ctx context.Context) {
 // setReplies finds the replies to Postfix.
 func (l *look) setReplies() {
 	r := l.report
-	afresh, withheld := l.answer(l.Profile, r.Map)
+	afresh, withheld := l.answer(l.Profile, r.Map, l.policy)
 	r.Postfix, r.Withheld = afresh, withheld
 	asked := r.Daemon != nil && r.Daemon.Answer != ""
 	if asked {
@@ -112,7 +112,7 @@ func (l *look) setReplies() {
 		r.PostfixAfresh = afresh
 	}
 	for _, name := range l.Maps[min(len(l.Maps), 1):] {
-		answer, _ := l.answer(l.Profile, name)
+		answer, _ := l.answer(l.Profile, name, l.policy)
 		if asked {
 			answer = l.others[name]
 		}
@@ -125,26 +125,30 @@ func (l *look) setReplies() {
 	}
 }
 
-// answer returns the answer of p to the results of l, and the answer that monitor
-// mode withholds.
-func (l *look) answer(p tlspolicy.Profile, name string) (reply, withheld string) {
-	return p.ReplyText(name, l.hop, resolver.Answer{Policy: l.policy, DANE: l.dane, Failed: l.failed}, l.noDANE)
+// answer returns the answer of p to the results of l with a policy, and the answer that
+// monitor mode withholds.
+func (l *look) answer(p tlspolicy.Profile, name string, policy *mtasts.Policy) (reply, withheld string) {
+	return p.ReplyText(name, l.hop, resolver.Answer{Policy: policy, DANE: l.dane, Failed: l.failed}, l.noDANE)
 }
 
-// found is what would be answered without overrides and monitor mode.
+// found is what would be answered without overrides and monitor mode: by the policy that
+// the daemon remembers if a look finds none.
 func (l *look) found() string {
 	p := l.Profile
 	p.Overrides, p.Monitor = tlspolicy.Overrides{}, false
-	reply, _ := l.answer(p, l.report.Map)
+	policy := l.policy
+	if old := l.remembered(); policy == nil && old != nil {
+		mode, _ := mtasts.ParseMode(old.Mode)
+		policy = &mtasts.Policy{Mode: mode, MX: old.MX}
+	}
+	reply, _ := l.answer(p, l.report.Map, policy)
 	return reply
 }
 
-// given reports whether an override of the configuration replaces the answer.
+// given reports whether an override of the configuration applies.
 func (l *look) given() bool {
-	p := l.Profile
-	p.Monitor = false
-	reply, _ := l.answer(p, l.report.Map)
-	return reply != l.found()
+	_, ok := l.Profile.Overrides.Find(l.hop, l.now)
+	return ok
 }
 
 // stale reports whether the running daemon does not answer as the configuration file

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/socketmap"
@@ -127,7 +128,7 @@ func TestForms(t *testing.T) {
 		`_smtp._tls.a.test. 300 IN TXT "v=TLSRPTv1; rua=mailto:tls@a.test"`)
 	r, _ := w.look(t, "a.test", Options{})
 	var out bytes.Buffer
-	if err := r.WriteJSON(&out); err != nil {
+	if err := layout.WriteJSON(&out, r); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "form.json", steady(out.String()))

@@ -64,7 +64,7 @@ func (o Outcome) colour() layout.Colour {
 func (l *look) conclude() {
 	r := l.report
 	switch {
-	case r.Withheld != "" && l.given():
+	case l.given() && (r.Withheld != "" || l.Profile.Monitor && !l.stale()):
 		r.Outcome, r.Reason = l.withheld(Override, "an override in the configuration answers")
 	case r.Withheld != "":
 		r.Outcome, r.Reason = l.withheld(l.judge(r.Withheld))

@@ -12,7 +12,9 @@ import (
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/layout"
+	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
@@ -25,6 +27,9 @@ func TestOutcome(t *testing.T) {
 	cached := &admin.Domain{Domain: "a.test", Policy: &admin.Policy{Domain: "a.test", Mode: "enforce", ID: "1", MX: []string{"mx.a.test"},
 		Fetched: now.Add(-time.Hour), Expires: now.Add(time.Hour)}}
 	const secure = "OK secure match=mx.a.test servername=hostname"
+	noRecord := func(w *world) { w.dns.Add("a.test. 300 IN MX 10 mx.a.test.", "mx.a.test. 300 IN A 192.0.2.25") }
+	notFound := tlspolicy.Overrides{Exact: map[mtasts.Domain]tlspolicy.Override{
+		domain(t, "a.test"): {Reply: socketmap.Reply{Status: socketmap.NotFound}}}}
 	publish := func(w *world) { w.publish("a.test", good) }
 	for _, tt := range []struct {
 		title   string
@@ -35,9 +40,7 @@ func TestOutcome(t *testing.T) {
 		status  int
 	}{
 		{"good", publish, Options{}, ProtectedSTS, "enforced", 0},
-		{"the record has gone, the daemon has the policy", func(w *world) {
-			w.dns.Add("a.test. 300 IN MX 10 mx.a.test.", "mx.a.test. 300 IN A 192.0.2.25")
-		}, Options{Daemon: daemon{cached, admin.Lookup{Answer: secure}, nil}}, ProtectedSTS, "cached policy, until ", 0},
+		{"the record has gone, the daemon has the policy", noRecord, Options{Daemon: daemon{cached, admin.Lookup{Answer: secure}, nil}}, ProtectedSTS, "cached policy, until ", 0},
 		{"no MX host in the policy, plain", func(w *world) {
 			w.publish("a.test", resolvertest.HostPolicy(enforce("b.test")))
 		}, Options{Maps: []string{"postfix"}}, Deferred, "unless one has a certificate", 3},
@@ -84,6 +87,13 @@ func TestOutcome(t *testing.T) {
 		{"the daemon remembers an absence", publish,
 			Options{Daemon: daemon{&admin.Domain{Domain: "a.test", NoneUntil: now.Add(time.Minute)}, admin.Lookup{Answer: "NOTFOUND"}, nil}},
 			Unprotected, "mta-sts-daemon refresh a.test", 1},
+		{"an override instead of a cached policy", noRecord,
+			Options{Profile: tlspolicy.Profile{Overrides: notFound}, Daemon: daemon{cached, admin.Lookup{Answer: "NOTFOUND"}, nil}},
+			Override, "without that override: PROTECTED-STS, MTA-STS is enforced by the cached policy", 0},
+		{"an override without any policy", noRecord, Options{Profile: tlspolicy.Profile{Overrides: notFound}},
+			Override, "without that override: UNPROTECTED, it has no policy", 0},
+		{"an override in mode monitor", noRecord, Options{Profile: tlspolicy.Profile{Overrides: notFound, Monitor: true}},
+			Unprotected, "in mode enforce: OVERRIDE", 1},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			t.Parallel()

@@ -52,8 +52,8 @@ func (l *look) summarize() {
 	l.sayHosts()
 	if !given {
 		l.sayDeferred(level)
+		l.sayMemory()
 	}
-	l.sayMemory()
 	l.sayCertificate()
 }
 

@@ -100,7 +100,7 @@ func (f *Follower) begin() error {
 	var state savedState
 	if f.StateFile != "" {
 		var err error
-		if state, err = loadState(f.StateFile); err != nil {
+		if state, err = loadState(f.Logger, f.StateFile); err != nil {
 			return err
 		}
 		f.Tally.recall(state)

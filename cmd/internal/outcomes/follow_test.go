@@ -273,3 +273,30 @@ func TestFollowGone(t *testing.T) {
 		t.Errorf("logged: %s", log.String())
 	}
 }
+
+// After a crash of the machine the file of the position may be empty or torn. It is kept
+// under another name, and what is written from then on is counted.
+func TestFollowCorruptState(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", `{"file":{"device":1,`, "\x00\x00", `{"file":{"device":1,"inode":1,"offset":-1}}`} {
+		w := newLogWriter(t)
+		w.messages(3)
+		state := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(state, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		f := w.follower(state)
+		f.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		w.runOnce(f)
+		w.messages(2)
+		w.runOnce(f)
+		await(t, f.Tally, 2)
+		if !strings.Contains(log.String(), "The saved position in Postfix's log is corrupt") {
+			t.Errorf("%q: logged: %s", text, log.String())
+		}
+		if kept, err := os.ReadFile(state + ".corrupt"); err != nil || string(kept) != text {
+			t.Errorf("%q: kept %q, %v", text, kept, err)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (j *Journal) Read(ctx context.Context) error {
 // new entries within the unit.
 func (j *Journal) Follow(ctx context.Context) error {
 	if j.StateFile != "" {
-		state, err := loadState(j.StateFile)
+		state, err := loadState(j.Logger, j.StateFile)
 		if err != nil {
 			return err
 		}

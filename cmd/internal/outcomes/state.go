@@ -3,7 +3,6 @@ package outcomes
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -34,8 +33,9 @@ type savedSession struct {
 	Outside bool   `json:"outside,omitempty"`
 }
 
-// loadState reads a savedState; of a file that is missing, the zero savedState.
-func loadState(name string) (s savedState, err error) {
+// loadState reads a savedState; of a file that is missing or corrupt, the zero
+// savedState. A corrupt file is set aside.
+func loadState(logger *slog.Logger, name string) (s savedState, err error) {
 	text, err := os.ReadFile(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -43,8 +43,15 @@ func loadState(name string) (s savedState, err error) {
 	case err != nil:
 		return savedState{}, err
 	}
-	if err := json.Unmarshal(text, &s); err != nil {
-		return savedState{}, fmt.Errorf("%s: %w", name, err)
+	err = json.Unmarshal(text, &s)
+	if err == nil && s.File != nil && s.File.Offset < 0 {
+		err = errors.New("the offset is below 0")
+	}
+	if err != nil {
+		aside := name + ".corrupt"
+		err = errors.Join(err, os.Rename(name, aside))
+		logger.Warn("The saved position in Postfix's log is corrupt: lines that were written before this start are not counted", "set_aside", aside, "reason", err)
+		return savedState{}, nil
 	}
 	return s, nil
 }
@@ -56,7 +63,7 @@ func save(logger *slog.Logger, name string, s savedState) {
 	}
 }
 
-// write replaces the file in one step.
+// write replaces the file in one step, which a crash of the machine cannot tear.
 func (s savedState) write(name string) error {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -68,6 +75,9 @@ func (s savedState) write(name string) error {
 	}
 	defer os.Remove(f.Name()) // after an error
 	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -34,6 +34,10 @@ type Options struct {
 	// RelayHost is the relayhost of main.cf, to which mail belongs that it takes; ""
 	// for none.
 	RelayHost string
+	// Follow: the counts are metrics, which must not fall or jump. So attempts of which
+	// the log does not say how they were secured stay unknown when later lines show that
+	// Postfix logs TLS.
+	Follow bool
 }
 
 // Tally counts what became of mail. It is safe for concurrent use, but lines are
@@ -223,7 +227,7 @@ func (t *Tally) entry(e *entry) (cut bool) {
 func (t *Tally) smtp(e *entry) (cut bool) {
 	if tls, relay, ok := parseTLS(e.text); ok {
 		t.note(e)
-		t.tlsLines = true
+		t.logsTLS(true, t.features)
 		s := t.session(e)
 		s.relay, s.tls, s.queueID = strings.ToLower(relay), tls, ""
 		return false
@@ -256,6 +260,29 @@ func (t *Tally) smtp(e *entry) (cut bool) {
 	return false
 }
 
+// logsTLS notes that the log has TLS lines, or tls=.
+func (t *Tally) logsTLS(lines, features bool) {
+	if t.options.Follow && lines && !t.tlsLines {
+		t.leaveUnknown(silent)
+	}
+	if t.options.Follow && t.blind() {
+		t.leaveUnknown(unsecured)
+		t.failedUnderPolicy = 0 // there is no success to compare these with
+	}
+	t.tlsLines, t.features = lines, features
+}
+
+// leaveUnknown decides the attempts so far that are undecided: they stay unknown.
+func (t *Tally) leaveUnknown(undecided security) {
+	for p := range t.deliveries {
+		attempts := &t.deliveries[p]
+		for s, n := range attempts[undecided] {
+			attempts[unknownTLS][s] += n
+		}
+		attempts[undecided] = [numStatuses]uint64{}
+	}
+}
+
 // note counts a line.
 func (t *Tally) note(e *entry) {
 	t.lines++
@@ -285,7 +312,7 @@ func (t *Tally) security(s *session, m *message, d *delivery) security {
 	}
 	switch {
 	case d.feature != "":
-		t.features = true
+		t.logsTLS(t.tlsLines, true)
 		f := parseFeature(d.feature)
 		if joined == unknownTLS || f.final == "none" {
 			return f.security(d)

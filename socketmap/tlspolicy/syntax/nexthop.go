@@ -34,6 +34,25 @@ type NextHop struct {
 	Port uint16
 }
 
+// Forms returns the forms in which Postfix's configuration may have h: with the number
+// of the port, with each of its services, and without a port if it is 25.
+func (h NextHop) Forms() []string {
+	host := h.Domain.String()
+	if !h.MX {
+		host = "[" + host + "]"
+	}
+	forms := []string{host + ":" + strconv.Itoa(int(h.Port))}
+	for service, port := range services {
+		if port == h.Port {
+			forms = append(forms, host+":"+service)
+		}
+	}
+	if h.Port == smtpPort {
+		forms = append(forms, host)
+	}
+	return forms
+}
+
 // ParseNextHop parses a next hop, "example.com", "example.com:25",
 // "[mx.example.com]:587". ok is false if no policy can belong to it: IP addresses,
 // single labels, ".example.com" (Postfix's search for parent domains, which a

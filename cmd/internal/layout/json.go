@@ -1,4 +1,4 @@
-package explain
+package layout
 
 import (
 	"bytes"
@@ -8,14 +8,14 @@ import (
 	"unicode/utf16"
 )
 
-// WriteJSON writes the report as JSON in ASCII: a terminal takes even some
-// characters that JSON lets stand for commands.
-func (r *Report) WriteJSON(w io.Writer) error {
+// WriteJSON writes a value as indented JSON in ASCII: a terminal takes some characters
+// that JSON does not escape for commands.
+func WriteJSON(w io.Writer, value any) error {
 	var encoded bytes.Buffer
 	e := json.NewEncoder(&encoded)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(r); err != nil {
+	if err := e.Encode(value); err != nil {
 		return err
 	}
 	var ascii bytes.Buffer
