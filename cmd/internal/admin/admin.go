@@ -26,6 +26,7 @@ package admin
 import (
 	"time"
 
+	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -62,9 +63,11 @@ type Status struct {
 	// Postfix.
 	DANE    bool   `json:"dane"`
 	DANEOff string `json:"dane_off,omitempty"`
-	// Listen are the addresses where lookups are answered.
-	Listen []string `json:"listen"`
-	// LostSockets are unix sockets among Listen that clients do not find.
+	// Socketmap and TCPTable are the listeners for lookups: sockets that systemd passed,
+	// or else those of the configuration.
+	Socketmap []config.Address  `json:"socketmap,omitempty"`
+	TCPTable  []config.TCPTable `json:"tcp_table,omitempty"`
+	// LostSockets are unix sockets among these that clients do not find.
 	LostSockets []LostSocket `json:"lost_sockets,omitempty"`
 }
 

@@ -79,12 +79,16 @@ func refused(err error) (findings []Finding) {
 	return findings
 }
 
-// daemon asks the running daemon for its status. Whether it answers Postfix is another
-// check.
-func (h Host) daemon(ctx context.Context) []Finding {
+// status asks the running daemon for its status.
+func (h Host) status(ctx context.Context) (admin.Status, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, statusLimit, fmt.Errorf("no answer within %v", statusLimit))
 	defer cancel()
-	s, err := h.Daemon.Status(ctx)
+	return h.Daemon.Status(ctx)
+}
+
+// daemon examines the status of the running daemon; err is why there is none. Whether it
+// answers Postfix is another check.
+func (h Host) daemon(ctx context.Context, s admin.Status, err error) []Finding {
 	switch {
 	case errors.Is(err, admin.ErrNotPermitted):
 		return []Finding{unknown(checkDaemon, remedyOfPermissions, "The daemon cannot be asked for its status: %v", err)}
