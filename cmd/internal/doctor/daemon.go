@@ -49,10 +49,13 @@ func (h Host) configuration() []Finding {
 func (h Host) files() (findings []Finding) {
 	faults, warnings := clients.CheckFiles(h.Config)
 	for _, warning := range warnings {
-		if errors.Is(warning, authorities.ErrNone) {
+		switch {
+		case errors.Is(warning, clients.ErrNoTLS):
+			findings = append(findings, hint(checkConfiguration, "correct the URL or remove the file; then restart the daemon", "%v", warning))
+		case errors.Is(warning, authorities.ErrNone):
 			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates; mta-sts-daemon reload (or, on another system, the package that has the authorities)",
 				"No policy can be fetched, so that mail to domains without a cached policy is sent without protection: %v", warning))
-		} else {
+		default:
 			findings = append(findings, problem(checkAuthorities, "repair the file; then `mta-sts-daemon reload`",
 				"Policies of hosts that need this authority cannot be fetched: %v", warning))
 		}
