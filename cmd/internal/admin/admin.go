@@ -16,7 +16,7 @@
 //	DELETE /policies/DOMAIN    removes one: Purged
 //	POST   /policies/DOMAIN/refresh   Domain
 //	POST   /purge-all          removes all: Purged
-//	POST   /lookups/KEY?map=M  Lookup by a map name
+//	POST   /lookups/KEY?map=M  Lookup by a map name; with &tcp=true over tcp_table(5)
 //
 // A request that fails gets an Error, with 400 for a name that can have no policy
 // or an invalid time, 404 for a domain of which nothing is known, and 500 if the

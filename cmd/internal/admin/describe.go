@@ -10,6 +10,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/socketmap"
 )
 
 // expiringWithin is how soon a failing policy ends that is called expiring, as in the
@@ -107,7 +108,7 @@ func (c Controls) policy(k resolver.Known, deferred []resolver.Deferral) Policy 
 		}
 	}
 	p := Policy{Domain: k.Domain.String()}
-	p.Answer, p.Withheld = c.ReplyText("", hop, answer, err)
+	p.Answer, p.Withheld = c.ReplyText(socketmap.MapName{}, hop, answer, err)
 	if k.Policy == nil {
 		return p
 	}

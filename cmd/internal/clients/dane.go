@@ -8,6 +8,7 @@ import (
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/socketmap"
 )
 
 // Why DANE is not looked up on this host.
@@ -55,9 +56,8 @@ func Asking(cfg config.Config, instances postconf.Instances) postconf.Instances 
 	})
 }
 
-// MapNames returns the names by which the instances ask the daemon, each once; "" is a
-// tcp table without a name.
-func MapNames(cfg config.Config, instances postconf.Instances) (names []string) {
+// MapNames returns the names by which the instances ask the daemon, each once.
+func MapNames(cfg config.Config, instances postconf.Instances) (names []socketmap.MapName) {
 	for _, s := range Asking(cfg, instances) {
 		for _, name := range s.MapNames(cfg.Listen.Socketmap, cfg.Listen.TCPTable) {
 			if !slices.Contains(names, name) {
