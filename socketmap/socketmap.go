@@ -44,6 +44,28 @@ type Request struct {
 	Fits func(data []byte) bool
 }
 
+// MapName is how a client asks: by the name of a map, over one of the protocols.
+type MapName struct {
+	Name string // may be empty over tcp_table(5)
+	TCP  bool   // over tcp_table(5), whose replies are shorter; else over socketmap_table(5)
+}
+
+// String returns the name, with the protocol if that is tcp_table(5).
+func (n MapName) String() string {
+	if n.TCP {
+		return strings.TrimSpace("tcp_table " + n.Name)
+	}
+	return n.Name
+}
+
+// Fits is Request.Fits of requests by this name.
+func (n MapName) Fits(data []byte) bool {
+	if n.TCP {
+		return fitsLine(data)
+	}
+	return fitsNetstring(data)
+}
+
 // Reply is the outcome of one lookup.
 type Reply struct {
 	Status Status

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/resolvertest"
@@ -46,6 +47,13 @@ func TestScripts(t *testing.T) {
 			"signal": sendSignal,
 			"stale":  leaveStale,
 			"seed":   seed,
+		},
+		Condition: func(string) (bool, error) { // [installed]: this host has a daemon where the socket unit listens
+			c, err := net.Dial("tcp", clients.ShippedSockets()[0].Address)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil, nil
 		},
 		Setup: func(env *testscript.Env) error {
 			dns := resolvertest.StartDNS(t)

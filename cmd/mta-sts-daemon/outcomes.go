@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -15,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/monitor"
 	"mta-sts-daemon/cmd/internal/outcomes"
@@ -58,7 +63,8 @@ FILEs are logs as syslog or Postfix writes them, in any order, compressed by gzi
 files rotated from it, or with --journal the system's journal.
 
 The policy is the one that the running daemon has in memory now; without a daemon it is
-unknown. This changes nothing in the daemon. The TLS of a connection is unknown if Postfix
+unknown. The daemon is asked at listen.socketmap and at the addresses that the socket unit
+has in the packages. This changes nothing in the daemon. The TLS of a connection is unknown if Postfix
 is older than 3.11 and smtp_tls_loglevel is 0.
 
 With --follow it does not end: it counts new log lines, and serves the counts as metrics
@@ -77,7 +83,10 @@ for Prometheus. mta-sts-outcomes.service does so.`,
 			if !cmd.Flags().Changed(relayHost) {
 				flags.relayHost = parameter(ctx, relayHost)
 			}
-			daemon := outcomes.NewDaemon(socketmapAddress(cfg))
+			daemon := outcomes.NewDaemon(socketmapAddresses(cfg), func(err error) {
+				cmd.PrintErrf("mta-sts-daemon: no daemon answers, so policies are unknown (%s). If its socket unit has another address, name that in listen.socketmap too\n",
+					strings.ReplaceAll(err.Error(), "\n", "; "))
+			})
 			defer daemon.Close()
 			tally := outcomes.NewTally(outcomes.Options{Policies: daemon, RelayHost: flags.relayHost, Follow: flags.follow})
 			if flags.follow {
@@ -187,13 +196,11 @@ func parameter(ctx context.Context, name string) string {
 	return values[name]
 }
 
-// socketmapAddress is the daemon's address for socketmap lookups, preferably a
-// TCP one, because a process needs no permission for it.
-func socketmapAddress(cfg config.Config) (at config.Address) {
-	for _, address := range cfg.Listen.Socketmap {
-		if at.IsZero() || address.Network == config.TCP && at.Network != config.TCP {
-			at = address
-		}
-	}
-	return at
+// socketmapAddresses are where the daemon may answer: the configuration's addresses and
+// those of the shipped socket unit. TCP comes first, because a process needs no permission
+// for it.
+func socketmapAddresses(cfg config.Config) []config.Address {
+	at := clients.Listening(cfg.Listen, admin.Status{}).Socketmap
+	slices.SortStableFunc(at, func(a, b config.Address) int { return cmp.Compare(a.Network, b.Network) })
+	return slices.Compact(at)
 }

@@ -66,7 +66,12 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 				cmd.PrintErrln("mta-sts-daemon:", err)
 				return exitStatus(2)
 			}
+			daemon := admin.NewClient(admin.Find(cfg.Admin), nil)
 			postfix, err := postconf.Command{}.Instances(cmd.Context())
+			if err == nil {
+				status, _ := daemon.Status(cmd.Context()) // zero without a daemon
+				cfg.Listen = clients.Listening(cfg.Listen, status)
+			}
 			noDANE := c.DoesDANE(cfg, postfix)
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
 				noDANE = err
@@ -74,7 +79,7 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 			options := explain.Options{
 				Profile: clients.Profile(cfg),
 				NoDANE:  noDANE,
-				Daemon:  admin.NewClient(admin.Find(cfg.Admin), nil),
+				Daemon:  daemon,
 				Maps:    clients.MapNames(cfg, postfix),
 			}
 			if slices.ContainsFunc(clients.Asking(cfg, postfix), postconf.Settings.LooksUpNative) {

@@ -15,6 +15,7 @@ import (
 
 	"mta-sts-daemon/cmd/internal/warm"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/socketmap"
 )
 
 func newWarm(load func() (config.Config, error)) *cobra.Command {
@@ -59,7 +60,7 @@ be looked up, some differ or it was interrupted, and 2 if no daemon could be ask
 				o.Progress = func() { bar.Add(1) }
 			}
 			ask := func(ctx context.Context, mapName, key string) (string, error) {
-				found, err := client.Lookup(ctx, mapName, key)
+				found, err := client.Lookup(ctx, socketmap.MapName{Name: mapName}, key)
 				return cmp.Or(found.Withheld, found.Answer), err
 			}
 			if other != "" {

@@ -6,6 +6,7 @@ import (
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
@@ -34,11 +35,11 @@ func ExampleProfile_ReplyText() {
 	answer := resolver.Answer{Policy: &policy}
 
 	enforce := tlspolicy.Profile{}
-	reply, _ := enforce.ReplyText("", hop, answer, nil)
+	reply, _ := enforce.ReplyText(socketmap.MapName{Name: "postfix"}, hop, answer, nil)
 	fmt.Println(reply)
 
 	monitor := tlspolicy.Profile{Monitor: true}
-	reply, withheld := monitor.ReplyText("", hop, answer, nil)
+	reply, withheld := monitor.ReplyText(socketmap.MapName{Name: "postfix"}, hop, answer, nil)
 	fmt.Println(reply, "instead of", withheld)
 	// Output:
 	// OK secure match=.example.com servername=hostname

@@ -95,7 +95,7 @@ func (h *Handler) For(protocol string) *Handler {
 func (h *Handler) SetProfile(p Profile) { h.profile.Store(&p) }
 
 // ReplyText is Profile.ReplyText by the Profile in force.
-func (h *Handler) ReplyText(name string, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string) {
+func (h *Handler) ReplyText(name socketmap.MapName, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string) {
 	return h.profile.Load().ReplyText(name, hop, a, err)
 }
 

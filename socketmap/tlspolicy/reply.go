@@ -83,13 +83,13 @@ func daneTemp(dst []byte, err error) reply {
 	return r
 }
 
-// ReplyText returns, for a person, the reply to a socketmap lookup by a map name that the
-// resolver answers so: a word and what follows. withheld is the reply that monitor mode
+// ReplyText returns, for a person, the reply to a lookup by a map name that the resolver
+// answers so: a word and what follows. withheld is the reply that monitor mode
 // replaced; "" if it replaced none.
-func (p *Profile) ReplyText(name string, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string) {
+func (p *Profile) ReplyText(name socketmap.MapName, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string) {
 	r, ok := p.settled(nil, hop, time.Now())
 	if !ok {
-		req := &socketmap.Request{Map: name, Fits: func([]byte) bool { return true }}
+		req := &socketmap.Request{Map: name.Name, Fits: name.Fits}
 		r = p.replyOrError(nil, req, hop.Domain, a, err)
 	}
 	found := text(r.Reply)

@@ -16,7 +16,7 @@
 //	DELETE /policies/DOMAIN    removes one: Purged
 //	POST   /policies/DOMAIN/refresh   Domain
 //	POST   /purge-all          removes all: Purged
-//	POST   /lookups/KEY?map=M  Lookup by a map name
+//	POST   /lookups/KEY?map=M  Lookup by a map name; with &tcp=true over tcp_table(5)
 //
 // A request that fails gets an Error, with 400 for a name that can have no policy
 // or an invalid time, 404 for a domain of which nothing is known, and 500 if the
@@ -26,6 +26,7 @@ package admin
 import (
 	"time"
 
+	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -65,9 +66,11 @@ type Status struct {
 	// Postfix.
 	DANE    bool   `json:"dane"`
 	DANEOff string `json:"dane_off,omitempty"`
-	// Listen are the addresses where lookups are answered.
-	Listen []string `json:"listen"`
-	// LostSockets are unix sockets among Listen that clients do not find.
+	// Socketmap and TCPTable are the listeners for lookups: sockets that systemd passed,
+	// or else those of the configuration.
+	Socketmap []config.Address  `json:"socketmap,omitempty"`
+	TCPTable  []config.TCPTable `json:"tcp_table,omitempty"`
+	// LostSockets are unix sockets among these that clients do not find.
 	LostSockets []LostSocket `json:"lost_sockets,omitempty"`
 }
 

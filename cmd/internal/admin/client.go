@@ -12,8 +12,11 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"syscall"
 	"time"
+
+	"mta-sts-daemon/socketmap"
 )
 
 // ErrNotRunning says that nobody listens on the control socket.
@@ -111,8 +114,9 @@ func (c *Client) PurgeAll(ctx context.Context) (p Purged, err error) {
 }
 
 // Lookup looks a next hop up by a map name, as Postfix does.
-func (c *Client) Lookup(ctx context.Context, name, key string) (l Lookup, err error) {
-	return l, c.askOf(ctx, http.MethodPost, "/lookups/", key, "?map="+url.QueryEscape(name), &l)
+func (c *Client) Lookup(ctx context.Context, name socketmap.MapName, key string) (l Lookup, err error) {
+	query := url.Values{"map": {name.Name}, "tcp": {strconv.FormatBool(name.TCP)}}
+	return l, c.askOf(ctx, http.MethodPost, "/lookups/", key, "?"+query.Encode(), &l)
 }
 
 // Changes returns what changed since then.

@@ -12,6 +12,7 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
@@ -58,7 +59,7 @@ func (c Controls) deferrals() map[mtasts.Domain][]resolver.Deferral {
 	all := c.Resolver.Deferrals()
 	for d, of := range all {
 		all[d] = slices.DeleteFunc(of, func(f resolver.Deferral) bool {
-			reply, withheld := c.ReplyText("", f.NextHop, resolver.Answer{}, resolver.ErrDANEUnknown)
+			reply, withheld := c.ReplyText(socketmap.MapName{}, f.NextHop, resolver.Answer{}, resolver.ErrDANEUnknown)
 			return !strings.HasPrefix(cmp.Or(withheld, reply), "TEMP")
 		})
 		if len(all[d]) == 0 {
@@ -135,7 +136,7 @@ func (c Controls) policy(k resolver.Known, deferred []resolver.Deferral) Policy 
 		}
 	}
 	p := Policy{Domain: k.Domain.String()}
-	p.Answer, p.Withheld = c.ReplyText("", hop, answer, err)
+	p.Answer, p.Withheld = c.ReplyText(socketmap.MapName{}, hop, answer, err)
 	if k.Policy == nil {
 		return p
 	}

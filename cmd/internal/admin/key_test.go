@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"mta-sts-daemon/socketmap"
 )
 
 // A name that cannot be a policy domain is not even sent.
@@ -30,7 +32,7 @@ func TestClientBadDomains(t *testing.T) {
 	} {
 		_, known := c.Domain(t.Context(), domain)
 		_, refresh := c.Refresh(t.Context(), domain)
-		_, lookup := c.Lookup(t.Context(), "", domain)
+		_, lookup := c.Lookup(t.Context(), socketmap.MapName{}, domain)
 		for _, err := range []error{known, refresh, lookup, c.Purge(t.Context(), domain)} {
 			if want := "not a domain that can have a policy: " + reason; !errors.Is(err, ErrNotDomain) || err.Error() != want {
 				t.Errorf("%q: %v, want %s", domain, err, want)

@@ -11,6 +11,7 @@ import (
 
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/socketmap"
 )
 
 // Controls are the functions of the daemon that requests call.
@@ -23,7 +24,7 @@ type Controls struct {
 	Resolver *resolver.Resolver
 	// ReplyText returns the reply to Postfix for a lookup by a map name with this
 	// answer, and the reply that monitor mode withholds.
-	ReplyText func(name string, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string)
+	ReplyText func(name socketmap.MapName, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string)
 }
 
 // NewHandler returns the handler for the control socket.
@@ -145,7 +146,7 @@ func (c Controls) lookup(req *http.Request) (any, error) {
 	if !ok {
 		answer, err = c.Resolver.Resolve(req.Context(), hop)
 	}
-	reply, withheld := c.ReplyText(req.FormValue("map"), hop, answer, err)
+	reply, withheld := c.ReplyText(socketmap.MapName{Name: req.FormValue("map"), TCP: req.FormValue("tcp") == "true"}, hop, answer, err)
 	return Lookup{Answer: reply, Withheld: withheld}, nil
 }
 

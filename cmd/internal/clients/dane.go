@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/socketmap"
 )
 
 // Why DANE is not looked up on this host.
@@ -22,7 +24,7 @@ var (
 )
 
 // DoesDANE says whether DANE is to be looked up if instances are this host's
-// Postfix, and otherwise why not.
+// Postfix and the daemon listens at the addresses of cfg, and otherwise why not.
 func (c Clients) DoesDANE(cfg config.Config, instances postconf.Instances) error {
 	asking := Asking(cfg, instances)
 	without := slices.DeleteFunc(slices.Clone(asking), postconf.Settings.DoesDANE)
@@ -44,29 +46,39 @@ func (c Clients) DoesDANE(cfg config.Config, instances postconf.Instances) error
 }
 
 // Asking returns the instances of Postfix that the daemon answers: one alone is
-// always one, of several those that are enabled and ask it.
+// always one, of several those that are enabled and ask it at an address of cfg.
 func Asking(cfg config.Config, instances postconf.Instances) postconf.Instances {
 	if len(instances) < 2 {
 		return instances
 	}
-	return slices.DeleteFunc(instances.Enabled(), func(s postconf.Settings) bool { return mapNames(cfg, s) == nil })
+	return slices.DeleteFunc(instances.Enabled(), func(s postconf.Settings) bool {
+		return s.MapNames(cfg.Listen.Socketmap, cfg.Listen.TCPTable) == nil
+	})
 }
 
-func mapNames(cfg config.Config, s postconf.Settings) []string {
-	return s.MapNames(slices.Concat(cfg.Listen.Socketmap, ShippedSockets()), cfg.Listen.TCPTable)
-}
-
-// MapNames returns the names by which the instances ask the daemon, each once; "" is a
-// tcp table without a name.
-func MapNames(cfg config.Config, instances postconf.Instances) (names []string) {
+// MapNames returns the names by which the instances ask the daemon, each once.
+func MapNames(cfg config.Config, instances postconf.Instances) (names []socketmap.MapName) {
 	for _, s := range Asking(cfg, instances) {
-		for _, name := range mapNames(cfg, s) {
+		for _, name := range s.MapNames(cfg.Listen.Socketmap, cfg.Listen.TCPTable) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 	}
 	return names
+}
+
+// Listening returns listen with the addresses where the daemon with this status answers
+// lookups: the socket unit may have others than the configuration. If the daemon reports
+// none, because it does not run for example, the addresses are those of listen and of the
+// shipped unit.
+func Listening(listen config.Listen, s admin.Status) config.Listen {
+	if len(s.Socketmap)+len(s.TCPTable) > 0 {
+		listen.Socketmap, listen.TCPTable = s.Socketmap, s.TCPTable
+	} else {
+		listen.Socketmap = slices.Concat(listen.Socketmap, ShippedSockets())
+	}
+	return listen
 }
 
 // ShippedSockets are the sockets of the socket unit that comes with the daemon. If

@@ -35,15 +35,15 @@ var ErrCredential = errors.New("the unit needs LoadCredential= for it, and syste
 
 // CheckFiles reads the files that c names as the daemon does when it starts. There
 // is an error for each that it could not use, with the key that names it. Warnings
-// do not keep the daemon from starting: no authorities, or one that cannot be read.
+// do not keep the daemon from starting: no authorities, one that cannot be read, or ErrNoTLS.
 func CheckFiles(c config.Config) (faults, warnings []error) {
 	roots, badRoots := openAuthorities(fetchCAFile, c.Fetch.CAFile)
-	_, badShared, incomplete := sharedOptions(c.Cache.Shared)
+	_, badShared, warning := sharedOptions(c.Cache.Shared)
 	faults = append([]error{badRoots}, badShared...)
 	if badRoots == nil {
 		warnings = append(warnings, withKey(fetchCAFile, c.Fetch.CAFile, roots.Problem()))
 	}
-	warnings = append(warnings, incomplete)
+	warnings = append(warnings, warning)
 	isNil := func(err error) bool { return err == nil }
 	return slices.DeleteFunc(faults, isNil), slices.DeleteFunc(warnings, isNil)
 }

@@ -77,6 +77,20 @@ func TestCheckFilesWarns(t *testing.T) {
 	}
 }
 
+func TestCheckFilesWarnsOfNoTLS(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, t.TempDir(), "ca.pem", string(resolvertest.NewCA(t).PEM()))
+	for url, want := range map[string]bool{"": false, "redis://kv.example": true, "redis+cluster://kv.example": true, "rediss://kv.example": false} {
+		cfg := config.Default()
+		cfg.Fetch.CAFile = path
+		cfg.Cache.Shared.URL, cfg.Cache.Shared.CAFile = url, path
+		faults, warnings := CheckFiles(cfg)
+		if len(faults) != 0 || errors.Is(errors.Join(warnings...), ErrNoTLS) != want {
+			t.Errorf("%q: faults %v, warnings %v", url, faults, warnings)
+		}
+	}
+}
+
 func TestFileError(t *testing.T) {
 	t.Parallel()
 	const key, path = "fetch.ca_file", "/etc/ca.pem"

@@ -31,9 +31,13 @@ func NewShared(c config.Shared, purges shared.Purges, reg prometheus.Registerer,
 	return shared.New(o), nil
 }
 
+// ErrNoTLS says that certificate authorities are named for a shared store without TLS.
+var ErrNoTLS = errors.New("has no effect: cache.shared.url begins with redis, so passwords and policies go unencrypted; write rediss in its place")
+
 // sharedOptions reads the files that c names, none if it has no URL. Some of faults
-// may be nil. incomplete is a certificate of its authorities that cannot be read.
-func sharedOptions(c config.Shared) (o shared.Options, faults []error, incomplete error) {
+// may be nil. warning is ErrNoTLS, or about a certificate of its authorities that cannot be
+// read.
+func sharedOptions(c config.Shared) (o shared.Options, faults []error, warning error) {
 	if c.URL == "" {
 		return o, nil, nil
 	}
@@ -50,12 +54,15 @@ func sharedOptions(c config.Shared) (o shared.Options, faults []error, incomplet
 	if c.CAFile != "" {
 		var source *authorities.Source
 		if source, badRoots = openAuthorities(sharedCAFile, c.CAFile); badRoots == nil {
-			roots, incomplete = source.Pool(), withKey(sharedCAFile, c.CAFile, source.Problem())
+			roots, warning = source.Pool(), withKey(sharedCAFile, c.CAFile, source.Problem())
 		}
+	}
+	if c.CAFile != "" && badURL == nil && !servers.TLS {
+		warning = fmt.Errorf("%s: %w", sharedCAFile, ErrNoTLS)
 	}
 	key, badKey := loadKey(c.KeyFile)
 	return shared.Options{Servers: servers, Roots: roots, Key: key, Prefix: c.Prefix, Timeout: c.Timeout},
-		[]error{badURL, badPassword, badRoots, badKey}, incomplete
+		[]error{badURL, badPassword, badRoots, badKey}, warning
 }
 
 // loadKey reads the key that authenticates shared values; nil if there is no key file.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,6 +32,10 @@ func CheckListeners(cfg config.Config) (faults, warnings []error) {
 	if at := cfg.Metrics.Listen; cfg.Metrics.Page && at.Network == config.TCP && !onLoopback(at) {
 		warnings = append(warnings, fmt.Errorf("metrics.page: the status page at %v names domains and can be read from other hosts, without a password: "+
 			"name a loopback address, such as 127.0.0.1, in metrics.listen, unless a firewall is in between", at))
+	}
+	if cfg.Metrics.Page && cfg.Metrics.Listen.IsZero() {
+		warnings = append(warnings, errors.New("metrics.page: the status page is served nowhere, because metrics.listen is not set: "+
+			"set it, unless a socket unit with FileDescriptorName=metrics passes a socket"))
 	}
 	return faults, warnings
 }

@@ -75,6 +75,7 @@ type daemon struct {
 	notifier   notifier
 	state      state         // for others than the main loop
 	started    config.Config // the configuration at the start
+	listens    config.Listen // its listeners for lookups, with passed sockets in their place
 
 	reloads  chan reloadRequest // asks the main loop to reload
 	stopping chan struct{}      // closed when the main loop has ended
@@ -114,12 +115,13 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	}
 	ballast := newBallast(heapRoom)
 	defer runtime.KeepAlive(ballast)
-	d, err := newDaemon(ctx, cfg, monitor.NewMetrics(version), load, logging)
+	listens := sockets.replace(ctx, cfg.Listen)
+	d, err := newDaemon(ctx, cfg, listens, monitor.NewMetrics(version), load, logging)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	endpoints, err := listen(ctx, cfg.Listen, sockets)
+	endpoints, err := listen(ctx, listens, sockets)
 	if err != nil {
 		return err
 	}
@@ -135,7 +137,7 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 		d.servers = append(d.servers, server)
 		group.Go(func() error { return server.Serve(e) })
 	}
-	d.state.begin(version, names(endpoints))
+	d.state.begin(version, listens)
 	d.startWebs(cfg, sockets)
 	event.DaemonStarted.Log(d.logger, slog.String("listen", strings.Join(names(endpoints), " ")))
 	d.notifier.ready(d.statusLine())
@@ -181,7 +183,7 @@ func (d *daemon) serve(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics, load func() (config.Config, error), logging *logging) (*daemon, error) {
+func newDaemon(ctx context.Context, cfg config.Config, listens config.Listen, metrics *monitor.Metrics, load func() (config.Config, error), logging *logging) (*daemon, error) {
 	logger := slog.New(logging)
 	d := &daemon{
 		load:       load,
@@ -195,6 +197,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 		metrics:    metrics,
 		dnsMetrics: dnsclient.NewMetrics(metrics.Registry),
 		started:    cfg,
+		listens:    listens,
 		reloads:    make(chan reloadRequest),
 		stopping:   make(chan struct{}),
 	}
@@ -226,6 +229,7 @@ func newDaemon(ctx context.Context, cfg config.Config, metrics *monitor.Metrics,
 
 // adopt puts cfg into force, or changes nothing.
 func (d *daemon) adopt(ctx context.Context, cfg config.Config) error {
+	cfg.Listen = d.listens // no reload changes it
 	c, err := clients.New(cfg, d.dnsMetrics, d.logger)
 	if err != nil {
 		return err

@@ -37,6 +37,28 @@ func tcpTable(l net.Listener, mapName string) endpoint {
 	return endpoint{l, socketmap.TCPTable(mapName), tlspolicy.TCPTable, 0}
 }
 
+// replace returns cfg with the addresses of the passed sockets in place of those that
+// they replace.
+func (p passed) replace(ctx context.Context, cfg config.Listen) config.Listen {
+	at := func(l net.Listener) config.Address {
+		return config.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
+	}
+	if len(p[socketmapName]) > 0 {
+		cfg.Socketmap = nil
+	}
+	for _, l := range p[socketmapName] {
+		cfg.Socketmap = append(cfg.Socketmap, at(l))
+	}
+	var tables []config.TCPTable
+	for _, l := range p[tcpTableName] {
+		tables = append(tables, config.TCPTable{Address: at(l), Map: mapNameAt(ctx, cfg, l.Addr())})
+	}
+	if len(tables) > 0 {
+		cfg.TCPTable = tables
+	}
+	return cfg
+}
+
 // listen takes the listeners that systemd passed, and opens those that cfg names
 // for the protocols of which it passed none. If one fails, none stays open.
 func listen(ctx context.Context, cfg config.Listen, p passed) (endpoints []endpoint, err error) {

@@ -24,7 +24,7 @@ func TestMetricNames(t *testing.T) {
 	cfg.Cache.File = config.MemoryOnly
 	cfg.Cache.Shared.URL = "redis://127.0.0.1:1"
 	cfg.DNS.DANE = config.DANEOff
-	d, err := newDaemon(t.Context(), cfg, monitor.NewMetrics("1.2.3"), nil, newLogging(cfg.Log, io.Discard, io.Discard))
+	d, err := newDaemon(t.Context(), cfg, cfg.Listen, monitor.NewMetrics("1.2.3"), nil, newLogging(cfg.Log, io.Discard, io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}

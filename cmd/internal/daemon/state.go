@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/config"
 )
 
 // state is what others than the main loop may ask of it.
@@ -17,10 +18,11 @@ type state struct {
 	status admin.Status
 }
 
-func (s *state) begin(version string, listen []string) {
+func (s *state) begin(version string, listen config.Listen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Version, s.status.PID, s.status.Started, s.status.Listen = version, os.Getpid(), time.Now().UTC().Truncate(time.Second), listen
+	s.status.Version, s.status.PID, s.status.Started = version, os.Getpid(), time.Now().UTC().Truncate(time.Second)
+	s.status.Socketmap, s.status.TCPTable = listen.Socketmap, listen.TCPTable
 }
 
 // refused notes the outcome of a reload.
@@ -93,12 +95,18 @@ type trouble struct {
 
 // troubles returns all that s says of, in trouble or not.
 func troubles(s admin.Status) []trouble {
-	var lost []string
+	var listen, lost []string
+	for _, at := range s.Socketmap {
+		listen = append(listen, at.String())
+	}
+	for _, table := range s.TCPTable {
+		listen = append(listen, table.Address.String())
+	}
 	for _, socket := range s.LostSockets {
 		lost = append(lost, socket.Path+": "+socket.Reason)
 	}
 	all := []trouble{
-		{"sockets", "Sockets for Postfix", strings.Join(s.Listen, ", "), "socket file missing", strings.Join(lost, "; ")},
+		{"sockets", "Sockets for Postfix", strings.Join(listen, ", "), "socket file missing", strings.Join(lost, "; ")},
 		{"resolver", "DNS resolver", "answers", "DNS does not answer", s.DNSError},
 		{"policy_hosts", "Policy hosts", "reached as far as is known", "policy hosts cannot be reached", s.Unreachable},
 		{"authorities", "Certificate authorities", "loaded", "certificate authorities missing", s.AuthoritiesError},

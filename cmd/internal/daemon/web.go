@@ -34,9 +34,9 @@ type web struct {
 	where   func(config.Config) place
 	logger  *slog.Logger
 	held    bool  // by systemd
-	at      place // zero: nowhere, or held
+	at      place // by the configuration in force, also if it cannot be opened; zero: nowhere, or held
 
-	server    *http.Server // nil: nowhere
+	server    *http.Server // nil: not open
 	listeners []net.Listener
 	sockets   watch // the listeners
 }
@@ -60,13 +60,14 @@ type move struct {
 }
 
 // prepare opens a listener where cfg wants it. The move is nil if there is nothing to
-// do.
+// do. That the address in force still cannot be opened is logged and no error, so that the
+// rest of a new configuration applies. With an error, the move is to no listener.
 func (w *web) prepare(cfg config.Config) (*move, error) {
 	if w.held {
 		return nil, nil
 	}
 	p := w.where(cfg)
-	if p.at == w.at.at {
+	if p.at == w.at.at && (w.server != nil || p.at.IsZero()) {
 		return nil, nil
 	}
 	m := &move{web: w, to: p}
@@ -82,7 +83,12 @@ func (w *web) prepare(cfg config.Config) (*move, error) {
 	}
 	if err != nil {
 		m.abandon()
-		return nil, fmt.Errorf("%s: %w", p.key, err)
+		err = fmt.Errorf("%s: %w", p.key, err)
+		if p.at == w.at.at {
+			event.ListenerUnavailable.Log(w.logger, event.Reason(err))
+			return nil, nil
+		}
+		return &move{web: w, to: p}, err
 	}
 	return m, nil
 }
@@ -143,7 +149,7 @@ func (w *web) close() {
 	}
 	w.closeListeners()
 	server := w.server
-	w.server, w.at = nil, place{}
+	w.server = nil
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), webGrace)
 		defer cancel()

@@ -77,6 +77,59 @@ func TestWebMoves(t *testing.T) {
 	}
 }
 
+// An address that could not be opened at the start keeps no reload from applying, and is
+// opened when that is possible.
+func TestWebStaysBusy(t *testing.T) {
+	w := newTestWeb(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	busy, free, never := tcpAt(taken.Addr().String()), unixAt(filepath.Join(dir, "socket")), unixAt(dir)
+	m, err := w.prepare(at(busy)) // as at the start
+	if err == nil {
+		t.Fatal("a busy address was opened")
+	}
+	m.commit()
+	if m, err := w.prepare(at(busy)); m != nil || err != nil {
+		t.Errorf("at a reload that does not change it: %v, %v", m, err)
+	}
+	m, err = w.prepare(at(free))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.commit()
+	if !greets(free) {
+		t.Error("it has not moved to a free address")
+	}
+	if _, err := w.prepare(at(busy)); err == nil || !greets(free) {
+		t.Errorf("at a reload that changes it to a busy address: %v", err)
+	}
+	m, err = w.prepare(at(config.Address{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.commit()
+	if m, err := w.prepare(at(config.Address{})); m != nil || err != nil || greets(free) {
+		t.Errorf("nowhere: %v, %v", m, err)
+	}
+	for _, a := range []config.Address{never, busy} {
+		m, _ = w.prepare(at(a))
+		m.commit()
+	}
+	taken.Close()
+	m, err = w.prepare(at(busy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.commit()
+	if !greets(busy) {
+		t.Error("it is not opened when the address is free")
+	}
+}
+
 // A listener that is in the way of the new one is closed first, and is opened again if
 // the new one cannot be.
 func TestWebMovesOnItsPort(t *testing.T) {

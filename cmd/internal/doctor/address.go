@@ -1,9 +1,6 @@
 package doctor
 
 import (
-	"slices"
-
-	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
 )
@@ -17,8 +14,7 @@ func (c client) address(t postconf.Table) config.Address {
 	return a
 }
 
-// listensAt reports whether the daemon answers t, by the configuration or the
-// unit.
+// listensAt reports whether the daemon answers t.
 func (h Host) listensAt(c client, t postconf.Table) bool {
 	if t.Malformed {
 		return false
@@ -26,7 +22,7 @@ func (h Host) listensAt(c client, t postconf.Table) bool {
 	var at []config.Address
 	switch t.Kind {
 	case postconf.TypeSocketmap:
-		at = slices.Concat(h.Config.Listen.Socketmap, clients.ShippedSockets())
+		at = h.Config.Listen.Socketmap
 	case postconf.TypeTCP:
 		for _, l := range h.Config.Listen.TCPTable {
 			at = append(at, l.Address)

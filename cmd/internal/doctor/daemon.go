@@ -49,10 +49,13 @@ func (h Host) configuration() []Finding {
 func (h Host) files() (findings []Finding) {
 	faults, warnings := clients.CheckFiles(h.Config)
 	for _, warning := range warnings {
-		if errors.Is(warning, authorities.ErrNone) {
+		switch {
+		case errors.Is(warning, clients.ErrNoTLS):
+			findings = append(findings, hint(checkConfiguration, "correct the URL or remove the file; then restart the daemon", "%v", warning))
+		case errors.Is(warning, authorities.ErrNone):
 			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates; mta-sts-daemon reload (or, on another system, the package that has the authorities)",
 				"No policy can be fetched, so that mail to domains without a cached policy is sent without protection: %v", warning))
-		} else {
+		default:
 			findings = append(findings, problem(checkAuthorities, "repair the file; then `mta-sts-daemon reload`",
 				"Policies of hosts that need this authority cannot be fetched: %v", warning))
 		}
@@ -79,12 +82,16 @@ func refused(err error) (findings []Finding) {
 	return findings
 }
 
-// daemon asks the running daemon for its status. Whether it answers Postfix is another
-// check.
-func (h Host) daemon(ctx context.Context) []Finding {
+// status asks the running daemon for its status.
+func (h Host) status(ctx context.Context) (admin.Status, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, statusLimit, fmt.Errorf("no answer within %v", statusLimit))
 	defer cancel()
-	s, err := h.Daemon.Status(ctx)
+	return h.Daemon.Status(ctx)
+}
+
+// daemon examines the status of the running daemon; err is why there is none. Whether it
+// answers Postfix is another check.
+func (h Host) daemon(ctx context.Context, s admin.Status, err error) []Finding {
 	switch {
 	case errors.Is(err, admin.ErrNotPermitted):
 		return []Finding{unknown(checkDaemon, remedyOfPermissions, "The daemon cannot be asked for its status: %v", err)}

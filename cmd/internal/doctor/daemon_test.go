@@ -54,6 +54,9 @@ func TestDaemon(t *testing.T) {
 			checkConfiguration, Problem, "config.yaml:4: y", nil},
 		{"configuration of others", func(_ *testing.T, b *bed) { b.ConfigError = fmt.Errorf("config.yaml: %w", fs.ErrPermission) },
 			checkConfiguration, Unknown, "permission denied", nil},
+		{"shared store without TLS", func(_ *testing.T, b *bed) {
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.CAFile = "redis://kv.example", b.main[caFile]
+		}, checkConfiguration, Hint, "cache.shared.ca_file: has no effect", nil},
 		{"no authorities of the daemon's", func(_ *testing.T, b *bed) { b.Config.Fetch.CAFile = "/nowhere/ca.pem" },
 			checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
 		{"unreadable authority", func(t *testing.T, b *bed) {

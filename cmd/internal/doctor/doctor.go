@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/dnsclient"
@@ -46,11 +47,13 @@ type Host struct {
 
 // Examine examines all of h. It takes seconds if something does not answer.
 func Examine(ctx context.Context, h Host) Report {
+	status, statusErr := h.status(ctx)
+	h.Config.Listen = clients.Listening(h.Config.Listen, status)
 	findings := h.configuration()
 	instances, found := h.instances(ctx)
 	findings = append(findings, h.overrides(ctx, instances, time.Now())...)
 	findings = append(findings, found...)
-	findings = append(findings, h.daemon(ctx)...)
+	findings = append(findings, h.daemon(ctx, status, statusErr)...)
 	findings = append(findings, h.unit(ctx)...)
 	findings = append(findings, h.dns(ctx, instances)...)
 	findings = append(findings, clock(time.Now(), synchronised(), inContainer())...)

@@ -2,11 +2,14 @@ package doctor
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/postconf"
+	"mta-sts-daemon/config"
 )
 
 // examineInstances examines a host with the bed's Postfix and two more instances.
@@ -63,6 +66,7 @@ func TestInstances(t *testing.T) {
 		{"none does DANE", without, doesNotAsk, without, checkDANE, OK, "", "DANE is not looked up here", ""},
 		{"the primary is disabled", disabled, doesNotAsk, dnssec, checkDANE, OK, "", "that ask: postfix-out", ""},
 		{"none asks", doesNotAsk, doesNotAsk, doesNotAsk + dnssec, checkDANE, OK, "", "no enabled instance of Postfix asks", ""},
+		{"one asks at an address of the socket unit", doesNotAsk, doesNotAsk, dnssec + "smtp_tls_policy_maps = socketmap:unix:unit/sock:postfix\n", checkDANE, OK, "", "that ask: postfix-out", ""},
 		{"none asks and the primary one is looked at", doesNotAsk, doesNotAsk, doesNotAsk, checkPolicyMaps, Problem, "DIR", "smtp_tls_policy_maps is empty", "postconf -e "},
 		{"one does not ask", dnssec, doesNotAsk, dnssec, checkPostfix, Hint, "postfix-in", "does not ask the daemon", "postconf -c DIR/in -e smtp_tls_policy_maps="},
 		{"another's settings", doesNotAsk, doesNotAsk, "smtp_tls_security_level = none\n", checkSecurityLevel, Hint, "postfix-out", "without TLS", "postconf -c DIR/out -e smtp_tls_security_level=may; postfix -c DIR/out reload"},
@@ -73,6 +77,8 @@ func TestInstances(t *testing.T) {
 			t.Parallel()
 			b := newBed(t)
 			b.dns.SetAuthenticated(true)
+			unit := config.Address{Network: config.Unix, Address: filepath.Join(b.main[queueDirectory], "unit/sock")}
+			b.Daemon = daemon{status: admin.Status{Socketmap: append(b.Config.Listen.Socketmap, unit)}}
 			report := b.examineInstances(t, tt.primary, tt.in, tt.out)
 			expand := strings.NewReplacer("DIR", b.dir).Replace
 			if !slices.ContainsFunc(report.Findings, func(f Finding) bool {

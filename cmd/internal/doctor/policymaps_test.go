@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/resolvertest"
 	"mta-sts-daemon/socketmap"
@@ -123,6 +124,17 @@ func TestAnswers(t *testing.T) {
 			b.main[policyMaps] = "socketmap:inet:" + unused(t) + ":postfix"
 			b.Config.Listen.Socketmap = []config.Address{b.asked()}
 		}, checkAnswers, Problem, "Nobody answers at 127.0.0.1", nil},
+		{"address of the socket unit", func(_ *testing.T, b *bed) {
+			b.Daemon = daemon{status: admin.Status{Socketmap: b.Config.Listen.Socketmap}}
+			b.Config.Listen.Socketmap = config.Default().Listen.Socketmap
+		}, checkAnswers, OK, "socketmap:inet:127.0.0.1", nil},
+		{"tcp of a socket unit", func(t *testing.T, b *bed) {
+			b.main[policyMaps] = "tcp:" + serve(t, socketmap.TCPTable(""), "tcp", "127.0.0.1:0")
+			b.Daemon = daemon{status: admin.Status{TCPTable: []config.TCPTable{{Address: b.asked()}}}}
+		}, checkAnswers, OK, "tcp:127.0.0.1", nil},
+		{"replaced by the socket unit", func(t *testing.T, b *bed) {
+			b.Daemon = daemon{status: admin.Status{Socketmap: []config.Address{{Network: config.Unix, Address: "/run/sock"}}}}
+		}, checkPolicyMaps, Hint, "does not listen there", nil},
 		{"somebody else", func(_ *testing.T, b *bed) {
 			b.main[policyMaps] = strings.Replace(b.main[policyMaps], ":postfix", ":everything", 1)
 		}, checkAnswers, Problem, `the reply to a name that is no domain is OK "may", so mail to every domain is deferred`, nil},

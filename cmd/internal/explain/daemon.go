@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/socketmap"
 )
 
 // daemonLimit is the time limit for the daemon's reply. The daemon answers within
@@ -20,7 +21,7 @@ type Asker interface {
 	// has none.
 	Domain(ctx context.Context, domain string) (admin.Domain, error)
 	// Lookup looks a next hop up as Postfix does.
-	Lookup(ctx context.Context, name, key string) (admin.Lookup, error)
+	Lookup(ctx context.Context, name socketmap.MapName, key string) (admin.Lookup, error)
 }
 
 // askDaemon asks the running daemon for its knowledge of the domain, and then for
@@ -40,9 +41,9 @@ func (l *look) askDaemon(ctx context.Context) {
 	}
 	if err == nil || errors.Is(err, admin.ErrUnknown) {
 		var lookup admin.Lookup
-		lookup, err = l.Daemon.Lookup(ctx, l.report.Map, l.key)
+		lookup, err = l.Daemon.Lookup(ctx, l.asked(), l.key)
 		d.Answer, d.Withheld = lookup.Answer, lookup.Withheld
-		l.others = map[string]string{}
+		l.others = map[socketmap.MapName]string{}
 		for _, name := range l.Maps[min(len(l.Maps), 1):] {
 			if err == nil {
 				lookup, err = l.Daemon.Lookup(ctx, name, l.key)

@@ -7,6 +7,7 @@ import (
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/resolver/resolvertest"
+	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
@@ -27,7 +28,7 @@ func (d daemon) Domain(_ context.Context, domain string) (admin.Domain, error) {
 	return *d.known, nil
 }
 
-func (d daemon) Lookup(context.Context, string, string) (admin.Lookup, error) {
+func (d daemon) Lookup(context.Context, socketmap.MapName, string) (admin.Lookup, error) {
 	return d.answer, d.err
 }
 

@@ -13,6 +13,7 @@ import (
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/socketmap"
 	"mta-sts-daemon/socketmap/tlspolicy"
 )
 
@@ -30,7 +31,7 @@ type Options struct {
 	Native func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Maps are the map names by which this host's Postfix asks; none for a plain
 	// lookup. The first is judged.
-	Maps []string
+	Maps []socketmap.MapName
 }
 
 // look is one look at a next hop. Its steps go side by side, each with fields of
@@ -50,8 +51,8 @@ type look struct {
 	noDANE  error // why it is not known
 	// resolverDown is why the resolver does not know the root zone; nil if it does.
 	resolverDown error
-	noReports    error             // the reason why the domain has no valid TLSRPT record
-	others       map[string]string // the daemon's answers by other map names
+	noReports    error                        // the reason why the domain has no valid TLSRPT record
+	others       map[socketmap.MapName]string // the daemon's answers by other map names
 }
 
 // Look performs the steps of a discovery for a next hop as Postfix writes it,
@@ -65,9 +66,9 @@ func Look(ctx context.Context, c clients.Clients, key string, o Options) (r *Rep
 	l := &look{Clients: c, Options: o, key: key, hop: hop, now: time.Now(), report: &Report{
 		Domain:  hop.Domain.String(),
 		Key:     typed(key, hop.Domain.String()),
-		Map:     first(o.Maps),
 		Verdict: CannotTell,
 	}}
+	l.report.Map = l.asked().Name
 	var steps sync.WaitGroup
 	for _, step := range []func(context.Context){l.discover, l.findHosts, l.askDANE, l.askTLSRPT, l.askDaemon, l.probe} {
 		steps.Go(func() { step(ctx) })
@@ -102,7 +103,7 @@ func (l *look) askDANE(ctx context.Context) {
 // setReplies finds the replies to Postfix.
 func (l *look) setReplies() {
 	r := l.report
-	afresh, withheld := l.answer(l.Profile, r.Map, l.policy)
+	afresh, withheld := l.answer(l.Profile, l.asked(), l.policy)
 	r.Postfix, r.Withheld = afresh, withheld
 	asked := r.Daemon != nil && r.Daemon.Answer != ""
 	if asked {
@@ -120,14 +121,14 @@ func (l *look) setReplies() {
 			if r.OtherMaps == nil {
 				r.OtherMaps = map[string]string{}
 			}
-			r.OtherMaps[name] = answer
+			r.OtherMaps[name.String()] = answer
 		}
 	}
 }
 
 // answer returns the answer of p to the results of l with a policy, and the answer that
 // monitor mode withholds.
-func (l *look) answer(p tlspolicy.Profile, name string, policy *mtasts.Policy) (reply, withheld string) {
+func (l *look) answer(p tlspolicy.Profile, name socketmap.MapName, policy *mtasts.Policy) (reply, withheld string) {
 	return p.ReplyText(name, l.hop, resolver.Answer{Policy: policy, DANE: l.dane, Failed: l.failed}, l.noDANE)
 }
 
@@ -141,7 +142,7 @@ func (l *look) found() string {
 		mode, _ := mtasts.ParseMode(old.Mode)
 		policy = &mtasts.Policy{Mode: mode, MX: old.MX}
 	}
-	reply, _ := l.answer(p, l.report.Map, policy)
+	reply, _ := l.answer(p, l.asked(), policy)
 	return reply
 }
 
@@ -196,10 +197,10 @@ func (l *look) adviseTesting() {
 		Text: "mode testing without a TLSRPT record: nobody receives the reports that testing is for"})
 }
 
-// first returns the first name; "" if names is empty.
-func first(names []string) string {
-	if len(names) == 0 {
-		return ""
+// asked returns the map name that is judged.
+func (l *look) asked() (name socketmap.MapName) {
+	if len(l.Maps) > 0 {
+		name = l.Maps[0]
 	}
-	return names[0]
+	return name
 }

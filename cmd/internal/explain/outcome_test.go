@@ -43,10 +43,10 @@ func TestOutcome(t *testing.T) {
 		{"the record has gone, the daemon has the policy", noRecord, Options{Daemon: daemon{cached, admin.Lookup{Answer: secure}, nil}}, ProtectedSTS, "cached policy, until ", 0},
 		{"no MX host in the policy, plain", func(w *world) {
 			w.publish("a.test", resolvertest.HostPolicy(enforce("b.test")))
-		}, Options{Maps: []string{"postfix"}}, Deferred, "unless one has a certificate", 3},
+		}, Options{Maps: []socketmap.MapName{{Name: "postfix"}}}, Deferred, "unless one has a certificate", 3},
 		{"no MX host in the policy, with attributes", func(w *world) {
 			w.publish("a.test", resolvertest.HostPolicy(enforce("b.test")))
-		}, Options{Maps: []string{"QUERYwithTLSRPT"}}, Deferred, "the policy names none of its MX hosts", 3},
+		}, Options{Maps: []socketmap.MapName{{Name: "QUERYwithTLSRPT"}}}, Deferred, "the policy names none of its MX hosts", 3},
 		{"names that are no policy domains", func(w *world) {
 			w.publish("a.test", resolvertest.HostPolicy(enforce("a.test")+"mx: *.a.test\n"))
 			w.dns.Add("a.test. 300 IN MX 5 _dc-mx.a.test.", "_dc-mx.a.test. 300 IN A 192.0.2.1")
@@ -125,12 +125,31 @@ func TestMaps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish("a.test", resolvertest.HostPolicy(enforce("a.test")))
-	r, text := w.look(t, "a.test", Options{NoDANE: errNoDANE, Maps: []string{"QUERYwithTLSRPT", "postfix"}})
+	r, text := w.look(t, "a.test", Options{NoDANE: errNoDANE, Maps: []socketmap.MapName{{Name: "QUERYwithTLSRPT"}, {Name: "postfix"}}})
 	plain := r.OtherMaps["postfix"]
 	if !strings.HasPrefix(r.Postfix, plain+" policy_type=sts") || !strings.HasPrefix(plain, "OK secure") {
 		t.Errorf("got %q and by the name postfix %q", r.Postfix, plain)
 	}
 	golden(t, "maps.txt", text)
+}
+
+// A policy that is too long for a tcp_table is answered with TEMP there.
+func TestLongPolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	text := enforce("a.test")
+	for i := range 300 {
+		text += fmt.Sprintf("mx: mx%d.a-long-name.test\n", i)
+	}
+	w.publish("a.test", resolvertest.HostPolicy(text))
+	r, _ := w.look(t, "a.test", Options{NoDANE: errNoDANE, Maps: []socketmap.MapName{{TCP: true}, {Name: "postfix"}}})
+	if r.Outcome != Deferred || !strings.HasPrefix(r.Postfix, "TEMP the policy is longer") || !strings.HasPrefix(r.OtherMaps["postfix"], "OK secure") {
+		t.Errorf("%s, %q, others %q", r.Outcome, r.Postfix, r.OtherMaps)
+	}
+	r, _ = w.look(t, "a.test", Options{NoDANE: errNoDANE, Maps: []socketmap.MapName{{Name: "postfix"}, {Name: "postfix", TCP: true}}})
+	if r.Outcome != ProtectedSTS || !strings.HasPrefix(r.OtherMaps["tcp_table postfix"], "TEMP the policy is longer") {
+		t.Errorf("%s, %q, others %q", r.Outcome, r.Postfix, r.OtherMaps)
+	}
 }
 
 // The screen of a terminal, 80 and 160 columns wide.

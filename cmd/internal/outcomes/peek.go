@@ -2,6 +2,7 @@ package outcomes
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -25,10 +26,12 @@ const (
 // nothing there. If it does not answer, policies are unknown. It is not safe for
 // concurrent use.
 type Daemon struct {
-	address config.Address
-	client  *socketmap.Client // nil: not connected
-	retry   time.Time         // no connection before
-	answers *simplelru.LRU[string, answer]
+	addresses []config.Address
+	silent    func(error)
+	client    *socketmap.Client // nil: not connected
+	reported  bool              // that it does not answer, since it last did
+	retry     time.Time         // no connection before
+	answers   *simplelru.LRU[string, answer]
 }
 
 // answer is a policy that the daemon returned at a time.
@@ -37,9 +40,10 @@ type answer struct {
 	at     time.Time
 }
 
-// NewDaemon returns the daemon whose socketmap listens at an address.
-func NewDaemon(address config.Address) *Daemon {
-	return &Daemon{address: address, answers: newLRU[string, answer](maxDomains, nil)}
+// NewDaemon returns the daemon whose socketmap listens at one of addresses. silent is
+// called when it begins to give no answer.
+func NewDaemon(addresses []config.Address, silent func(error)) *Daemon {
+	return &Daemon{addresses: addresses, silent: silent, answers: newLRU[string, answer](maxDomains, nil)}
 }
 
 // Close ends the connection, if there is one.
@@ -68,8 +72,13 @@ func (d *Daemon) Policy(nextHop string) Policy {
 	if err != nil {
 		d.Close()
 		d.retry = now.Add(peekPause)
+		if !d.reported {
+			d.reported = true
+			d.silent(err)
+		}
 		return PolicyUnknown
 	}
+	d.reported = false
 	p := policyOf(reply)
 	d.answers.Add(strings.Clone(nextHop), answer{p, now})
 	return p
@@ -79,12 +88,25 @@ func (d *Daemon) ask(nextHop string) (reply socketmap.Reply, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), peekTimeout)
 	defer cancel()
 	if d.client == nil {
-		if d.client, err = socketmap.Dial(ctx, d.address.Network, d.address.Address); err != nil {
-			d.client = nil
+		if err := d.connect(ctx); err != nil {
 			return socketmap.Reply{}, err
 		}
 	}
 	return d.client.Lookup(ctx, tlspolicy.PeekMap, nextHop)
+}
+
+// connect connects to the first address where that succeeds.
+func (d *Daemon) connect(ctx context.Context) error {
+	var failed []error
+	for _, at := range d.addresses {
+		client, err := socketmap.Dial(ctx, at.Network, at.Address)
+		if err == nil {
+			d.client = client
+			return nil
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
 }
 
 // policyOf parses an answer, whose first word is the level. Levels that only an

@@ -53,7 +53,9 @@ func TestDaemon(t *testing.T) {
 		"[mx.relay.test]:587": "secure match=mx.relay.test",
 	}, asked}, socketmap.NewConnections(10), 0, slog.New(slog.DiscardHandler))
 	go server.Serve(listener)
-	d := outcomes.NewDaemon(config.Address{Network: config.TCP, Address: listener.Addr().String()})
+	silent := 0
+	d := outcomes.NewDaemon([]config.Address{{Network: config.Unix, Address: "/nonexistent"}, {Network: config.TCP, Address: listener.Addr().String()}},
+		func(error) { silent++ })
 	defer d.Close()
 	for range 2 {
 		for nextHop, want := range map[string]outcomes.Policy{
@@ -69,6 +71,9 @@ func TestDaemon(t *testing.T) {
 	if n := len(asked); n != 7 {
 		t.Errorf("the daemon was asked %d times for 7 next hops", n)
 	}
+	if silent != 0 {
+		t.Errorf("a daemon that answers was reported silent %d times", silent)
+	}
 	// Without the daemon, recent answers still hold, and other domains are unknown.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -76,7 +81,12 @@ func TestDaemon(t *testing.T) {
 	if got := d.Policy("sts.test"); got != outcomes.PolicySTS {
 		t.Errorf("after the daemon's end: %v", got)
 	}
-	if got := d.Policy("another.test"); got != outcomes.PolicyUnknown {
-		t.Errorf("without a daemon: %v", got)
+	for range 2 {
+		if got := d.Policy("another.test"); got != outcomes.PolicyUnknown {
+			t.Errorf("without a daemon: %v", got)
+		}
+	}
+	if silent != 1 {
+		t.Errorf("it was reported silent %d times, want once", silent)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/socketmap"
 )
 
 // postmulti is a Postfix of several instances, each with a directory below dir;
@@ -91,28 +92,28 @@ func TestInstances(t *testing.T) {
 
 func TestMapNames(t *testing.T) {
 	t.Parallel()
-	socketmap := []config.Address{{Network: config.TCP, Address: "127.0.0.1:8461"}, {Network: config.Unix, Address: "/var/spool/postfix-out/sts/sock"}}
+	socketmaps := []config.Address{{Network: config.TCP, Address: "127.0.0.1:8461"}, {Network: config.Unix, Address: "/var/spool/postfix-out/sts/sock"}}
 	tcpTable := []config.TCPTable{{Address: config.Address{Network: config.TCP, Address: "127.0.0.1:8462"}},
 		{Address: config.Address{Network: config.TCP, Address: "127.0.0.1:8463"}, Map: "tlsrpt"}}
-	for maps, want := range map[string][]string{
+	for maps, want := range map[string][]socketmap.MapName{
 		"":                                      nil,
 		"hash:/etc/postfix/tls":                 nil,
-		"socketmap:inet:127.0.0.1:8461:postfix": {"postfix"},
-		"socketmap:inet:localhost:8461:a tcp:localhost:8463":                 {"a", "tlsrpt"},
-		"hash:/etc/postfix/tls, proxy:socketmap:inet:127.0.0.1:8461:postfix": {"postfix"},
+		"socketmap:inet:127.0.0.1:8461:postfix": {{Name: "postfix"}},
+		"socketmap:inet:localhost:8461:a tcp:localhost:8463":                 {{Name: "a"}, {Name: "tlsrpt", TCP: true}},
+		"hash:/etc/postfix/tls, proxy:socketmap:inet:127.0.0.1:8461:postfix": {{Name: "postfix"}},
 		"socketmap:inet:127.0.0.1:8462:postfix":                              nil,
 		"socketmap:inet:127.0.0.1:8461":                                      nil, // malformed
 		"tcp:127.0.0.1:8461":                                                 nil,
-		"tcp:127.0.0.1:8462":                                                 {""},
-		"tcp:127.0.0.1:8463":                                                 {"tlsrpt"},
-		"socketmap:unix:sts/sock:postfix":                                    {"postfix"},
-		"socketmap:unix:/sts/sock:postfix":                                   {"postfix"}, // from within a chroot
-		"socketmap:unix:/var/spool/postfix-out/sts/sock:postfix":             {"postfix"},
+		"tcp:127.0.0.1:8462":                                                 {{TCP: true}},
+		"tcp:127.0.0.1:8463":                                                 {{Name: "tlsrpt", TCP: true}},
+		"socketmap:unix:sts/sock:postfix":                                    {{Name: "postfix"}},
+		"socketmap:unix:/sts/sock:postfix":                                   {{Name: "postfix"}}, // from within a chroot
+		"socketmap:unix:/var/spool/postfix-out/sts/sock:postfix":             {{Name: "postfix"}},
 		"socketmap:unix:other/sock:postfix":                                  nil,
 	} {
 		s := Settings{PolicyMaps: maps, QueueDirectory: "/var/spool/postfix-out"}
-		if got := s.MapNames(socketmap, tcpTable); !slices.Equal(got, want) {
-			t.Errorf("%q: got %q, want %q", maps, got, want)
+		if got := s.MapNames(socketmaps, tcpTable); !slices.Equal(got, want) {
+			t.Errorf("%q: got %v, want %v", maps, got, want)
 		}
 	}
 }

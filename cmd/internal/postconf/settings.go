@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/socketmap"
 )
 
 // Names of the parameters that Settings holds, see postconf(5).
@@ -112,17 +113,17 @@ func (s Settings) DoesDANE() bool {
 // MapNames returns the map names by which smtp_tls_policy_maps asks the daemon, none if
 // it does not ask it. A tcp table has the name that its listener gives it, which may be
 // "".
-func (s Settings) MapNames(socketmap []config.Address, tcpTable []config.TCPTable) (names []string) {
+func (s Settings) MapNames(socketmaps []config.Address, tcpTable []config.TCPTable) (names []socketmap.MapName) {
 	for _, t := range ParseTables(s.PolicyMaps) {
 		switch t.Kind {
 		case TypeSocketmap:
-			if t.leadsTo(socketmap, s.QueueDirectory) {
-				names = append(names, t.Name)
+			if t.leadsTo(socketmaps, s.QueueDirectory) {
+				names = append(names, socketmap.MapName{Name: t.Name})
 			}
 		case TypeTCP:
 			for _, l := range tcpTable {
 				if t.leadsTo([]config.Address{l.Address}, s.QueueDirectory) {
-					names = append(names, l.Map)
+					names = append(names, socketmap.MapName{Name: l.Map, TCP: true})
 				}
 			}
 		}
