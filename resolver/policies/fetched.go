@@ -101,8 +101,13 @@ func (t *Table) replace(d mtasts.Domain, e *Entry, now clock.Moment) {
 
 // drop leaves nothing of the domain. The domain's lock is held.
 func (t *Table) drop(d mtasts.Domain) {
-	t.policies.remove(d)
+	t.dropPolicy(d)
 	t.negatives.Remove(d)
+}
+
+// dropPolicy leaves no policy of the domain. The domain's lock is held.
+func (t *Table) dropPolicy(d mtasts.Domain) {
+	t.policies.remove(d)
 	t.store.Delete(d)
 	t.unwatch(d)
 }

@@ -426,3 +426,19 @@ func TestLateAnswerAboutMXHosts(t *testing.T) {
 		}
 	})
 }
+
+// A policy that is removed because it ended long ago leaves what was learned since.
+func TestRemovedPolicyLeavesFailure(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		b.Put(d, fetch(t, "1", "enforce", 3600))
+		time.Sleep(keepExpired + 2*time.Hour)
+		f := b.Fail(d, "sts-webpki-invalid", "expired", "1")
+		b.PutAbsence(d, Absence{Until: b.clock.Now().Add(time.Hour), Failure: f, Reason: errTest})
+		b.Attend(d)
+		b.wantID(t, d, "")
+		if b.FailureOf(d, "1") != f {
+			t.Error("the failure is forgotten")
+		}
+	})
+}
