@@ -60,6 +60,7 @@ type Entry struct {
 	// These never change.
 	id     string
 	wall   int64        // of the fetch: by the wall clock, in Unix seconds
+	first  int64        // wall as it was at the fetch: store.Fetched.Original
 	at     clock.Moment // of the fetch; Never if it was in another boot, or by another node
 	purges uint64       // number of the last purge known when the fetch began
 
@@ -103,6 +104,10 @@ func (e *Entry) change(fn func(*trouble)) {
 // newEntry returns an Entry of a policy that was fetched then.
 func newEntry(p mtasts.Policy, id string, f store.Fetched, purges uint64) *Entry {
 	e := &Entry{policy: p, id: id, wall: f.Wall.Unix(), at: clock.Never, purges: purges, trouble: &noTrouble}
+	e.first = e.wall
+	if !f.Original.IsZero() {
+		e.first = f.Original.Unix()
+	}
 	if f.ThisBoot {
 		e.at = f.At
 	}
@@ -112,6 +117,9 @@ func newEntry(p mtasts.Policy, id string, f store.Fetched, purges uint64) *Entry
 // fetched returns when the policy was fetched.
 func (e *Entry) fetched() store.Fetched {
 	f := store.Fetched{Wall: time.Unix(e.wall, 0).UTC()}
+	if e.first != e.wall {
+		f.Original = time.Unix(e.first, 0).UTC()
+	}
 	if e.at != clock.Never {
 		f.At, f.ThisBoot = e.at, true
 	}
@@ -169,14 +177,15 @@ func (e *Entry) newer(other *Entry) bool {
 	return e.wall > other.wall
 }
 
-// repeats reports whether e, from another node, is the live policy before, which this
-// host has fetched in this boot, and was fetched at about the same time. before is the better
-// one: it ages by time since boot, e by the wall clock. It may even be what e is a copy of,
-// because the wall time of before is converted again when the file is read, and then differs
-// by a second or by a step of the clock.
+// repeats reports whether e, from another node, tells nothing newer than before, which this
+// host has fetched in this boot: it is a copy of before, also after the end of that, or another
+// fetch of the same policy at about the same time. before ages by time since boot, e by the wall
+// clock.
 func (e *Entry) repeats(before *Entry, now clock.Moment) bool {
-	return before.LiveAt(now) != nil && before.at != clock.Never && e.purges == before.purges &&
-		e.id == before.id && e.policy.Text == before.policy.Text && e.wall-before.wall <= int64(maxAhead/time.Second)
+	if before == nil || before.at == clock.Never || e.purges != before.purges || e.id != before.id || e.policy.Text != before.policy.Text {
+		return false
+	}
+	return e.wall == before.first || before.LiveAt(now) != nil && e.wall-before.wall <= int64(maxAhead/time.Second)
 }
 
 // bytes is about what e takes in memory beyond what every entry does; it counts

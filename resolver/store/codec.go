@@ -40,6 +40,7 @@ const (
 	tagPurges       = 20 << 1
 	tagRefused      = 22 << 1
 	tagLeased       = 23 << 1
+	tagOriginal     = 24 << 1 // if Fetched has been corrected since
 
 	withBytes = 1
 	malformed = 0 // no tag: see fields
@@ -60,6 +61,9 @@ func encode(e Entry, s stamp) []byte {
 	b = appendString(b, tagID, e.ID)
 	if f := s.fetched(e.Fetched); !f.Wall.IsZero() {
 		b = binary.AppendVarint(append(b, tagFetched), f.Wall.Unix())
+		if !f.Original.IsZero() && !f.Original.Equal(f.Wall) {
+			b = binary.AppendVarint(append(b, tagOriginal), f.Original.Unix())
+		}
 	}
 	if e.Fetched.ThisBoot {
 		b = binary.AppendVarint(append(b, tagFetchedAt), int64(e.Fetched.At))
@@ -112,6 +116,8 @@ func (h header) decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) 
 			e.ID = string(f.bytes)
 		case tagFetched:
 			e.Fetched.Wall = unix(clamp(f.n, maxWall))
+		case tagOriginal:
+			e.Fetched.Original = unix(clamp(f.n, maxWall))
 		case tagFetchedAt:
 			if sameBoot {
 				e.Fetched.At, e.Fetched.ThisBoot = clock.Moment(f.n), true

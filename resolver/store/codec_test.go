@@ -92,6 +92,10 @@ func TestDecodeAfterStep(t *testing.T) {
 	if diff := cmp.Diff(want, got, sameEntry); diff != "" {
 		t.Errorf("in the same boot: -want +got:\n%s", diff)
 	}
+	back, err := decode(e.Domain, encode(got, stepped), thisBoot)
+	if err != nil || !got.Fetched.Original.Equal(begin) || !back.Fetched.Original.Equal(begin) {
+		t.Errorf("fetched %+v, after a step back %+v, want the original time %v", got.Fetched, back.Fetched, begin)
+	}
 
 	// The next boot began an hour after the writing.
 	next := stamp{boot: 4, origin: begin.Add(time.Hour).Unix()}

@@ -45,8 +45,13 @@ func (s stamp) wall(m clock.Moment, up bool) int64 {
 
 // fetched returns f with its Wall as the present wall clock has it.
 func (s stamp) fetched(f Fetched) Fetched {
-	if f.ThisBoot {
-		f.Wall = unix(s.wall(f.At, false))
+	if !f.ThisBoot {
+		return f
+	}
+	before := f.Wall
+	f.Wall = unix(s.wall(f.At, false))
+	if f.Original.IsZero() && !before.Equal(f.Wall) {
+		f.Original = before
 	}
 	return f
 }
