@@ -62,10 +62,16 @@ func (r *Resolver) Mismatched() []mtasts.Domain { return r.policies.Mismatched()
 // fails, those that end first first.
 func (r *Resolver) Expiring() []mtasts.Domain { return r.policies.Expiring() }
 
+// Brief describes a domain without its Verdicts, which take milliseconds to find; false if
+// nothing else is known of it.
+func (r *Resolver) Brief(d mtasts.Domain) (Known, bool) {
+	found, ok := r.policies.Known(d)
+	return r.withDANE(found), ok
+}
+
 // Known describes a domain; false if nothing is known of it.
 func (r *Resolver) Known(d mtasts.Domain) (Known, bool) {
-	found, ok := r.policies.Known(d)
-	k := r.withDANE(found)
+	k, ok := r.Brief(d)
 	for _, v := range r.verdicts.Of(d) {
 		k.Verdicts = append(k.Verdicts, Verdict{v.NextHop, v.Kind, r.clock.Origin().Wall(v.Until)})
 	}

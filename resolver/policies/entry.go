@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -275,9 +276,11 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Purges:     e.purges,
 		Verdicts:   t.verdicts.Stored(d),
 	}
-	if s.Verdicts == nil { // memory may have evicted them
-		before, _ := t.store.Get(d)
-		s.Verdicts = before.Verdicts
+	before, _ := t.store.Get(d)
+	for _, v := range before.Verdicts { // memory may have evicted some
+		if !slices.ContainsFunc(s.Verdicts, func(have store.Verdict) bool { return have.MX == v.MX && have.Port == v.Port }) {
+			s.Verdicts = append(s.Verdicts, v)
+		}
 	}
 	if f := e.failure; f != nil {
 		s.FailedID, s.FailedWord, s.Failures, s.RetryAt, s.FailingSince = f.ID, f.Word, f.Count, f.Retry, f.Since

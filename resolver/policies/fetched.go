@@ -45,6 +45,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	e.plan(before, now, t.limits.Load(), rand.Float64())
 	switch {
 	case t.void(d, f):
+		return e // the lookups that wait for it get it
 	case e.policy.MaxAge > 0:
 		t.replace(d, e, now)
 	default:

@@ -87,6 +87,7 @@ func New(o Options) *Table {
 		census: census{wanted: make(chan struct{}, 1)}}
 	t.limits.Store(&o.Limits)
 	t.judged.Store(int64(o.Clock.Steps()))
+	t.voidBelow.Store(o.Store.PurgedBelow())
 	t.added.Store(1) // so that it is not the zero value of vacant
 	var err error
 	if t.negatives, err = lru.New[mtasts.Domain, *negative](o.Limits.NegativeEntries); err != nil {

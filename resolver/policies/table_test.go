@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -331,8 +332,46 @@ func TestForgetAll(t *testing.T) {
 		for i, d := range domains {
 			b.wantID(t, d, []string{"", "1"}[i%2])
 		}
-		b.PutIfNewer(domains[0], fetch(t, "1", "enforce", 864000), time.Now())
+		old := fetch(t, "1", "enforce", 864000)
+		b.PutIfNewer(domains[0], old, time.Now())
 		b.wantID(t, domains[0], "") // it is of before the purge
+		restarted := New(Options{Clock: b.clock, Store: b.st, Verdicts: b.verdicts, Limits: limits(), Logger: b.logger})
+		if e := restarted.PutIfNewer(domains[0], old, time.Now()); e != nil {
+			t.Error("after a restart it is back")
+		}
+	})
+}
+
+// A fetch that began before a purge changes and reports nothing, whatever came since.
+func TestVoidFetchReportsNothing(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		b.NotePurge(d)
+		f := fetch(t, "2", "enforce", 864000)
+		f.Noted = b.Purges()
+		b.Put(d, f)
+		logged := b.log.String()
+		b.Put(d, fetch(t, "1", "testing", 864000))
+		b.wantID(t, d, "2")
+		if got := b.log.String(); got != logged {
+			t.Errorf("logged: %s", got[len(logged):])
+		}
+	})
+}
+
+// A verdict that memory has evicted stays in the file, next to one that memory has.
+func TestEvictedVerdictStays(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		until := b.clock.Now().Add(time.Hour)
+		b.verdicts.by[d] = []store.Verdict{{MX: true, Port: 25, Kind: 1, Until: until}, {Port: 25, Kind: 2, Until: until}}
+		b.Put(d, fetch(t, "1", "enforce", 864000))
+		b.verdicts.by[d] = []store.Verdict{{MX: true, Port: 25, Kind: 3, Until: until}}
+		b.Save(d)
+		want := []store.Verdict{{MX: true, Port: 25, Kind: 3, Until: until}, {Port: 25, Kind: 2, Until: until}}
+		if s, _ := b.st.Get(d); !slices.Equal(s.Verdicts, want) {
+			t.Errorf("stored: %+v, want %+v", s.Verdicts, want)
+		}
 	})
 }
 

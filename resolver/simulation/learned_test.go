@@ -193,7 +193,8 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 			fetched.sameTextNew = fetched.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
 		}
 	}
-	if before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
+	void := f.began < max(n.purgedAll, k.purged)
+	if !void && before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
 	// A policy whose fetch began before a purge answers the waiting lookups and is not
@@ -203,7 +204,10 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 		k.versions, unsure = append(k.versions, version{from: now}), true
 	}
 	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: unsure})
-	if policy.MaxAge == 0 || f.began < max(n.purgedAll, k.purged) {
+	switch {
+	case void:
+		k.versions = append(k.versions, version{from: now, fact: before.fact, maybe: before.maybe})
+	case policy.MaxAge == 0:
 		k.versions = append(k.versions, version{from: now})
 	}
 }

@@ -378,7 +378,8 @@ func purge(w *world, args []int64) {
 func (k *knowledge) purge(now instant) {
 	k.purged = now
 	k.versions = append(k.versions, version{from: now})
-	k.verdicts = append(k.verdicts, verdict{from: now})
+	last := k.verdicts[len(k.verdicts)-1]
+	k.verdicts = append(k.verdicts, verdict{from: now, maybe: last.from == now}) // it may be stored after the purge
 	k.failed, k.blocked, k.dnsErr, k.dnsErrCount, k.daneErr = failure{}, 0, 0, 0, 0
 }
 

@@ -45,7 +45,7 @@ func (c Controls) list(yield func(Listed) bool) {
 		delete(deferred, d)
 	}
 	for d, of := range deferred {
-		k, _ := c.Resolver.Known(d)
+		k, _ := c.Resolver.Brief(d)
 		k.Domain = d
 		if !yield(c.listed(k, of)) {
 			return

@@ -37,7 +37,7 @@ func (s Some[T]) More() int { return s.Total - len(s.First) }
 func (c Controls) Overview(limit int, since time.Time) Overview {
 	deferred := c.deferrals()
 	listed := func(d mtasts.Domain) (l Listed, ok bool) {
-		k, ok := c.Resolver.Known(d)
+		k, ok := c.Resolver.Brief(d)
 		k.Domain = d
 		return c.listed(k, deferred[d]), ok || deferred[d] != nil
 	}

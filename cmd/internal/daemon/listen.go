@@ -38,25 +38,42 @@ func tcpTable(l net.Listener, mapName string) endpoint {
 }
 
 // replace returns cfg with the addresses of the passed sockets in place of those that
-// they replace.
+// they replace. An address that cfg has too is written as there, perhaps with a host name, as
+// main.cf may have it.
 func (p passed) replace(ctx context.Context, cfg config.Listen) config.Listen {
-	at := func(l net.Listener) config.Address {
-		return config.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
-	}
-	if len(p[socketmapName]) > 0 {
-		cfg.Socketmap = nil
-	}
+	ctx, cancel := context.WithTimeout(ctx, nameTimeout)
+	defer cancel()
+	var socketmaps []config.Address
 	for _, l := range p[socketmapName] {
-		cfg.Socketmap = append(cfg.Socketmap, at(l))
+		at := address(l)
+		for _, configured := range cfg.Socketmap {
+			if isAt(ctx, configured, l.Addr()) {
+				at = configured
+			}
+		}
+		socketmaps = append(socketmaps, at)
 	}
 	var tables []config.TCPTable
 	for _, l := range p[tcpTableName] {
-		tables = append(tables, config.TCPTable{Address: at(l), Map: mapNameAt(ctx, cfg, l.Addr())})
+		table := config.TCPTable{Address: address(l)}
+		for _, configured := range cfg.TCPTable {
+			if isAt(ctx, configured.Address, l.Addr()) {
+				table = configured
+			}
+		}
+		tables = append(tables, table)
+	}
+	if len(socketmaps) > 0 {
+		cfg.Socketmap = socketmaps
 	}
 	if len(tables) > 0 {
 		cfg.TCPTable = tables
 	}
 	return cfg
+}
+
+func address(l net.Listener) config.Address {
+	return config.Address{Network: l.Addr().Network(), Address: l.Addr().String()}
 }
 
 // listen takes the listeners that systemd passed, and opens those that cfg names

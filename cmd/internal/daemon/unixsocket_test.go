@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/event"
@@ -246,5 +249,32 @@ func TestMapNameAt(t *testing.T) {
 		if got := mapNameAt(t.Context(), cfg, tc.at); got != want {
 			t.Errorf("%v as %v: got %q, want %q", tc.configured, tc.at, got, want)
 		}
+	}
+}
+
+// Passed sockets replace the configuration's addresses, but are written as there if they are
+// the same.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	passedAt := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	known, other, table := passedAt(), passedAt(), passedAt()
+	named := func(l net.Listener) config.Address {
+		return config.Address{Network: config.TCP, Address: fmt.Sprintf("[::ffff:127.0.0.1]:%d", l.Addr().(*net.TCPAddr).Port)}
+	}
+	cfg := config.Listen{Socketmap: []config.Address{named(known)}, TCPTable: []config.TCPTable{{Address: named(table), Map: "tlsrpt"}}}
+	got := passed{socketmapName: {known, other}, tcpTableName: {table}}.replace(t.Context(), cfg)
+	want := config.Listen{Socketmap: []config.Address{named(known), address(other)}, TCPTable: cfg.TCPTable}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := (passed{}).replace(t.Context(), cfg); !cmp.Equal(got, cfg) {
+		t.Errorf("without passed sockets: %+v", got)
 	}
 }
