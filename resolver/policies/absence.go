@@ -14,7 +14,8 @@ type negative struct {
 	while   func() bool // nil, or it holds only as long as this returns true
 	failure *Failure    // why an announced policy is not there; nil if none is known to be announced
 	tried   *Failure    // the last fetch that failed for another id than failure's
-	unknown int         // attempts in a row that learned nothing of the domain; 0 if the last one did
+	unknown bool        // the last attempt learned nothing of the domain
+	failed  int         // attempts in a row that did not, but for load and this host's own network
 	reason  string      // why, for an operator
 
 	// vacant: the file had no policy of the domain, live or expired, when this was the sum
@@ -104,15 +105,16 @@ func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
 	if live := e.LiveAt(now); live != nil {
 		return live
 	}
-	filed := &negative{until: now.Add(i.Pause), while: t.untilStep(e, i.While), unknown: 1, reason: i.Reason.Error()}
+	filed := &negative{until: now.Add(i.Pause), while: t.untilStep(e, i.While), unknown: true, reason: i.Reason.Error()}
 	if n, ok := t.negatives.Peek(d); ok {
 		filed.failure, filed.tried, filed.vacant = n.failure, n.tried, n.vacant
 		if n.while == nil || n.while() { // attempts in an outage that has ended do not count
-			filed.unknown += n.unknown
+			filed.failed = n.failed
 		}
 	}
 	if i.Pause == 0 {
-		filed.until = now.Add(dnsclient.Retry(filed.unknown))
+		filed.failed++
+		filed.until = now.Add(dnsclient.Retry(filed.failed))
 	}
 	t.negatives.Add(d, filed)
 	if e != nil {

@@ -108,7 +108,7 @@ func (t *Table) absence(d mtasts.Domain) (Known, bool) {
 	switch {
 	case n.failure != nil:
 		k.State = StateBroken
-	case n.unknown > 0:
+	case n.unknown:
 		k.State = StateUnknown
 	}
 	return k, true

@@ -63,7 +63,7 @@ func (t *Table) Negative(d mtasts.Domain, now clock.Moment) (s State, f *Failure
 		n.failure.lookups.Add(1)
 	}
 	switch {
-	case n.unknown > 0:
+	case n.unknown:
 		return StateUnknown, nil, true
 	case n.failure == nil:
 		return StateAbsent, nil, true

@@ -174,7 +174,8 @@ func TestPostponeARefreshThatIsDueSoon(t *testing.T) {
 	})
 }
 
-// Attempts in an outage do not put off a domain that fails by itself later.
+// Attempts in an outage, and those refused for load, do not put off a domain that fails by
+// itself later.
 func TestOutageCountsNoAttempts(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		a, out := domain(t, "a.example"), true
@@ -182,6 +183,9 @@ func TestOutageCountsNoAttempts(t *testing.T) {
 			b.PutIgnorance(a, Ignorance{While: func() bool { return out }, Reason: errTest})
 		}
 		out = false
+		for range 3 {
+			b.PutIgnorance(a, Ignorance{Pause: time.Minute, Reason: errTest})
+		}
 		b.PutIgnorance(a, Ignorance{Reason: errTest})
 		time.Sleep(dnsclient.Retry(1) + time.Second)
 		if _, _, ok := b.Negative(a, b.clock.Now()); ok {
