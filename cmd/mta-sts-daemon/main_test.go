@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			"stale":  leaveStale,
 			"seed":   seed,
 		},
-		Condition: func(string) (bool, error) { // [installed]: this host has a daemon where the socket unit listens
+		Condition: func(string) (bool, error) { // [installed]: a daemon of this host answers at an address of the socket unit
 			c, err := net.Dial("tcp", clients.ShippedSockets()[0].Address)
 			if err == nil {
 				c.Close()

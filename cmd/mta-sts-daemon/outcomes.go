@@ -196,9 +196,9 @@ func parameter(ctx context.Context, name string) string {
 	return values[name]
 }
 
-// socketmapAddresses are where the daemon may answer: the configuration's addresses and
-// those of the shipped socket unit. TCP comes first, because a process needs no permission
-// for it.
+// socketmapAddresses returns the addresses at which the daemon may answer: those of the
+// configuration and of the shipped socket unit. TCP comes first, because a process needs no
+// permission for it.
 func socketmapAddresses(cfg config.Config) []config.Address {
 	at := clients.Listening(cfg.Listen, admin.Status{}).Socketmap
 	slices.SortStableFunc(at, func(a, b config.Address) int { return cmp.Compare(a.Network, b.Network) })

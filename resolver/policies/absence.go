@@ -15,7 +15,7 @@ type negative struct {
 	failure *Failure    // why an announced policy is not there; nil if none is known to be announced
 	tried   *Failure    // the last fetch that failed for another id than failure's
 	unknown bool        // the last attempt learned nothing of the domain
-	failed  int         // attempts in a row that did not, but for load and this host's own network
+	failed  int         // such attempts in a row, except for load and this host's own network
 	reason  string      // why, for an operator
 
 	// vacant: the file had no policy of the domain, live or expired, when this was the sum
@@ -36,8 +36,8 @@ func (n *negative) triedBefore(f *Failure) *Failure {
 	return n.tried
 }
 
-// untilStep makes what is known of a domain with an expired policy end with the next step of
-// the wall clock as well: the policy may be live by the new time. expired may be nil.
+// untilStep makes an absence of a domain with an expired policy end at the next step of the
+// wall clock as well: the policy may be live by the new time. expired may be nil.
 func (t *Table) untilStep(expired *Entry, while func() bool) func() bool {
 	if expired == nil {
 		return while

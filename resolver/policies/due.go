@@ -27,7 +27,7 @@ func (t *Table) Attend(d mtasts.Domain) (refresh bool) {
 		}
 	case now >= e.expires.Get().Add(keepExpired):
 		if t.steady(now) {
-			t.dropPolicy(d) // what was learned since its end stays
+			t.dropPolicy(d) // a failure since its end stays
 			return false
 		}
 		s := t.toStore(d, e, now)

@@ -470,7 +470,7 @@ func TestLateAnswerAboutMXHosts(t *testing.T) {
 	})
 }
 
-// A policy that is removed because it ended long ago leaves what was learned since.
+// A policy that is removed because it ended long ago leaves the failure since its end.
 func TestRemovedPolicyLeavesFailure(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		d := domain(t, "a.example")

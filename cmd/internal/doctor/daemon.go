@@ -89,7 +89,7 @@ func (h Host) status(ctx context.Context) (admin.Status, error) {
 	return h.Daemon.Status(ctx)
 }
 
-// daemon examines the status of the running daemon; err is why there is none. Whether it
+// daemon examines the status of the running daemon; err says why it cannot be read. Whether the daemon
 // answers Postfix is another check.
 func (h Host) daemon(ctx context.Context, s admin.Status, err error) []Finding {
 	switch {

@@ -275,7 +275,7 @@ func TestFollowGone(t *testing.T) {
 }
 
 // After a crash of the machine the file of the position may be empty or torn. It is kept
-// under another name, and what is written from then on is counted.
+// under another name, and later lines are counted.
 func TestFollowCorruptState(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", `{"file":{"device":1,`, "\x00\x00", `{"file":{"device":1,"inode":1,"offset":-1}}`} {

@@ -95,7 +95,7 @@ func (d *Daemon) ask(nextHop string) (reply socketmap.Reply, err error) {
 	return d.client.Lookup(ctx, tlspolicy.PeekMap, nextHop)
 }
 
-// connect connects to the first address where that succeeds.
+// connect connects to the first address that can be reached.
 func (d *Daemon) connect(ctx context.Context) error {
 	var failed []error
 	for _, at := range d.addresses {

@@ -267,7 +267,7 @@ func (t *Tally) logsTLS(lines, features bool) {
 	}
 	if t.options.Follow && t.blind() {
 		t.leaveUnknown(unsecured)
-		t.failedUnderPolicy = 0 // there is no success to compare these with
+		t.failedUnderPolicy = 0 // successes before were not counted
 	}
 	t.tlsLines, t.features = lines, features
 }

@@ -103,8 +103,8 @@ func (b *bench) drawChart() error {
 }
 
 // sweep measures each server along the axis as long as it can know enough domains and
-// answers. Each is asked for all of these domains first: not what the first question for
-// a domain costs is measured, but what the next ones do.
+// answers. Each is asked for all of these domains first, because the first question for a
+// domain costs more than the next ones.
 func (b *bench) sweep(s sweep, servers []*running, canKnow map[*running]uint32) chart.Panel {
 	fmt.Printf("\n%s\n%s\n", s.Title, heading)
 	s.Lines = make([]chart.Line, len(servers))
