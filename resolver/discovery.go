@@ -125,7 +125,14 @@ func (d *discovery) recall() *outcome {
 		return nil // the file had no live policy a moment ago, and filing asks it again
 	}
 	d.known = d.policies.Get(d.domain()).LiveAt(d.began)
-	return d.nothingToRefresh()
+	switch {
+	case d.known == nil:
+		return d.nothingToRefresh()
+	case d.why == scheduledRefresh && !d.known.RefreshDue(d.began),
+		d.why == recheck && !d.known.RecheckDue(d.began.Add(claimLapse)):
+		return &outcome{kind: settled}
+	}
+	return nil
 }
 
 // nothingToRefresh ends a refresh whose policy was purged, or has expired, since it was due.

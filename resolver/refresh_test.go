@@ -158,6 +158,23 @@ func TestRefreshRecovers(t *testing.T) {
 	})
 }
 
+// A discovery of the same domain may end between the decision that one is due and its begin.
+func TestDiscoveryThatIsNoLongerDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		for _, why := range []reason{recheck, scheduledRefresh} {
+			a, err := r.discover(hop(t, "a.example"), why)
+			if err != nil || a.Policy == nil {
+				t.Errorf("reason %d: answer %v, error %v", why, a, err)
+			}
+		}
+		w.expectAsked("a.example", 1, 1)
+	})
+}
+
 func TestPolicyNoneIsNotRefreshed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
