@@ -153,8 +153,8 @@ func (r *Resolver) checkDANE(hop NextHop, refreshing bool) (dane.Kind, error) {
 	verdict, while, err := r.askChecker(s, hop, refreshing)
 	now := r.clock.Now()
 	if err == nil {
-		if r.verdicts.Put(hop, verdict, now) {
-			saved := r.policies.Save(hop.Domain)
+		if save, ok := r.verdicts.Put(hop, verdict, now); ok {
+			saved := r.policies.SaveVerdicts(hop.Domain, save...)
 			if verdict.Kind == dane.Unknown {
 				r.logUnknown(hop, cmp.Or(verdict.Failed, errSomeHosts))
 			} else {

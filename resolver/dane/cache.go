@@ -1,6 +1,7 @@
 package dane
 
 import (
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -112,16 +113,19 @@ func (c *Cache) Last(hop NextHop, now clock.Moment) (kind Kind, due, ok bool) {
 
 // Put stores the verdict of a check, and reports whether it did. If some mail hosts
 // cannot be known, a verdict that holds has precedence, unless the new one found more
-// DANE than that.
-func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) bool {
+// DANE than that. save is the verdict if it is one to be saved with the domain's policy.
+func (c *Cache) Put(hop NextHop, v Verdict, now clock.Moment) (save []store.Verdict, ok bool) {
 	if last, _ := c.verdicts.Peek(hop); last.holds(now) && last.kind != Unknown &&
 		(v.Kind == Unknown || v.Incomplete && last.kind > v.Kind) {
-		return false
+		return nil, false
 	}
 	filed := &cached{kind: v.Kind, until: now.Add(v.TTL), failed: v.Failed}
 	filed.refresh.Set(now.Add(refreshAfter(v.TTL)))
 	c.verdicts.Add(hop, filed)
-	return true
+	if slices.Contains(storedHops(hop.Domain), hop) {
+		save = append(save, filed.stored(hop))
+	}
+	return save, true
 }
 
 // Fail notes that a check could not be made. Until the time that Retry gives for the
@@ -206,11 +210,15 @@ func storedHops(d mtasts.Domain) []NextHop {
 	}
 }
 
+func (v *cached) stored(hop NextHop) store.Verdict {
+	return store.Verdict{MX: hop.MX, Port: hop.Port, Kind: uint8(v.kind), Until: v.until}
+}
+
 // Stored returns those of the domain's verdicts that are saved.
 func (c *Cache) Stored(d mtasts.Domain) (stored []store.Verdict) {
 	for _, hop := range storedHops(d) {
 		if v, _ := c.verdicts.Peek(hop); v != nil && v.kind != 0 {
-			stored = append(stored, store.Verdict{MX: hop.MX, Port: hop.Port, Kind: uint8(v.kind), Until: v.until})
+			stored = append(stored, v.stored(hop))
 		}
 	}
 	return stored

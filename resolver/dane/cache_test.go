@@ -31,7 +31,7 @@ func TestIncompleteVerdicts(t *testing.T) {
 		hop := dane.NextHop{Domain: domain(t, "d.test"), MX: true, Port: 25}
 		now := clk.Now()
 		c.Put(hop, dane.Verdict{Kind: tc.last, TTL: time.Hour}, now)
-		filed := c.Put(hop, dane.Verdict{Kind: tc.next, TTL: time.Minute, Incomplete: tc.incomplete}, now.Add(2*time.Hour))
+		_, filed := c.Put(hop, dane.Verdict{Kind: tc.next, TTL: time.Minute, Incomplete: tc.incomplete}, now.Add(2*time.Hour))
 		got, _, ok := c.Last(hop, now.Add(2*time.Hour))
 		if !ok || got != tc.want || filed != (tc.want == tc.next) {
 			t.Errorf("%v, then %v (incomplete %v): %v, filed %v; want %v", tc.last, tc.next, tc.incomplete, got, filed, tc.want)

@@ -30,7 +30,7 @@ func (t *Table) Attend(d mtasts.Domain) (refresh bool) {
 			t.dropPolicy(d) // a failure since its end stays
 			return false
 		}
-		s := t.toStore(d, e, now)
+		s := t.toStore(d, e, now, nil)
 		s.Next = now.Add(steadyTime)
 		t.store.Put(s)
 		return false

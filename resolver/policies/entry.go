@@ -256,8 +256,9 @@ func (e *Entry) plan(before *Entry, now clock.Moment, l *Limits, random float64)
 	e.refresh.Set(now.Add(after))
 }
 
-// toStore returns the entry as it is saved. The domain's lock is held.
-func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry {
+// toStore returns the entry as it is saved; verdicts are newer than those known. The domain's
+// lock is held.
+func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment, verdicts []store.Verdict) store.Entry {
 	s := store.Entry{
 		Domain:     d,
 		ID:         e.id,
@@ -274,10 +275,9 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Ended:      e.ended,
 		FollowUps:  int(e.followUps),
 		Purges:     e.purges,
-		Verdicts:   t.verdicts.Stored(d),
 	}
-	before, _ := t.store.Get(d)
-	for _, v := range before.Verdicts { // memory may have evicted some
+	before, _ := t.store.Get(d) // memory may have evicted some of its verdicts
+	for _, v := range slices.Concat(verdicts, t.verdicts.Stored(d), before.Verdicts) {
 		if !slices.ContainsFunc(s.Verdicts, func(have store.Verdict) bool { return have.MX == v.MX && have.Port == v.Port }) {
 			s.Verdicts = append(s.Verdicts, v)
 		}

@@ -40,7 +40,7 @@ func TestVerdictComesWithPolicy(t *testing.T) {
 		both.Go(func() { b.Put(d, fetch(t, "1", "enforce", 864000)) })
 		both.Go(func() {
 			b.verdicts.Restore(d, []store.Verdict{{MX: true, Port: 25, Kind: 1}})
-			b.Save(d)
+			b.SaveVerdicts(d)
 		})
 		both.Wait()
 		if s, _ := b.st.Get(d); len(s.Verdicts) != 1 {

@@ -6,6 +6,7 @@ import (
 
 	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/store"
 )
 
 func (t *Table) lockOf(d mtasts.Domain) *sync.Mutex {
@@ -167,9 +168,9 @@ func (t *Table) saveOne(d mtasts.Domain) {
 	}
 }
 
-// save writes the entry down. The domain's lock is held.
-func (t *Table) save(d mtasts.Domain, e *Entry, now clock.Moment) {
-	s := t.toStore(d, e, now)
+// save writes the entry down; verdicts are newer than those known. The domain's lock is held.
+func (t *Table) save(d mtasts.Domain, e *Entry, now clock.Moment, verdicts ...store.Verdict) {
+	s := t.toStore(d, e, now, verdicts)
 	e.noteStored(s.Next)
 	t.store.Put(s)
 	t.watch(d, e, now)
@@ -206,13 +207,13 @@ func (t *Table) writeOne(d mtasts.Domain, wanted func(*Entry, clock.Moment) bool
 	}
 }
 
-// Save writes the domain's policy down again, with the verdicts on its next hops. It
-// reports whether memory has the policy.
-func (t *Table) Save(d mtasts.Domain) bool {
+// SaveVerdicts writes new verdicts on the domain's next hops down with its policy, and reports
+// whether it has one. They may be gone from memory already.
+func (t *Table) SaveVerdicts(d mtasts.Domain, verdicts ...store.Verdict) bool {
 	defer t.unlock(t.lock(d))
-	e := t.policies.peek(d)
+	e := t.current(d)
 	if e != nil {
-		t.save(d, e, t.clock.Now())
+		t.save(d, e, t.clock.Now(), verdicts...)
 	}
 	return e != nil
 }

@@ -371,9 +371,31 @@ func TestEvictedVerdictStays(t *testing.T) {
 		b.verdicts.by[d] = []store.Verdict{{MX: true, Port: 25, Kind: 1, Until: until}, {Port: 25, Kind: 2, Until: until}}
 		b.Put(d, fetch(t, "1", "enforce", 864000))
 		b.verdicts.by[d] = []store.Verdict{{MX: true, Port: 25, Kind: 3, Until: until}}
-		b.Save(d)
+		b.SaveVerdicts(d)
 		want := []store.Verdict{{MX: true, Port: 25, Kind: 3, Until: until}, {Port: 25, Kind: 2, Until: until}}
 		if s, _ := b.st.Get(d); !slices.Equal(s.Verdicts, want) {
+			t.Errorf("stored: %+v, want %+v", s.Verdicts, want)
+		}
+	})
+}
+
+// A new verdict is saved although memory has evicted it, and the policy, meanwhile.
+func TestEvictedVerdictIsSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits()
+		l.Entries = 1
+		b := newBench(t, l)
+		d := domain(t, "a.example")
+		until := b.clock.Now().Add(time.Hour)
+		b.verdicts.by[d] = []store.Verdict{{MX: true, Port: 25, Kind: 1, Until: until}}
+		b.Put(d, fetch(t, "1", "enforce", 864000))
+		b.Put(domain(t, "other.example"), fetch(t, "1", "enforce", 864000))
+		delete(b.verdicts.by, d)
+		want := store.Verdict{MX: true, Port: 25, Kind: 2, Until: until}
+		if !b.SaveVerdicts(d, want) {
+			t.Error("the policy is not known")
+		}
+		if s, _ := b.st.Get(d); !slices.Equal(s.Verdicts, []store.Verdict{want}) {
 			t.Errorf("stored: %+v, want %+v", s.Verdicts, want)
 		}
 	})

@@ -256,10 +256,11 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 	}
 	k.daneErr = 0
 	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
+	next.maybe = n.crammed // without room an eviction loses it, and the one before is in the file
 	for i := len(k.verdicts) - 1; i >= 0 && v.Kind == dane.Unknown; i-- {
 		before := k.verdicts[i]
 		if before.kind != dane.Unknown {
-			next.maybe = before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
+			next.maybe = n.crammed || before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
 			break // a verdict that holds takes precedence
 		}
 	}
