@@ -1,7 +1,9 @@
 package store
 
 import (
+	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,6 +155,51 @@ func TestStepWhileDown(t *testing.T) {
 	if got := s.SteadySince(); got != at(time.Minute) {
 		t.Errorf("steady since %v after a restart, want the start before it", got)
 	}
+}
+
+// A clock that was set back while the daemon was down delays nothing, although the file cannot be
+// written.
+func TestStepBackWithReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	dir := disk(t, "size=2m")
+	h.path = filepath.Join(dir, "policies.db")
+	s := h.open()
+	s.Put(numbered(t, 1))
+	closeStore(t, s)
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Skipf("cannot make the disk read-only here: %v", err)
+	}
+	h.SetWall(-90 * day)
+	s = h.open()
+	want(t, s, numbered(t, 1))
+	for range 2 {
+		if got := due(s, at(day-time.Minute)); len(got) != 0 {
+			t.Errorf("%d entries due too early", len(got))
+		}
+		if got := due(s, at(day)); len(got) != 1 {
+			t.Errorf("%d entries due, want 1", len(got))
+		}
+		h.step(-day)
+	}
+}
+
+// Stamping again goes on after a restart in the middle.
+func TestStampingIsInterrupted(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.open()
+	for n := range 2 * walkPiece {
+		s.Put(numbered(t, n))
+	}
+	closeStore(t, s)
+	h.SetWall(-90 * day)
+	for range 3 {
+		s = h.open()
+		closeStore(t, s)
+	}
+	s = h.open()
+	eventually(t, "stamping again", func() bool { return restamped(s) })
 }
 
 // An entry of an earlier boot is judged by the wall clock, and again when it steps.

@@ -106,7 +106,9 @@ func (w *writer) step(f *file) error {
 	w.walk.active = false
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.numbers.origin = uint64(w.clk.Origin().Boot().Unix())
+	if w.noteSteps(); w.steps == w.walk.steps { // else the next walk, for the new step, is not done
+		w.numbers.origin = uint64(w.clk.Origin().Boot().Unix())
+	}
 	w.sweeping = w.numbers.purged > f.swept
 	w.wakeWriter() // to write the numbers
 	return nil

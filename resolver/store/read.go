@@ -53,8 +53,8 @@ func (s *Store) Survey(stop <-chan struct{}, yield func(Entry)) (complete bool) 
 // the cost depends on how many are taken, and a slow consumer delays nobody. One
 // that is put or deleted meanwhile may be missed or seen as it was.
 //
-// The index has the wall clock's times. While that clock is slewed, or while the
-// writer stamps again after a step, an entry may come late, but never early.
+// The index has the wall clock's times. If that clock is set several times before the writer
+// has stamped everything again, an entry may come late, but never early.
 func (s *Store) Due(now clock.Moment, failing bool, yield func(Entry) bool) {
 	changes, f := s.snapshot()
 	var waiting []Entry
@@ -162,7 +162,7 @@ func (t tables) chunk(chunk []Entry, from []byte, limit int) (_ []Entry, next []
 // due appends the entries from an index key on that are due, except those with
 // changes; see Store.chunks.
 func (t tables) due(chunk []Entry, now clock.Moment, failing bool, from []byte, limit int, changes map[mtasts.Domain]*change) (_ []Entry, next []byte) {
-	wall := t.now.wall(now, false)
+	wall := t.now.wall(now, false) + t.ahead
 	c := t.index(failing).Cursor()
 	for k, _ := c.Seek(from); k != nil; k, _ = c.Next() {
 		at, d, ok := parseIndexKey(k)

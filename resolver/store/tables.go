@@ -12,6 +12,7 @@ import (
 type tables struct {
 	tx      *bolt.Tx
 	now     stamp
+	ahead   int64 // by how many seconds stamps may be ahead of now, if the wall clock was set back
 	purged  uint64 // entries with lower numbers are void
 	corrupt func() // notes that something corrupt was met
 }
@@ -20,7 +21,8 @@ type tables struct {
 func (s *Store) tables(f *file, tx *bolt.Tx) tables {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return tables{tx: tx, now: newStamp(f.boot, s.clk.Origin()), purged: s.numbers.purged, corrupt: s.wantRepair}
+	now := newStamp(f.boot, s.clk.Origin())
+	return tables{tx: tx, now: now, ahead: max(0, int64(s.numbers.origin)-now.origin), purged: s.numbers.purged, corrupt: s.wantRepair}
 }
 
 func (t tables) entries() *bolt.Bucket { return t.tx.Bucket([]byte(entriesBucket)) }

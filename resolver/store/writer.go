@@ -217,9 +217,11 @@ func (w *writer) adopt(f *file, displaced bool) error {
 	}
 	// The file may remember more of this boot than this process does.
 	sameBoot, stepped := f.saved.origin != 0, w.stepped(f)
+	if sameBoot {
+		n.origin = f.saved.origin // until a walk has stamped everything again
+	}
 	if sameBoot && !stepped && w.steps == 0 {
 		n.steady = min(n.steady, f.saved.steady)
-		n.origin = f.saved.origin
 	}
 	w.walk = walk{file: f, steps: w.steps, purged: f.swept, active: sameBoot && stepped}
 	w.sweeping = n.purged > f.swept
