@@ -293,6 +293,22 @@ func TestExpiredIsDeletedInTheEnd(t *testing.T) {
 	})
 }
 
+// A fetch that was under way during a suspend failed after it, not before.
+func TestFailureAfterASuspend(t *testing.T) {
+	onMachine(t, func(t *testing.T, m *machineRun) {
+		m.start()
+		m.publish("a.example", "1", "<html>")
+		m.setHost("a.example", hostAnswer{text: "<html>", delay: 2 * time.Second})
+		time.AfterFunc(time.Second, func() { m.machine.Suspend(9 * day) })
+		expect(t, m.r, "a.example", "-")
+		time.Sleep(2 * observeInterval)
+		expect(t, m.r, "a.example", "-")
+		if _, fetches := m.asked("a.example"); fetches != 1 {
+			t.Errorf("%d fetches in a few seconds, want 1", fetches)
+		}
+	})
+}
+
 // A policy ends during a suspend.
 func TestSuspendEndsAPolicy(t *testing.T) {
 	for name, again := range variants {
