@@ -18,6 +18,11 @@ const (
 	// together.
 	probeInterval = time.Second
 
+	// One in commonEvery probes is for what every resolver knows, one in cachedEvery if the
+	// answer says nothing.
+	commonEvery = 2
+	cachedEvery = 8
+
 	// maxFailed is how many names that failed, or are wanted in an outage, are used as
 	// probes: so many of domains with a policy, and so many of others. A flood of names
 	// without end displaces others of its kind only.
@@ -187,6 +192,7 @@ func (o *outage) ask(d mtasts.Domain) {
 	switch {
 	case d.IsZero() && err != nil:
 		o.total.Store(true)
+		o.cached.Store(false)
 	case d.IsZero() && !o.total.Load():
 		o.cached.Store(true)
 	case err == nil:
@@ -194,18 +200,19 @@ func (o *outage) ask(d mtasts.Domain) {
 	}
 }
 
-// pick returns the name for a probe. Every second one is for what every resolver knows, unless
-// that says nothing. The others are in turn for domains with a policy and without.
+// pick returns the name for a probe; the zero Domain stands for what every resolver knows. The
+// others are in turn for domains with a policy and without.
 func (o *outage) pick(second int) (d mtasts.Domain) {
-	if !o.cached.Load() {
-		if second%2 == 0 {
-			return d
-		}
-		second /= 2
+	every := commonEvery
+	if o.cached.Load() {
+		every = cachedEvery
+	}
+	if second%every == 0 {
+		return d
 	}
 	o.health.mu.Lock()
 	defer o.health.mu.Unlock()
-	kind := second % 2
+	kind := second / commonEvery % 2
 	if d = o.health.names[kind].pick(); d.IsZero() {
 		d = o.health.names[1-kind].pick()
 	}

@@ -274,6 +274,35 @@ func TestOutageEndsUnderAFlood(t *testing.T) {
 	})
 }
 
+// The same if the flood was before the outage and counts as one itself, in which the root is answered.
+func TestOutageEndsAfterAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("well.example", "1", policyText("enforce", "864000"))
+		good := w.txt["well.example"]
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 1000
+		r.Configure(s)
+		var lookups sync.WaitGroup
+		for i := range 100 {
+			d := fmt.Sprintf("silent-%d.example", i)
+			w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+			lookups.Go(func() { lookUp(t, r, d) })
+		}
+		time.Sleep(20 * time.Second)
+		w.away(true, "well.example")
+		time.Sleep(10 * time.Second)
+		w.away(false)
+		w.setTXT("well.example", good)
+		time.Sleep(2500 * time.Millisecond)
+		if r.dns.outage() != nil {
+			t.Error("the end of the outage is not noticed")
+		}
+		lookups.Wait()
+	})
+}
+
 // A flood of domains with silent name servers counts as an outage, but known domains are
 // asked for in it, whose answers end it: no refresh waits for the end of the flood.
 func TestSilentFloodStopsNoRefresh(t *testing.T) {
