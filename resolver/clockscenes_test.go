@@ -309,6 +309,24 @@ func TestFailureAfterASuspend(t *testing.T) {
 	})
 }
 
+// A fetch that failed while a wrong clock had ended the policy is shown with the policy.
+func TestFailureWhileTheClockIsAhead(t *testing.T) {
+	onMachine(t, func(t *testing.T, m *machineRun) {
+		m.start()
+		m.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, m.r, "a.example", "enforce/1")
+		m.reboot("boot 2", 400*day)
+		m.setHost("a.example", hostAnswer{text: "<html>"})
+		expect(t, m.r, "a.example", "-")
+		m.machine.SetWall(-400 * day)
+		time.Sleep(2 * observeInterval)
+		expectKnown(t, m.r, "a.example", "enforce/1")
+		if k, _ := m.r.Known(hop(t, "a.example").Domain); k.Failure == nil {
+			t.Error("no failure is known")
+		}
+	})
+}
+
 // A policy ends during a suspend.
 func TestSuspendEndsAPolicy(t *testing.T) {
 	for name, again := range variants {

@@ -90,8 +90,8 @@ func (t *Table) Len() int { return t.store.Len() }
 func (t *Table) Known(d mtasts.Domain) (Known, bool) {
 	absence, absent := t.absence(d)
 	if k, ok := t.policy(d, func() (store.Entry, bool) { return t.store.Get(d) }); ok {
-		if k.State == StateExpired && absent && absence.Failure != nil {
-			k.Failure = absence.Failure // it came after the policy's end
+		if f := t.lastFailure(d); f != nil {
+			k.Failure = view(f, t.clock.Origin()) // perhaps of the time when the policy had ended
 		}
 		return k, true
 	}
