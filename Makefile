@@ -161,9 +161,11 @@ dashboard: ## docs/dashboard.svg, the Grafana dashboard's panels with real data,
 SEEDS = 200
 LENGTH = 24h
 SEED = 0
+FIRST = 1
+FOR = 0
 
-simulate: ## random histories against a model. SEEDS=5000 LENGTH=240h, or SEED=42 to replay one
-	$(GO) test -count=1 -timeout 0 ./resolver/simulation -seeds $(SEEDS) -length $(LENGTH) -seed $(SEED)
+simulate: ## random histories against a model. SEEDS=5000 LENGTH=240h, FIRST=1001 FOR=1h, or SEED=42 to replay one
+	$(GO) test -count=1 -timeout 0 -v -run '^TestSimulation$$' ./resolver/simulation -seeds $(SEEDS) -length $(LENGTH) -seed $(SEED) -first $(FIRST) -for $(FOR)
 
 soak: ## hours of mixed load on the built program, as root. SOAK=1h
 	SOAK=$(or $(SOAK),1h) $(GO) test -run '^TestSoak$$' -v -timeout 0 ./e2e

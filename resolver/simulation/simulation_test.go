@@ -15,7 +15,8 @@ import (
 )
 
 var (
-	seeds  = flag.Int("seeds", 4, "how many histories")
+	seeds  = flag.Uint64("seeds", 4, "how many histories")
+	period = flag.Duration("for", 0, "as many histories as this takes, instead of a number")
 	first  = flag.Uint64("first", 1, "the first seed")
 	seed   = flag.Uint64("seed", 0, "replay this seed 20 times and print every event")
 	length = flag.Duration("length", 24*time.Hour, "how much time a history takes")
@@ -32,12 +33,19 @@ func TestSimulation(t *testing.T) {
 	var next atomic.Uint64
 	var played, simulated atomic.Int64
 	next.Store(*first - 1)
+	begun := time.Now()
+	over := func(s uint64) bool {
+		if *period > 0 {
+			return time.Since(begun) >= *period
+		}
+		return s >= *first+*seeds
+	}
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for {
 				s := next.Add(1)
-				if s >= *first+uint64(*seeds) || *stop && t.Failed() {
+				if over(s) || *stop && t.Failed() {
 					return
 				}
 				history := draw(s, *length)
@@ -52,7 +60,7 @@ func TestSimulation(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d histories of %.0f days", played.Load(), time.Duration(simulated.Load()).Hours()/24)
+	t.Logf("%d histories from seed %d on, %.0f days in %v", played.Load(), *first, time.Duration(simulated.Load()).Hours()/24, time.Since(begun).Round(time.Second))
 }
 
 // TestFindings replays the histories of faults that the simulation found.

@@ -12,7 +12,7 @@ import (
 type tables struct {
 	tx      *bolt.Tx
 	now     stamp
-	ahead   int64 // by how many seconds stamps may be ahead of now, if the wall clock was set back
+	ahead   int64  // by how many seconds stamps may be ahead of now, if the wall clock was set back
 	purged  uint64 // entries with lower numbers are void
 	corrupt func() // notes that something corrupt was met
 }
