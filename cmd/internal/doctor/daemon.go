@@ -121,6 +121,10 @@ func (h Host) daemon(ctx context.Context, s admin.Status, err error) []Finding {
 		findings = append(findings, problem(checkDaemon, "check the way from this host to port 443: route, firewall, fetch.proxy, ca-certificates; `mta-sts-daemon query DOMAIN` shows each step",
 			"No policy host can be reached from this host, so that mail to domains without a cached policy is sent without protection: %s", s.Unreachable))
 	}
+	if s.AuthoritiesError != "" {
+		findings = append(findings, hint(checkAuthorities, "let the daemon's user read the file, and repair it if it is corrupt; then `mta-sts-daemon reload`",
+			"The daemon could not read its certificate authorities, and may not start again: %s", s.AuthoritiesError))
+	}
 	if s.SharedError != "" {
 		findings = append(findings, hint(checkDaemon, "check the servers that cache.shared names; the daemon retries by itself",
 			"The shared store cannot be used, so policies are found without it: %s", s.SharedError))

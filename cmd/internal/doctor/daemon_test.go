@@ -48,6 +48,8 @@ func TestDaemon(t *testing.T) {
 		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
 		{"no way to policy hosts", says(admin.Status{Unreachable: "every fetch has failed"}, nil), checkDaemon, Problem, "every fetch has failed", nil},
 		{"shared store away", says(admin.Status{SharedError: "connection refused"}, nil), checkDaemon, Hint, "connection refused", nil},
+		{"authorities not read again", says(admin.Status{AuthoritiesError: "ca.pem: permission denied"}, nil), checkAuthorities, Hint, "ca.pem: permission denied", nil},
+		{"no DNS for the daemon", says(admin.Status{DNSError: "no server answers"}, nil), checkResolver, Problem, "answers here, but not the daemon: no server answers", nil},
 		{"reload refused", says(admin.Status{ConfigError: "config.yaml:3: no"}, nil), checkConfiguration, Hint, "config.yaml:3", nil},
 		{"monitor", func(_ *testing.T, b *bed) { b.Config.Mode = config.ModeMonitor }, checkConfiguration, Hint, "monitor", nil},
 		{"bad configuration", func(_ *testing.T, b *bed) { b.ConfigError = errors.New("config.yaml:3: x\nconfig.yaml:4: y") },
