@@ -35,13 +35,14 @@ func (h Host) configuration() []Finding {
 	case h.ConfigError != nil:
 		return refused(h.ConfigError)
 	}
-	if findings := h.files(); findings != nil {
-		return findings
-	}
+	findings := h.files()
 	if h.Config.Mode == config.ModeMonitor {
-		return []Finding{hint(checkConfiguration, "mode: enforce, when you have seen enough", "mode: monitor: no policy protects mail yet")}
+		findings = append(findings, hint(checkConfiguration, "mode: enforce, when you have seen enough", "mode: monitor: no policy protects mail yet"))
 	}
-	return []Finding{well(checkConfiguration, "The configuration is valid")}
+	if findings == nil {
+		findings = append(findings, well(checkConfiguration, "The configuration is valid"))
+	}
+	return findings
 }
 
 // files reports each file that the configuration names and the daemon could not
@@ -52,6 +53,8 @@ func (h Host) files() (findings []Finding) {
 		switch {
 		case errors.Is(warning, clients.ErrNoTLS):
 			findings = append(findings, hint(checkConfiguration, "correct the URL or remove the file; then restart the daemon", "%v", warning))
+		case errors.Is(warning, clients.ErrSharedAuthorities):
+			findings = append(findings, hint(checkConfiguration, "repair the file; then restart the daemon", "%v", warning))
 		case errors.Is(warning, authorities.ErrNone):
 			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates; mta-sts-daemon reload (or, on another system, the package that has the authorities)",
 				"No policy can be fetched, so that mail to domains without a cached policy is sent without protection: %v", warning))

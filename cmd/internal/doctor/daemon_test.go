@@ -59,6 +59,14 @@ func TestDaemon(t *testing.T) {
 		{"shared store without TLS", func(_ *testing.T, b *bed) {
 			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.CAFile = "redis://kv.example", b.main[caFile]
 		}, checkConfiguration, Hint, "cache.shared.ca_file: has no effect", nil},
+		{"the same in mode monitor", func(_ *testing.T, b *bed) {
+			b.Config.Mode = config.ModeMonitor
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.CAFile = "redis://kv.example", b.main[caFile]
+		}, checkConfiguration, Hint, "mode: monitor", nil},
+		{"unreadable authority of the shared store", func(t *testing.T, b *bed) {
+			b.write(t, "shared.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.CAFile = "rediss://kv.example", filepath.Join(b.dir, "shared.pem")
+		}, checkConfiguration, Hint, "shared.pem: certificate 2 cannot be read and is not used: malformed PEM; servers of the shared store", nil},
 		{"no authorities of the daemon's", func(_ *testing.T, b *bed) { b.Config.Fetch.CAFile = "/nowhere/ca.pem" },
 			checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
 		{"unreadable authority", func(t *testing.T, b *bed) {
