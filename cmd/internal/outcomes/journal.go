@@ -38,7 +38,7 @@ type Journal struct {
 	Ready func()
 
 	cursor string
-	saved  time.Time
+	keeper keeper
 }
 
 // Read counts the entries of the journal.
@@ -55,6 +55,7 @@ func (j *Journal) Read(ctx context.Context) error {
 // journalctl repeatedly, because "journalctl --follow" of systemd 252 showed no
 // new entries within the unit.
 func (j *Journal) Follow(ctx context.Context) error {
+	j.keeper = keeper{file: j.StateFile, logger: j.Logger}
 	if j.StateFile != "" {
 		state, err := loadState(j.Logger, j.StateFile)
 		if err != nil {
@@ -222,9 +223,7 @@ func (t *Tally) journal(in *journalEntry) {
 
 // save saves the position, now and then, or because it is the last time.
 func (j *Journal) save(last bool) {
-	if j.StateFile == "" || j.cursor == "" || !last && time.Since(j.saved) < saveInterval {
-		return
+	if j.cursor != "" {
+		j.keeper.save(j.Tally, savedState{Cursor: j.cursor}, last)
 	}
-	j.saved = time.Now()
-	save(j.Logger, j.StateFile, j.Tally.remember(savedState{Cursor: j.cursor}))
 }
