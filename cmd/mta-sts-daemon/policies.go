@@ -297,6 +297,10 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 		say("Last lookup", when(p.Used, now))
 	case !d.NoneUntil.IsZero():
 		say("Policy", "known to have none until "+when(d.NoneUntil, now))
+	case d.Failure != nil:
+		say("Policy", "announced, but it cannot be used")
+	case !d.Retry.IsZero():
+		say("Policy", "not known; a lookup asks again after "+when(d.Retry, now))
 	default:
 		say("Policy", "none is kept; the next lookup looks for one")
 	}
