@@ -44,17 +44,17 @@ and a count on standard error shows what mode enforce would do to mail to these 
 			if err != nil {
 				return err
 			}
-			all, err := allPolicies(cmd.Context(), connect(load))
+			var sum prospect
+			all, err := listPolicies(cmd.Context(), connect(load), func(l admin.Listed) bool {
+				sum.add(l)
+				return true
+			})
 			if err != nil {
 				return failure(cmd, err)
 			}
 			t := policyTable{lines: map[string]string{}}
 			t.addPolicies(cfg, all, asEnforce)
 			if asEnforce {
-				var sum prospect
-				for _, p := range all {
-					sum.add(p)
-				}
 				cmd.PrintErrln("In mode enforce:", sum)
 			}
 			if cfg.Mode != config.ModeMonitor || asEnforce {
