@@ -43,6 +43,9 @@ type Journal struct {
 
 // Read counts the entries of the journal.
 func (j *Journal) Read(ctx context.Context) error {
+	if reason := unseen(ctx); reason != "" {
+		return fmt.Errorf("%s: %s", journalProgram, reason)
+	}
 	args := []string{}
 	if j.Since != "" {
 		args = append(args, "--since="+since(j.Since))
@@ -68,6 +71,9 @@ func (j *Journal) Follow(ctx context.Context) error {
 		if err := j.run(ctx, func(line string) { j.cursor = parseEntry(line).Cursor }, "--lines=1"); err != nil {
 			return err
 		}
+	}
+	if reason := unseen(ctx); reason != "" {
+		j.Logger.Warn("The journal shows nothing of Postfix here", "reason", reason)
 	}
 	if j.Ready != nil {
 		j.Ready()
@@ -97,6 +103,20 @@ func (j *Journal) Follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// unseen returns why journalctl shows nothing of Postfix, as far as it says: there is no
+// journal, or this user sees only the own messages. With JSON, journalctl does not say it.
+func unseen(ctx context.Context) string {
+	cmd := exec.CommandContext(ctx, journalProgram, "--no-pager", "--lines=0")
+	var stderr bytes.Buffer
+	cmd.Stderr = &limited{&stderr, 1 << 16} // each damaged file has a line
+	_ = cmd.Run()                           // the run that reads reports a failure
+	said := strings.Join(strings.Fields(stderr.String()), " ")
+	if !strings.Contains(said, "not seeing messages from other users and the system") && !strings.Contains(said, "No journal files were found") {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(said, "Hint: "), " Pass -q to turn off this notice.")
 }
 
 // since turns a span into what journalctl takes for "that long ago".
