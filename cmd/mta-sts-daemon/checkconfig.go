@@ -30,10 +30,11 @@ socket_group exists on this host.
 It exits with 0 if all is valid, else with 1. For each fault it prints file, line and
 key, or the key whose file cannot be used.
 
-A warning is about something with which the daemon starts, but which is probably a
-mistake: no certificate authorities, a CA file with a certificate that cannot be read,
-metrics that every network can read, a status page without an address, authorities for a
-shared store without TLS, a variable MTA_STS_... that sets no key.
+A warning is about something with which the daemon can start, but which is probably a
+mistake: no certificate authorities, a CA file with a certificate that cannot be read, no
+address for lookups, metrics that every network can read, a status page without an
+address, authorities for a shared store without TLS, a variable MTA_STS_... that sets no
+key.
 
 The daemon runs as another user, who must be able to read the files too. Files that
 systemd makes only while the daemon runs (LoadCredential=) may be missing.

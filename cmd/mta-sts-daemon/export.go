@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/idna"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/config"
@@ -31,6 +33,7 @@ another host, or in place of the daemon for a while. The table is not updated. I
 takes precedence over a policy, the line is for a Postfix that does DANE; while DANE is
 unknown, the line is that of the policy. The policies are for mail to the domains
 themselves: next hops such as [a.example]:587 have only the lines of their own overrides.
+A name of another script has two lines, because Postfix may ask for it in either form.
 Warnings on standard error list what else the table cannot say.
 
 In mode monitor the table is empty. With --as-enforce it has the answers of mode enforce,
@@ -41,22 +44,23 @@ and a count on standard error shows what mode enforce would do to mail to these 
 			if err != nil {
 				return err
 			}
-			all, err := allPolicies(cmd.Context(), connect(load))
+			var sum prospect
+			all, err := listPolicies(cmd.Context(), connect(load), func(l admin.Listed) bool {
+				sum.add(l)
+				return true
+			})
 			if err != nil {
 				return failure(cmd, err)
 			}
 			t := policyTable{lines: map[string]string{}}
 			t.addPolicies(cfg, all, asEnforce)
 			if asEnforce {
-				var sum prospect
-				for _, p := range all {
-					sum.add(p)
-				}
 				cmd.PrintErrln("In mode enforce:", sum)
 			}
 			if cfg.Mode != config.ModeMonitor || asEnforce {
 				t.addOverrides(cfg, time.Now())
 			}
+			t.addUnicode()
 			for _, warning := range t.warnings {
 				cmd.PrintErrln("Warning:", warning)
 			}
@@ -143,6 +147,24 @@ func (t *policyTable) addOverrides(cfg config.Config, now time.Time) {
 	}
 	if atAnyPort {
 		t.warn("the overrides of domains also answer for next hops such as [mx.example.com]:587, the table does not; add a line for each that transport_maps or relayhost names")
+	}
+}
+
+// aLabel is a label that stands for one of another script in the DNS, and what is before it.
+var aLabel = regexp.MustCompile(`(^|[.[])xn--[a-z0-9-]+`)
+
+// addUnicode adds each line with such labels once more, with the labels that they stand
+// for: Postfix asks for a domain as a message with SMTPUTF8 has it.
+func (t *policyTable) addUnicode() {
+	for key, policy := range maps.Clone(t.lines) {
+		t.lines[aLabel.ReplaceAllStringFunc(key, func(label string) string {
+			start := strings.Index(label, "xn--")
+			unicode, err := idna.Display.ToUnicode(label[start:])
+			if err != nil {
+				return label
+			}
+			return label[:start] + unicode
+		})] = policy
 	}
 }
 

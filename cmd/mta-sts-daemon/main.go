@@ -23,10 +23,14 @@ func main() {
 // run is the whole program; its result is the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
+	out := &output{Writer: stdout}
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		err = out.err
+	}
 	var status exitStatus
 	switch {
 	case err == nil:
@@ -39,4 +43,28 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	return 1
+}
+
+// output is the standard output of a command. It keeps the first error, because most
+// commands do not check the errors of their prints.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// Fd returns the file descriptor, as *os.File does; one that does not exist if the output is
+// no file.
+func (o *output) Fd() uintptr {
+	if file, ok := o.Writer.(*os.File); ok {
+		return file.Fd()
+	}
+	return ^uintptr(0)
 }

@@ -92,7 +92,7 @@ for Prometheus. mta-sts-outcomes.service does so.`,
 			if flags.follow {
 				return flags.run(ctx, tally, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 			}
-			if err := flags.read(ctx, tally); err != nil {
+			if err := flags.read(ctx, tally, cmd.PrintErrf); err != nil {
 				return err
 			}
 			summary := tally.Summary()
@@ -133,8 +133,8 @@ func (f *outcomesFlags) check() error {
 	return nil
 }
 
-// read counts what there is.
-func (f *outcomesFlags) read(ctx context.Context, tally *outcomes.Tally) error {
+// read counts what there is, and notes what it leaves out.
+func (f *outcomesFlags) read(ctx context.Context, tally *outcomes.Tally, note func(format string, args ...any)) error {
 	if f.journal {
 		return (&outcomes.Journal{Tally: tally, Since: f.since}).Read(ctx)
 	}
@@ -145,6 +145,10 @@ func (f *outcomesFlags) read(ctx context.Context, tally *outcomes.Tally) error {
 			return err
 		}
 		files = outcomes.Rotated(file)
+		if left := outcomes.Unreadable(file); len(left) > 0 {
+			note("mta-sts-daemon: rotated files such as %s do not count (%d in all), because only gzip is read here. Decompress them into a pipe to outcomes -\n",
+				left[0], len(left))
+		}
 	}
 	return outcomes.ReadFiles(ctx, tally, files)
 }

@@ -67,13 +67,14 @@ asked.`,
 				}
 				return printDomain(cmd, d, asJSON)
 			}
-			all, err := allPolicies(cmd.Context(), client)
+			var all prospect
+			selected, err := listPolicies(cmd.Context(), client, func(l admin.Listed) bool {
+				all.add(l)
+				return state == "" || slices.Contains(l.State, state)
+			})
 			if err != nil {
 				return failure(cmd, err)
 			}
-			selected := slices.DeleteFunc(slices.Clone(all), func(l admin.Listed) bool {
-				return state != "" && !slices.Contains(l.State, state)
-			})
 			slices.SortStableFunc(selected, func(a, b admin.Listed) int { return cmp.Compare(urgency(a), urgency(b)) })
 			if asJSON {
 				return printJSON(cmd, selected)
@@ -82,10 +83,12 @@ asked.`,
 			if state == admin.StateBroken {
 				contacts = findContacts(cmd.Context(), load, selected)
 			}
-			if err := printPolicies(cmd, selected, len(all), contacts); err != nil {
+			if err := printPolicies(cmd, selected, all.domains, contacts); err != nil {
 				return err
 			}
-			printProspect(cmd, all)
+			if all.monitor {
+				cmd.Printf("Mode monitor answers NOTFOUND to every lookup. In mode enforce: %v.\n", all)
+			}
 			return nil
 		},
 		ValidArgsFunction: completeDomains(load),
@@ -96,15 +99,18 @@ asked.`,
 	return cmd
 }
 
-// allPolicies returns the domains that the daemon lists, by name.
-func allPolicies(ctx context.Context, client *admin.Client) ([]admin.Listed, error) {
-	all := []admin.Listed{}
+// listPolicies returns the wanted ones of the domains that the daemon lists, by name. It
+// keeps no others: there may be millions.
+func listPolicies(ctx context.Context, client *admin.Client, wanted func(admin.Listed) bool) ([]admin.Listed, error) {
+	list := []admin.Listed{}
 	err := client.Policies(ctx, func(l admin.Listed) error {
-		all = append(all, l)
+		if wanted(l) {
+			list = append(list, l)
+		}
 		return nil
 	})
-	slices.SortFunc(all, func(a, b admin.Listed) int { return cmp.Compare(a.Domain, b.Domain) })
-	return all, err
+	slices.SortFunc(list, func(a, b admin.Listed) int { return cmp.Compare(a.Domain, b.Domain) })
+	return list, err
 }
 
 // urgency is less the more a domain needs the operator; healthy ones are equal.
@@ -150,19 +156,6 @@ func tabulate(selected []admin.Listed, contacts map[string]string, now time.Time
 		rows = append(rows, row)
 	}
 	return header, rows
-}
-
-// printProspect says what mode enforce would change, if the daemon is in mode monitor.
-func printProspect(cmd *cobra.Command, all []admin.Listed) {
-	var p prospect
-	monitor := false
-	for _, l := range all {
-		p.add(l)
-		monitor = monitor || l.Withheld != ""
-	}
-	if monitor {
-		cmd.Printf("Mode monitor answers NOTFOUND to every lookup. In mode enforce: %v.\n", p)
-	}
 }
 
 // Bounds of findContacts.
@@ -297,6 +290,10 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 		say("Last lookup", when(p.Used, now))
 	case !d.NoneUntil.IsZero():
 		say("Policy", "known to have none until "+when(d.NoneUntil, now))
+	case d.Failure != nil:
+		say("Policy", "announced, but it cannot be used")
+	case !d.Retry.IsZero():
+		say("Policy", "not known; a lookup asks again after "+when(d.Retry, now))
 	default:
 		say("Policy", "none is kept; the next lookup looks for one")
 	}
@@ -318,15 +315,13 @@ func completeDomains(load func() (config.Config, error)) cobra.CompletionFunc {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		all, err := allPolicies(cmd.Context(), connect(load))
+		list, err := listPolicies(cmd.Context(), connect(load), func(l admin.Listed) bool { return strings.HasPrefix(l.Domain, prefix) })
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		var names []cobra.Completion
-		for _, l := range all {
-			if strings.HasPrefix(l.Domain, prefix) {
-				names = append(names, l.Domain)
-			}
+		for _, l := range list {
+			names = append(names, l.Domain)
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -10,9 +10,15 @@ import (
 
 // prospect counts the domains that the daemon lists by the effect that mode
 // enforce would have on mail to them.
-type prospect struct{ protected, mismatched, deferred, rest int }
+type prospect struct {
+	domains                               int
+	protected, mismatched, deferred, rest int
+	monitor                               bool // the daemon is in mode monitor
+}
 
 func (p *prospect) add(l admin.Listed) {
+	p.domains++
+	p.monitor = p.monitor || l.Withheld != ""
 	status, _, _ := strings.Cut(cmp.Or(l.Withheld, l.Answer), " ")
 	switch {
 	case status == "TEMP":

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/config"
 )
 
@@ -14,10 +19,20 @@ func newReload(load func() (config.Config, error)) *cobra.Command {
 		Short: "Make the running daemon load its configuration again",
 		Long: `reload makes the running daemon load its configuration again, and waits for the result.
 If the daemon refuses the configuration, the old one stays in force; reload prints the
-reason and exits with 1. It exits with 2 if no daemon could be asked.`,
+reason and exits with 1. It exits with 2 if no daemon could be asked.
+
+It asks at the control socket that the configuration names. If admin.socket itself was
+changed, use "systemctl reload mta-sts-daemon", or send the daemon SIGHUP.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			done, err := connect(load).Reload(cmd.Context())
+			if errors.Is(err, admin.ErrNotRunning) {
+				// A configuration with a fault may not even name the socket.
+				if _, fault := load(); fault == nil && hangUp() {
+					cmd.Println("Nobody answers at the control socket, which may be new: SIGHUP was sent, and the log has the result.")
+					return nil
+				}
+			}
 			if err != nil {
 				return failure(cmd, err)
 			}
@@ -29,4 +44,11 @@ reason and exits with 1. It exits with 2 if no daemon could be asked.`,
 			return nil
 		},
 	}
+}
+
+// hangUp sends SIGHUP to the daemon if systemd runs this command (ExecReload=), which names
+// its process. It returns false if there is none.
+func hangUp() bool {
+	pid, err := strconv.Atoi(os.Getenv("MAINPID"))
+	return err == nil && pid > 0 && syscall.Kill(pid, syscall.SIGHUP) == nil
 }

@@ -49,5 +49,9 @@ Postfix sends mail. Without a command it runs serve.`,
 	root.AddCommand(serve, newQuery(load),
 		newPolicies(load), newRefresh(load), newPurge(load), newChanges(load), newReload(load), newExport(load), newWarm(load),
 		newOutcomes(load), newCheck(load), newGenerate(load), newReports(), newCheckConfig(load, path), newDoctor(load, path), newHealthcheck(load), newVersion(), newManual())
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = knownCommand
+	}
 	return root
 }

@@ -15,7 +15,11 @@ func newServe(load func() (config.Config, error)) *cobra.Command {
 have been answered; SIGHUP makes it load the configuration again.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return daemon.Run(cmd.Context(), version, load, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			stdout := cmd.OutOrStdout()
+			if out, ok := stdout.(*output); ok {
+				stdout = out.Writer // a line of the log that was lost is no failure of the daemon
+			}
+			return daemon.Run(cmd.Context(), version, load, stdout, cmd.ErrOrStderr())
 		},
 	}
 }

@@ -77,6 +77,14 @@ func noCommand(root *cobra.Command, args []string) error {
 	return usageError("%s; %s --help lists them", text, root.Name())
 }
 
+// knownCommand is for help: its arguments are a command.
+func knownCommand(help *cobra.Command, args []string) error {
+	if found, _, err := help.Root().Find(args); err == nil && found != help.Root() {
+		return nil
+	}
+	return noCommand(help.Root(), args)
+}
+
 // flagError explains in plain words the error of a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {

@@ -30,12 +30,12 @@ type named struct {
 	dns     *Client // follows resolv.conf(5)
 	logger  *slog.Logger
 
-	mu      sync.Mutex // guards what follows
-	known   []netip.AddrPort
-	fresh   bool          // known has changed since addrs was called
-	err     error         // why a name has no address; nil if all have one
-	began   time.Time     // when the last lookup began
-	looking chan struct{} // closed when the lookup under way ends; nil when idle
+	mu      sync.Mutex         // guards what follows
+	known   [][]netip.AddrPort // by server
+	fresh   bool               // known has changed since addrs was called
+	err     error              // why a name has no address; nil if all have one
+	began   time.Time          // when the last lookup began
+	looking chan struct{}      // closed when the lookup under way ends; nil when idle
 }
 
 var errLookingUp = errors.New("no DNS server: the names of the configured ones are still being looked up")
@@ -52,7 +52,7 @@ func lookUpNamed(o Options) *named {
 }
 
 // lookUpAgain begins to look the names up, unless that is under way or began a
-// moment ago. Until it has found addresses, those found last stay in use.
+// moment ago. Until it has found addresses of a name, those found last stay in use.
 func (n *named) lookUpAgain() {
 	if n == nil {
 		return
@@ -81,9 +81,9 @@ func (n *named) retry() {
 }
 
 func (n *named) lookUp() {
-	var found []netip.AddrPort
+	found := make([][]netip.AddrPort, len(n.servers))
 	var errs []error
-	for _, s := range n.servers {
+	for i, s := range n.servers {
 		// The client's own limit applies to each name.
 		answer, err := n.dns.Addresses(context.Background(), s.Host)
 		if err == nil && len(answer.Records) == 0 {
@@ -93,7 +93,7 @@ func (n *named) lookUp() {
 			errs = append(errs, err)
 		}
 		for _, addr := range answer.Records {
-			found = append(found, netip.AddrPortFrom(addr, s.Port))
+			found[i] = append(found[i], netip.AddrPortFrom(addr, s.Port))
 		}
 	}
 	n.mu.Lock()
@@ -104,8 +104,13 @@ func (n *named) lookUp() {
 		event.DNSServerNotFound.Log(n.logger, event.Reason(errors.Join(errs...)))
 	}
 	n.err = errors.Join(errs...)
-	if len(found) > 0 && !slices.Equal(found, n.known) {
-		n.known, n.fresh = found, true
+	if n.known == nil {
+		n.known = make([][]netip.AddrPort, len(n.servers))
+	}
+	for i, addrs := range found {
+		if len(addrs) > 0 && !slices.Equal(addrs, n.known[i]) {
+			n.known[i], n.fresh = addrs, true
+		}
 	}
 }
 
@@ -127,7 +132,7 @@ func (n *named) addrs() []netip.AddrPort {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.fresh = false
-	return n.known
+	return slices.Concat(n.known...)
 }
 
 // await waits until an address is known. The error says why that failed.
@@ -144,7 +149,7 @@ func (n *named) await(ctx context.Context) error {
 		n.mu.Lock()
 	}
 	switch {
-	case len(n.known) > 0:
+	case len(slices.Concat(n.known...)) > 0:
 		return nil
 	case n.err != nil:
 		return fmt.Errorf("no DNS server: %w", n.err)

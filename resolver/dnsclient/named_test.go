@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +93,31 @@ func TestNamedBeside(t *testing.T) {
 	}
 	directory.Add("resolver.test. 300 IN A 127.0.0.2")
 	eventually(t, func() bool { return len(c.servers.inForce(time.Now()).addrs) == 2 })
+}
+
+// The addresses of a name that cannot be looked up any more stay in use next to those of
+// another name.
+func TestNamedLost(t *testing.T) {
+	t.Parallel()
+	directory, server := resolvertest.StartDNS(t), resolvertest.StartDNS(t)
+	directory.Add("a.test. 300 IN A 127.0.0.1", "b.test. 300 IN A 127.0.0.2")
+	n := &named{
+		servers: []Named{{"a.test", server.Addr().Port()}, {"b.test", server.Addr().Port()}},
+		dns:     New(Options{Servers: []netip.AddrPort{directory.Addr()}}),
+		logger:  slog.New(slog.DiscardHandler),
+	}
+	want := []netip.AddrPort{
+		netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), server.Addr().Port()),
+		netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), server.Addr().Port()),
+	}
+	for _, b := range []string{"found", "lost"} {
+		if b == "lost" {
+			directory.Misbehave("b.test", resolvertest.DNSRcode(dns.RcodeServerFailure))
+		}
+		n.looking = make(chan struct{})
+		n.lookUp()
+		if got := n.addrs(); !slices.Equal(got, want) || (n.err != nil) != (b == "lost") {
+			t.Errorf("b.test is %s: %v, error %v; want %v", b, got, n.err, want)
+		}
+	}
 }

@@ -214,6 +214,9 @@ type Domain struct {
 	Policy *Policy `json:"policy,omitempty"`
 	// NoneUntil is set if the domain is known to have no policy.
 	NoneUntil time.Time `json:"none_until,omitzero"`
+	// Retry is set if it is not known whether the domain has a policy, or if its policy could
+	// not be used: a lookup tries again after that time.
+	Retry time.Time `json:"retry,omitzero"`
 	// FailedID is the policy id that no policy could be fetched for.
 	FailedID string    `json:"failed_id,omitempty"`
 	DANE     []Verdict `json:"dane,omitempty"`

@@ -159,11 +159,15 @@ func (c Controls) describe(k resolver.Known, deferred []resolver.Deferral) Domai
 	if k.Failure != nil {
 		d.FailedID = k.Failure.ID
 	}
-	if k.Policy != nil {
+	switch {
+	case k.Policy != nil:
 		p := c.policy(k, deferred)
 		d.Policy = &p
-	} else if k.Expires.After(time.Now()) {
+	case !k.Expires.After(time.Now()):
+	case k.State == policies.StateAbsent:
 		d.NoneUntil = utc(k.Expires)
+	default:
+		d.Retry = utc(k.Expires)
 	}
 	for _, v := range k.Verdicts {
 		d.DANE = append(d.DANE, Verdict{NextHop: nextHop(v.NextHop), Kind: v.Kind.String(), Until: utc(v.Until)})

@@ -35,7 +35,8 @@ var ErrCredential = errors.New("the unit needs LoadCredential= for it, and syste
 
 // CheckFiles reads the files that c names as the daemon does when it starts. There
 // is an error for each that it could not use, with the key that names it. Warnings
-// do not keep the daemon from starting: no authorities, one that cannot be read, or ErrNoTLS.
+// do not keep the daemon from starting: no authorities, one that cannot be read,
+// ErrSharedAuthorities or ErrNoTLS.
 func CheckFiles(c config.Config) (faults, warnings []error) {
 	roots, badRoots := openAuthorities(fetchCAFile, c.Fetch.CAFile)
 	_, badShared, warning := sharedOptions(c.Cache.Shared)

@@ -71,7 +71,7 @@ func TestCheckFilesWarns(t *testing.T) {
 	cfg.Cache.Shared.URL, cfg.Cache.Shared.CAFile = "rediss://kv.example", path
 	faults, warnings := CheckFiles(cfg)
 	const what = ": certificate 2 cannot be read and is not used: malformed PEM"
-	want := []string{"fetch.ca_file: " + path + what, "cache.shared.ca_file: " + path + what}
+	want := []string{"fetch.ca_file: " + path + what, "cache.shared.ca_file: " + path + what + "; " + ErrSharedAuthorities.Error()}
 	if len(faults) != 0 || len(warnings) != 2 || warnings[0].Error() != want[0] || warnings[1].Error() != want[1] {
 		t.Errorf("faults %v, warnings %v, want %v", faults, warnings, want)
 	}

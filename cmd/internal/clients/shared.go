@@ -34,9 +34,11 @@ func NewShared(c config.Shared, purges shared.Purges, reg prometheus.Registerer,
 // ErrNoTLS says that certificate authorities are named for a shared store without TLS.
 var ErrNoTLS = errors.New("has no effect: cache.shared.url begins with redis, so passwords and policies go unencrypted; write rediss in its place")
 
+// ErrSharedAuthorities says that a certificate authority for a shared store cannot be read.
+var ErrSharedAuthorities = errors.New("servers of the shared store that need it cannot be verified")
+
 // sharedOptions reads the files that c names, none if it has no URL. Some of faults
-// may be nil. warning is ErrNoTLS, or about a certificate of its authorities that cannot be
-// read.
+// may be nil. warning is ErrNoTLS or ErrSharedAuthorities.
 func sharedOptions(c config.Shared) (o shared.Options, faults []error, warning error) {
 	if c.URL == "" {
 		return o, nil, nil
@@ -54,7 +56,10 @@ func sharedOptions(c config.Shared) (o shared.Options, faults []error, warning e
 	if c.CAFile != "" {
 		var source *authorities.Source
 		if source, badRoots = openAuthorities(sharedCAFile, c.CAFile); badRoots == nil {
-			roots, warning = source.Pool(), withKey(sharedCAFile, c.CAFile, source.Problem())
+			roots = source.Pool()
+			if problem := source.Problem(); problem != nil {
+				warning = fmt.Errorf("%s: %w; %w", sharedCAFile, problem, ErrSharedAuthorities)
+			}
 		}
 	}
 	if c.CAFile != "" && badURL == nil && !servers.TLS {

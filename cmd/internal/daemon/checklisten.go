@@ -25,6 +25,9 @@ func CheckListeners(cfg config.Config) (faults, warnings []error) {
 	if err := checkGroup(cfg.Listen); err != nil {
 		faults = append(faults, err)
 	}
+	if len(cfg.Listen.Socketmap)+len(cfg.Listen.TCPTable) == 0 {
+		warnings = append(warnings, errNowhere)
+	}
 	if at := cfg.Metrics.Listen; at.Network == config.TCP && onAllInterfaces(at) {
 		warnings = append(warnings, fmt.Errorf("metrics.listen: %v can be reached from every network of this host, without a password: "+
 			"name one address, such as 127.0.0.1, unless a firewall is in between", at))

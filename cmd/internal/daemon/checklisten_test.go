@@ -38,6 +38,8 @@ func TestCheckListeners(t *testing.T) {
 			warnings: "metrics.page: the status page at 192.0.2.1:9461 names domains and can be read from other hosts, without a password: name a loopback address, such as 127.0.0.1, in metrics.listen, unless a firewall is in between"},
 		{text: "metrics: {page: true}",
 			warnings: "metrics.page: the status page is served nowhere, because metrics.listen is not set: set it, unless a socket unit with FileDescriptorName=metrics passes a socket"},
+		{text: "listen: {socketmap: []}", warnings: errNowhere.Error()},
+		{text: "listen: {socketmap: [], tcp_table: [\"127.0.0.1:8462\"]}"},
 		{text: "metrics: {listen: \"127.1.2.3:9461\", page: true}"},
 		{text: "metrics: {listen: \"[::1]:9461\", page: true}"},
 		{text: "metrics: {listen: \"localhost:9461\", page: true}"},

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -109,8 +110,14 @@ func listen(ctx context.Context, cfg config.Listen, p passed) (endpoints []endpo
 			endpoints = append(endpoints, tcpTable(l, table.Map))
 		}
 	}
+	if len(endpoints) == 0 {
+		return nil, errNowhere
+	}
 	return endpoints, nil
 }
+
+// errNowhere says that Postfix cannot ask.
+var errNowhere = errors.New("listen: no address to answer lookups at, so the daemon does not start: name one in listen.socketmap, unless a socket unit passes a socket")
 
 // mapNameAt returns the map name that cfg gives to the tcp_table listener at an
 // address, however the address is written.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -54,6 +55,14 @@ func TestListen(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, "a"))
 	if err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// A daemon that nobody can ask does not start.
+func TestListenNowhere(t *testing.T) {
+	t.Parallel()
+	if endpoints, err := listen(t.Context(), config.Listen{}, nil); !errors.Is(err, errNowhere) {
+		t.Errorf("%v, %v", endpoints, err)
 	}
 }
 

@@ -35,13 +35,14 @@ func (h Host) configuration() []Finding {
 	case h.ConfigError != nil:
 		return refused(h.ConfigError)
 	}
-	if findings := h.files(); findings != nil {
-		return findings
-	}
+	findings := h.files()
 	if h.Config.Mode == config.ModeMonitor {
-		return []Finding{hint(checkConfiguration, "mode: enforce, when you have seen enough", "mode: monitor: no policy protects mail yet")}
+		findings = append(findings, hint(checkConfiguration, "mode: enforce, when you have seen enough", "mode: monitor: no policy protects mail yet"))
 	}
-	return []Finding{well(checkConfiguration, "The configuration is valid")}
+	if findings == nil {
+		findings = append(findings, well(checkConfiguration, "The configuration is valid"))
+	}
+	return findings
 }
 
 // files reports each file that the configuration names and the daemon could not
@@ -52,6 +53,8 @@ func (h Host) files() (findings []Finding) {
 		switch {
 		case errors.Is(warning, clients.ErrNoTLS):
 			findings = append(findings, hint(checkConfiguration, "correct the URL or remove the file; then restart the daemon", "%v", warning))
+		case errors.Is(warning, clients.ErrSharedAuthorities):
+			findings = append(findings, hint(checkConfiguration, "repair the file; then restart the daemon", "%v", warning))
 		case errors.Is(warning, authorities.ErrNone):
 			findings = append(findings, problem(checkAuthorities, "apt-get install ca-certificates; mta-sts-daemon reload (or, on another system, the package that has the authorities)",
 				"No policy can be fetched, so that mail to domains without a cached policy is sent without protection: %v", warning))
@@ -120,6 +123,10 @@ func (h Host) daemon(ctx context.Context, s admin.Status, err error) []Finding {
 	if s.Unreachable != "" {
 		findings = append(findings, problem(checkDaemon, "check the way from this host to port 443: route, firewall, fetch.proxy, ca-certificates; `mta-sts-daemon query DOMAIN` shows each step",
 			"No policy host can be reached from this host, so that mail to domains without a cached policy is sent without protection: %s", s.Unreachable))
+	}
+	if s.AuthoritiesError != "" {
+		findings = append(findings, hint(checkAuthorities, "let the daemon's user read the file, and repair it if it is corrupt; then `mta-sts-daemon reload`",
+			"The daemon could not read its certificate authorities, and may not start again: %s", s.AuthoritiesError))
 	}
 	if s.SharedError != "" {
 		findings = append(findings, hint(checkDaemon, "check the servers that cache.shared names; the daemon retries by itself",

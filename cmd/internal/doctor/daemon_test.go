@@ -48,6 +48,8 @@ func TestDaemon(t *testing.T) {
 		{"cannot write", says(admin.Status{StoreError: "disk full"}, nil), checkState, Problem, "disk full", nil},
 		{"no way to policy hosts", says(admin.Status{Unreachable: "every fetch has failed"}, nil), checkDaemon, Problem, "every fetch has failed", nil},
 		{"shared store away", says(admin.Status{SharedError: "connection refused"}, nil), checkDaemon, Hint, "connection refused", nil},
+		{"authorities not read again", says(admin.Status{AuthoritiesError: "ca.pem: permission denied"}, nil), checkAuthorities, Hint, "ca.pem: permission denied", nil},
+		{"no DNS for the daemon", says(admin.Status{DNSError: "no server answers"}, nil), checkResolver, Problem, "answers here, but not the daemon: no server answers", nil},
 		{"reload refused", says(admin.Status{ConfigError: "config.yaml:3: no"}, nil), checkConfiguration, Hint, "config.yaml:3", nil},
 		{"monitor", func(_ *testing.T, b *bed) { b.Config.Mode = config.ModeMonitor }, checkConfiguration, Hint, "monitor", nil},
 		{"bad configuration", func(_ *testing.T, b *bed) { b.ConfigError = errors.New("config.yaml:3: x\nconfig.yaml:4: y") },
@@ -57,6 +59,14 @@ func TestDaemon(t *testing.T) {
 		{"shared store without TLS", func(_ *testing.T, b *bed) {
 			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.CAFile = "redis://kv.example", b.main[caFile]
 		}, checkConfiguration, Hint, "cache.shared.ca_file: has no effect", nil},
+		{"the same in mode monitor", func(_ *testing.T, b *bed) {
+			b.Config.Mode = config.ModeMonitor
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.CAFile = "redis://kv.example", b.main[caFile]
+		}, checkConfiguration, Hint, "mode: monitor", nil},
+		{"unreadable authority of the shared store", func(t *testing.T, b *bed) {
+			b.write(t, "shared.pem", string(resolvertest.NewCA(t).PEM())+"-----BEGIN CERTIFICATE-----\n")
+			b.Config.Cache.Shared.URL, b.Config.Cache.Shared.CAFile = "rediss://kv.example", filepath.Join(b.dir, "shared.pem")
+		}, checkConfiguration, Hint, "shared.pem: certificate 2 cannot be read and is not used: malformed PEM; servers of the shared store", nil},
 		{"no authorities of the daemon's", func(_ *testing.T, b *bed) { b.Config.Fetch.CAFile = "/nowhere/ca.pem" },
 			checkConfiguration, Problem, "fetch.ca_file: open /nowhere/ca.pem", nil},
 		{"unreadable authority", func(t *testing.T, b *bed) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
@@ -13,8 +14,9 @@ import (
 )
 
 // dns examines the resolver that the daemon asks, and whether DANE takes
-// precedence over policies. instances is empty if Postfix could not be asked.
-func (h Host) dns(ctx context.Context, instances postconf.Instances) []Finding {
+// precedence over policies. instances is empty if Postfix could not be asked, s if the daemon
+// could not.
+func (h Host) dns(ctx context.Context, instances postconf.Instances, s admin.Status) []Finding {
 	c := clients.Clients{DNS: clients.NewDNS(h.Config, nil, slog.New(slog.DiscardHandler))} // no policy is fetched here
 	validates, err := c.DNS.Validates(ctx)
 	if err != nil {
@@ -25,7 +27,12 @@ func (h Host) dns(ctx context.Context, instances postconf.Instances) []Finding {
 	if validates {
 		answers = well(checkResolver, "The resolver answers and validates DNSSEC")
 	}
-	return []Finding{answers, h.dane(ctx, c, instances, validates)}
+	findings := []Finding{answers, h.dane(ctx, c, instances, validates)}
+	if s.DNSError != "" {
+		findings = append(findings, problem(checkResolver, "look for a firewall rule for the daemon's user, and for IPAddressDeny= in `systemctl cat mta-sts-daemon`",
+			"The resolver answers here, but not the daemon: %s. No policy can be found or refreshed", s.DNSError))
+	}
+	return findings
 }
 
 // dane examines which takes precedence, DANE or policies, and whether DANE works.

@@ -5,6 +5,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
@@ -50,12 +51,15 @@ func Examine(ctx context.Context, h Host) Report {
 	status, statusErr := h.status(ctx)
 	h.Config.Listen = clients.Listening(h.Config.Listen, status)
 	findings := h.configuration()
+	if slices.ContainsFunc(findings, func(f Finding) bool { return f.Check == checkAuthorities }) {
+		status.AuthoritiesError = "" // it is among the findings
+	}
 	instances, found := h.instances(ctx)
 	findings = append(findings, h.overrides(ctx, instances, time.Now())...)
 	findings = append(findings, found...)
 	findings = append(findings, h.daemon(ctx, status, statusErr)...)
 	findings = append(findings, h.unit(ctx)...)
-	findings = append(findings, h.dns(ctx, instances)...)
+	findings = append(findings, h.dns(ctx, instances, status)...)
 	findings = append(findings, clock(time.Now(), synchronised(), inContainer())...)
 	return Report{Verdict: verdict(findings), Findings: findings}
 }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,21 @@ func (l *look) remembered() *admin.Policy {
 		return nil
 	}
 	return d.Known.Policy
+}
+
+// absence says why the daemon applies no policy, as far as it knows; "" if it has one or
+// knows nothing.
+func (d *Daemon) absence() string {
+	switch k := d.Known; {
+	case k == nil || k.Policy != nil:
+	case !k.NoneUntil.IsZero():
+		return fmt.Sprintf("remembers until %s that there was no policy", date(k.NoneUntil))
+	case k.Failure != nil:
+		return "could not use the policy: " + printed(cmp.Or(k.Failure.Reason, k.Failure.Result))
+	case !k.Retry.IsZero():
+		return fmt.Sprintf("could not find out whether there is a policy, and asks again at a lookup after %s: %s", date(k.Retry), printed(k.Reason))
+	}
+	return ""
 }
 
 // patterns are those that Postfix's answer is made of: the published policy's

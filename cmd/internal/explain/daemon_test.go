@@ -66,6 +66,10 @@ func TestLookAsksDaemon(t *testing.T) {
 			replies("OK secure match=old.a.test servername=hostname"), nil}},
 		{title: "absence", host: good, daemon: daemon{&admin.Domain{Domain: "a.test", NoneUntil: now.Add(time.Minute),
 			DANE: []admin.Verdict{{NextHop: "a.test", Kind: "none", Until: now.Add(time.Minute)}}}, replies("NOTFOUND"), nil}},
+		{title: "failure", host: good, daemon: daemon{&admin.Domain{Domain: "a.test", Retry: now.Add(time.Minute),
+			Condition: admin.Condition{Failure: &admin.Failure{Reason: "policy host mta-sts.a.test: status 404 Not Found", Since: now.Add(-time.Hour)}}}, replies("NOTFOUND"), nil}},
+		{title: "unknown", host: good, daemon: daemon{&admin.Domain{Domain: "a.test", Retry: now.Add(time.Minute),
+			Condition: admin.Condition{Reason: "the DNS could not answer"}}, replies("NOTFOUND"), nil}},
 		{title: "not-reloaded", host: good, daemon: daemon{with(unchanged), replies(answer), nil}, profile: tlspolicy.Profile{Monitor: true}},
 	} {
 		t.Run(tt.title, func(t *testing.T) {

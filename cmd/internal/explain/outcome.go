@@ -212,9 +212,8 @@ func (l *look) judgeAbsence() (Outcome, string) {
 	fetch, _ := errors.AsType[*policyhost.FetchError](l.failure)
 	invalid, _ := errors.AsType[*mtasts.SyntaxError](l.failure)
 	switch {
-	case policy == mtasts.ModeEnforce.String() && r.Daemon != nil && r.Daemon.Known != nil && !r.Daemon.Known.NoneUntil.IsZero():
-		return Unprotected, fmt.Sprintf("the daemon remembers until %s that there was no policy; \"mta-sts-daemon refresh %s\" fetches the one published now",
-			date(r.Daemon.Known.NoneUntil), r.Domain)
+	case policy == mtasts.ModeEnforce.String() && r.Daemon != nil && r.Daemon.absence() != "":
+		return Unprotected, fmt.Sprintf("the daemon %s; \"mta-sts-daemon refresh %s\" fetches the one published now", r.Daemon.absence(), r.Domain)
 	case policy == mtasts.ModeEnforce.String():
 		return Unprotected, "a policy is published, and the daemon does not apply it"
 	case policy != "":

@@ -138,8 +138,8 @@ func (d *Daemon) print(out *rows) {
 		if p.Failures > 0 {
 			out.paint(layout.Yellow, "", "fetches that failed since: %d", p.Failures)
 		}
-	} else if !d.Known.NoneUntil.IsZero() {
-		out.add("Daemon", "knows until %s that there is no policy", date(d.Known.NoneUntil))
+	} else if absence := d.absence(); absence != "" {
+		out.add("Daemon", "%s", absence)
 	}
 	for _, v := range d.Known.DANE {
 		out.add("Daemon", "knows until %s of DANE at %s: %s", date(v.Until), v.NextHop, v.Kind)

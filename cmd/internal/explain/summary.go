@@ -84,9 +84,8 @@ func (l *look) sayPolicy() {
 		l.say("The domain announces a policy that cannot be used now; until it can, mail is sent without protection.")
 	case p == nil && old == nil && l.report.Verdict == CannotTell:
 		l.say("Until the lookup succeeds, mail is sent without protection.")
-	case p != nil && l.report.PostfixAfresh != "" && daemon.Known != nil && !daemon.Known.NoneUntil.IsZero():
-		l.say("The daemon remembers until %s that there was no policy. To use the one published now: mta-sts-daemon refresh %s",
-			date(daemon.Known.NoneUntil), l.report.Domain)
+	case p != nil && l.report.PostfixAfresh != "" && daemon.absence() != "":
+		l.say("The daemon %s. To use the one published now: mta-sts-daemon refresh %s", daemon.absence(), l.report.Domain)
 	case p != nil && p.Mode != mtasts.ModeEnforce:
 		l.say("The policy's mode is %v, which defers no mail.", p.Mode)
 	}

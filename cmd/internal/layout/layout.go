@@ -25,11 +25,11 @@ type Page struct {
 // terminal that has any, unless NO_COLOR is set (no-color.org).
 func On(w io.Writer) Page {
 	p := Page{Writer: w, Width: DefaultWidth}
-	file, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	fd, ok := terminal(w)
+	if !ok {
 		return p
 	}
-	if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
+	if width, _, err := term.GetSize(fd); err == nil && width > 0 {
 		p.Width = width
 	}
 	p.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
@@ -40,10 +40,19 @@ func On(w io.Writer) Page {
 // a table is one line, for grep.
 func OnLines(w io.Writer) Page {
 	p := On(w)
-	if file, ok := w.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+	if _, ok := terminal(w); !ok {
 		p.Width = math.MaxInt
 	}
 	return p
+}
+
+// terminal returns the file descriptor of the terminal that w writes to.
+func terminal(w io.Writer) (fd int, ok bool) {
+	file, ok := w.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return 0, false
+	}
+	return int(file.Fd()), true
 }
 
 // Colour is the colour of a cell's text. It must not be the only sign of anything,

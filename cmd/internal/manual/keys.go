@@ -23,8 +23,9 @@ the file to the running daemon, except for the keys below that need a restart. I
 configuration stays in force.`)
 	p.heading("ENVIRONMENT")
 	p.paragraphs(`Every key can be set by an environment variable too, which takes precedence over the file. Its
-name is MTA_STS_ and the key in capitals, with _ for each dot. A list has commas between its items. A mapping is
-written as YAML, and its entries are added to those of the file; so is a list whose items are mappings:
+name is MTA_STS_ and the key in capitals, with _ for each dot. A list has commas between its items, or is written as YAML
+if its items are mappings; it replaces the list of the file. A mapping is written as YAML, and its entries are added to those of the
+file:
 
   MTA_STS_ANSWER_TIMEOUT=5s
   MTA_STS_DNS_SERVERS=10.0.0.1,10.0.0.2

@@ -20,8 +20,6 @@ const (
 	// rotatedLife is the time for which a rotated file is still read after its last
 	// line: a syslog daemon writes to it until it reopens its files.
 	rotatedLife = time.Minute
-	// saveInterval is how often the position is saved.
-	saveInterval = 5 * time.Second
 )
 
 // Follower counts the lines that are appended to a log file, through rotations and
@@ -42,7 +40,7 @@ type Follower struct {
 
 	files  []*followed // oldest first, the file at Path last
 	buffer []byte
-	saved  time.Time
+	keeper keeper
 }
 
 // fileID names a file whatever its path is.
@@ -70,6 +68,7 @@ type followed struct {
 // missing, it waits for it.
 func (f *Follower) Run(ctx context.Context) error {
 	f.buffer = make([]byte, maxLine)
+	f.keeper = keeper{file: f.StateFile, logger: f.Logger}
 	defer func() { closeAll(f.files) }()
 	if err := f.begin(); err != nil {
 		return err
@@ -217,12 +216,10 @@ func (f *Follower) openNext() error {
 
 // saveState saves the position, now and then, or because it is the last time.
 func (f *Follower) saveState(last bool) {
-	if f.StateFile == "" || len(f.files) == 0 || !last && time.Since(f.saved) < saveInterval {
-		return
+	if n := len(f.files); n > 0 {
+		file := f.files[n-1]
+		f.keeper.save(f.Tally, savedState{File: &filePosition{file.id, file.offset}}, last)
 	}
-	f.saved = time.Now()
-	file := f.files[len(f.files)-1]
-	save(f.Logger, f.StateFile, f.Tally.remember(savedState{File: &filePosition{file.id, file.offset}}))
 }
 
 func open(name string) (*followed, error) {

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mta-sts-daemon/cmd/internal/outcomes"
@@ -299,4 +301,61 @@ func TestFollowCorruptState(t *testing.T) {
 			t.Errorf("%q: kept %q, %v", text, kept, err)
 		}
 	}
+}
+
+// The position is written when it has changed. That it cannot be is logged once, and its end
+// too.
+func TestSave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newLogWriter(t)
+		var log lockedBuffer
+		dir := filepath.Join(t.TempDir(), "state")
+		f := w.follower(filepath.Join(dir, "outcomes.json"))
+		f.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		defer w.start(f)()
+		minute := func() {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		minute()
+		if n := strings.Count(log.String(), "could not be saved"); n != 1 {
+			t.Errorf("%d warnings in a minute", n)
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		minute()
+		first, err := os.Stat(f.StateFile)
+		if err != nil || strings.Count(log.String(), "is saved again") != 1 {
+			t.Fatalf("%v\n%s", err, &log)
+		}
+		minute()
+		if second, err := os.Stat(f.StateFile); err != nil || !os.SameFile(first, second) || !first.ModTime().Equal(second.ModTime()) {
+			t.Errorf("written again though nothing has changed: %v", err)
+		}
+		w.messages(1)
+		minute()
+		if text, err := os.ReadFile(f.StateFile); err != nil || !strings.Contains(string(text), "mx.a.test") {
+			t.Errorf("not written though there is a new line: %s, %v", text, err)
+		}
+	})
+}
+
+// lockedBuffer is a bytes.Buffer for several goroutines.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

@@ -38,11 +38,14 @@ type Journal struct {
 	Ready func()
 
 	cursor string
-	saved  time.Time
+	keeper keeper
 }
 
 // Read counts the entries of the journal.
 func (j *Journal) Read(ctx context.Context) error {
+	if reason := unseen(ctx); reason != "" {
+		return fmt.Errorf("%s: %s", journalProgram, reason)
+	}
 	args := []string{}
 	if j.Since != "" {
 		args = append(args, "--since="+since(j.Since))
@@ -55,6 +58,7 @@ func (j *Journal) Read(ctx context.Context) error {
 // journalctl repeatedly, because "journalctl --follow" of systemd 252 showed no
 // new entries within the unit.
 func (j *Journal) Follow(ctx context.Context) error {
+	j.keeper = keeper{file: j.StateFile, logger: j.Logger}
 	if j.StateFile != "" {
 		state, err := loadState(j.Logger, j.StateFile)
 		if err != nil {
@@ -67,6 +71,9 @@ func (j *Journal) Follow(ctx context.Context) error {
 		if err := j.run(ctx, func(line string) { j.cursor = parseEntry(line).Cursor }, "--lines=1"); err != nil {
 			return err
 		}
+	}
+	if reason := unseen(ctx); reason != "" {
+		j.Logger.Warn("The journal shows nothing of Postfix here", "reason", reason)
 	}
 	if j.Ready != nil {
 		j.Ready()
@@ -96,6 +103,20 @@ func (j *Journal) Follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// unseen returns why journalctl shows nothing of Postfix, as far as it says: there is no
+// journal, or this user sees only the own messages. With JSON, journalctl does not say it.
+func unseen(ctx context.Context) string {
+	cmd := exec.CommandContext(ctx, journalProgram, "--no-pager", "--lines=0")
+	var stderr bytes.Buffer
+	cmd.Stderr = &limited{&stderr, 1 << 16} // each damaged file has a line
+	_ = cmd.Run()                           // the run that reads reports a failure
+	said := strings.Join(strings.Fields(stderr.String()), " ")
+	if !strings.Contains(said, "not seeing messages from other users and the system") && !strings.Contains(said, "No journal files were found") {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(said, "Hint: "), " Pass -q to turn off this notice.")
 }
 
 // since turns a span into what journalctl takes for "that long ago".
@@ -222,9 +243,7 @@ func (t *Tally) journal(in *journalEntry) {
 
 // save saves the position, now and then, or because it is the last time.
 func (j *Journal) save(last bool) {
-	if j.StateFile == "" || j.cursor == "" || !last && time.Since(j.saved) < saveInterval {
-		return
+	if j.cursor != "" {
+		j.keeper.save(j.Tally, savedState{Cursor: j.cursor}, last)
 	}
-	j.saved = time.Now()
-	save(j.Logger, j.StateFile, j.Tally.remember(savedState{Cursor: j.cursor}))
 }

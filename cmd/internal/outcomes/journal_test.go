@@ -89,6 +89,27 @@ func TestJournal(t *testing.T) {
 	}
 }
 
+// A user who sees only the own messages is told so, and so is one without any journal:
+// journalctl succeeds then, and with JSON it is silent.
+func TestJournalUnseen(t *testing.T) {
+	for said, want := range map[string]string{
+		"Hint: You are currently not seeing messages from other users and the system.\n      Users in groups 'adm', 'systemd-journal' can see all messages.\n      Pass -q to turn off this notice.": "journalctl: You are currently not seeing messages from other users and the system. Users in groups 'adm', 'systemd-journal' can see all messages.",
+		"No journal files were found.":                 "journalctl: No journal files were found.",
+		"Journal file /x is truncated, ignoring file.": "<nil>",
+	} {
+		dir := t.TempDir()
+		program := "#!/bin/sh\ncase \"$*\" in *--output=json*) exit 0;; esac\ncat >&2 <<'END'\n" + said + "\nEND\n"
+		if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(program), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+		err := (&outcomes.Journal{Tally: outcomes.NewTally(outcomes.Options{})}).Read(context.Background())
+		if got := fmt.Sprint(err); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // A journalctl that fails again and again, and a restart in between, lose no entry
 // and count none twice.
 func TestFollowJournal(t *testing.T) {

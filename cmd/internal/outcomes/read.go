@@ -47,6 +47,19 @@ func Rotated(name string) []string {
 	return names
 }
 
+// Unreadable returns the log files that were rotated from name, but are compressed
+// in a way that is not read here.
+func Unreadable(name string) (names []string) {
+	others, _ := filepath.Glob(escapeGlob(name) + `[.\-]*`) // the pattern is well-formed
+	for _, other := range others {
+		plain := strings.TrimSuffix(other, filepath.Ext(other))
+		if slices.Contains(foreignExtensions, filepath.Ext(other)) && plain != name && rotationOf(plain).base == name {
+			names = append(names, other)
+		}
+	}
+	return names
+}
+
 // escapeGlob makes a pattern of a file's name.
 func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
@@ -138,6 +151,8 @@ var (
 		"zstdcat": {0x28, 0xb5, 0x2f, 0xfd},
 		"bzcat":   {'B', 'Z', 'h'},
 	}
+	// foreignExtensions are those of the names that such files have.
+	foreignExtensions = []string{".xz", ".zst", ".bz2"}
 )
 
 func readAll(ctx context.Context, t *Tally, r io.Reader) error {

@@ -103,6 +103,22 @@ func TestRotated(t *testing.T) {
 	}
 }
 
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	dir := write(t, map[string]string{
+		"mail.log": "", "mail.log.1": "", "mail.log.2.gz": "", "mail.log.3.xz": "", "mail.log-20261128.bz2": "", "mail.log.20261127-120000.zst": "",
+		"mail.log.xz": "", "mail.log.old.xz": "", "mail.err.1.xz": "", "mail.log.4.lz4": "",
+	})
+	got := make(map[string]bool)
+	for _, name := range outcomes.Unreadable(filepath.Join(dir, "mail.log")) {
+		got[filepath.Base(name)] = true
+	}
+	want := map[string]bool{"mail.log.3.xz": true, "mail.log-20261128.bz2": true, "mail.log.20261127-120000.zst": true}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 func TestReadFilesErrors(t *testing.T) {
 	t.Parallel()
 	dir := write(t, map[string]string{

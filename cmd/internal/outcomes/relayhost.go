@@ -2,35 +2,50 @@ package outcomes
 
 import "strings"
 
-// relayRule says which deliveries go to the relayhost of main.cf.
-type relayRule struct {
-	set  bool
-	host string // if the relayhost is a mail host itself, "[host]:port"; "" if it has MX hosts
-	port string
+// relayHosts are the destinations in the relayhost of main.cf, the preferred one first.
+type relayHosts []relayDestination
+
+type relayDestination struct {
+	nextHop string // as main.cf has it
+	host    string // if it is a mail host itself, "[host]:port"; "" if it has MX hosts
+	port    string
 }
 
-// parseRelayHost reads a value of relayhost: "", "[host]", "[host]:port", "domain"
-// or "domain:port".
-func parseRelayHost(value string) relayRule {
-	inner, ok := strings.CutPrefix(value, "[")
-	if !ok {
-		return relayRule{set: value != ""}
+// parseRelayHost reads a value of relayhost: destinations with commas or blanks between
+// them, each "[host]", "[host]:port", "domain" or "domain:port".
+func parseRelayHost(value string) (rs relayHosts) {
+	for _, nextHop := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
+		r := relayDestination{nextHop: nextHop}
+		if inner, ok := strings.CutPrefix(nextHop, "["); ok {
+			host, rest, _ := strings.Cut(inner, "]")
+			r.host, r.port = host, strings.TrimPrefix(rest, ":")
+		}
+		switch r.port {
+		case "", "smtp":
+			r.port = "25"
+		case "submission":
+			r.port = "587"
+		case "smtps", "submissions":
+			r.port = "465"
+		}
+		rs = append(rs, r)
 	}
-	host, rest, _ := strings.Cut(inner, "]")
-	r := relayRule{set: true, host: host, port: strings.TrimPrefix(rest, ":")}
-	switch r.port {
-	case "", "smtp":
-		r.port = "25"
-	case "submission":
-		r.port = "587"
-	case "smtps", "submissions":
-		r.port = "465"
-	}
-	return r
+	return rs
 }
 
-// takes reports whether a delivery went to the relayhost. One without a
-// connection did, and so did all if the MX hosts of the relayhost are not known.
-func (r relayRule) takes(host, port string, connected bool) bool {
-	return r.set && (!connected || r.host == "" || strings.EqualFold(r.host, host) && r.port == port)
+// taking returns the destination to which a delivery went; ok is false if it went to none
+// of them. One without a connection went to the first, as far as can be seen, and all others
+// to one whose MX hosts are not known.
+func (rs relayHosts) taking(host, port string, connected bool) (nextHop string, ok bool) {
+	if !connected && len(rs) > 0 {
+		return rs[0].nextHop, true
+	}
+	for _, r := range rs {
+		if r.host == "" {
+			nextHop, ok = r.nextHop, true
+		} else if strings.EqualFold(r.host, host) && r.port == port {
+			return r.nextHop, true
+		}
+	}
+	return nextHop, ok
 }

@@ -1,12 +1,14 @@
 package outcomes
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // savedState is the state of a process that follows a log, kept over its restart: its
@@ -56,19 +58,42 @@ func loadState(logger *slog.Logger, name string) (s savedState, err error) {
 	return s, nil
 }
 
-// save saves s and logs an error.
-func save(logger *slog.Logger, name string, s savedState) {
-	if err := s.write(name); err != nil {
-		logger.Warn("The position in Postfix's log could not be saved: the next start misses lines, or counts some twice", "reason", err)
+// saveInterval is how often the position is saved.
+const saveInterval = 5 * time.Second
+
+// keeper saves the state of a Tally to a file.
+type keeper struct {
+	file    string // "" for none
+	logger  *slog.Logger
+	tried   time.Time
+	saved   []byte // what is in the file; nil if that is not known
+	failing bool   // as was logged
+}
+
+// save saves s, with what the Tally adds, now and then, or because it is the last time. It
+// writes only what has changed, and logs when that begins to fail, and when it works again.
+func (k *keeper) save(t *Tally, s savedState, last bool) {
+	if k.file == "" || !last && time.Since(k.tried) < saveInterval {
+		return
 	}
+	k.tried = time.Now()
+	text, err := json.Marshal(t.remember(s))
+	if err == nil && !bytes.Equal(text, k.saved) {
+		if err = write(k.file, text); err == nil {
+			k.saved = text
+		}
+	}
+	switch {
+	case err != nil && !k.failing:
+		k.logger.Warn("The position in Postfix's log could not be saved: the next start misses lines, or counts some twice", "reason", err)
+	case err == nil && k.failing:
+		k.logger.Info("The position in Postfix's log is saved again")
+	}
+	k.failing = err != nil
 }
 
 // write replaces the file in one step, which a crash of the machine cannot tear.
-func (s savedState) write(name string) error {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
+func write(name string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ type Options struct {
 // taken in order.
 type Tally struct {
 	options Options
-	relay   relayRule
+	relays  relayHosts
 	seed    maphash.Seed
 
 	mu       sync.Mutex // guards what follows
@@ -161,7 +161,7 @@ type domainCounts struct {
 
 // NewTally returns a Tally that has counted nothing.
 func NewTally(o Options) *Tally {
-	t := &Tally{options: o, relay: parseRelayHost(o.RelayHost), seed: maphash.MakeSeed()}
+	t := &Tally{options: o, relays: parseRelayHost(o.RelayHost), seed: maphash.MakeSeed()}
 	t.sessions = newLRU[process, *session](maxSessions, nil)
 	t.messages = newLRU(maxMessages, t.leaves)
 	t.domains = newLRU(maxDomains, func(string, *domainCounts) { t.forgotten++ })
@@ -376,8 +376,8 @@ const notDomain = "(no domain)"
 // recipient's domain. Two things count as a relay: the relayhost of main.cf, and a mail
 // host at a port other than 25, because MX hosts use port 25.
 func (t *Tally) nextHop(d *delivery, host, port string, connected bool) string {
-	if t.relay.takes(host, port, connected) {
-		return t.options.RelayHost
+	if relay, ok := t.relays.taking(host, port, connected); ok {
+		return relay
 	}
 	if connected && port != "25" {
 		return "[" + strings.ToLower(host) + "]:" + port

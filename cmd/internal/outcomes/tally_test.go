@@ -234,6 +234,13 @@ func TestTally(t *testing.T) {
 		{"relayhost with MX hosts", outcomes.Options{RelayHost: "relay.test:submission", Policies: policies{"relay.test:submission": outcomes.PolicyDANE}},
 			smtp1 + "Q1: to=<x@a.test>, relay=mx7.relay.test[192.0.2.9]:587" + delays + ", tls=secure" + sentOK,
 			map[string]uint64{"dane verified sent": 1, "messages sent": 1}},
+		{"a list of relayhosts", outcomes.Options{RelayHost: "[relay.test], [relay2.test]:587\tthird.test",
+			Policies: policies{"[relay.test]": outcomes.PolicySTS, "[relay2.test]:587": outcomes.PolicyDANE, "third.test": outcomes.PolicyNone}},
+			smtp1 + "Q1: to=<x@a.test>, relay=relay.test[192.0.2.9]:25" + delays + ", tls=secure" + sentOK +
+				smtp1 + "Q2: to=<x@a.test>, relay=relay2.test[192.0.2.9]:587" + delays + ", tls=secure" + sentOK +
+				smtp1 + "Q3: to=<x@a.test>, relay=mx.third.test[192.0.2.9]:25" + delays + ", tls=may" + sentOK +
+				smtp1 + "Q4: to=<x@a.test>, relay=none" + delays + ", tls=unknown?, dsn=4.7.5, status=deferred (client TLS configuration problem)\n",
+			map[string]uint64{"sts verified sent": 1, "dane verified sent": 1, "none untrusted sent": 1, "sts none deferred": 1, "policy-lookup": 1, "messages sent": 3, "messages deferred": 1}},
 	} {
 		if diff := cmp.Diff(c.want, counts(tallyOf(c.options, c.log).Summary())); diff != "" {
 			t.Errorf("%s: -want +got\n%s", c.name, diff)

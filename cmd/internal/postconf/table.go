@@ -121,7 +121,9 @@ func (t Table) File(redirected map[string]string) string {
 	case "cdb":
 		return t.Name + ".cdb"
 	case "texthash", "regexp", "pcre", "cidr":
-		return t.Name
+		if !strings.HasPrefix(t.Name, "{") { // its contents are in its name: Postfix 3.7 and later
+			return t.Name
+		}
 	}
 	return ""
 }

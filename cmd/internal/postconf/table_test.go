@@ -59,6 +59,9 @@ func TestFile(t *testing.T) {
 		{"lmdb:/a", redirected, "/a.lmdb"},
 		{"texthash:/a", redirected, "/a"},
 		{"inline:{a=b}", redirected, ""},
+		{"regexp:/a", redirected, "/a"},
+		{"regexp:{{/^mx/ may}}", redirected, ""},
+		{"proxy:pcre:{ {/a/ may}, {/b/ none} }", nil, ""},
 	} {
 		if got := ParseTables(tt.table)[0].File(tt.redirected); got != tt.want {
 			t.Errorf("%s, %q: got %s", tt.table, tt.redirected, got)

@@ -177,15 +177,25 @@ func policyText(s Stage, patterns []string, maxAge time.Duration) string {
 // records are the records to publish; comments are for what depends on the web server.
 func (l *look) records(id string, r Request) []string {
 	ttl := int(recordTTL / time.Second)
-	lines := []string{fmt.Sprintf(`%s. %d IN TXT "v=STSv1; id=%s"`, l.domain.RecordName(), ttl, id)}
+	lines := []string{fmt.Sprintf("%s. %d IN TXT %s", l.domain.RecordName(), ttl, characterStrings("v=STSv1; id="+id))}
 	if len(l.policyHost.fetches) == 0 && r.Stage != StageRemove {
 		lines = append(lines, fmt.Sprintf("; %s. %d IN CNAME the name of the web server, or A and AAAA with its addresses", l.domain.PolicyHost(), ttl))
 	}
 	rua, ok := l.rua8460(r.RUA)
 	if !ok {
-		lines = append(lines, fmt.Sprintf(`%s. %d IN TXT "v=TLSRPTv1; rua=%s"`, l.seen.TLSRPT.Name, ttl, rua))
+		lines = append(lines, fmt.Sprintf("%s. %d IN TXT %s", l.seen.TLSRPT.Name, ttl, characterStrings("v=TLSRPTv1; rua="+rua)))
 	}
 	return lines
+}
+
+// characterStrings writes the text of a TXT record as a zone file has it: in strings of
+// at most 255 bytes.
+func characterStrings(text string) string {
+	var quoted []string
+	for part := range slices.Chunk([]byte(text), 255) {
+		quoted = append(quoted, `"`+strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(string(part))+`"`)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // rua8460 returns where reports are to go, and whether a record says so already.

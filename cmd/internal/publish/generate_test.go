@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
@@ -84,6 +85,39 @@ _smtp._tls.testing.example. 3600 IN TXT "v=TLSRPTv1; rua=https://r.example/"`,
 		}
 		if at < len(test.plan) {
 			t.Errorf("%s, %+v: no step %q in its place:\n%s", test.domain, test.request, test.plan[at], p.planText())
+		}
+	}
+}
+
+// A name server reads the records as they were meant.
+func TestGenerateZoneFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.unpublished(t, "new.example")
+	for _, rua := range []string{"https://r.example/" + strings.Repeat("x", 400), `mailto:a\b@r.example`} {
+		records := w.generate(t, "new.example", Request{Stage: StageTesting, RUA: rua}).Records
+		for _, part := range strings.Split(records[len(records)-1], `"`) {
+			if len(part) > 255 {
+				t.Errorf("%s: a string of %d bytes", rua, len(part))
+			}
+		}
+		record, err := dns.NewRR(records[len(records)-1])
+		if err != nil {
+			t.Errorf("%s: %v", rua, err)
+			continue
+		}
+		wire := make([]byte, dns.Len(record)+10)
+		n, err := dns.PackRR(record, wire, 0, nil, false)
+		if err != nil {
+			t.Errorf("%s: %v", rua, err)
+			continue
+		}
+		var got strings.Builder
+		for data := wire[n-int(record.Header().Rdlength) : n]; len(data) > 0; data = data[1+int(data[0]):] {
+			got.Write(data[1 : 1+int(data[0])])
+		}
+		if want := "v=TLSRPTv1; rua=" + rua; got.String() != want {
+			t.Errorf("got %s, want %s", got.String(), want)
 		}
 	}
 }

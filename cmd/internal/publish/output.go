@@ -1,7 +1,9 @@
 package publish
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +109,7 @@ func (p *Publication) Write(directory string) (files []string, err error) {
 		{planFile, p.planText()},
 	} {
 		path := filepath.Join(directory, f.name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := makeDir(filepath.Dir(path)); err != nil {
 			return files, err
 		}
 		if err := replace(path, f.text); err != nil {
@@ -116,6 +118,18 @@ func (p *Publication) Write(directory string) (files []string, err error) {
 		files = append(files, path)
 	}
 	return files, nil
+}
+
+// makeDir makes a directory that anyone may enter, whatever the umask is, and those above it
+// that are missing. Existing ones keep their mode.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeDir(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	return errors.Join(os.Mkdir(dir, 0o755), os.Chmod(dir, 0o755))
 }
 
 // replace writes a file that anyone may read, in one piece.

@@ -5,6 +5,7 @@ package warm
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -122,7 +123,10 @@ func eachLine(list io.Reader, each func(line int, key string) error) error {
 			return err
 		}
 	}
-	if err := in.Err(); err != nil {
+	switch err := in.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fmt.Errorf("line %d: too long: is this a list of names, one in each line?", line+1)
+	case err != nil:
 		return fmt.Errorf("line %d: %w", line+1, err)
 	}
 	return nil

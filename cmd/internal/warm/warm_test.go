@@ -109,7 +109,7 @@ func TestRunInterrupted(t *testing.T) {
 
 func TestRunReadsNoEndlessLine(t *testing.T) {
 	_, err := Run(t.Context(), strings.NewReader("a.example\n"+strings.Repeat("x", 1<<20)), look, Options{Rate: 1000, Concurrency: 1})
-	if err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "line 2: too long: is this a list of names") {
 		t.Errorf("got %v", err)
 	}
 }
