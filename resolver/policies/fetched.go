@@ -19,9 +19,8 @@ type Fetch struct {
 	// RecordLost: the domain had no record, and the fetch followed an older one
 	// (RFC 8461 section 10.2).
 	RecordLost bool
-	// Purges is the number of the last purge known when the fetch began, Noted the result of
-	// Table.Purges then.
-	Purges, Noted uint64
+	// Asked is when the fetch began.
+	Asked
 	// ToMX: a lookup for mail to the domain's MX hosts waits for it.
 	ToMX bool
 }
@@ -44,7 +43,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	}
 	e.plan(before, now, t.limits.Load(), rand.Float64())
 	switch {
-	case t.void(d, f):
+	case t.Void(d, f.Asked):
 		return e // the lookups that wait for it get it
 	case e.policy.MaxAge > 0:
 		t.replace(d, e, now)
@@ -57,14 +56,14 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 
 // PutIfNewer makes a policy that another node has fetched the domain's, unless the
 // current one knows of a later purge, was fetched later, or is the same one, fetched here at
-// about the same time. If the domain was purged since f.Noted, the policy is refused. It
+// about the same time. A policy that is void is refused. It
 // returns the current policy, which may have expired.
 func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
 	e.toMX = f.ToMX
-	if !e.newer(before) || e.repeats(before, now) || t.void(d, f) {
+	if !e.newer(before) || e.repeats(before, now) || t.Void(d, f.Asked) {
 		return before
 	}
 	o := t.clock.Origin()
