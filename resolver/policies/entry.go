@@ -229,9 +229,10 @@ func began(f store.Fetched, o clock.Origin, now, start clock.Moment) clock.Momen
 	return at
 }
 
-// judge sets the policy's end.
+// judge sets the policy's end. An end that was reported by a wrong clock does not count.
 func (e *Entry) judge(o clock.Origin, now, start clock.Moment) {
 	e.expires.Set(began(e.fetched(), o, now, start).Add(e.policy.MaxAge))
+	e.ended = e.ended && e.LiveAt(now) == nil
 }
 
 // plan sets when a policy just fetched is due to be fetched again; before is the
