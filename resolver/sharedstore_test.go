@@ -273,6 +273,30 @@ func TestSharedPolicyKeepsTheMismatch(t *testing.T) {
 	})
 }
 
+// A policy that another node has fetched although its record is gone does not bring that back.
+func TestSharedPolicyWhoseRecordIsGone(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{ttl: time.Hour})
+		time.Sleep(2 * time.Hour)
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.expectLogged("Record gone", 2)
+		time.Sleep(3 * day) // refreshes
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.expectLogged("Record gone", 2)
+		w.expectLogged("Policy can be refreshed again", 0)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		time.Sleep(2 * time.Hour)
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.expectLogged("Policy can be refreshed again", 2)
+	})
+}
+
 // MX hosts are judged with the first lookup for mail to a domain whose policy another node has
 // fetched, whether its record is due then or not.
 func TestSharedPolicyIsJudged(t *testing.T) {

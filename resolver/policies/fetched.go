@@ -37,10 +37,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	e.toMX = f.ToMX
 	e.judge(o, now, t.start)
 	e.recheck.Set(f.Recheck)
-	e.inherit(before, now)
-	if before != nil && f.RecordLost {
-		e.change(func(t *trouble) { t.recordGone = before.recordGone })
-	}
+	e.inherit(before, now, f.RecordLost)
 	e.plan(before, now, t.limits.Load(), rand.Float64())
 	switch {
 	case t.Void(d, f.Asked):
@@ -69,15 +66,16 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	o := t.clock.Origin()
 	e.judge(o, now, t.start)
 	e.recheck.Set(min(f.Recheck, now.Add(MaxRecheck)))
-	e.inherit(before, now)
+	e.inherit(before, now, before != nil && before.id == e.id) // the other node may have had no record
 	e.plan(nil, began(e.fetched(), o, now, t.start), t.limits.Load(), rand.Float64())
 	t.replace(d, e, now)
 	t.reportFetched(d, before, e, now)
 	return e
 }
 
-// inherit takes over the parts that do not change with the policy.
-func (e *Entry) inherit(before *Entry, now clock.Moment) {
+// inherit takes over the parts that do not change with the policy, and the absence of the
+// record if the policy may have been fetched without one.
+func (e *Entry) inherit(before *Entry, now clock.Moment, recordLost bool) {
 	e.used.Set(now) // a lookup waits for it, unless a policy is live
 	if before == nil {
 		return
@@ -86,6 +84,9 @@ func (e *Entry) inherit(before *Entry, now clock.Moment) {
 		e.used.Set(before.used.Get())
 	}
 	e.toMX = e.toMX || before.toMX
+	if recordLost {
+		e.change(func(t *trouble) { t.recordGone = before.recordGone })
+	}
 	if before.policy.Mode == e.policy.Mode {
 		e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
 	}
