@@ -317,6 +317,37 @@ func TestSharedPolicyIsJudged(t *testing.T) {
 	}
 }
 
+// The same if another node has announced the policy, or a lookup of the host of that name has
+// found it.
+func TestPolicyOfUnknownUseIsJudged(t *testing.T) {
+	for name, find := range map[string]func(t *testing.T, h NextHop, a, b *Resolver){
+		"announced": func(t *testing.T, h NextHop, a, _ *Resolver) { expect(t, a, h.Domain.String(), "enforce/1") },
+		"bracketed": func(t *testing.T, h NextHop, _, b *Resolver) {
+			h.MX = false
+			if _, err := b.Resolve(t.Context(), h); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+				w.setTXT("a.example", txtAnswer{ttl: time.Minute})
+				expect(t, b, "a.example", "-")
+				time.Sleep(time.Minute)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				w.setMX("a.example", "elsewhere.example")
+				find(t, hop(t, "a.example"), a, b)
+				synctest.Wait()
+				expect(t, b, "a.example", "enforce/1")
+				synctest.Wait()
+				if n := b.Counts().Mismatched; n != 1 {
+					t.Errorf("%d mismatches, want 1", n)
+				}
+			})
+		})
+	}
+}
+
 // evicting is a shared store whose Get lets memory evict the domain's policy.
 type evicting struct {
 	SharedStore

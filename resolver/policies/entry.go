@@ -2,6 +2,7 @@ package policies
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -57,6 +58,7 @@ type Entry struct {
 	// mismatch is since when no MX host matches; 0 if one does. Lookups read it without the
 	// domain's lock, under which it is written.
 	mismatch clock.Instant
+	toMX     atomic.Bool // looked up for mail to the domain's MX hosts; as mismatch
 
 	// These never change.
 	id     string
@@ -74,7 +76,6 @@ type Entry struct {
 	*trouble        // never nil; change replaces it
 	followUps uint8 // fetches still to come because the id changed and the text did not
 	ended     bool  // its end without a successor has been reported
-	toMX      bool  // looked up for mail to the domain's MX hosts
 
 	judgedMX clock.Moment // when the DNS was asked for the MX hosts judged last; not stored
 
@@ -150,6 +151,9 @@ func (e *Entry) LiveAt(now clock.Moment) *Entry {
 // MatchesNoMX reports whether the policy is enforced and no MX host of the domain matches
 // it, so that mail is deferred.
 func (e *Entry) MatchesNoMX() bool { return e.mismatch.Get() != 0 }
+
+// ToMX reports whether the domain was looked up for mail to its MX hosts.
+func (e *Entry) ToMX() bool { return e.toMX.Load() }
 
 // RecheckDue reports whether the record is due to be asked for again.
 func (e *Entry) RecheckDue(now clock.Moment) bool { return now >= e.recheck.Get() }
@@ -271,7 +275,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 		Refused:    e.refused,
 		Leased:     e.leased,
 		Mismatch:   e.mismatch.Get(),
-		ToMX:       e.toMX,
+		ToMX:       e.ToMX(),
 		Ended:      e.ended,
 		FollowUps:  int(e.followUps),
 		Purges:     e.purges,
@@ -293,7 +297,8 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment) store.Entry
 // whose wall clock was wrong.
 func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e := newEntry(s.Policy, s.ID, s.Fetched, s.Purges)
-	e.followUps, e.ended, e.toMX = uint8(s.FollowUps), s.Ended, s.ToMX
+	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
+	e.toMX.Store(s.ToMX)
 	o := t.clock.Origin()
 	e.judge(o, now, t.start)
 	e.mismatch.Set(s.Mismatch)

@@ -34,7 +34,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	before, now := t.current(d), t.clock.Now()
 	o := t.clock.Origin()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: o.Wall(now), At: now, ThisBoot: true}, f.Purges)
-	e.toMX = f.ToMX
+	e.toMX.Store(f.ToMX)
 	e.judge(o, now, t.start)
 	e.recheck.Set(f.Recheck)
 	e.inherit(before, now, f.RecordLost)
@@ -59,7 +59,7 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
-	e.toMX = f.ToMX
+	e.toMX.Store(f.ToMX)
 	if !e.newer(before) || e.repeats(before, now) || t.Void(d, f.Asked) {
 		return before
 	}
@@ -83,7 +83,9 @@ func (e *Entry) inherit(before *Entry, now clock.Moment, recordLost bool) {
 	if before.LiveAt(now) != nil {
 		e.used.Set(before.used.Get())
 	}
-	e.toMX = e.toMX || before.toMX
+	if before.ToMX() {
+		e.toMX.Store(true)
+	}
 	if recordLost {
 		e.change(func(t *trouble) { t.recordGone = before.recordGone })
 	}
