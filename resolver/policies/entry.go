@@ -55,10 +55,11 @@ type Entry struct {
 
 	policy mtasts.Policy
 
-	// mismatch is since when no MX host matches; 0 if one does. Lookups read it without the
-	// domain's lock, under which it is written.
-	mismatch clock.Instant
-	toMX     atomic.Bool // looked up for mail to the domain's MX hosts; as mismatch
+	// mismatch is since when no MX host matches; 0 if one does. unjudged: that is so of the
+	// policy before, which had other patterns. toMX: looked up for mail to the domain's MX
+	// hosts. Lookups read these without the domain's lock, under which they are written.
+	mismatch       clock.Instant
+	unjudged, toMX atomic.Bool
 
 	// These never change.
 	id     string
@@ -150,7 +151,10 @@ func (e *Entry) LiveAt(now clock.Moment) *Entry {
 
 // MatchesNoMX reports whether the policy is enforced and no MX host of the domain matches
 // it, so that mail is deferred.
-func (e *Entry) MatchesNoMX() bool { return e.mismatch.Get() != 0 }
+func (e *Entry) MatchesNoMX() bool { return e.mismatched() && !e.unjudged.Load() }
+
+// mismatched is MatchesNoMX for the operator: a mismatch ends when the MX hosts are judged.
+func (e *Entry) mismatched() bool { return e.mismatch.Get() != 0 }
 
 // ToMX reports whether the domain was looked up for mail to its MX hosts.
 func (e *Entry) ToMX() bool { return e.toMX.Load() }

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -91,6 +92,7 @@ func (e *Entry) inherit(before *Entry, now clock.Moment, recordLost bool) {
 	}
 	if before.policy.Mode == e.policy.Mode {
 		e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
+		e.unjudged.Store(before.unjudged.Load() || !slices.Equal(before.policy.MX, e.policy.MX))
 	}
 }
 

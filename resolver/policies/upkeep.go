@@ -192,8 +192,9 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
 		return
 	}
 	e.judgedMX = asked
+	e.unjudged.Store(false)
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
-	if mismatch == e.MatchesNoMX() {
+	if mismatch == e.mismatched() {
 		return
 	}
 	since := clock.Moment(0)
