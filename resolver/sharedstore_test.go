@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/clock/clocktest"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/shared"
@@ -346,6 +347,26 @@ func TestPolicyOfUnknownUseIsJudged(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A policy of another node that seems to come from the future, because the clock was set back,
+// lives on: it counts from the step of the clock, and not from a start long ago.
+func TestSharedPolicyAfterAStepBack(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, _ *Resolver) {
+		w.machine = clocktest.NewMachine(time.Now, "boot of b", time.Hour)
+		b := w.join(h)
+		time.Sleep(12 * day)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{err: errServfail})
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		w.machine.SetWall(-2 * time.Hour)
+		time.Sleep(10 * time.Second)
+		expect(t, b, "a.example", "enforce/1")
+		time.Sleep(10 * day)
+		expect(t, b, "a.example", "-")
+	})
 }
 
 // evicting is a shared store whose Get lets memory evict the domain's policy.

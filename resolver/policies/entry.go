@@ -228,18 +228,18 @@ func (e *Entry) missesRefresh() bool {
 
 // began is when the life of a policy fetched at f began. If a policy of an earlier
 // boot seems to have been fetched in the future, either clock was wrong: it counts
-// from start, when this process began.
-func began(f store.Fetched, o clock.Origin, now, start clock.Moment) clock.Moment {
+// from step, the last one of the wall clock, or when this process began.
+func began(f store.Fetched, o clock.Origin, now, step clock.Moment) clock.Moment {
 	at := f.Moment(o)
 	if !f.ThisBoot && at > now.Add(maxAhead) {
-		return start
+		return step
 	}
 	return at
 }
 
 // judge sets the policy's end. An end that was reported by a wrong clock does not count.
-func (e *Entry) judge(o clock.Origin, now, start clock.Moment) {
-	e.expires.Set(began(e.fetched(), o, now, start).Add(e.policy.MaxAge))
+func (e *Entry) judge(o clock.Origin, now, step clock.Moment) {
+	e.expires.Set(began(e.fetched(), o, now, step).Add(e.policy.MaxAge))
 	e.ended = e.ended && e.LiveAt(now) == nil
 }
 
@@ -304,7 +304,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
 	e.toMX.Store(s.ToMX)
 	o := t.clock.Origin()
-	e.judge(o, now, t.start)
+	e.judge(o, now, t.clock.LastStep())
 	e.mismatch.Set(s.Mismatch)
 	e.recheck.Set(min(s.Recheck, now.Add(MaxRecheck)))
 	e.used.Set(min(s.Used, now))
@@ -313,7 +313,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		// If Next is the removal, the policy was left alone; it is due no later than
 		// chance would have had it. Else it may be due later because an attempt failed, or
 		// was put off until after the policy's end.
-		latest := began(e.fetched(), o, now, t.start).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
+		latest := began(e.fetched(), o, now, t.clock.LastStep()).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
 		if s.Next < e.expires.Get().Add(keepExpired/2) {
 			latest = max(latest, now.Add(refresh.LastRetry))
 		} else if s.Refused != 0 || s.Failures > 0 {

@@ -36,7 +36,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	o := t.clock.Origin()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: o.Wall(now), At: now, ThisBoot: true}, f.Purges)
 	e.toMX.Store(f.ToMX)
-	e.judge(o, now, t.start)
+	e.judge(o, now, t.clock.LastStep())
 	e.recheck.Set(f.Recheck)
 	e.inherit(before, now, f.RecordLost)
 	e.plan(before, now, t.limits.Load(), rand.Float64())
@@ -65,10 +65,10 @@ func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 		return before
 	}
 	o := t.clock.Origin()
-	e.judge(o, now, t.start)
+	e.judge(o, now, t.clock.LastStep())
 	e.recheck.Set(min(f.Recheck, now.Add(MaxRecheck)))
 	e.inherit(before, now, before != nil && before.id == e.id) // the other node may have had no record
-	e.plan(nil, began(e.fetched(), o, now, t.start), t.limits.Load(), rand.Float64())
+	e.plan(nil, began(e.fetched(), o, now, t.clock.LastStep()), t.limits.Load(), rand.Float64())
 	t.replace(d, e, now)
 	t.reportFetched(d, before, e, now)
 	return e

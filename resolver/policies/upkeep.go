@@ -268,7 +268,7 @@ func (t *Table) judge(d mtasts.Domain) {
 		return
 	}
 	now := t.clock.Now()
-	e.judge(t.clock.Origin(), now, t.start)
+	e.judge(t.clock.Origin(), now, t.clock.LastStep())
 	// When it was last used was judged by the wrong clock: it does not count as
 	// out of use. It is due no later than a new policy would be.
 	e.used.Set(now)
