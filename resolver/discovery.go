@@ -246,17 +246,22 @@ func (d *discovery) judgeRecord() *outcome {
 func (d *discovery) fetch() *outcome {
 	d.since = d.policies.Asked()
 	until := d.clock.Now().Add(refusedFor)
-	for queued := false; ; queued = true {
+	queued := false
+	for {
 		policy, took, o, err := d.fetchOnce()
 		switch {
 		case o != nil:
 			return o
 		case !errors.Is(err, policyhost.ErrBusy):
-			return d.judgeFetch(policy, took, err)
+			if o, again := d.judgeFetch(policy, took, err); !again {
+				return o
+			}
+			continue
 		case d.why != firstDiscovery || d.clock.Now() >= until:
 			return &outcome{kind: refused, err: err}
 		case !queued:
 			d.putOff(err, nil)
+			queued = true
 		}
 		if !sleep(d.ctx, busyPause) {
 			return &outcome{kind: settled, err: errClosed}
@@ -284,8 +289,9 @@ func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *ou
 	return policy, d.clock.Now().Sub(start), nil, err
 }
 
-// judgeFetch distinguishes the publisher's faults from those of this host.
-func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err error) *outcome {
+// judgeFetch distinguishes the publisher's faults from those of this host. again is true if an
+// outage of the DNS that has ended was the cause.
+func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err error) (o *outcome, again bool) {
 	d.metrics.fetched(took, err)
 	if d.known != nil {
 		d.metrics.refreshes.refreshed(d.known, policy, err)
@@ -294,13 +300,22 @@ func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err err
 	_, fault := policyhost.Classify(err)
 	switch {
 	case err == nil:
-		return &outcome{kind: fetched, policy: policy}
+		return &outcome{kind: fetched, policy: policy}, false
 	case blame:
-		return &outcome{kind: failed, err: err, fault: d.failure(err, d.record.ID)}
+		return &outcome{kind: failed, err: err, fault: d.failure(err, d.record.ID)}, false
 	case fault == policyhost.FaultPublisher: // the attempt may have reached the host
-		return &outcome{kind: ignorant, err: err, pause: refresh.FirstRetry}
+		return &outcome{kind: ignorant, err: err, pause: refresh.FirstRetry}, false
 	}
-	return &outcome{kind: ignorant, err: err, pause: policies.ShortPause}
+	o = &outcome{kind: ignorant, err: err, pause: policies.ShortPause}
+	if fault != policyhost.FaultDNS {
+		return o, false
+	}
+	out := d.dns.lost()
+	if out == nil {
+		return o, false
+	}
+	o.while = out.lasts
+	return o, d.known == nil && out.wait(d.ctx, d.domain(), d.began.Add(d.settings.AnswerTimeout).Sub(d.clock.Now()))
 }
 
 // failure is the domain's failure after this one.
