@@ -116,6 +116,7 @@ type Resolver struct {
 	load  loadLimits
 
 	deferrals deferrals
+	purging   sync.Mutex // held by forgetAll
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
