@@ -255,6 +255,32 @@ func TestAbsenceEndsWithAStep(t *testing.T) {
 	}
 }
 
+// The end of a policy is reported although it seemed to have ended before, by a wrong clock.
+func TestEndIsReportedAfterAStep(t *testing.T) {
+	for name, again := range variants {
+		t.Run(name, func(t *testing.T) {
+			onMachine(t, func(t *testing.T, m *machineRun) {
+				m.start()
+				m.publish("a.example", "1", policyText("enforce", "864000"))
+				expect(t, m.r, "a.example", "enforce/1")
+				m.cutOff("a.example")
+				m.reboot("boot 2", 400*day)
+				expect(t, m.r, "a.example", "-")
+				m.expectLogged("Policy expired", 1)
+				again(m)
+				m.machine.SetWall(-400 * day)
+				time.Sleep(10 * time.Second)
+				expect(t, m.r, "a.example", "enforce/1")
+				again(m)
+				time.Sleep(10 * day)
+				again(m)
+				expect(t, m.r, "a.example", "-")
+				m.expectLogged("Policy expired", 2)
+			})
+		})
+	}
+}
+
 // A failure of an earlier boot, whose clock was ahead of the present one, delays no attempt
 // once its policy has ended.
 func TestFailureOfAClockAhead(t *testing.T) {

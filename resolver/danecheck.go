@@ -16,6 +16,7 @@ import (
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/internal/stack"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/policies"
 )
 
 // DANEChecker asks the DNS what DANE says of a next hop, within a time limit of its own.
@@ -150,11 +151,12 @@ func (r *Resolver) checkDANE(hop NextHop, refreshing bool) (dane.Kind, error) {
 		return dane.None, err
 	}
 	defer limit.leave()
+	asked := r.policies.Asked()
 	verdict, while, err := r.askChecker(s, hop, refreshing)
 	now := r.clock.Now()
 	if err == nil {
 		if save, ok := r.verdicts.Put(hop, verdict, now); ok {
-			saved := r.policies.SaveVerdicts(hop.Domain, save...)
+			saved := !r.forgetVoid(hop.Domain, asked) && r.policies.SaveVerdicts(hop.Domain, save...)
 			if verdict.Kind == dane.Unknown {
 				r.logUnknown(hop, cmp.Or(verdict.Failed, errSomeHosts))
 			} else {
@@ -168,9 +170,20 @@ func (r *Resolver) checkDANE(hop NextHop, refreshing bool) (dane.Kind, error) {
 		err = errSomeHosts
 	} else if r.ctx.Err() == nil {
 		r.verdicts.Fail(hop, err, while, now)
+		r.forgetVoid(hop.Domain, asked)
 	}
 	r.logUnknown(hop, err)
 	return dane.None, err
+}
+
+// forgetVoid removes what a check has just filed if the domain was purged since it was asked
+// for, and reports whether that is so.
+func (r *Resolver) forgetVoid(d mtasts.Domain, asked policies.Asked) bool {
+	void := r.policies.Void(d, asked)
+	if void {
+		r.verdicts.Forget(d)
+	}
+	return void
 }
 
 func (r *Resolver) logUnknown(hop NextHop, err error) {

@@ -32,8 +32,8 @@ type Deferral struct {
 }
 
 // deferrals has the next hops whose lookups are answered with TEMP because DANE cannot be
-// looked up. A deferral begins with such a reply. It ends with a verdict other than Unknown, which
-// is logged. If deferralLapse has passed since the last TEMP, prune removes it, which is
+// looked up. A deferral begins with such a reply. It ends with a verdict other than Unknown, or
+// with a lookup that is answered because the domain has no enforced policy, which is logged. If deferralLapse has passed since the last TEMP, prune removes it, which is
 // not logged. The zero value is empty.
 type deferrals struct {
 	mu   sync.Mutex
@@ -85,8 +85,10 @@ func (r *Resolver) Deferred(hop NextHop, reason string, withheld bool) {
 	event.DANEUnknown.Log(r.logger, about...)
 }
 
-// endDeferral removes the next hop's deferral, if it has one, because a verdict other than
-// Unknown was found, and logs that.
+// NotDeferred notes that a lookup of the next hop was answered although the verdict is Unknown.
+func (r *Resolver) NotDeferred(hop NextHop) { r.endDeferral(hop) }
+
+// endDeferral removes the next hop's deferral, if it has one, and logs that.
 func (r *Resolver) endDeferral(hop NextHop) {
 	r.deferrals.mu.Lock()
 	f := r.deferrals.hops[hop]

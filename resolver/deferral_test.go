@@ -56,6 +56,23 @@ func TestDeferral(t *testing.T) {
 	})
 }
 
+// A deferral ends also if the domain has no enforced policy and only some hosts are unknown.
+func TestDeferralEndsWithoutAVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolverWithDANE(w.memory(), &checker{err: errServfail})
+		h := hop(t, "a.example")
+		r.Deferred(h, "MX a.example: SERVFAIL", false)
+		for range 2 {
+			r.NotDeferred(h)
+			w.expectLogged("DANE can be looked up again", 1)
+		}
+		if got := deferred(t, r, "a.example"); got != "" {
+			t.Errorf("still deferred: %s", got)
+		}
+	})
+}
+
 // The verdict that some hosts are unknown names the question; a deferral that nobody
 // looks up any more is forgotten.
 func TestDeferralBySomeHosts(t *testing.T) {

@@ -83,10 +83,9 @@ type discovery struct {
 
 	known     *policies.Entry // live; nil without one
 	record    mtasts.Record
-	recordErr error        // why the record cannot be used; nil if it is valid
-	recheckAt clock.Moment // when it is due to be asked for again
-	// As in policies.Fetch, when the fetch began.
-	purges, noted uint64
+	recordErr error          // why the record cannot be used; nil if it is valid
+	recheckAt clock.Moment   // when it is due to be asked for again
+	since     policies.Asked // when the discovery began, or the fetch
 }
 
 func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
@@ -102,7 +101,8 @@ func (d *discovery) toMX() bool {
 // answer is valid with an error too.
 func (r *Resolver) discover(hop NextHop, why reason) (Answer, error) {
 	stack.Grow()
-	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why), began: r.clock.Now()}
+	d := &discovery{Resolver: r, hop: hop, why: why, settings: r.settings.Load(), limits: r.load.of(why),
+		began: r.clock.Now(), since: r.policies.Asked()}
 	for _, step := range []func() *outcome{d.recall, d.askShared, d.askRecord, d.judgeRecord, d.fetch} {
 		if o := step(); o != nil {
 			return d.file(o)
@@ -244,19 +244,24 @@ func (d *discovery) judgeRecord() *outcome {
 // fetch fetches the policy. A first discovery that is refused because too much is under way
 // at its policy host stays queued for a while; its lookups do not wait meanwhile.
 func (d *discovery) fetch() *outcome {
-	d.purges, d.noted = d.store.Purges(), d.policies.Purges()
+	d.since = d.policies.Asked()
 	until := d.clock.Now().Add(refusedFor)
-	for queued := false; ; queued = true {
+	queued := false
+	for {
 		policy, took, o, err := d.fetchOnce()
 		switch {
 		case o != nil:
 			return o
 		case !errors.Is(err, policyhost.ErrBusy):
-			return d.judgeFetch(policy, took, err)
+			if o, again := d.judgeFetch(policy, took, err); !again {
+				return o
+			}
+			continue
 		case d.why != firstDiscovery || d.clock.Now() >= until:
 			return &outcome{kind: refused, err: err}
 		case !queued:
 			d.putOff(err, nil)
+			queued = true
 		}
 		if !sleep(d.ctx, busyPause) {
 			return &outcome{kind: settled, err: errClosed}
@@ -284,8 +289,9 @@ func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *ou
 	return policy, d.clock.Now().Sub(start), nil, err
 }
 
-// judgeFetch distinguishes the publisher's faults from those of this host.
-func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err error) *outcome {
+// judgeFetch distinguishes the publisher's faults from those of this host. again is true if an
+// outage of the DNS that has ended was the cause.
+func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err error) (o *outcome, again bool) {
 	d.metrics.fetched(took, err)
 	if d.known != nil {
 		d.metrics.refreshes.refreshed(d.known, policy, err)
@@ -294,13 +300,22 @@ func (d *discovery) judgeFetch(policy mtasts.Policy, took time.Duration, err err
 	_, fault := policyhost.Classify(err)
 	switch {
 	case err == nil:
-		return &outcome{kind: fetched, policy: policy}
+		return &outcome{kind: fetched, policy: policy}, false
 	case blame:
-		return &outcome{kind: failed, err: err, fault: d.failure(err, d.record.ID)}
+		return &outcome{kind: failed, err: err, fault: d.failure(err, d.record.ID)}, false
 	case fault == policyhost.FaultPublisher: // the attempt may have reached the host
-		return &outcome{kind: ignorant, err: err, pause: refresh.FirstRetry}
+		return &outcome{kind: ignorant, err: err, pause: refresh.FirstRetry}, false
 	}
-	return &outcome{kind: ignorant, err: err, pause: policies.ShortPause}
+	o = &outcome{kind: ignorant, err: err, pause: policies.ShortPause}
+	if fault != policyhost.FaultDNS {
+		return o, false
+	}
+	out := d.dns.lost()
+	if out == nil {
+		return o, false
+	}
+	o.while = out.lasts
+	return o, d.known == nil && out.wait(d.ctx, d.domain(), d.began.Add(d.settings.AnswerTimeout).Sub(d.clock.Now()))
 }
 
 // failure is the domain's failure after this one.
@@ -323,16 +338,16 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 		return d.filePolicy(o)
 	case absent:
 		o.state = policies.StateAbsent
-		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: d.recheckAt, Reason: o.err})
+		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: d.recheckAt, Reason: o.err, Asked: d.since})
 	case failed:
 		o.state = policies.StateBroken
 		until := d.recheckAt
 		if o.fault.ID != "" {
 			until = min(until, o.fault.Due(false))
 		}
-		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: until, Failure: o.fault, Reason: o.err})
+		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: until, Failure: o.fault, Reason: o.err, Asked: d.since})
 	case ignorant:
-		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: o.pause, While: o.while, Reason: o.err})
+		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: o.pause, While: o.while, Reason: o.err, Asked: d.since})
 	case refused:
 		d.putOff(o.err, o.while)
 		live = d.policies.Live(d.domain(), d.clock.Now())
@@ -385,8 +400,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		ID:         d.record.ID,
 		Recheck:    d.recheckAt,
 		RecordLost: d.recordErr != nil,
-		Purges:     d.purges,
-		Noted:      d.noted,
+		Asked:      d.since,
 		ToMX:       d.toMX(),
 	})
 	d.share(e)
@@ -419,7 +433,7 @@ func (d *discovery) putOff(why error, while func() bool) {
 	}
 	d.metrics.discoveries.busy.Inc()
 	event.DiscoveryPutOff.Log(d.logger, event.Domain(d.domain().String()))
-	d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: refusedFor, While: while, Reason: why})
+	d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: refusedFor, While: while, Reason: why, Asked: d.policies.Asked()})
 }
 
 // sleep waits, and returns false if ctx ends before.

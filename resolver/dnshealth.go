@@ -133,14 +133,26 @@ func (h *dnsHealth) failed(d mtasts.Domain, known bool, began clock.Moment) bool
 	if h.outage() != nil {
 		return true
 	}
-	if !many {
-		answered, _, _ := h.probes.Do("", func() (any, error) { return h.probe(h.ctx, mtasts.Domain{}) == nil, nil })
-		if answered.(bool) {
-			return false
-		}
+	if !many && h.answers() {
+		return false
 	}
 	h.begin(!many)
 	return true
+}
+
+// lost returns the outage under way, nil without one, after a question about a policy host
+// that was not answered.
+func (h *dnsHealth) lost() *outage {
+	if h.outage() == nil && !h.answers() {
+		h.begin(true)
+	}
+	return h.outage()
+}
+
+// answers makes a probe for what every resolver knows, and reports whether it is answered.
+func (h *dnsHealth) answers() bool {
+	answered, _, _ := h.probes.Do("", func() (any, error) { return h.probe(h.ctx, mtasts.Domain{}) == nil, nil })
+	return answered.(bool)
 }
 
 // next makes the domain the next probe of its kind, and returns how many names there are.

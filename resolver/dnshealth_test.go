@@ -44,6 +44,43 @@ func (w *world) away(away bool, domains ...string) {
 	}
 }
 
+// The same if it goes away after it has answered for the record: then the policy host has no
+// address for a moment.
+func TestResolverRestartsDuringAFetch(t *testing.T) {
+	for name, tc := range map[string]struct {
+		away time.Duration
+		want string
+	}{
+		"a moment": {1500 * time.Millisecond, "enforce/1"},
+		"long":     {20 * time.Second, "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				w.setHost("a.example", hostAnswer{err: errNoAddress, delay: 2 * time.Millisecond})
+				r := w.resolver()
+				go func() {
+					time.Sleep(time.Millisecond)
+					w.away(true, "a.example")
+					time.Sleep(tc.away)
+					w.publish("a.example", "1", policyText("enforce", "864000"))
+					w.away(false)
+				}()
+				if mode, took := lookUp(t, r, "a.example"); mode != tc.want || took > min(8*time.Second, tc.away+time.Second) {
+					t.Errorf("%s after %v, want %s", mode, took, tc.want)
+				}
+				time.Sleep(time.Second)
+				if mode, took := lookUp(t, r, "a.example"); mode != tc.want || took > 0 {
+					t.Errorf("then %s after %v, want %s at once", mode, took, tc.want)
+				}
+				time.Sleep(max(0, tc.away-8*time.Second) + time.Second)
+				expect(t, r, "a.example", "enforce/1")
+			})
+		})
+	}
+}
+
 // A longer outage: one probe a second whatever is looked up; each lookup waits once; at the
 // return each domain is asked for at its next lookup.
 func TestResolverIsAway(t *testing.T) {

@@ -273,3 +273,27 @@ func TestPolicyThatIsNotToBeKept(t *testing.T) {
 		expect(t, r, "a.example", "-") // and nothing is left behind
 	})
 }
+
+// A policy that comes back unchanged after its end is reported: the end was.
+func TestPolicyComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "86400"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		s := *r.settings.Load()
+		s.Idle = time.Hour // it is not refreshed
+		r.Configure(s)
+		time.Sleep(2 * day)
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		expect(t, r, "a.example", "-")
+		w.expectLogged("Policy expired", 1)
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "86400")})
+		time.Sleep(time.Hour)
+		expect(t, r, "a.example", "enforce/1")
+		w.expectLogged("Policy can be refreshed again", 1)
+		time.Sleep(6 * time.Minute)
+		expect(t, r, "a.example", "enforce/1")
+		w.expectLogged("Policy can be refreshed again", 1)
+	})
+}

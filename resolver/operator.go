@@ -153,7 +153,10 @@ func (r *Resolver) PurgeAll(ctx context.Context) (forgotten int, err error) {
 	if r.shared == nil {
 		return forgotten, nil
 	}
-	_, err = r.purgeShared(ctx, r.shared.PurgeAll)
+	number, err = r.purgeShared(ctx, r.shared.PurgeAll)
+	if err == nil { // now, and not when the message comes, by which time more may have been found
+		r.forgetAll(shared.Value{Number: number})
+	}
 	return forgotten, err
 }
 
@@ -167,6 +170,8 @@ func (r *Resolver) forget(d mtasts.Domain, voids func(fetched time.Time, purges 
 // forgetAll carries out a purge of all domains by some node, unless that was done: the
 // shared store repeats its last one at each start.
 func (r *Resolver) forgetAll(v shared.Value) {
+	r.purging.Lock()
+	defer r.purging.Unlock()
 	if v.Number > 0 && v.Number <= r.store.PurgedBelow() {
 		return
 	}

@@ -8,13 +8,16 @@ import (
 	"time"
 )
 
+// purges are the ways to purge a.example.
+var purges = map[string]func(t *testing.T, r *Resolver) error{
+	"one": func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) },
+	"all": purgeAll,
+}
+
 // A policy that an administrator purges while its refresh hangs is not stored
 // again when the refresh fails.
 func TestPurgeDuringARefresh(t *testing.T) {
-	for name, purge := range map[string]func(t *testing.T, r *Resolver) error{
-		"one": func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) },
-		"all": purgeAll,
-	} {
+	for name, purge := range purges {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -47,10 +50,7 @@ func purgeAll(t *testing.T, r *Resolver) error {
 
 // A purge removes the verdicts of DANE too, also of a domain that is in the file alone.
 func TestPurgeRemovesVerdicts(t *testing.T) {
-	for name, purge := range map[string]func(t *testing.T, r *Resolver) error{
-		"one": func(t *testing.T, r *Resolver) error { return r.Purge(t.Context(), hop(t, "a.example").Domain) },
-		"all": purgeAll,
-	} {
+	for name, purge := range purges {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -70,5 +70,67 @@ func TestPurgeRemovesVerdicts(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A question that was under way when an administrator purged the domain says nothing that
+// holds after the purge: the next lookup asks again.
+func TestPurgeDuringADiscovery(t *testing.T) {
+	announced := []string{"v=STSv1; id=1;"}
+	for name, old := range map[string]struct {
+		txt  txtAnswer
+		host hostAnswer
+	}{
+		"no record":        {txtAnswer{ttl: time.Hour, delay: 5 * time.Second}, hostAnswer{}},
+		"malformed record": {txtAnswer{records: []string{"v=STSv1; id=;"}, ttl: time.Hour, delay: 5 * time.Second}, hostAnswer{}},
+		"DNS":              {txtAnswer{err: errServfail, delay: 5 * time.Second}, hostAnswer{}},
+		"fetch":            {txtAnswer{records: announced, ttl: time.Hour}, hostAnswer{err: errRefused, delay: 5 * time.Second}},
+		"no route":         {txtAnswer{records: announced, ttl: time.Hour}, hostAnswer{err: errNoRoute, delay: 5 * time.Second}},
+	} {
+		for of, purge := range purges {
+			t.Run(name+", "+of, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.setTXT("a.example", old.txt)
+					w.setHost("a.example", old.host)
+					r := w.resolver()
+					go r.Resolve(t.Context(), hop(t, "a.example"))
+					time.Sleep(time.Second)
+					w.publish("a.example", "1", policyText("enforce", "864000"))
+					if err := purge(t, r); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(10 * time.Second)
+					expect(t, r, "a.example", "enforce/1")
+				})
+			})
+		}
+	}
+}
+
+// The same for DANE.
+func TestPurgeDuringACheck(t *testing.T) {
+	for of, purge := range purges {
+		for name, old := range map[string]*checker{
+			"no DANE": {verdict: dane.Verdict{Kind: dane.None, TTL: time.Hour}, delay: 5 * time.Second},
+			"failed":  {err: errServfail, delay: 5 * time.Second},
+		} {
+			t.Run(name+", "+of, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					r := w.resolverWithDANE(w.memory(), old)
+					go r.Resolve(t.Context(), hop(t, "a.example"))
+					time.Sleep(time.Second)
+					s := *r.settings.Load()
+					s.DANE = &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+					r.Configure(s)
+					if err := purge(t, r); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(10 * time.Second)
+					expectDANE(t, r, "a.example", dane.Full, 0)
+				})
+			})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/policyhost"
 )
 
@@ -282,4 +284,44 @@ func TestMismatchInAnswers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The answer does not say that a policy matches no MX host because that was so of the policy
+// before, which named others.
+func TestMismatchOfThePolicyBefore(t *testing.T) {
+	for name, find := range map[string]func(t *testing.T, a, b *Resolver){
+		"fetched here":  func(*testing.T, *Resolver, *Resolver) {},
+		"fetched there": func(t *testing.T, _, b *Resolver) { expect(t, b, "a.example", "enforce/2") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+				w.publish("a.example", "1", policyText("enforce", "86400"))
+				w.setMX("a.example", "mx.elsewhere.example")
+				expect(t, a, "a.example", "enforce/1")
+				synctest.Wait()
+				time.Sleep(6 * time.Minute)
+				w.publish("a.example", "2", "version: STSv1\nmode: enforce\nmx: mx.elsewhere.example\nmax_age: 86400\n")
+				s := *a.settings.Load()
+				s.MX = noMX{}
+				a.Configure(s)
+				find(t, a, b)
+				for range 2 {
+					got, err := a.Resolve(t.Context(), hop(t, "a.example"))
+					if err != nil || got.Policy == nil || got.Policy.MX[0] != "mx.elsewhere.example" {
+						t.Fatalf("Resolve = %+v, %v", got, err)
+					}
+					if got.MatchesNoMX {
+						t.Error("it matches no MX host")
+					}
+				}
+			})
+		})
+	}
+}
+
+// noMX is a DNS that does not answer.
+type noMX struct{}
+
+func (noMX) MX(context.Context, string) (a dnsclient.Answer[dnsclient.MX], err error) {
+	return a, errServfail
 }

@@ -116,6 +116,7 @@ type Resolver struct {
 	load  loadLimits
 
 	deferrals deferrals
+	purging   sync.Mutex // held by forgetAll
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop
@@ -228,14 +229,15 @@ func (r *Resolver) Cached(hop NextHop, at time.Time) (a Answer, ok bool) {
 	return a, ok
 }
 
-// cachedSTS answers from memory as long as nothing is due.
+// cachedSTS answers from memory as long as nothing is due. The first lookup for mail to the
+// domain's MX hosts goes to Resolve, which has them judged.
 func (r *Resolver) cachedSTS(hop NextHop, now clock.Moment) (a Answer, ok bool) {
 	e := r.policies.Live(hop.Domain, now)
 	if e == nil {
 		state, f, ok := r.policies.Negative(hop.Domain, now)
 		return r.without(state, f), ok
 	}
-	if e.RecheckDue(now) {
+	if e.RecheckDue(now) || hop.MX && !e.ToMX() {
 		return Answer{}, false
 	}
 	r.policies.Use(hop.Domain, e, now)

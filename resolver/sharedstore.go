@@ -42,11 +42,11 @@ func (d *discovery) askShared() *outcome {
 	if o != nil {
 		return o
 	}
-	noted := d.policies.Purges()
+	asked := d.policies.Asked()
 	v := d.shared.Get(d.ctx, d.domain())
 	leave()
 	before := d.known
-	d.known = d.adopt(d.domain(), v, noted).LiveAt(d.clock.Now())
+	d.known = d.adopt(d.domain(), v, asked).LiveAt(d.clock.Now())
 	if d.known != nil && d.why == firstDiscovery {
 		// The domain is known now: floods of unknown names and a busy policy host do not delay it.
 		d.why, d.limits = recheck, d.load.of(recheck)
@@ -58,8 +58,8 @@ func (d *discovery) askShared() *outcome {
 }
 
 // adopt takes over the shared store's value of the domain if that is newer, and returns
-// the domain's policy, live or expired. noted is that of policies.Fetch.
-func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, noted uint64) *policies.Entry {
+// the domain's policy, live or expired. asked is when the value was asked for.
+func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, asked policies.Asked) *policies.Entry {
 	if v.Number > 0 || !v.Purged.IsZero() {
 		r.forget(d, v.Voids)
 	}
@@ -70,8 +70,7 @@ func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, noted uint64) *policie
 		Policy:  v.Entry.Policy,
 		ID:      v.Entry.ID,
 		Recheck: r.clock.Origin().Moment(v.Entry.Recheck),
-		Purges:  v.Entry.Purges,
-		Noted:   noted,
+		Asked:   policies.Asked{Purges: v.Entry.Purges, Noted: asked.Noted},
 	}, v.Entry.Fetched)
 }
 
@@ -115,10 +114,10 @@ func (r *Resolver) adoptChange(change shared.Change) {
 	if change.Value.Entry == nil {
 		r.policies.NotePurge(d)
 	}
-	noted := r.policies.Purges()
+	asked := r.policies.Asked()
 	absence := r.policies.ForgetAbsence(d)
 	if absence || r.policies.Get(d) != nil {
-		r.adopt(d, change.Value, noted)
+		r.adopt(d, change.Value, asked)
 	}
 }
 

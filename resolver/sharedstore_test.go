@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/clock/clocktest"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/shared"
@@ -273,6 +274,30 @@ func TestSharedPolicyKeepsTheMismatch(t *testing.T) {
 	})
 }
 
+// A policy that another node has fetched although its record is gone does not bring that back.
+func TestSharedPolicyWhoseRecordIsGone(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{ttl: time.Hour})
+		time.Sleep(2 * time.Hour)
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.expectLogged("Record gone", 2)
+		time.Sleep(3 * day) // refreshes
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.expectLogged("Record gone", 2)
+		w.expectLogged("Policy can be refreshed again", 0)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		time.Sleep(2 * time.Hour)
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.expectLogged("Policy can be refreshed again", 2)
+	})
+}
+
 // MX hosts are judged with the first lookup for mail to a domain whose policy another node has
 // fetched, whether its record is due then or not.
 func TestSharedPolicyIsJudged(t *testing.T) {
@@ -291,6 +316,57 @@ func TestSharedPolicyIsJudged(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The same if another node has announced the policy, or a lookup of the host of that name has
+// found it.
+func TestPolicyOfUnknownUseIsJudged(t *testing.T) {
+	for name, find := range map[string]func(t *testing.T, h NextHop, a, b *Resolver){
+		"announced": func(t *testing.T, h NextHop, a, _ *Resolver) { expect(t, a, h.Domain.String(), "enforce/1") },
+		"bracketed": func(t *testing.T, h NextHop, _, b *Resolver) {
+			h.MX = false
+			if _, err := b.Resolve(t.Context(), h); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+				w.setTXT("a.example", txtAnswer{ttl: time.Minute})
+				expect(t, b, "a.example", "-")
+				time.Sleep(time.Minute)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				w.setMX("a.example", "elsewhere.example")
+				find(t, hop(t, "a.example"), a, b)
+				synctest.Wait()
+				expect(t, b, "a.example", "enforce/1")
+				synctest.Wait()
+				if n := b.Counts().Mismatched; n != 1 {
+					t.Errorf("%d mismatches, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// A policy of another node that seems to come from the future, because the clock was set back,
+// lives on: it counts from the step of the clock, and not from a start long ago.
+func TestSharedPolicyAfterAStepBack(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, _ *Resolver) {
+		w.machine = clocktest.NewMachine(time.Now, "boot of b", time.Hour)
+		b := w.join(h)
+		time.Sleep(12 * day)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{err: errServfail})
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		w.machine.SetWall(-2 * time.Hour)
+		time.Sleep(10 * time.Second)
+		expect(t, b, "a.example", "enforce/1")
+		time.Sleep(10 * day)
+		expect(t, b, "a.example", "-")
+	})
 }
 
 // evicting is a shared store whose Get lets memory evict the domain's policy.

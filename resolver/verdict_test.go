@@ -11,6 +11,7 @@ import (
 
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
+	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/shared/sharedtest"
 	"mta-sts-daemon/resolver/store"
 )
@@ -281,6 +282,35 @@ func TestOldPurgeLeavesVerdicts(t *testing.T) {
 		expectDANE(t, r, "a.example", dane.Full, 0)
 		h.Set(func(h *sharedtest.Store) { h.Repeat(n) })
 		time.Sleep(time.Minute)
+		expectDANE(t, r, "a.example", dane.Full, 0)
+	})
+}
+
+// The message of a node's own purge of everything, which may come late, takes away nothing that
+// was found since.
+func TestLateMessageOfAPurge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		h := sharedtest.NewStore()
+		c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+		st := w.memory()
+		n := h.Join()
+		n.Purges = st
+		r := w.resolverIn(n, st)
+		s := *r.settings.Load()
+		s.DANE = c
+		r.Configure(s)
+		h.Set(func(h *sharedtest.Store) { h.Silent = true })
+		if _, err := r.PurgeAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expectDANE(t, r, "a.example", dane.Full, 0)
+		c.err = errServfail
+		h.Set(func(h *sharedtest.Store) {
+			h.Silent = false
+			h.Notify(shared.Change{Value: shared.Value{Purged: time.Now(), Number: st.Purges()}})
+		})
+		synctest.Wait()
 		expectDANE(t, r, "a.example", dane.Full, 0)
 	})
 }

@@ -54,6 +54,7 @@ type Absence struct {
 	Failure *Failure
 	// Reason, for the log, says why the domain has no policy.
 	Reason error
+	Asked
 }
 
 // PutAbsence files an absence, unless the domain has a live policy: then it files
@@ -74,11 +75,20 @@ func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
 		a.Failure.lookups.Add(1)
 		t.reportBroken(d, before, a.Failure)
 	}
-	t.negatives.Add(d, filed)
+	t.fileNegative(d, filed, a.Asked)
 	if e != nil {
 		t.reportEnd(d, e, now, a.Reason)
 	}
 	return nil
+}
+
+// fileNegative keeps n, unless it is void. A purge first makes answers void and then removes
+// what they left, so n is kept before it is judged.
+func (t *Table) fileNegative(d mtasts.Domain, n *negative, a Asked) {
+	t.negatives.Add(d, n)
+	if t.Void(d, a) {
+		t.negatives.Remove(d)
+	}
 }
 
 // Ignorance says that nothing could be learned of a domain, for a reason that is not its
@@ -93,6 +103,7 @@ type Ignorance struct {
 	While func() bool
 	// Reason is for the log.
 	Reason error
+	Asked
 }
 
 // PutIgnorance files that nothing could be learned, unless the domain has a live
@@ -116,7 +127,7 @@ func (t *Table) PutIgnorance(d mtasts.Domain, i Ignorance) (live *Entry) {
 		filed.failed++
 		filed.until = now.Add(dnsclient.Retry(filed.failed))
 	}
-	t.negatives.Add(d, filed)
+	t.fileNegative(d, filed, i.Asked)
 	if e != nil {
 		t.reportEnd(d, e, now, i.Reason)
 	}

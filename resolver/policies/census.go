@@ -81,7 +81,7 @@ func (t *Table) scan(stop <-chan struct{}, yield func(store.Entry)) {
 }
 
 func (t *Table) count(c *Census, s store.Entry, now clock.Moment) {
-	if now >= began(s.Fetched, t.clock.Origin(), now, t.start).Add(s.Policy.MaxAge) {
+	if now >= began(s.Fetched, t.clock.Origin(), now, t.clock.LastStep()).Add(s.Policy.MaxAge) {
 		c.States[StateExpired]++
 		return
 	}

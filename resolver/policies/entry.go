@@ -2,6 +2,7 @@ package policies
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -54,9 +55,11 @@ type Entry struct {
 
 	policy mtasts.Policy
 
-	// mismatch is since when no MX host matches; 0 if one does. Lookups read it without the
-	// domain's lock, under which it is written.
-	mismatch clock.Instant
+	// mismatch is since when no MX host matches; 0 if one does. unjudged: that is so of the
+	// policy before, which had other patterns. toMX: looked up for mail to the domain's MX
+	// hosts. Lookups read these without the domain's lock, under which they are written.
+	mismatch       clock.Instant
+	unjudged, toMX atomic.Bool
 
 	// These never change.
 	id     string
@@ -74,7 +77,6 @@ type Entry struct {
 	*trouble        // never nil; change replaces it
 	followUps uint8 // fetches still to come because the id changed and the text did not
 	ended     bool  // its end without a successor has been reported
-	toMX      bool  // looked up for mail to the domain's MX hosts
 
 	judgedMX clock.Moment // when the DNS was asked for the MX hosts judged last; not stored
 
@@ -149,7 +151,13 @@ func (e *Entry) LiveAt(now clock.Moment) *Entry {
 
 // MatchesNoMX reports whether the policy is enforced and no MX host of the domain matches
 // it, so that mail is deferred.
-func (e *Entry) MatchesNoMX() bool { return e.mismatch.Get() != 0 }
+func (e *Entry) MatchesNoMX() bool { return e.mismatched() && !e.unjudged.Load() }
+
+// mismatched is MatchesNoMX for the operator: a mismatch ends when the MX hosts are judged.
+func (e *Entry) mismatched() bool { return e.mismatch.Get() != 0 }
+
+// ToMX reports whether the domain was looked up for mail to its MX hosts.
+func (e *Entry) ToMX() bool { return e.toMX.Load() }
 
 // RecheckDue reports whether the record is due to be asked for again.
 func (e *Entry) RecheckDue(now clock.Moment) bool { return now >= e.recheck.Get() }
@@ -220,18 +228,19 @@ func (e *Entry) missesRefresh() bool {
 
 // began is when the life of a policy fetched at f began. If a policy of an earlier
 // boot seems to have been fetched in the future, either clock was wrong: it counts
-// from start, when this process began.
-func began(f store.Fetched, o clock.Origin, now, start clock.Moment) clock.Moment {
+// from step, the last one of the wall clock, or when this process began.
+func began(f store.Fetched, o clock.Origin, now, step clock.Moment) clock.Moment {
 	at := f.Moment(o)
 	if !f.ThisBoot && at > now.Add(maxAhead) {
-		return start
+		return step
 	}
 	return at
 }
 
-// judge sets the policy's end.
-func (e *Entry) judge(o clock.Origin, now, start clock.Moment) {
-	e.expires.Set(began(e.fetched(), o, now, start).Add(e.policy.MaxAge))
+// judge sets the policy's end. An end that was reported by a wrong clock does not count.
+func (e *Entry) judge(o clock.Origin, now, step clock.Moment) {
+	e.expires.Set(began(e.fetched(), o, now, step).Add(e.policy.MaxAge))
+	e.ended = e.ended && e.LiveAt(now) == nil
 }
 
 // plan sets when a policy just fetched is due to be fetched again; before is the
@@ -271,7 +280,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment, verdicts []
 		Refused:    e.refused,
 		Leased:     e.leased,
 		Mismatch:   e.mismatch.Get(),
-		ToMX:       e.toMX,
+		ToMX:       e.ToMX(),
 		Ended:      e.ended,
 		FollowUps:  int(e.followUps),
 		Purges:     e.purges,
@@ -292,9 +301,10 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment, verdicts []
 // whose wall clock was wrong.
 func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e := newEntry(s.Policy, s.ID, s.Fetched, s.Purges)
-	e.followUps, e.ended, e.toMX = uint8(s.FollowUps), s.Ended, s.ToMX
+	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
+	e.toMX.Store(s.ToMX)
 	o := t.clock.Origin()
-	e.judge(o, now, t.start)
+	e.judge(o, now, t.clock.LastStep())
 	e.mismatch.Set(s.Mismatch)
 	e.recheck.Set(min(s.Recheck, now.Add(MaxRecheck)))
 	e.used.Set(min(s.Used, now))
@@ -303,7 +313,7 @@ func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 		// If Next is the removal, the policy was left alone; it is due no later than
 		// chance would have had it. Else it may be due later because an attempt failed, or
 		// was put off until after the policy's end.
-		latest := began(e.fetched(), o, now, t.start).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
+		latest := began(e.fetched(), o, now, t.clock.LastStep()).Add(refresh.After(t.limits.Load().RefreshInterval, s.Policy.MaxAge, 1))
 		if s.Next < e.expires.Get().Add(keepExpired/2) {
 			latest = max(latest, now.Add(refresh.LastRetry))
 		} else if s.Refused != 0 || s.Failures > 0 {

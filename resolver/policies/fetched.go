@@ -2,6 +2,7 @@ package policies
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/clock"
@@ -19,9 +20,8 @@ type Fetch struct {
 	// RecordLost: the domain had no record, and the fetch followed an older one
 	// (RFC 8461 section 10.2).
 	RecordLost bool
-	// Purges is the number of the last purge known when the fetch began, Noted the result of
-	// Table.Purges then.
-	Purges, Noted uint64
+	// Asked is when the fetch began.
+	Asked
 	// ToMX: a lookup for mail to the domain's MX hosts waits for it.
 	ToMX bool
 }
@@ -35,16 +35,13 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	before, now := t.current(d), t.clock.Now()
 	o := t.clock.Origin()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: o.Wall(now), At: now, ThisBoot: true}, f.Purges)
-	e.toMX = f.ToMX
-	e.judge(o, now, t.start)
+	e.toMX.Store(f.ToMX)
+	e.judge(o, now, t.clock.LastStep())
 	e.recheck.Set(f.Recheck)
-	e.inherit(before, now)
-	if before != nil && f.RecordLost {
-		e.change(func(t *trouble) { t.recordGone = before.recordGone })
-	}
+	e.inherit(before, now, f.RecordLost)
 	e.plan(before, now, t.limits.Load(), rand.Float64())
 	switch {
-	case t.void(d, f):
+	case t.Void(d, f.Asked):
 		return e // the lookups that wait for it get it
 	case e.policy.MaxAge > 0:
 		t.replace(d, e, now)
@@ -57,28 +54,29 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 
 // PutIfNewer makes a policy that another node has fetched the domain's, unless the
 // current one knows of a later purge, was fetched later, or is the same one, fetched here at
-// about the same time. If the domain was purged since f.Noted, the policy is refused. It
+// about the same time. A policy that is void is refused. It
 // returns the current policy, which may have expired.
 func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
 	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
-	e.toMX = f.ToMX
-	if !e.newer(before) || e.repeats(before, now) || t.void(d, f) {
+	e.toMX.Store(f.ToMX)
+	if !e.newer(before) || e.repeats(before, now) || t.Void(d, f.Asked) {
 		return before
 	}
 	o := t.clock.Origin()
-	e.judge(o, now, t.start)
+	e.judge(o, now, t.clock.LastStep())
 	e.recheck.Set(min(f.Recheck, now.Add(MaxRecheck)))
-	e.inherit(before, now)
-	e.plan(nil, began(e.fetched(), o, now, t.start), t.limits.Load(), rand.Float64())
+	e.inherit(before, now, before != nil && before.id == e.id) // the other node may have had no record
+	e.plan(nil, began(e.fetched(), o, now, t.clock.LastStep()), t.limits.Load(), rand.Float64())
 	t.replace(d, e, now)
 	t.reportFetched(d, before, e, now)
 	return e
 }
 
-// inherit takes over the parts that do not change with the policy.
-func (e *Entry) inherit(before *Entry, now clock.Moment) {
+// inherit takes over the parts that do not change with the policy, and the absence of the
+// record if the policy may have been fetched without one.
+func (e *Entry) inherit(before *Entry, now clock.Moment, recordLost bool) {
 	e.used.Set(now) // a lookup waits for it, unless a policy is live
 	if before == nil {
 		return
@@ -86,9 +84,15 @@ func (e *Entry) inherit(before *Entry, now clock.Moment) {
 	if before.LiveAt(now) != nil {
 		e.used.Set(before.used.Get())
 	}
-	e.toMX = e.toMX || before.toMX
+	if before.ToMX() {
+		e.toMX.Store(true)
+	}
+	if recordLost {
+		e.change(func(t *trouble) { t.recordGone = before.recordGone })
+	}
 	if before.policy.Mode == e.policy.Mode {
 		e.mismatch.Set(before.mismatch.Get()) // until the MX hosts are judged again
+		e.unjudged.Store(before.unjudged.Load() || !slices.Equal(before.policy.MX, e.policy.MX))
 	}
 }
 

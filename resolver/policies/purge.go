@@ -9,14 +9,20 @@ const maxPurged = 10_000
 // NotePurge is called before a domain is purged, here or by another node.
 func (t *Table) NotePurge(d mtasts.Domain) { t.purged.Add(d, t.purges.Add(1)) }
 
-// Purges returns the number of calls of NotePurge.
-func (t *Table) Purges() uint64 { return t.purges.Load() }
+// Asked says which purges were known when a question about a domain was asked. A later purge,
+// of the domain or of everything, makes the answer void.
+type Asked struct {
+	Purges uint64 // number of the last purge
+	Noted  uint64 // calls of NotePurge
+}
 
-// void reports whether a fetch of the domain's policy began before a purge, of the domain or
-// of everything. The domain's lock is held.
-func (t *Table) void(d mtasts.Domain, f Fetch) bool {
+// Asked is for a question that is asked now.
+func (t *Table) Asked() Asked { return Asked{Purges: t.store.Purges(), Noted: t.purges.Load()} }
+
+// Void reports whether the answer to a question about the domain is void.
+func (t *Table) Void(d mtasts.Domain, a Asked) bool {
 	last, _ := t.purged.Peek(d)
-	return f.Purges < t.voidBelow.Load() || f.Noted < last
+	return a.Purges < t.voidBelow.Load() || a.Noted < last
 }
 
 // Forget removes the domain's policy if it is void, and reports whether it was.

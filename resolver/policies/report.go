@@ -26,7 +26,7 @@ func (t *Table) reportFetched(d mtasts.Domain, before, now *Entry, at clock.Mome
 		t.record(store.ChangeFound, d, nil, now, "")
 		return
 	}
-	if (before.failure != nil || before.recordGone != 0) && now.recordGone == 0 {
+	if (before.failure != nil || before.recordGone != 0 || before.ended) && now.recordGone == 0 {
 		t.reportRecovered(d, now)
 	}
 	if before.policy.Text == now.policy.Text {
@@ -70,7 +70,8 @@ func (t *Table) reportFailing(d mtasts.Domain, e *Entry) {
 	}
 }
 
-// reportRecovered reports that a live policy can be refreshed again.
+// reportRecovered reports that a live policy, or one whose end was reported, can be refreshed
+// again.
 func (t *Table) reportRecovered(d mtasts.Domain, e *Entry) {
 	if e.policy.Mode != mtasts.ModeNone {
 		event.RefreshRecovered.Log(t.logger, t.about(d, e)...)

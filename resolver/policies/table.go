@@ -51,7 +51,6 @@ type Table struct {
 	verdicts Verdicts
 	logger   *slog.Logger
 	limits   atomic.Pointer[Limits]
-	start    clock.Moment // when this process began
 	metrics  *metrics
 
 	policies  *window
@@ -83,7 +82,7 @@ const lockCount = 64
 // positive; the configuration refuses that.
 func New(o Options) *Table {
 	t := &Table{clock: o.Clock, store: o.Store, verdicts: o.Verdicts, logger: o.Logger,
-		start: o.Clock.Now(), seed: maphash.MakeSeed(), policies: newWindow(o.Limits.Entries), watched: map[mtasts.Domain]*watched{},
+		seed: maphash.MakeSeed(), policies: newWindow(o.Limits.Entries), watched: map[mtasts.Domain]*watched{},
 		census: census{wanted: make(chan struct{}, 1)}}
 	t.limits.Store(&o.Limits)
 	t.judged.Store(int64(o.Clock.Steps()))

@@ -306,7 +306,7 @@ func TestPutIfNewerAfterAPurge(t *testing.T) {
 		if e := b.PutIfNewer(d, f, fetched); e != nil {
 			t.Errorf("the purged policy is back: id %s", e.ID())
 		}
-		f.Noted = b.Purges()
+		f.Noted = b.Asked().Noted
 		b.NotePurge(domain(t, "b.example"))
 		if e := b.PutIfNewer(d, f, fetched); e == nil {
 			t.Error("a policy of after the purge is refused")
@@ -352,7 +352,7 @@ func TestVoidFetchReportsNothing(t *testing.T) {
 		d := domain(t, "a.example")
 		b.NotePurge(d)
 		f := fetch(t, "2", "enforce", 864000)
-		f.Noted = b.Purges()
+		f.Noted = b.Asked().Noted
 		b.Put(d, f)
 		logged := b.log.String()
 		b.Put(d, fetch(t, "1", "testing", 864000))

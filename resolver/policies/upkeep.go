@@ -179,7 +179,7 @@ func (t *Table) MayRefresh(d mtasts.Domain, e *Entry, lease func() bool, timeout
 func (t *Table) NeedsMX(d mtasts.Domain) bool {
 	defer t.unlock(t.lock(d))
 	e := t.current(d)
-	return e.LiveAt(t.clock.Now()) != nil && e.toMX && e.policy.Mode == mtasts.ModeEnforce
+	return e.LiveAt(t.clock.Now()) != nil && e.ToMX() && e.policy.Mode == mtasts.ModeEnforce
 }
 
 // JudgeMX files whether one of the domain's MX hosts matches its policy. hosts are
@@ -189,12 +189,13 @@ func (t *Table) NeedsMX(d mtasts.Domain) bool {
 func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
 	defer t.unlock(t.lock(d))
 	e, now := t.current(d), t.clock.Now()
-	if e.LiveAt(now) == nil || !e.toMX || asked < e.judgedMX {
+	if e.LiveAt(now) == nil || !e.ToMX() || asked < e.judgedMX {
 		return
 	}
 	e.judgedMX = asked
+	e.unjudged.Store(false)
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
-	if mismatch == e.MatchesNoMX() {
+	if mismatch == e.mismatched() {
 		return
 	}
 	since := clock.Moment(0)
@@ -211,9 +212,9 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
 func (t *Table) UsedForMX(d mtasts.Domain, e *Entry) bool {
 	defer t.unlock(t.lock(d))
 	e = t.currentIf(d, e)
-	news := e != nil && !e.toMX
+	news := e != nil && !e.ToMX()
 	if news {
-		e.toMX = true
+		e.toMX.Store(true)
 		t.save(d, e, t.clock.Now())
 	}
 	return news
@@ -268,7 +269,7 @@ func (t *Table) judge(d mtasts.Domain) {
 		return
 	}
 	now := t.clock.Now()
-	e.judge(t.clock.Origin(), now, t.start)
+	e.judge(t.clock.Origin(), now, t.clock.LastStep())
 	// When it was last used was judged by the wrong clock: it does not count as
 	// out of use. It is due no later than a new policy would be.
 	e.used.Set(now)

@@ -39,7 +39,7 @@ func (t *Table) watch(d mtasts.Domain, e *Entry, now clock.Moment) {
 		expires:  e.expires.Get(),
 		enforced: e.policy.Mode == mtasts.ModeEnforce,
 		failing:  t.failing(e, now),
-		mismatch: e.MatchesNoMX(),
+		mismatch: e.mismatched(),
 	}
 	if !w.failing && !w.mismatch {
 		t.unwatch(d)

@@ -130,7 +130,7 @@ func (n *node) lives(f *fact, now instant) (must, may bool) {
 		live := age < f.policy.MaxAge
 		must, may = must && live, may || live
 	}
-	// Seems fetched in the future: at most max_age from the start. A policy of before the start
+	// Seems fetched in the future: at most max_age from the start or a later step. A policy of before the start
 	// may have been judged then, when it seemed so, and is not judged again without a step.
 	judged := youngest
 	if f.at < n.started {
@@ -144,7 +144,7 @@ func (n *node) lives(f *fact, now instant) (must, may bool) {
 	}
 	if judged < -stepLimit {
 		judge(now - n.started + stored)
-		judge(now - n.started - stored)
+		judge(now - max(n.started, n.stepped) - observed)
 	}
 	if oldest >= -stepLimit {
 		judge(max(youngest, -stepLimit))

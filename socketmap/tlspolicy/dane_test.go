@@ -55,7 +55,7 @@ func TestDANEUnknown(t *testing.T) {
 		fake    fake
 		monitor bool
 		reply   string
-		noted   string // "" for no TEMP
+		noted   string // "" for neither a TEMP nor its end
 	}{
 		{"no verdict", fake{err: fmt.Errorf("%w: "+question, resolver.ErrDANEUnknown)}, false, "TEMP " + question, "a.example: " + question + ", false"},
 		{"in monitor mode", fake{err: fmt.Errorf("%w: "+question, resolver.ErrDANEUnknown)}, true, "NOTFOUND ", "a.example: " + question + ", true"},
@@ -64,7 +64,9 @@ func TestDANEUnknown(t *testing.T) {
 		{"some hosts, looked up", fake{slow: map[string]resolver.Answer{"a.example": named}}, false,
 			"TEMP " + question + `\r\n\x80`, `a.example: ` + question + `\r\n\x80, false`},
 		{"after a restart", fake{known: map[string]resolver.Answer{"a.example": enforced}}, false, "TEMP " + daneUnknown, "a.example: " + daneUnknown + ", false"},
-		{"without a policy", fake{known: map[string]resolver.Answer{"a.example": {DANE: dane.Unknown, Failed: named.Failed}}}, false, "OK dane", ""},
+		{"without a policy", fake{known: map[string]resolver.Answer{"a.example": {DANE: dane.Unknown, Failed: named.Failed}}}, false, "OK dane", "a.example: not deferred"},
+		{"without a policy, looked up", fake{slow: map[string]resolver.Answer{"a.example": {DANE: dane.Unknown}}}, true, "NOTFOUND ", "a.example: not deferred"},
+		{"partial", fake{known: map[string]resolver.Answer{"a.example": {DANE: dane.Partial}}}, false, "OK dane", ""},
 		{"given up", fake{err: context.Canceled}, false, "TEMP " + givenUp, ""},
 	} {
 		tc.fake.t = t

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/socketmap"
 )
 
@@ -19,6 +20,9 @@ type Resolver interface {
 	// Deferred notes that a lookup was answered with TEMP because DANE could not be
 	// looked up; withheld says that monitor mode replaced the reply.
 	Deferred(hop resolver.NextHop, reason string, withheld bool)
+	// NotDeferred notes that a lookup was answered although some mail hosts could not be
+	// looked up, because the domain has no enforced policy.
+	NotDeferred(hop resolver.NextHop)
 }
 
 // Peeker answers a Handler's lookups by the map name PeekMap: from memory,
@@ -117,10 +121,9 @@ func (h *Handler) Answer(dst []byte, req *socketmap.Request) (socketmap.Reply, b
 			return socketmap.Reply{Data: dst}, false
 		}
 		reply = p.reply(dst, req, hop.Domain, answer)
-		h.report(p, hop, answer, reply)
+		h.note(p, hop, answer, reply)
 	}
 	h.lookups.count(reply.result)
-	h.noteDeferral(hop, p, reply)
 	if h.logger.Enabled(context.Background(), slog.LevelDebug) {
 		h.log(hop, reply, 0)
 	}
@@ -156,19 +159,23 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) 
 	reply, ok := p.settled(dst, hop, time.Now())
 	if !ok {
 		reply = p.replyOrError(dst, req, hop.Domain, answer, err)
-		h.report(p, hop, answer, reply)
+		h.note(p, hop, answer, reply)
 	}
 	took := time.Since(start)
 	h.lookups.countAfter(took, reply.result)
-	h.noteDeferral(hop, p, reply)
 	h.log(hop, reply, took)
 	return p.monitored(reply)
 }
 
-func (h *Handler) noteDeferral(hop resolver.NextHop, p *Profile, r reply) {
-	if r.daneUnknown {
+// note notes what an operator, or the domain, should know of a lookup.
+func (h *Handler) note(p *Profile, hop resolver.NextHop, a resolver.Answer, r reply) {
+	switch {
+	case r.daneUnknown:
 		h.resolver.Deferred(hop, string(r.Data), p.Monitor)
+	case a.DANE == dane.Unknown:
+		h.resolver.NotDeferred(hop)
 	}
+	h.report(p, hop, a, r)
 }
 
 // log logs one lookup, at debug: a busy server has thousands a second.

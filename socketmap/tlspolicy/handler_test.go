@@ -33,6 +33,10 @@ func (f *fake) Deferred(hop resolver.NextHop, reason string, withheld bool) {
 	f.deferred = append(f.deferred, fmt.Sprintf("%v: %s, %v", hop.Domain, reason, withheld))
 }
 
+func (f *fake) NotDeferred(hop resolver.NextHop) {
+	f.deferred = append(f.deferred, hop.Domain.String()+": not deferred")
+}
+
 func (f *fake) Resolve(_ context.Context, hop resolver.NextHop) (resolver.Answer, error) {
 	a, ok := f.slow[hop.Domain.String()]
 	if !ok && f.err == nil {
@@ -129,6 +133,7 @@ func (waiter) Cached(resolver.NextHop, time.Time) (resolver.Answer, bool) {
 }
 
 func (waiter) Deferred(resolver.NextHop, string, bool) {}
+func (waiter) NotDeferred(resolver.NextHop)            {}
 
 func (w waiter) Resolve(context.Context, resolver.NextHop) (resolver.Answer, error) {
 	w.during()
