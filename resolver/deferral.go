@@ -33,8 +33,9 @@ type Deferral struct {
 
 // deferrals has the next hops whose lookups are answered with TEMP because DANE cannot be
 // looked up. A deferral begins with such a reply. It ends with a verdict other than Unknown, or
-// with a lookup that is answered because the domain has no enforced policy, which is logged. If deferralLapse has passed since the last TEMP, prune removes it, which is
-// not logged. The zero value is empty.
+// with a lookup that is answered because the domain has no enforced policy; that is logged. If
+// deferralLapse has passed since the last TEMP, prune removes it, which is not logged. The zero
+// value is empty.
 type deferrals struct {
 	mu   sync.Mutex
 	hops map[NextHop]*deferral
