@@ -90,6 +90,7 @@ for Prometheus. mta-sts-outcomes.service does so.`,
 			defer daemon.Close()
 			tally := outcomes.NewTally(outcomes.Options{Policies: daemon, RelayHost: flags.relayHost, Follow: flags.follow})
 			if flags.follow {
+				signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // whoever reads the messages may end
 				return flags.run(ctx, tally, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 			}
 			if err := flags.read(ctx, tally, cmd.PrintErrf); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -47,8 +48,19 @@ changed, use "systemctl reload mta-sts-daemon", or send the daemon SIGHUP.`,
 }
 
 // hangUp sends SIGHUP to the daemon if systemd runs this command (ExecReload=), which names
-// its process. It returns false if there is none.
+// its process. It returns false if there is none: another unit that runs this command has
+// another program there, which SIGHUP may end.
 func hangUp() bool {
 	pid, err := strconv.Atoi(os.Getenv("MAINPID"))
-	return err == nil && pid > 0 && syscall.Kill(pid, syscall.SIGHUP) == nil
+	return err == nil && pid > 0 && nameOf(pid) == nameOf(os.Getpid()) && syscall.Kill(pid, syscall.SIGHUP) == nil
+}
+
+// nameOf returns the name of a process as ps shows it. Unlike the path of its program, an
+// upgrade does not change it.
+func nameOf(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return fmt.Sprint("unknown: ", pid)
+	}
+	return string(name)
 }

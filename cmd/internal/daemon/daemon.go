@@ -99,6 +99,10 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	// If whoever reads the log ends, a write to it fails. By default it would end the daemon.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
 
 	sockets, err := takePassed()
 	if err != nil {

@@ -19,7 +19,7 @@ type logging struct {
 	level   slog.LevelVar
 	inForce atomic.Pointer[slog.Handler]
 
-	text, json slog.Handler
+	text, json *journal.Unblocked
 	journal    *journal.Handler // nil where stderr is not the journal
 }
 
@@ -29,11 +29,17 @@ func newLogging(cfg config.Log, stdout, stderr io.Writer) *logging {
 
 func logTo(stdout, stderr io.Writer, isJournal bool, cfg config.Log) *logging {
 	l := &logging{}
-	options := &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forPeople}
-	l.json = slog.NewJSONHandler(stdout, options)
-	l.text = slog.NewTextHandler(stderr, options)
+	forText := forPeople
 	if isJournal {
-		l.text = slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forJournal})
+		forText = forJournal
+	}
+	l.json = journal.NewUnblocked(stdout, func(w io.Writer) slog.Handler {
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forPeople})
+	})
+	l.text = journal.NewUnblocked(stderr, func(w io.Writer) slog.Handler {
+		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: &l.level, ReplaceAttr: forText})
+	})
+	if isJournal {
 		l.journal = journal.New(l.text)
 	}
 	l.Limiter = journal.NewLimiter(switchable{inForce: &l.inForce})
@@ -43,7 +49,7 @@ func logTo(stdout, stderr io.Writer, isJournal bool, cfg config.Log) *logging {
 
 func (l *logging) configure(cfg config.Log) {
 	l.level.Set(slogLevel(cfg.Level))
-	handler := l.text
+	var handler slog.Handler = l.text
 	switch {
 	case cfg.Format == config.LogJSON:
 		handler = l.json
@@ -72,8 +78,10 @@ func slogLevel(level config.LogLevel) slog.Level {
 func (l *logging) Close() {
 	l.Limiter.Close()
 	if l.journal != nil {
-		l.journal.Close()
+		l.journal.Close() // it may still write to l.text
 	}
+	l.json.Close()
+	l.text.Close()
 }
 
 // switchable is a slog.Handler in front of the one in force. Loggers derived

@@ -3,11 +3,13 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -86,7 +88,6 @@ func TestReloadReachesEveryLogger(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	l := logTo(&out, &out, false, infoAuto)
-	defer l.Close()
 	loggers := []*slog.Logger{
 		slog.New(l),
 		slog.New(l).With("a", 1),
@@ -101,6 +102,7 @@ func TestReloadReachesEveryLogger(t *testing.T) {
 	for _, logger := range loggers {
 		logger.Debug("x", "b", 2)
 	}
+	l.Close()
 	got := regexp.MustCompile(`"time":"[^"]*"`).ReplaceAllString(out.String(), `"time":""`)
 	want := strings.Join([]string{
 		`{"time":"","level":"DEBUG","msg":"x","b":2}`,
@@ -118,14 +120,44 @@ func TestDerivedLoggersAreApart(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	l := logTo(&out, &out, true, config.Log{Format: config.LogText})
-	defer l.Close()
 	parent := slog.New(l).With("a", 1).With("b", 2).With("c", 3)
 	first, second := parent.With("first", true), parent.With("second", true)
 	first.LogAttrs(context.Background(), slog.LevelInfo, "x")
 	second.LogAttrs(context.Background(), slog.LevelInfo, "x")
+	l.Close()
 	want := "level=INFO msg=x a=1 b=2 c=3 first=true\nlevel=INFO msg=x a=1 b=2 c=3 second=true\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Lookups are answered while nobody reads the log.
+func TestLogOfAStoppedReader(t *testing.T) {
+	t.Parallel()
+	for _, format := range []config.LogFormat{config.LogJSON, config.LogText} {
+		synctest.Test(t, func(t *testing.T) {
+			reader, pipe := io.Pipe()
+			l := logTo(pipe, pipe, false, config.Log{Level: config.LogInfo, Format: format})
+			logger := slog.New(l)
+			const logged = 2000
+			for i := range logged { // a deadlock here fails the test
+				logger.Info("x", "i", i)
+				synctest.Wait()
+			}
+			read := make(chan []byte)
+			go func() {
+				text, _ := io.ReadAll(reader)
+				read <- text
+			}()
+			synctest.Wait()
+			l.Close()
+			pipe.Close()
+			text := string(<-read)
+			lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+			if want := fmt.Sprintf("%d log entries lost while their reader was behind", logged-len(lines)+1); !strings.Contains(lines[len(lines)-1], want) {
+				t.Errorf("%s: %d lines, the last is %s", format, len(lines), lines[len(lines)-1])
+			}
+		})
 	}
 }
 

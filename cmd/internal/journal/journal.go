@@ -1,5 +1,6 @@
 // Package journal has slog handlers for systemd's journal: [Handler] sends records
-// with journald's native protocol, [Limiter] summarises floods of events.
+// with journald's native protocol, [Unblocked] writes them to a pipe or file, [Limiter]
+// summarises floods of events.
 package journal
 
 import (
