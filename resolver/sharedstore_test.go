@@ -369,6 +369,24 @@ func TestSharedPolicyAfterAStepBack(t *testing.T) {
 	})
 }
 
+// A policy of another node that comes just after a suspend is not taken for one of the future.
+func TestSharedPolicyAfterASuspend(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, _, _ *Resolver) {
+		w.machine = clocktest.NewMachine(time.Now, "boot of both", time.Hour)
+		h.Wall = w.machine.Wall
+		a, b := w.join(h), w.join(h)
+		time.Sleep(12 * day)
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.machine.Suspend(13 * time.Hour)
+		expect(t, a, "a.example", "enforce/1")
+		w.setTXT("a.example", txtAnswer{err: errServfail})
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		expect(t, b, "a.example", "enforce/1")
+		time.Sleep(9 * day)
+		expect(t, b, "a.example", "enforce/1")
+	})
+}
+
 // evicting is a shared store whose Get lets memory evict the domain's policy.
 type evicting struct {
 	SharedStore

@@ -57,6 +57,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 // about the same time. A policy that is void is refused. It
 // returns the current policy, which may have expired.
 func (t *Table) PutIfNewer(d mtasts.Domain, f Fetch, fetched time.Time) *Entry {
+	t.Observe() // after a suspend the fetch would be in the future
 	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: fetched}, f.Purges)
