@@ -52,8 +52,10 @@ func (r *Resolver) currentDANE(hop NextHop, now clock.Moment) (kind dane.Kind, o
 }
 
 // askDANE starts a check if memory has no current verdict; the function that it returns waits
-// for it. Stored verdicts must be in memory already. For an old verdict one lookup alone waits.
-func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) (dane.Kind, error) {
+// for it. Stored verdicts must be in memory already. For an old verdict one lookup alone waits,
+// and no longer than for a recheck, unless its answer would be a TEMP. policy is the live one, nil
+// without one.
+func (r *Resolver) askDANE(hop NextHop, policy *policies.Entry, now clock.Moment) func(context.Context) (dane.Kind, error) {
 	known := func(kind dane.Kind, err error) func(context.Context) (dane.Kind, error) {
 		return func(context.Context) (dane.Kind, error) { return kind, err }
 	}
@@ -71,7 +73,9 @@ func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) 
 			r.startCheck(hop, true)
 			return known(last, nil)
 		}
-		limit = s.recheckWait()
+		if last != dane.Unknown || policy == nil || policy.Policy().Mode != mtasts.ModeEnforce {
+			limit = s.recheckWait()
+		}
 	} else if err := r.verdicts.Failure(hop, now); err != nil {
 		return known(dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err))
 	}
