@@ -195,7 +195,8 @@ func (r *Resolver) logUnknown(hop NextHop, err error) {
 }
 
 // askChecker asks for a verdict. During an outage of the DNS it waits for the end of that,
-// for as long as a lookup waits; while returns how long a failure counts.
+// for as long as a lookup waits; while returns how long a failure counts. If some mail hosts could
+// not be looked up, an outage may have begun during the check.
 func (r *Resolver) askChecker(s *Settings, hop NextHop, refreshing bool) (v dane.Verdict, while func() bool, err error) {
 	deadline := r.clock.Now().Add(s.AnswerTimeout)
 	for {
@@ -203,12 +204,19 @@ func (r *Resolver) askChecker(s *Settings, hop NextHop, refreshing bool) (v dane
 			return v, out.lasts, errOutage
 		}
 		began := r.clock.Now()
-		if v, err = s.DANE.Check(r.ctx, hop.Domain, hop.MX, hop.Port); err == nil {
-			r.dns.answered(r.clock.Now())
-			return v, nil, nil
-		}
-		if r.ctx.Err() != nil || !r.dns.failed(hop.Domain, refreshing, began) {
+		v, err = s.DANE.Check(r.ctx, hop.Domain, hop.MX, hop.Port)
+		switch {
+		case r.ctx.Err() != nil:
 			return v, nil, err
+		case err != nil:
+			if !r.dns.failed(hop.Domain, refreshing, began) {
+				return v, nil, err
+			}
+		case v.Kind != dane.Unknown || r.dns.lost() == nil:
+			if !v.Incomplete {
+				r.dns.answered(r.clock.Now())
+			}
+			return v, nil, nil
 		}
 	}
 }
