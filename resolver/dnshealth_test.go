@@ -113,6 +113,7 @@ func TestResolverRestartsDuringACheck(t *testing.T) {
 			lookups <- a.DANE
 		}()
 		time.Sleep(5500 * time.Millisecond)
+		synctest.Wait() // until the check waits for the resolver
 		c.verdict, c.delay = dane.Verdict{Kind: dane.Full, TTL: time.Hour}, 0
 		w.away(false)
 		w.setTXT("b.example", good)
