@@ -52,8 +52,10 @@ func (r *Resolver) currentDANE(hop NextHop, now clock.Moment) (kind dane.Kind, o
 }
 
 // askDANE starts a check if memory has no current verdict; the function that it returns waits
-// for it. Stored verdicts must be in memory already. For an old verdict one lookup alone waits.
-func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) (dane.Kind, error) {
+// for it. Stored verdicts must be in memory already. For an old verdict one lookup alone waits,
+// and no longer than for a recheck, unless its answer would be a TEMP. policy is the live one, nil
+// without one.
+func (r *Resolver) askDANE(hop NextHop, policy *policies.Entry, now clock.Moment) func(context.Context) (dane.Kind, error) {
 	known := func(kind dane.Kind, err error) func(context.Context) (dane.Kind, error) {
 		return func(context.Context) (dane.Kind, error) { return kind, err }
 	}
@@ -71,7 +73,9 @@ func (r *Resolver) askDANE(hop NextHop, now clock.Moment) func(context.Context) 
 			r.startCheck(hop, true)
 			return known(last, nil)
 		}
-		limit = s.recheckWait()
+		if last != dane.Unknown || policy == nil || policy.Policy().Mode != mtasts.ModeEnforce {
+			limit = s.recheckWait()
+		}
 	} else if err := r.verdicts.Failure(hop, now); err != nil {
 		return known(dane.None, fmt.Errorf("%w: %w", ErrDANEUnknown, err))
 	}
@@ -191,7 +195,8 @@ func (r *Resolver) logUnknown(hop NextHop, err error) {
 }
 
 // askChecker asks for a verdict. During an outage of the DNS it waits for the end of that,
-// for as long as a lookup waits; while returns how long a failure counts.
+// for as long as a lookup waits; while returns how long a failure counts. If some mail hosts could
+// not be looked up, an outage may have begun during the check.
 func (r *Resolver) askChecker(s *Settings, hop NextHop, refreshing bool) (v dane.Verdict, while func() bool, err error) {
 	deadline := r.clock.Now().Add(s.AnswerTimeout)
 	for {
@@ -199,12 +204,19 @@ func (r *Resolver) askChecker(s *Settings, hop NextHop, refreshing bool) (v dane
 			return v, out.lasts, errOutage
 		}
 		began := r.clock.Now()
-		if v, err = s.DANE.Check(r.ctx, hop.Domain, hop.MX, hop.Port); err == nil {
-			r.dns.answered(r.clock.Now())
-			return v, nil, nil
-		}
-		if r.ctx.Err() != nil || !r.dns.failed(hop.Domain, refreshing, began) {
+		v, err = s.DANE.Check(r.ctx, hop.Domain, hop.MX, hop.Port)
+		switch {
+		case r.ctx.Err() != nil:
 			return v, nil, err
+		case err != nil:
+			if !r.dns.failed(hop.Domain, refreshing, began) {
+				return v, nil, err
+			}
+		case v.Kind != dane.Unknown || r.dns.lost() == nil:
+			if !v.Incomplete {
+				r.dns.answered(r.clock.Now())
+			}
+			return v, nil, nil
 		}
 	}
 }

@@ -401,9 +401,12 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		Recheck:    d.recheckAt,
 		RecordLost: d.recordErr != nil,
 		Asked:      d.since,
+		Known:      d.known,
 		ToMX:       d.toMX(),
 	})
-	d.share(e)
+	if !e.Same(before) {
+		d.share(e)
+	}
 	if before != nil || o.policy.MaxAge > 0 { // or it would be done for every lookup
 		d.background(func() { d.judgeMX(d.domain()) })
 	}

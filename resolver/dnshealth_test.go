@@ -81,6 +81,50 @@ func TestResolverRestartsDuringAFetch(t *testing.T) {
 	}
 }
 
+// The same if it goes away during a check of DANE, whose MX records it has answered for: that is
+// no answer of the DNS at the end of the check, for this domain or for others.
+func TestResolverRestartsDuringACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, d := range []string{"a.example", "b.example"} {
+			w.publish(d, "1", policyText("enforce", "864000"))
+		}
+		good := w.txt["b.example"]
+		c := &checker{verdict: dane.Verdict{Kind: dane.Unknown, Incomplete: true, TTL: time.Minute, Failed: errServfail}, delay: 5 * time.Second}
+		r := w.resolverWithDANE(w.memory(), c)
+		lookups := make(chan dane.Kind)
+		go func() {
+			a, err := r.Resolve(t.Context(), hop(t, "a.example"))
+			if err != nil || a.Policy == nil {
+				t.Errorf("a.example: %+v, %v", a, err)
+			}
+			lookups <- a.DANE
+		}()
+		time.Sleep(time.Second)
+		w.away(true)
+		w.setTXT("b.example", txtAnswer{err: errServfail, delay: 5 * time.Second})
+		go func() {
+			h := hop(t, "b.example")
+			h.Port = 0 // no DANE
+			a, err := r.Resolve(t.Context(), h)
+			if err != nil || a.Policy == nil {
+				t.Errorf("b.example: %+v, %v", a, err)
+			}
+			lookups <- a.DANE
+		}()
+		time.Sleep(5500 * time.Millisecond)
+		synctest.Wait() // until the check waits for the resolver
+		c.verdict, c.delay = dane.Verdict{Kind: dane.Full, TTL: time.Hour}, 0
+		w.away(false)
+		w.setTXT("b.example", good)
+		for range 2 {
+			if kind := <-lookups; kind == dane.Unknown {
+				t.Error("DANE is unknown")
+			}
+		}
+	})
+}
+
 // A longer outage: one probe a second whatever is looked up; each lookup waits once; at the
 // return each domain is asked for at its next lookup.
 func TestResolverIsAway(t *testing.T) {

@@ -287,7 +287,7 @@ func (r *Resolver) Resolve(ctx context.Context, hop NextHop) (Answer, error) {
 		r.policies.RestoreVerdicts(hop.Domain) // they were evicted since
 	}
 	now := r.clock.Now()
-	verdict := r.askDANE(hop, now) // in parallel with the discovery
+	verdict := r.askDANE(hop, known.LiveAt(now), now) // in parallel with the discovery
 	a, err := r.resolveSTS(ctx, hop, known, now)
 	if err != nil {
 		return Answer{}, err

@@ -77,7 +77,7 @@ func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, asked policies.Asked) 
 // share gives the shared store a policy that this node has fetched.
 func (d *discovery) share(e *policies.Entry) {
 	if d.shared != nil {
-		d.shared.Put(d.domain(), shared.Entry{ID: e.ID(), Policy: *e.Policy(), Fetched: e.Fetched(),
+		d.shared.Put(d.domain(), shared.Entry{ID: e.ID(), Policy: *e.Policy(), Fetched: e.Began(),
 			Recheck: d.clock.Origin().Wall(d.recheckAt), Purges: e.Purges()})
 	}
 }

@@ -387,6 +387,34 @@ func TestSharedPolicyAfterASuspend(t *testing.T) {
 	})
 }
 
+// A policy that another node has fetched during a slow fetch here is not replaced by an older
+// one.
+func TestSharedPolicyDuringASlowFetch(t *testing.T) {
+	for name, known := range map[string]bool{"unknown before": false, "known before": true} {
+		t.Run(name, func(t *testing.T) {
+			withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+				if known {
+					w.publish("a.example", "0", policyText("none", "864000"))
+					expect(t, a, "a.example", "none/0")
+					expect(t, b, "a.example", "none/0")
+					time.Sleep(time.Hour)
+				}
+				w.publish("a.example", "1", "")
+				w.setHost("a.example", hostAnswer{text: policyText("testing", "864000"), delay: 30 * time.Second})
+				go b.Resolve(t.Context(), hop(t, "a.example"))
+				time.Sleep(5 * time.Second)
+				w.publish("a.example", "2", policyText("enforce", "864000"))
+				expect(t, a, "a.example", "enforce/2")
+				synctest.Wait()
+				expectKnown(t, b, "a.example", "enforce/2")
+				time.Sleep(40 * time.Second)
+				expectKnown(t, b, "a.example", "enforce/2")
+				expectKnown(t, a, "a.example", "enforce/2")
+			})
+		})
+	}
+}
+
 // evicting is a shared store whose Get lets memory evict the domain's policy.
 type evicting struct {
 	SharedStore

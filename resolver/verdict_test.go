@@ -230,6 +230,30 @@ func TestVerdictIsHeldWhereHostsCannotBeKnown(t *testing.T) {
 	})
 }
 
+// A lookup that would get a TEMP waits as long for a better verdict as for a first one.
+func TestUnknownIsWaitedFor(t *testing.T) {
+	for mode, want := range map[string]struct {
+		kind dane.Kind
+		took time.Duration
+	}{
+		"enforce": {dane.Full, 2 * time.Second},
+		"testing": {dane.Unknown, 500 * time.Millisecond},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText(mode, "8640000"))
+				c := &checker{verdict: dane.Verdict{Kind: dane.Unknown, TTL: time.Minute}}
+				r := w.resolverWithDANE(w.memory(), c)
+				expectDANE(t, r, "a.example", dane.Unknown, 0)
+				c.verdict, c.delay = dane.Verdict{Kind: dane.Full, TTL: time.Hour}, 2*time.Second
+				time.Sleep(2 * time.Minute)
+				expectDANE(t, r, "a.example", want.kind, want.took)
+			})
+		})
+	}
+}
+
 // A verdict that memory has evicted holds like any other, next to a policy that is still there.
 func TestEvictedVerdictHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -64,7 +64,7 @@ type Entry struct {
 	// These never change.
 	id     string
 	wall   int64        // of the fetch: by the wall clock, in Unix seconds
-	first  int64        // wall as it was at the fetch: store.Fetched.Original
+	first  int64        // when the fetch began, by the wall clock then: store.Fetched.Original
 	at     clock.Moment // of the fetch; Never if it was in another boot, or by another node
 	purges uint64       // number of the last purge known when the fetch began
 
@@ -131,6 +131,10 @@ func (e *Entry) fetched() store.Fetched {
 
 // Policy returns the policy. It must not be changed.
 func (e *Entry) Policy() *mtasts.Policy { return &e.policy }
+
+// Began returns when the fetch began, by the wall clock as it was then. The shared store has
+// this time, so that a slow fetch replaces no policy that was fetched meanwhile.
+func (e *Entry) Began() time.Time { return time.Unix(e.first, 0).UTC() }
 
 // ID returns the policy id of the record seen before the fetch.
 func (e *Entry) ID() string { return e.id }

@@ -20,21 +20,23 @@ type Fetch struct {
 	// RecordLost: the domain had no record, and the fetch followed an older one
 	// (RFC 8461 section 10.2).
 	RecordLost bool
-	// Asked is when the fetch began.
+	// Asked is when the fetch began, Known the live policy then, nil without one.
 	Asked
+	Known *Entry
 	// ToMX: a lookup for mail to the domain's MX hosts waits for it.
 	ToMX bool
 }
 
 // Put makes a policy just fetched the domain's, in the place of the one before, of
 // whatever mode and max_age, and returns it. One with max_age 0 leaves nothing in
-// its place. One whose fetch began before a purge is not kept.
+// its place. One whose fetch began before a purge is not kept, nor one whose fetch took so long
+// that another node has fetched a policy meanwhile: then Put returns that.
 func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	t.Observe()
 	defer t.unlock(t.lock(d))
 	before, now := t.current(d), t.clock.Now()
 	o := t.clock.Origin()
-	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: o.Wall(now), At: now, ThisBoot: true}, f.Purges)
+	e := newEntry(f.Policy, f.ID, store.Fetched{Wall: o.Wall(now), Original: o.Wall(f.At), At: now, ThisBoot: true}, f.Purges)
 	e.toMX.Store(f.ToMX)
 	e.judge(o, now, t.clock.LastStep())
 	e.recheck.Set(f.Recheck)
@@ -43,6 +45,8 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	switch {
 	case t.Void(d, f.Asked):
 		return e // the lookups that wait for it get it
+	case before.LiveAt(now) != nil && before.at == clock.Never && !before.Same(f.Known) && before.wall >= e.first:
+		return before
 	case e.policy.MaxAge > 0:
 		t.replace(d, e, now)
 	default:

@@ -1,6 +1,9 @@
 package policies
 
-import "mta-sts-daemon/resolver/mtasts"
+import (
+	"mta-sts-daemon/resolver/clock"
+	"mta-sts-daemon/resolver/mtasts"
+)
 
 // maxPurged is how many of the latest purges of single domains are known. They matter as
 // long as a fetch that was under way then may go on.
@@ -9,15 +12,16 @@ const maxPurged = 10_000
 // NotePurge is called before a domain is purged, here or by another node.
 func (t *Table) NotePurge(d mtasts.Domain) { t.purged.Add(d, t.purges.Add(1)) }
 
-// Asked says which purges were known when a question about a domain was asked. A later purge,
-// of the domain or of everything, makes the answer void.
+// Asked says when a question about a domain was asked, and which purges were known then. A
+// later purge, of the domain or of everything, makes the answer void.
 type Asked struct {
-	Purges uint64 // number of the last purge
-	Noted  uint64 // calls of NotePurge
+	Purges uint64       // number of the last purge
+	Noted  uint64       // calls of NotePurge
+	At     clock.Moment // when it was asked
 }
 
 // Asked is for a question that is asked now.
-func (t *Table) Asked() Asked { return Asked{Purges: t.store.Purges(), Noted: t.purges.Load()} }
+func (t *Table) Asked() Asked { return Asked{t.store.Purges(), t.purges.Load(), t.clock.Now()} }
 
 // Void reports whether the answer to a question about the domain is void.
 func (t *Table) Void(d mtasts.Domain, a Asked) bool {

@@ -24,7 +24,7 @@ import (
 // and everything after the first line of a purge, which they compare by its time.
 const (
 	schema     = "1"
-	kindPolicy = "policy" // the time is that of the fetch
+	kindPolicy = "policy" // the time is when the fetch began
 	kindPurge  = "purge"  // the time is that of the purge
 	noMAC      = "-"
 

@@ -18,7 +18,7 @@ type Entry struct {
 	// ID is the policy id of the record seen before the fetch.
 	ID     string
 	Policy mtasts.Policy
-	// Fetched is when the fetch was, at most 5 min ahead; max_age counts from
+	// Fetched is when the fetch began, at most 5 min ahead; max_age counts from
 	// it.
 	Fetched time.Time
 	// Recheck is when the node was to ask for the record again. The reader has

@@ -194,12 +194,13 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 		}
 	}
 	void := f.began < max(n.purgedAll, k.purged)
-	if !void && before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
+	meanwhile := before.fact != nil && before.fact.boot == -1 && before.from >= f.began // from another node, whose policy holds
+	if !void && !meanwhile && before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
 	// A policy whose fetch began before a purge answers the waiting lookups and is not
 	// kept. Its discovery may have begun a while before the fetch.
-	unsure := n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged
+	unsure := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged
 	if n.crammed { // the one before is removed for certain
 		k.versions, unsure = append(k.versions, version{from: now}), true
 	}

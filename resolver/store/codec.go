@@ -40,7 +40,7 @@ const (
 	tagPurges       = 20 << 1
 	tagRefused      = 22 << 1
 	tagLeased       = 23 << 1
-	tagOriginal     = 24 << 1 // if Fetched has been corrected since
+	tagOriginal     = 24 << 1 // if it is not the same as Fetched
 
 	withBytes = 1
 	malformed = 0 // no tag: see fields

@@ -137,6 +137,15 @@ func TestReadOnlyDisk(t *testing.T) {
 		t.Errorf("Len() = %d, want 2", n)
 	}
 	remount(0)
+	misses := 0
+	for s.Err() != nil { // also while the file is opened again
+		if _, ok := s.Get(a.Domain); !ok {
+			misses++
+		}
+	}
+	if misses > 0 {
+		t.Errorf("%d times no entry", misses)
+	}
 	log.want(t, event.StoreFailing, event.StoreRecovered)
 	closeStore(t, s)
 	s = open(t, path, log.logger())

@@ -72,8 +72,8 @@ type Fetched struct {
 	// Wall is by the wall clock, in whole seconds and UTC. After a step of the
 	// clock it is corrected if the policy was fetched in this boot.
 	Wall time.Time
-	// Original is Wall as it was at the fetch, which tells a copy in the shared store from
-	// another fetch. If it is zero, Wall was never corrected.
+	// Original is when the fetch began, by the wall clock then. It tells a copy in the shared
+	// store from another fetch. Zero stands for Wall.
 	Original time.Time
 	// At is the Moment of the fetch if ThisBoot is set.
 	At clock.Moment

@@ -54,6 +54,9 @@ func lockFile(path string) (*file, error) {
 	return nil, fmt.Errorf("%s: %w", path, err)
 }
 
+// unlock lets the file be locked again, by another file of this process.
+func (f *file) unlock() { syscall.Flock(int(f.f.Fd()), syscall.LOCK_UN) }
+
 // isFile reports whether path still names f: another daemon may have set it
 // aside while this one waited.
 func isFile(path string, f *os.File) bool {

@@ -125,7 +125,7 @@ func (w *writer) sync() (err error) {
 //
 //	none       opens the one that the path names, or creates it
 //	writable   nothing
-//	read-only  opens it again, if it can be written now
+//	read-only  opens it again, if it can be written now; until then it is read
 //	corrupt    sets it aside and creates another
 //	displaced  opens or creates the one that the path names now, and copies what the
 //	           old one has to it
@@ -147,7 +147,7 @@ func (w *writer) open() error {
 		// Not waited for: a fault may have left it locked.
 		go broken.file.close()
 	}
-	displaced := w.displaced(old)
+	displaced, again := w.displaced(old), false
 	switch {
 	case displaced && !w.failing:
 		w.report(errDisplaced)
@@ -158,12 +158,16 @@ func (w *writer) open() error {
 		if err := writable(w.path); err != nil {
 			return err
 		}
-		w.use(nil)
-		old.close()
+		again = true
+		old.unlock()
 	}
 	f, err := w.openFile()
 	if asCorruption(err) != nil { // it was set aside
 		f, err = w.openFile()
+	}
+	if again { // before f is written: old is the same file
+		w.use(f)
+		old.close()
 	}
 	if err != nil {
 		return err
@@ -173,10 +177,15 @@ func (w *writer) open() error {
 		err = w.takeOver(f, old)
 	}
 	if err != nil {
+		if again {
+			w.use(nil)
+		}
 		f.close()
 		return err
 	}
-	w.use(f)
+	if !again {
+		w.use(f)
+	}
 	if displaced {
 		defer old.close()
 	}
