@@ -485,3 +485,26 @@ func TestRemovedPolicyLeavesFailure(t *testing.T) {
 		}
 	})
 }
+
+// A failure from the time of a wrong clock, by which the policy had ended, hides no later one.
+func TestFailuresAfterAWrongClock(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		b.PutIfNewer(d, fetch(t, "1", "enforce", 30*24*3600), b.machine.Wall())
+		b.machine.SetWall(400 * day)
+		f := b.Fail(d, "sts-policy-fetch-error", "refused", "1")
+		if live := b.PutAbsence(d, Absence{Until: b.clock.Now().Add(time.Minute), Failure: f, Reason: errTest}); live != nil {
+			t.Fatal("the policy is live")
+		}
+		b.machine.SetWall(-400 * day)
+		b.Observe()
+		for count := 2; count <= 3; count++ {
+			time.Sleep(10 * time.Minute)
+			f = b.Fail(d, "sts-policy-fetch-error", "refused", "1")
+			b.RefreshFailed(d, b.Get(d), f, b.clock.Now())
+			if f.Count != count || b.FailureOf(d, "1") != f {
+				t.Errorf("%d failures in a row, want %d; the last one known: %v", f.Count, count, b.FailureOf(d, "1") == f)
+			}
+		}
+	})
+}

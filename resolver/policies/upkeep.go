@@ -70,13 +70,14 @@ func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
 // is known of a failure.
 func (t *Table) lastFailure(d mtasts.Domain) *Failure {
 	defer t.unlock(t.lock(d))
-	if n, ok := t.negatives.Peek(d); ok && n.failure != nil {
-		return n.failure // it came after the policy, if there was one
+	var last *Failure
+	if n, ok := t.negatives.Peek(d); ok {
+		last = n.failure
 	}
 	if e := t.policies.peek(d); e != nil {
-		return e.failure
+		last = last.later(e.failure)
 	}
-	return nil
+	return last
 }
 
 // FailureOf returns why the policy with that id could last not be fetched, nil if nothing is
@@ -90,12 +91,13 @@ func (t *Table) FailureOf(d mtasts.Domain, id string) *Failure {
 	if e := t.policies.peek(d); e != nil {
 		known[2] = e.failure
 	}
+	var last *Failure
 	for _, f := range known {
 		if f != nil && f.ID == id {
-			return f
+			last = last.later(f)
 		}
 	}
-	return nil
+	return last
 }
 
 // RefreshFailed files that a live policy could not be fetched again, and when its
