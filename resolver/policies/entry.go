@@ -86,6 +86,7 @@ type Entry struct {
 // never changes: all policies without trouble share one.
 type trouble struct {
 	failure    *Failure     // why the policy cannot be refreshed; nil if it can
+	tried      *Failure     // the last fetch that failed for another id than failure's; not stored
 	recordGone clock.Moment // since when it has no valid record; 0 if it has
 	refused    clock.Moment // since when refreshes are refused here; 0 if none was
 	leased     clock.Moment // since when another node has the lease; 0 if none was refused
