@@ -59,6 +59,7 @@ type node struct {
 	purgedAll  instant // -1: never
 	full       bool    // the disk
 	fullSince  instant
+	emptied    instant // when the disk last had room again
 	crammed    bool    // and no change fits in memory any more
 	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
@@ -67,6 +68,7 @@ type node struct {
 	strangersAsked, strangersFetched int     // under way
 	strangersWaiting, silentWaiting  int     // lookups under way
 	loaded                           instant // when limits of load were last reached
+	looking                          int     // lookups under way
 	refreshingFailed                 int     // refreshes under way of policies whose last one failed
 
 	fetches    int // ended, by this process
@@ -78,7 +80,7 @@ type node struct {
 }
 
 func newNode(w *world, number int, inMemory bool, s settings) *node {
-	n := &node{w: w, number: number, inMemory: inMemory, settings: s, known: map[mtasts.Domain]*knowledge{}}
+	n := &node{w: w, number: number, inMemory: inMemory, settings: s, known: map[mtasts.Domain]*knowledge{}, emptied: -day}
 	n.nextPath()
 	return n
 }
@@ -189,7 +191,7 @@ func (n *node) stop() error {
 func (n *node) forget(unsure, now instant) {
 	n.life++ // lookups under way are not judged
 	for _, k := range n.known {
-		k.blocked, k.dnsErr, k.dnsErrCount, k.daneErr = 0, 0, 0, 0
+		k.blocked, k.dns, k.dane, k.failed.before = 0, trouble{}, trouble{}, nil
 		for i := range k.versions {
 			if k.versions[i].from >= unsure {
 				k.versions[i].maybe = true
