@@ -179,15 +179,14 @@ func (e *Entry) newer(other *Entry) bool {
 	return e.wall > other.wall
 }
 
-// repeats reports whether e, from another node, tells nothing newer than before, which this
-// host has fetched in this boot: it is a copy of before, also after the end of that, or another
-// fetch of the same policy at about the same time. before ages by time since boot, e by the wall
-// clock.
+// repeats reports whether e, from another node, tells nothing newer than before: it is a copy of
+// before, also after the end of that, or another fetch of the same policy at about the same time as
+// before was fetched here in this boot. before ages by time since boot then, e by the wall clock.
 func (e *Entry) repeats(before *Entry, now clock.Moment) bool {
-	if before == nil || before.at == clock.Never || e.purges != before.purges || e.id != before.id || e.policy.Text != before.policy.Text {
+	if before == nil || e.purges != before.purges || e.id != before.id || e.policy.Text != before.policy.Text {
 		return false
 	}
-	return e.wall == before.first || before.LiveAt(now) != nil && e.wall-before.wall <= int64(maxAhead/time.Second)
+	return e.wall == before.first || before.at != clock.Never && before.LiveAt(now) != nil && e.wall-before.wall <= int64(maxAhead/time.Second)
 }
 
 // bytes is about what e takes in memory beyond what every entry does; it counts

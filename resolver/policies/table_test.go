@@ -294,6 +294,18 @@ func TestSamePolicyFromAnotherNode(t *testing.T) {
 	}
 }
 
+// Nor does the copy replace the policy after a reboot.
+func TestOwnCopyAfterAReboot(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a, f, wall := domain(t, "a.example"), fetch(t, "1", "enforce", 864000), b.machine.Wall().Truncate(time.Second)
+		stored := store.Fetched{Wall: wall.Add(-time.Second), Original: wall} // a slow clock was corrected
+		b.st.Put(store.Entry{Domain: a, ID: f.ID, Policy: f.Policy, Fetched: stored, Next: clock.Never})
+		if got := b.PutIfNewer(a, f, wall); !got.Fetched().Equal(stored.Wall) {
+			t.Errorf("fetched at %v, want %v", got.Fetched(), stored.Wall)
+		}
+	})
+}
+
 // A policy that a caller got before a purge, from another node for example, does not come back
 // after it.
 func TestPutIfNewerAfterAPurge(t *testing.T) {
