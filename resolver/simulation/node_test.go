@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
@@ -35,10 +36,11 @@ type node struct {
 	files    int
 	settings settings
 
-	r    *resolver.Resolver // nil while it is stopped
-	st   *store.Store
-	link *sharedtest.Node // of this process; nil if nothing is shared
-	reg  *prometheus.Registry
+	r     *resolver.Resolver // nil while it is stopped
+	st    *store.Store
+	clock *clock.Clock     // of the store and the Resolver
+	link  *sharedtest.Node // of this process; nil if nothing is shared
+	reg   *prometheus.Registry
 
 	reports *reports // of this process
 
@@ -117,9 +119,11 @@ func (n *node) start() error {
 	var err error
 	switch {
 	case !n.inMemory:
-		n.st, err = store.Open(n.path, n.w.machine.Clock(), slog.New(slog.DiscardHandler))
+		n.clock = n.w.machine.Clock()
+		n.st, err = store.Open(n.path, n.clock, slog.New(slog.DiscardHandler))
 	case n.st == nil:
-		n.st = store.OpenMemory(n.w.machine.Clock())
+		n.clock = n.w.machine.Clock()
+		n.st = store.OpenMemory(n.clock)
 	}
 	if err != nil {
 		return err
@@ -134,7 +138,7 @@ func (n *node) start() error {
 	if n.reports, err = newReports(n); err != nil {
 		return err
 	}
-	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
+	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.clock, Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
 	if n.w.shared != nil {
 		n.link = n.w.shared.Join()
 		n.w.shared.Set(func(h *sharedtest.Store) {

@@ -343,6 +343,7 @@ func boot(w *world, args []int64) {
 	time.Sleep(downs[args[0]])
 	w.locked(func(now instant) {
 		w.boots++ // policies fetched before keep their clock
+		w.booted = now
 		for _, n := range w.nodes {
 			n.cramped = now // when a failure was, the wall clock says, which may be wrong
 		}

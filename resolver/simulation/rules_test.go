@@ -263,8 +263,8 @@ func (n *node) judgeRefreshes(now instant) {
 		if n.full && n.stepped > n.fullSince {
 			continue // the file has the time by the clock of before
 		}
-		if f.boot != n.w.boots && k.askedAt < n.started {
-			continue // it is due by the wall clock of then until it is looked up
+		if k.lastLookup < n.w.booted || f.boot != n.w.boots && k.askedAt < n.started {
+			continue // its use, and when it is due, are by the wall clock of then until it is looked up
 		}
 		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
 			continue

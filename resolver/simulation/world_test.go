@@ -31,6 +31,7 @@ type world struct {
 	wall       time.Duration // by which the wall clock is ahead of true time
 	walls      []wallChange  // the latest ones
 	boots      int
+	booted     instant // the last time
 	publishers []*publisher
 	dns        dnsState
 	dnsSince   instant           // of dns
