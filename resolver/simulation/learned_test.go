@@ -229,7 +229,7 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 		}
 		k.failed.at = now
 		k.failed.count++
-		k.failed.volatile = n.crammed || f.began <= k.purged
+		k.failed.volatile = n.crammed || f.began <= k.purged || f.began < n.stepped // a policy may be live since
 		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
 		k.blocked = now + failedPause
 		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less

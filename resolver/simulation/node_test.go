@@ -228,7 +228,7 @@ func (n *node) eachFact(fn func(*fact)) {
 func (n *node) forgetAll(now instant) {
 	for _, k := range n.known {
 		k.versions = append(k.versions, version{from: now})
-		k.failed = failure{}
+		k.failed, k.purges = failure{}, 0
 	}
 }
 
