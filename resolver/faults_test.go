@@ -190,7 +190,14 @@ func TestPurgeDuringAFetch(t *testing.T) {
 // Name servers that differ give two ids in turn. Each is fetched once in five minutes at most
 // while its policy host fails.
 func TestTwoIDsInTurn(t *testing.T) {
-	for name, known := range map[string]bool{"live policy": true, "none": false} {
+	for name, tc := range map[string]struct {
+		known bool
+		ids   [2]string
+	}{
+		"none":                 {false, [2]string{"2", "1"}},
+		"that of the policy":   {true, [2]string{"2", "1"}},
+		"policy of a third id": {true, [2]string{"2", "3"}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -200,14 +207,14 @@ func TestTwoIDsInTurn(t *testing.T) {
 				}
 				record("1")
 				r := w.resolver()
-				if known {
+				if tc.known {
 					expect(t, r, "a.example", "enforce/1")
 				}
 				w.setHost("a.example", hostAnswer{err: errRefused})
 				_, before := w.asked("a.example")
 				for i := range 30 {
 					time.Sleep(time.Minute + time.Second)
-					record([]string{"2", "1"}[i%2])
+					record(tc.ids[i%2])
 					lookUp(t, r, "a.example")
 					time.Sleep(time.Second) // a recheck may be behind its answer
 				}

@@ -111,11 +111,12 @@ func (r *Resolver) adoptChange(change shared.Change) {
 		r.forgetAll(change.Value)
 		return
 	}
+	absence := r.policies.HasAbsence(d) // a policy that is taken over ends it
 	if change.Value.Entry == nil {
 		r.policies.NotePurge(d)
+		r.policies.ForgetAbsence(d)
 	}
 	asked := r.policies.Asked()
-	absence := r.policies.ForgetAbsence(d)
 	if absence || r.policies.Get(d) != nil {
 		r.adopt(d, change.Value, asked)
 	}

@@ -477,3 +477,21 @@ func TestPurgeElsewhereDuringAFetch(t *testing.T) {
 		expectKnown(t, b, "a.example", "testing/1")
 	})
 }
+
+// A policy of another node that a purge has voided does not end the pause after a failed fetch.
+func TestVoidPolicyLeavesAbsence(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 30 * time.Second})
+		expect(t, b, "a.example", "-") // fetches
+		if _, err := a.PurgeAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		for range 3 {
+			expect(t, a, "a.example", "-")
+			time.Sleep(time.Minute)
+		}
+		w.expectAsked("a.example", 2, 2)
+	})
+}

@@ -88,6 +88,7 @@ type Entry struct {
 // never changes: all policies without trouble share one.
 type trouble struct {
 	failure    *Failure     // why the policy cannot be refreshed; nil if it can
+	tried      *Failure     // the last fetch that failed for another id than failure's; not stored
 	recordGone clock.Moment // since when it has no valid record; 0 if it has
 	refused    clock.Moment // since when refreshes are refused here; 0 if none was
 	leased     clock.Moment // since when another node has the lease; 0 if none was refused
@@ -190,15 +191,14 @@ func (e *Entry) newer(other *Entry) bool {
 	return e.wall > other.wall
 }
 
-// repeats reports whether e, from another node, tells nothing newer than before, which this
-// host has fetched in this boot: it is a copy of before, also after the end of that, or another
-// fetch of the same policy at about the same time. before ages by time since boot, e by the wall
-// clock.
+// repeats reports whether e, from another node, tells nothing newer than before: it is a copy of
+// before, also after the end of that, or another fetch of the same policy at about the same time as
+// before was fetched here in this boot. before ages by time since boot then, e by the wall clock.
 func (e *Entry) repeats(before *Entry, now clock.Moment) bool {
-	if before == nil || before.at == clock.Never || e.purges != before.purges || e.id != before.id || e.policy.Text != before.policy.Text {
+	if before == nil || e.purges != before.purges || e.id != before.id || e.policy.Text != before.policy.Text {
 		return false
 	}
-	return e.wall == before.first || before.LiveAt(now) != nil && e.wall-before.wall <= int64(maxAhead/time.Second)
+	return e.wall == before.first || before.at != clock.Never && before.LiveAt(now) != nil && e.wall-before.wall <= int64(maxAhead/time.Second)
 }
 
 // bytes is about what e takes in memory beyond what every entry does; it counts

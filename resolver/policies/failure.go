@@ -50,6 +50,14 @@ func (f *Failure) again(word, reason, id string, now clock.Moment) *Failure {
 	return next
 }
 
+// later returns f or other, whichever attempt was made later. Either may be nil.
+func (f *Failure) later(other *Failure) *Failure {
+	if f == nil || other != nil && other.Due(false) > f.Due(false) {
+		return other
+	}
+	return f
+}
+
 // Due is from when on the policy may be fetched again for f's id, which RFC 8461
 // section 3.3 bounds. Without a live policy mail goes out unprotected meanwhile, so
 // no failure delays it longer than the first.

@@ -41,9 +41,11 @@ func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
 	return true
 }
 
-// ForgetAbsence removes the knowledge that the domain has no policy, and reports whether
-// there was any.
-func (t *Table) ForgetAbsence(d mtasts.Domain) bool { return t.negatives.Remove(d) }
+// HasAbsence reports whether memory has an absence of the domain, also one that does not hold any more.
+func (t *Table) HasAbsence(d mtasts.Domain) bool { return t.negatives.Contains(d) }
+
+// ForgetAbsence removes the knowledge that the domain has no policy.
+func (t *Table) ForgetAbsence(d mtasts.Domain) { t.negatives.Remove(d) }
 
 // ForgetAll removes every policy whose fetch knew of fewer purges than number, and
 // every absence. It returns how many policies there were.

@@ -294,6 +294,18 @@ func TestSamePolicyFromAnotherNode(t *testing.T) {
 	}
 }
 
+// Nor does the copy replace the policy after a reboot.
+func TestOwnCopyAfterAReboot(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a, f, wall := domain(t, "a.example"), fetch(t, "1", "enforce", 864000), b.machine.Wall().Truncate(time.Second)
+		stored := store.Fetched{Wall: wall.Add(-time.Second), Original: wall} // a slow clock was corrected
+		b.st.Put(store.Entry{Domain: a, ID: f.ID, Policy: f.Policy, Fetched: stored, Next: clock.Never})
+		if got := b.PutIfNewer(a, f, wall); !got.Fetched().Equal(stored.Wall) {
+			t.Errorf("fetched at %v, want %v", got.Fetched(), stored.Wall)
+		}
+	})
+}
+
 // A policy that a caller got before a purge, from another node for example, does not come back
 // after it.
 func TestPutIfNewerAfterAPurge(t *testing.T) {
@@ -504,6 +516,29 @@ func TestRemovedPolicyLeavesFailure(t *testing.T) {
 		b.wantID(t, d, "")
 		if b.FailureOf(d, "1") != f {
 			t.Error("the failure is forgotten")
+		}
+	})
+}
+
+// A failure from the time of a wrong clock, by which the policy had ended, hides no later one.
+func TestFailuresAfterAWrongClock(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		b.PutIfNewer(d, fetch(t, "1", "enforce", 30*24*3600), b.machine.Wall())
+		b.machine.SetWall(400 * day)
+		f := b.Fail(d, "sts-policy-fetch-error", "refused", "1")
+		if live := b.PutAbsence(d, Absence{Until: b.clock.Now().Add(time.Minute), Failure: f, Reason: errTest}); live != nil {
+			t.Fatal("the policy is live")
+		}
+		b.machine.SetWall(-400 * day)
+		b.Observe()
+		for count := 2; count <= 3; count++ {
+			time.Sleep(10 * time.Minute)
+			f = b.Fail(d, "sts-policy-fetch-error", "refused", "1")
+			b.RefreshFailed(d, b.Get(d), f, b.clock.Now())
+			if f.Count != count || b.FailureOf(d, "1") != f {
+				t.Errorf("%d failures in a row, want %d; the last one known: %v", f.Count, count, b.FailureOf(d, "1") == f)
+			}
 		}
 	})
 }

@@ -71,32 +71,34 @@ func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
 // is known of a failure.
 func (t *Table) lastFailure(d mtasts.Domain) *Failure {
 	defer t.unlock(t.lock(d))
-	if n, ok := t.negatives.Peek(d); ok && n.failure != nil {
-		return n.failure // it came after the policy, if there was one
+	var last *Failure
+	if n, ok := t.negatives.Peek(d); ok {
+		last = n.failure
 	}
 	if e := t.policies.peek(d); e != nil {
-		return e.failure
+		last = last.later(e.failure)
 	}
-	return nil
+	return last
 }
 
 // FailureOf returns why the policy with that id could last not be fetched, nil if nothing is
 // known of a failure for the id.
 func (t *Table) FailureOf(d mtasts.Domain, id string) *Failure {
 	defer t.unlock(t.lock(d))
-	var known [3]*Failure
+	var known [4]*Failure
 	if n, ok := t.negatives.Peek(d); ok {
 		known[0], known[1] = n.failure, n.tried
 	}
 	if e := t.policies.peek(d); e != nil {
-		known[2] = e.failure
+		known[2], known[3] = e.failure, e.tried
 	}
+	var last *Failure
 	for _, f := range known {
 		if f != nil && f.ID == id {
-			return f
+			last = last.later(f)
 		}
 	}
-	return nil
+	return last
 }
 
 // RefreshFailed files that a live policy could not be fetched again, and when its
@@ -115,7 +117,12 @@ func (t *Table) failRefresh(d mtasts.Domain, e *Entry, f *Failure) {
 		e.refresh.Set(f.Retry)
 	}
 	first := e.failure == nil
-	e.change(func(t *trouble) { t.failure, t.refused = f, 0 })
+	e.change(func(t *trouble) {
+		if t.failure != nil && t.failure.ID != f.ID {
+			t.tried = t.failure
+		}
+		t.failure, t.refused = f, 0
+	})
 	t.save(d, e, t.clock.Now())
 	if first {
 		t.reportFailing(d, e)

@@ -37,6 +37,7 @@ func (n *node) audit() {
 		if most := len(w.nodes) * (mostIdle + n.settings.Concurrency); goroutines > most {
 			w.violation("%d goroutines although nothing is under way", goroutines)
 		}
+		n.auditOutage()
 		n.reports.audit(metrics[datagrams+" full"])
 		n.expect("mta_sts_policy_fetches_total", metrics["mta_sts_policy_fetches_total"], n.fetches)
 		n.expect("mta_sts_policy_downgrades_total", metrics["mta_sts_policy_downgrades_total"], n.events[event.PolicyDowngraded])
@@ -98,10 +99,24 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 	switch {
 	case listed.Policy == nil || listed.Policy.Text != live.policy.Text:
 		n.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
-	case k.failed.at > live.at && k.failed.id == live.id && !k.failed.volatile && !k.failed.excused && k.failed.at > n.started && known.Failure == nil && !unreachable && k.failed.at-n.contact < hostTimeout:
+	case k.failed.at > live.at && k.failed.id == live.id && !k.failed.volatile && !k.failed.excused && k.failed.at > max(n.started, n.stepped) && known.Failure == nil && !unreachable && k.failed.at-n.contact < hostTimeout:
 		n.violation("%v: the last refresh failed, and no failure is known", k.domain)
 	case k.failed.at == 0 && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "" && known.RecordGone.IsZero():
 		n.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)
+	}
+}
+
+// auditOutage: an outage of the DNS ends with it, whatever names still fail (BEHAVIOUR, DNS failure).
+// It goes on if three of them failed after that.
+func (n *node) auditOutage() {
+	failing := n.flooded
+	for _, p := range n.w.publishers {
+		if p.unanswered() {
+			failing++
+		}
+	}
+	if n.r.DNSFails() && n.w.dns == dnsWorks && failing < 3 && n.w.now()-n.w.dnsSince > time.Minute {
+		n.violation("an outage goes on although the DNS answers since %v", n.w.dnsSince)
 	}
 }
 
@@ -115,8 +130,7 @@ func (n *node) auditRefused(k *knowledge, live *fact, known resolver.Known, now 
 		limit += leaseSlack
 	}
 	inUse := now-k.lastLookup < n.settings.Idle/2 && k.askedAt > k.inUseSince && live.boot == n.w.boots
-	refreshed := live.policy.Mode != mtasts.ModeNone && live.policy.MaxAge >= 10*time.Minute
-	if k.refused != 0 && now > since+limit && inUse && refreshed && n.w.dns == dnsWorks && known.Failure == nil {
+	if k.refused != 0 && now > since+limit && inUse && live.refreshed() && n.w.dns == dnsWorks && known.Failure == nil {
 		n.violation("%v: refreshes are refused since %v, and no failure is known", k.domain, k.refused)
 	}
 }
@@ -166,17 +180,24 @@ func (j journal) WithGroup(string) slog.Handler              { return j }
 
 func (j journal) Handle(_ context.Context, r slog.Record) error {
 	var e event.Event
+	var d mtasts.Domain
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == event.Key {
+		switch a.Key {
+		case event.Key:
 			e = a.Value.Any().(event.Event)
-		} else {
-			text += " " + a.String()
+			return true
+		case "domain":
+			d, _ = mtasts.ParseDomain(a.Value.String())
 		}
+		text += " " + a.String()
 		return true
 	})
-	j.n.w.locked(func(instant) {
+	j.n.w.locked(func(now instant) {
 		j.n.events[e]++
+		if e == event.PolicyFound && now > 0 && j.n.link == nil && j.n.about(d).voided == now {
+			j.n.violation("%v: a policy is reported as found that a purge has voided", d)
+		}
 		j.n.w.note("  node %d: log: %s", j.n.number, text)
 	})
 	return nil

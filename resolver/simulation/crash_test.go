@@ -26,7 +26,10 @@ func (n *node) kill(seed uint64) error {
 	synctest.Wait() // nothing is being written
 	unsure, name := n.w.nowLocked()-4*time.Second, n.path
 	if n.full {
-		unsure, name = n.fullSince-4*time.Second, n.aside()
+		name = n.aside()
+	}
+	if n.full || n.w.nowLocked()-n.emptied < longestWriteRetry {
+		unsure = n.fullSince - 4*time.Second
 	}
 	before, err := os.ReadFile(name)
 	if err != nil {
@@ -100,7 +103,7 @@ func (n *node) emptyDisk() error {
 			n.st.Delete(domain("other-%d", i))
 		}
 	}
-	n.w.locked(func(instant) { n.full, n.crammed = false, false })
+	n.w.locked(func(now instant) { n.full, n.crammed, n.emptied = false, false, now })
 	dir := filepath.Dir(n.path)
 	return errors.Join(os.Remove(dir), os.Rename(filepath.Dir(n.aside()), dir))
 }

@@ -75,7 +75,7 @@ func (n *node) askedTXT(d mtasts.Domain) {
 	n.countStranger(d, &n.strangersAsked, 1, mostQuestions)
 	k := n.about(d)
 	k.asking++
-	k.askedAt = n.w.now()
+	k.askedAt, k.purgesAsked = n.w.now(), n.st.Purges()
 }
 
 func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[string], err error, cancelled bool) {
@@ -91,10 +91,9 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 	if err != nil {
 		out := n.w.dns != dnsWorks
 		if out && n.outageFrom == 0 {
-			n.outageFrom, n.questions = now+6*time.Second, 0
+			n.outageFrom, n.questions = now+outageNoticed, 0
 		}
-		k.dnsErr, k.dnsErrOut = now, out && n.w.dnsSince <= began && (k.dnsErr == 0 || k.dnsErrOut)
-		k.dnsErrCount++
+		n.fail(&k.dns, out && n.w.dnsSince <= began)
 		k.recheckDue = max(k.recheckDue, now+30*time.Second)
 		k.seenID = ""
 		n.w.note("  node %d: TXT of %v: %v", n.number, d, err)
@@ -106,7 +105,7 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 	if k.looking > 0 {
 		k.judgedMX = now
 	}
-	k.dnsErr, k.dnsErrCount = 0, 0
+	k.dns = trouble{}
 	k.recheckDue = now + recordLife(a.TTL)
 	record, invalid := mtasts.ParseRecord(a.Records)
 	k.seenID = record.ID
@@ -130,7 +129,8 @@ func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
 	k.fetching++
 	n.countStranger(d, &n.strangersFetched, 1, mostFetches)
 	f := fetch{began: now, id: k.seenID, life: n.life}
-	if last := k.versions[len(k.versions)-1]; f.id == "" && last.fact != nil {
+	outage := n.w.dns != dnsWorks && k.askedAt < n.w.dnsSince // the record was not asked for
+	if last := k.versions[len(k.versions)-1]; last.fact != nil && (f.id == "" || outage) {
 		f.id = last.fact.id // RFC 8461 section 10.2
 	}
 	n.judgeFetch(k, f)
@@ -187,7 +187,13 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if before.fact != nil {
 		wasLive, _ = n.lives(before.fact, now)
 	}
-	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval}
+	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: k.purgesAsked}
+	if before.fact != nil && !before.maybe && !before.fact.removable && before.fact.policy.Text == policy.Text {
+		fetched.followUps = max(0, before.fact.followUps-1)
+		if before.fact.id != f.id {
+			fetched.followUps = 2
+		}
+	}
 	for _, v := range k.possible() {
 		if v.fact != nil && v.fact.policy.Text == policy.Text {
 			fetched.sameTextNew = fetched.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
@@ -207,6 +213,7 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: unsure})
 	switch {
 	case void:
+		k.voided = now
 		k.versions = append(k.versions, version{from: now, fact: before.fact, maybe: before.maybe})
 	case policy.MaxAge == 0:
 		k.versions = append(k.versions, version{from: now})
@@ -217,11 +224,13 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 	switch fault {
 	case policyhost.FaultPublisher:
 		if k.failed.id != f.id {
-			k.failed = failure{id: f.id}
+			before := k.failed
+			before.before = nil
+			k.failed = failure{id: f.id, before: &before}
 		}
 		k.failed.at = now
 		k.failed.count++
-		k.failed.volatile = n.crammed || f.began <= k.purged
+		k.failed.volatile = n.crammed || f.began <= k.purged || f.began < n.stepped // a policy may be live since
 		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
 		k.blocked = now + failedPause
 		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
@@ -248,16 +257,20 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 		return
 	}
 	if err != nil {
-		k.daneErr, k.daneErrOut = now, n.w.dns != dnsWorks && (k.daneErr == 0 || k.daneErrOut)
+		n.fail(&k.dane, n.w.dns != dnsWorks)
+		if n.looking > 1 { // another next hop may have evicted the verdict just before
+			k.verdicts[len(k.verdicts)-1].saved = false
+		}
 		if n.w.dns != dnsWorks && n.outageFrom == 0 {
-			n.outageFrom, n.questions = now+6*time.Second, 0
+			n.outageFrom, n.questions = now+outageNoticed, 0
 		}
 		n.trouble = now
 		return
 	}
-	k.daneErr = 0
+	k.dane = trouble{}
 	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
-	next.maybe = n.crammed // without room an eviction loses it, and the one before is in the file
+	next.maybe = n.crammed                                                                  // without room an eviction loses it, and the one before is in the file
+	next.saved = n.current(k, now) != nil && n.looking == 1 && k.looking == 1 && !n.crammed // no other policy evicts this one
 	for i := len(k.verdicts) - 1; i >= 0 && v.Kind == dane.Unknown; i-- {
 		before := k.verdicts[i]
 		if before.kind != dane.Unknown {

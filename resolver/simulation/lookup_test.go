@@ -28,7 +28,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		n.noteRoom(now)
 		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
 		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
-		first = alone && k.lastLookup < n.w.dnsSince && k.dnsErr == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
+		first = alone && k.lastLookup < n.w.dnsSince && k.dns.at == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
 		if now-k.lastLookup > n.settings.Idle/2 {
 			k.inUseSince = now
 		}
@@ -40,6 +40,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		}
 		n.countWaiting(d, 1)
 		k.looking++
+		n.looking++
 		k.begun++
 		begun = k.begun
 		k.lastLookup = now
@@ -53,6 +54,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		k, p := n.about(d), n.w.of(d)
 		n.countWaiting(d, -1)
 		k.looking--
+		n.looking--
 		l.policy, l.kind, l.failure = a.Policy, a.DANE, a.Failure
 		l.later = a.Later != nil
 		alone = alone && begun == k.begun

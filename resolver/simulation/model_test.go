@@ -28,13 +28,12 @@ type knowledge struct {
 	purged           instant // when the domain was last purged
 	purges           uint64  // number of the last purge that the shared store had
 
+	purgesAsked uint64  // number of the last purge that was known when the record was last asked for
+	voided      instant // end of the last fetch that a purge had voided
+
 	// Why a lookup may go without a policy.
-	blocked     instant // until then because of an absence or a failed fetch
-	dnsErr      instant // when the DNS last failed, 0 if it did not since the last answer
-	dnsErrOut   bool    // in an outage for everybody
-	dnsErrCount int     // in a row
-	daneErr     instant
-	daneErrOut  bool
+	blocked   instant // until then because of an absence or a failed fetch
+	dns, dane trouble // with questions for its record, and for DANE
 
 	// Use.
 	looking    int // lookups under way
@@ -62,6 +61,8 @@ type fact struct {
 	interval    time.Duration // refresh.interval at the fetch
 	sameTextNew bool          // the id changed and the text did not
 	removable   bool          // it was expired for 30 days, so it may be gone
+	followUps   int           // fetches still to come because the id changed and the text did not
+	purges      uint64        // number of the last purge that was known before the fetch, or a lower one
 }
 
 // verdict is what DANE says from an instant on.
@@ -70,12 +71,36 @@ type verdict struct {
 	kind        dane.Kind // 0: nothing
 	boot        int
 	maybe       bool
+	saved       bool // in the file too
+}
+
+// trouble is that the DNS did not answer questions about a domain.
+type trouble struct {
+	at    instant // the last one, 0 after an answer
+	out   bool    // in an outage for everybody
+	count int     // in a row; those of an outage that has ended do not count
+}
+
+// fail counts a question that was not answered; out: in an outage for everybody.
+func (n *node) fail(t *trouble, out bool) {
+	noticed := n.pastOutage != 0 && n.pastOutage < n.w.dnsSince && t.at >= n.pastOutage-outageNoticed
+	if t.out && !out && noticed {
+		t.count = 0
+	}
+	t.at, t.out = n.w.now(), out && (t.at == 0 || t.out)
+	t.count++
+}
+
+// refreshed: the policy is fetched ahead of its end (BEHAVIOUR, a refresh; RFC 8461 section 3.3).
+func (f *fact) refreshed() bool {
+	return f.policy.Mode != mtasts.ModeNone && f.policy.MaxAge >= 10*time.Minute
 }
 
 type failure struct {
-	id    string
-	at    instant
-	count int
+	id     string
+	at     instant
+	count  int
+	before *failure // the last one of another id
 	// volatile: it could not be stored, or its policy was purged meanwhile
 	volatile bool
 	// excused: no policy host may have been in reach, which counts against none
@@ -93,8 +118,10 @@ const (
 	failedPause     = 5 * time.Minute  // RFC 8461 section 3.3
 	longestRetry    = time.Hour        // between refreshes that fail
 	longestDNSRetry = 10 * time.Minute // of a domain whose own DNS fails
-	verdictHold     = 24 * time.Hour
-	stepLimit       = 5 * time.Minute
+	// longestWriteRetry is how long changes wait when the disk has room again.
+	longestWriteRetry = time.Minute + 5*time.Second
+	verdictHold       = 24 * time.Hour
+	stepLimit         = 5 * time.Minute
 
 	// stored is how exact times in the file are, claim how long one lookup keeps others
 	// from waiting for the same record.
@@ -104,8 +131,10 @@ const (
 	wallSlack = 2*stepLimit + time.Minute
 	// leaseSlack is how long other nodes may keep a refresh from a node, each with its lease.
 	leaseSlack = 2*shared.LeaseLife + 2*time.Minute
-	// observed is how soon a step of the wall clock is noticed.
-	observed = 6 * time.Second
+	// observed is how soon a step of the wall clock is noticed, outageNoticed an outage of the DNS
+	// after the first question.
+	observed      = 6 * time.Second
+	outageNoticed = 6 * time.Second
 )
 
 func recordLife(ttl time.Duration) time.Duration {

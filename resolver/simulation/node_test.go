@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mta-sts-daemon/resolver"
+	"mta-sts-daemon/resolver/clock"
 	"mta-sts-daemon/resolver/event"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
@@ -35,10 +36,11 @@ type node struct {
 	files    int
 	settings settings
 
-	r    *resolver.Resolver // nil while it is stopped
-	st   *store.Store
-	link *sharedtest.Node // of this process; nil if nothing is shared
-	reg  *prometheus.Registry
+	r     *resolver.Resolver // nil while it is stopped
+	st    *store.Store
+	clock *clock.Clock     // of the store and the Resolver
+	link  *sharedtest.Node // of this process; nil if nothing is shared
+	reg   *prometheus.Registry
 
 	reports *reports // of this process
 
@@ -59,6 +61,7 @@ type node struct {
 	purgedAll  instant // -1: never
 	full       bool    // the disk
 	fullSince  instant
+	emptied    instant // when the disk last had room again
 	crammed    bool    // and no change fits in memory any more
 	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
@@ -67,6 +70,7 @@ type node struct {
 	strangersAsked, strangersFetched int     // under way
 	strangersWaiting, silentWaiting  int     // lookups under way
 	loaded                           instant // when limits of load were last reached
+	looking                          int     // lookups under way
 	refreshingFailed                 int     // refreshes under way of policies whose last one failed
 
 	fetches    int // ended, by this process
@@ -78,7 +82,7 @@ type node struct {
 }
 
 func newNode(w *world, number int, inMemory bool, s settings) *node {
-	n := &node{w: w, number: number, inMemory: inMemory, settings: s, known: map[mtasts.Domain]*knowledge{}}
+	n := &node{w: w, number: number, inMemory: inMemory, settings: s, known: map[mtasts.Domain]*knowledge{}, emptied: -day}
 	n.nextPath()
 	return n
 }
@@ -115,9 +119,11 @@ func (n *node) start() error {
 	var err error
 	switch {
 	case !n.inMemory:
-		n.st, err = store.Open(n.path, n.w.machine.Clock(), slog.New(slog.DiscardHandler))
+		n.clock = n.w.machine.Clock()
+		n.st, err = store.Open(n.path, n.clock, slog.New(slog.DiscardHandler))
 	case n.st == nil:
-		n.st = store.OpenMemory(n.w.machine.Clock())
+		n.clock = n.w.machine.Clock()
+		n.st = store.OpenMemory(n.clock)
 	}
 	if err != nil {
 		return err
@@ -132,7 +138,7 @@ func (n *node) start() error {
 	if n.reports, err = newReports(n); err != nil {
 		return err
 	}
-	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.w.machine.Clock(), Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
+	o := resolver.Options{Settings: n.resolverSettings(), Clock: n.clock, Store: n.st, Metrics: n.reg, Logger: slog.New(journal{n})}
 	if n.w.shared != nil {
 		n.link = n.w.shared.Join()
 		n.w.shared.Set(func(h *sharedtest.Store) {
@@ -189,7 +195,7 @@ func (n *node) stop() error {
 func (n *node) forget(unsure, now instant) {
 	n.life++ // lookups under way are not judged
 	for _, k := range n.known {
-		k.blocked, k.dnsErr, k.dnsErrCount, k.daneErr = 0, 0, 0, 0
+		k.blocked, k.dns, k.dane, k.failed.before = 0, trouble{}, trouble{}, nil
 		for i := range k.versions {
 			if k.versions[i].from >= unsure {
 				k.versions[i].maybe = true
@@ -222,7 +228,7 @@ func (n *node) eachFact(fn func(*fact)) {
 func (n *node) forgetAll(now instant) {
 	for _, k := range n.known {
 		k.versions = append(k.versions, version{from: now})
-		k.failed = failure{}
+		k.failed, k.purges = failure{}, 0
 	}
 }
 

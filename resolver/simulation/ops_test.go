@@ -55,7 +55,7 @@ func init() { // ops is used by parse, which the ops do not need
 		"lease":      {0, []int64{someDomains}, holdLease}, // in a scene
 		"disk":       {3, []int64{3}, setDisk},
 		"publish":    {12, []int64{someDomains, int64(len(modes)), int64(len(maxAges)), 3}, publish},
-		"record":     {8, []int64{someDomains, int64(recordSilent + 1), int64(len(ttls)), int64(len(delays) - 2)}, setRecord},
+		"record":     {8, []int64{someDomains, int64(recordTurns + 1), int64(len(ttls)), int64(len(delays) - 2)}, setRecord},
 		"host":       {8, []int64{someDomains, int64(hostNoRoute + 1), int64(len(delays))}, setHost},
 		"repair":     {6, []int64{someDomains}, repair},
 		"repairall":  {2, nil, repairAll},
@@ -343,6 +343,7 @@ func boot(w *world, args []int64) {
 	time.Sleep(downs[args[0]])
 	w.locked(func(now instant) {
 		w.boots++ // policies fetched before keep their clock
+		w.booted = now
 		for _, n := range w.nodes {
 			n.cramped = now // when a failure was, the wall clock says, which may be wrong
 		}
@@ -379,8 +380,8 @@ func (k *knowledge) purge(now instant) {
 	k.purged = now
 	k.versions = append(k.versions, version{from: now})
 	last := k.verdicts[len(k.verdicts)-1]
-	k.verdicts = append(k.verdicts, verdict{from: now, maybe: last.from == now}) // it may be stored after the purge
-	k.failed, k.blocked, k.dnsErr, k.dnsErrCount, k.daneErr = failure{}, 0, 0, 0, 0
+	k.verdicts = append(k.verdicts, verdict{from: now, maybe: last.from == now, saved: true}) // it may be stored after the purge
+	k.failed, k.blocked, k.dns, k.dane = failure{}, 0, trouble{}, trouble{}
 }
 
 // checkPurge: that the shared store fails is expected.

@@ -72,10 +72,10 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
 	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
 	case n.crammed: // a policy evicted while its discovery is under way may be lost
-	case l.start < k.blocked, l.start < n.dnsBlocked(k), l.start < n.loaded+stored, l.end <= n.loaded+stored:
+	case l.start < k.blocked, l.start < n.blockedBy(k.dns), l.start < n.loaded+stored, l.end <= n.loaded+stored:
 	default:
 		n.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
-			k.domain, l.start, k.blocked, n.dnsBlocked(k))
+			k.domain, l.start, k.blocked, n.blockedBy(k.dns))
 	}
 }
 
@@ -104,7 +104,7 @@ func (n *node) judgeWait(k *knowledge, p *publisher, l lookup, first bool) {
 	switch {
 	case !first || l.policy != nil || p == nil || !p.healthy() || p.maxAge < 10*time.Second:
 	case n.w.dns != dnsWorks, p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
-	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, func(p *publisher) bool { return p.record >= recordFails }):
+	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, func(p *publisher) bool { return p.unanswered() }):
 	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged):
 	case n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery, n.crammed, l.end <= n.loaded+stored:
 	default:
@@ -117,18 +117,18 @@ func (n *node) undisturbed(p *publisher, l lookup) bool {
 	return n.w.dns == dnsWorks && max(p.changed, n.w.dnsSince, n.started, n.configured) < l.start
 }
 
-// dnsBlocked is until when a failure of the DNS keeps lookups from asking again.
-func (n *node) dnsBlocked(k *knowledge) instant {
+// blockedBy is until when a failure of the DNS keeps lookups from asking again.
+func (n *node) blockedBy(t trouble) instant {
 	switch {
-	case k.dnsErr == 0:
+	case t.at == 0:
 		return n.w.dnsSince + 2*time.Second
-	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr+6*time.Second:
+	case t.out && n.w.dnsSince >= t.at+outageNoticed:
 		return n.w.dnsSince + 2*time.Second // one probe a second
-	case k.dnsErrOut && n.w.dnsSince >= k.dnsErr && n.flooded == 0: // the outage may be noticed when it is over
+	case t.out && n.w.dnsSince >= t.at && n.flooded == 0: // the outage may be noticed when it is over
 		return n.w.dnsSince + 12*time.Second
 	}
-	retry := 30 * time.Second << min(k.dnsErrCount-1, 5)
-	return max(k.dnsErr+min(retry, longestDNSRetry), n.w.dnsSince+2*time.Second)
+	retry := 30 * time.Second << min(t.count-1, 5)
+	return max(t.at+min(retry, longestDNSRetry), n.w.dnsSince+2*time.Second)
 }
 
 // judgeNews: the first lookup after the record's TTL waits for the record, and for a new
@@ -171,10 +171,10 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 	}
 	last := k.verdicts[len(k.verdicts)-1]
 	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
-	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.daneBlocked(k) && l.start > n.loaded+stored && l.end > n.loaded+stored
+	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.blockedBy(k.dane) && l.start > n.loaded+stored && l.end > n.loaded+stored
 	if l.unknown != nil {
 		switch {
-		case holds && last.from > n.cramped:
+		case holds && (last.from > n.cramped || last.saved && n.current(k, l.start) != nil):
 			n.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
 		case can:
 			n.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
@@ -192,21 +192,11 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 			}
 			return
 		}
-		if v.from < l.start && !v.maybe {
+		if v.from < l.start && !v.maybe && (v.saved || v.from > n.cramped) { // else memory may have evicted it
 			break
 		}
 	}
 	n.violation("%v: DANE %v, known: %v", k.domain, l.kind, k.verdicts)
-}
-
-func (n *node) daneBlocked(k *knowledge) instant {
-	switch {
-	case k.daneErr == 0:
-		return n.w.dnsSince + 2*time.Second
-	case k.daneErrOut && n.w.dnsSince >= k.daneErr+6*time.Second:
-		return n.w.dnsSince + 2*time.Second
-	}
-	return max(k.daneErr+longestDNSRetry, n.w.dnsSince+2*time.Second)
 }
 
 // judgeFetch checks the start of a fetch: one discovery per domain at a time; one failed
@@ -219,8 +209,10 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	if k.forced > 0 || f.id == "" {
 		return
 	}
-	if f.id == k.failed.id && k.failed.at != 0 && !k.failed.volatile && f.began-k.failed.at < failedPause-stored && k.failed.at > n.cramped {
-		n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-k.failed.at, f.id)
+	for failed := &k.failed; failed != nil; failed = failed.before {
+		if f.id == failed.id && failed.at != 0 && !k.failed.volatile && f.began-failed.at < failedPause-stored && failed.at > n.cramped {
+			n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-failed.at, f.id)
+		}
 	}
 	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && k.looking == 0 && f.id == live.id && !live.sameTextNew {
 		n.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
@@ -258,11 +250,21 @@ func (n *node) judgeRefreshes(now instant) {
 			k.inUseSince = now
 		}
 		f := n.current(k, now)
-		if f == nil || f.policy.Mode == mtasts.ModeNone || f.policy.MaxAge < 10*time.Minute || k.fetching > 0 {
+		if f == nil || k.fetching > 0 {
 			continue
 		}
-		if f.boot != n.w.boots && k.askedAt < n.started {
-			continue // it is due by the wall clock of then until it is looked up
+		followUps := f.followUps
+		if f.boot != n.w.boots || k.inUseSince > f.at { // it may follow up with the next refresh
+			followUps = 0
+		}
+		if followUps == 0 && !f.refreshed() {
+			continue
+		}
+		if n.full && n.stepped > n.fullSince {
+			continue // the file has the time by the clock of before
+		}
+		if k.lastLookup < n.w.booted || f.boot != n.w.boots && k.askedAt < n.started {
+			continue // its use, and when it is due, are by the wall clock of then until it is looked up
 		}
 		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
 			continue
@@ -271,6 +273,12 @@ func (n *node) judgeRefreshes(now instant) {
 			continue // failing domains may wait for one another
 		}
 		after := min(max(f.interval, n.settings.RefreshInterval), f.policy.MaxAge/2) * 11 / 10
+		switch followUps { // BEHAVIOUR, new id
+		case 2:
+			after = min(after, 5*time.Minute)
+		case 1:
+			after = min(after, time.Hour)
+		}
 		due := max(f.at+after, n.started, n.configured, n.w.dnsSince, n.disturbed, k.inUseSince)
 		if f.boot != n.w.boots || n.disturbed > f.at {
 			due = max(due, max(n.started, n.disturbed, k.loaded)+after)

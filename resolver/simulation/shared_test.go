@@ -17,16 +17,24 @@ type sharedLink struct {
 }
 
 func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
-	before := l.n.st.Purges()
+	const delay = 10 * time.Millisecond
+	before, asked := l.n.st.Purges(), l.n.w.nowLocked()
 	v := l.Node.Get(ctx, d)
-	l.n.w.locked(func(now instant) { l.n.learnShared(d, v, before, now, false) })
+	pass(ctx, delay)
+	l.n.w.locked(func(now instant) {
+		learned := v
+		if l.n.about(d).purged >= asked { // a purge holds against an answer under way
+			learned.Entry = nil
+		}
+		l.n.learnShared(d, learned, before, now, false)
+	})
 	return v
 }
 
 func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
 	w := l.n.w
 	w.locked(func(instant) {
-		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval}
+		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval, purges: e.Purges}
 		w.put[written{d, e.Fetched}] = f
 	})
 	l.Node.Put(d, e)
@@ -73,24 +81,27 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 }
 
 // learnShared learns the shared store's value of a domain. An unknown domain's
-// policy is taken over for certain; whether another one is newer depends on
-// clocks.
+// policy is taken over for certain, and another text that was fetched later if the
+// clock was not set since. What was fetched before a purge is not newer. Otherwise
+// clocks decide.
 func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now instant, notified bool) {
 	k := n.about(d)
 	n.learnPurge(k, v, purges, now)
 	if v.Entry == nil {
 		return
 	}
-	f := n.w.put[written{d, v.Entry.Fetched}]
-	if f == nil {
+	f, last := n.w.put[written{d, v.Entry.Fetched}], k.versions[len(k.versions)-1]
+	known := last.fact != nil && !last.maybe && !last.fact.removable
+	if f == nil || f.purges < n.st.PurgedBelow() || known && f.purges < last.fact.purges {
 		return
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
-	last := k.versions[len(k.versions)-1]
-	if !last.maybe && last.fact != nil && !last.fact.removable && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+	if known && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
 		return
 	}
-	certain := !notified && last.fact == nil && !last.maybe && v.Entry.Purges >= purges && !n.crammed
+	certain := !notified && last.fact == nil && !last.maybe ||
+		known && last.fact.policy.Text != f.policy.Text && f.at > last.fact.at+stored && last.fact.at > n.stepped && f.policy.MaxAge > time.Minute
+	certain = certain && f.purges >= purges && !n.crammed
 	copied := *f
 	if n.crammed { // without room the one before is removed
 		k.versions = append(k.versions, version{from: now, maybe: true})

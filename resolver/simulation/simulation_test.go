@@ -121,6 +121,11 @@ func run(t *testing.T, history []happening, verbose bool) (violations, log []str
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
+	limit := time.Minute // a second is much for a day
+	for _, h := range history {
+		limit += h.gap / 1000
+	}
+	defer time.AfterFunc(limit, func() { panic(fmt.Sprintf("time does not pass in this history: %v", history)) }).Stop()
 	synctest.Test(t, func(*testing.T) { violations, log, took = play(history, dir, verbose) })
 	return violations, log, took
 }

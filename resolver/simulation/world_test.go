@@ -31,6 +31,7 @@ type world struct {
 	wall       time.Duration // by which the wall clock is ahead of true time
 	walls      []wallChange  // the latest ones
 	boots      int
+	booted     instant // the last time
 	publishers []*publisher
 	dns        dnsState
 	dnsSince   instant           // of dns
@@ -62,6 +63,7 @@ const (
 	recordMalformed
 	recordFails
 	recordSilent
+	recordTurns // name servers that differ give this id and the one before in turn
 )
 
 type hostState int
@@ -91,6 +93,7 @@ type publisher struct {
 	id          int
 	ttl         time.Duration
 	recordDelay time.Duration
+	turn        int // of recordTurns
 
 	host      hostState
 	text      string
@@ -205,6 +208,9 @@ func (p *publisher) write(mode mtasts.Mode, maxAge time.Duration, padding int) {
 // healthy: the record can be asked for and the policy fetched.
 func (p *publisher) healthy() bool { return p.record == recordOK && p.host == hostOK }
 
+// unanswered: its name servers do not answer.
+func (p *publisher) unanswered() bool { return p.record == recordFails || p.record == recordSilent }
+
 func (p *publisher) recordID() string { return fmt.Sprintf("id%d", p.id) }
 
 // records returns the TXT records at _mta-sts.D.
@@ -215,6 +221,9 @@ func (p *publisher) records() []string {
 		return []string{"v=spf1 -all", valid}
 	case recordTwice:
 		return []string{valid, valid}
+	case recordTurns:
+		p.turn = 1 - p.turn
+		return []string{fmt.Sprintf("v=STSv1; id=id%d;", p.id-p.turn)}
 	case recordMalformed:
 		return []string{"v=STSv1; id=not-an-id;"}
 	}

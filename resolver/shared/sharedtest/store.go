@@ -165,8 +165,21 @@ func (n *Node) Put(d mtasts.Domain, e shared.Entry) {
 	if e.Policy.MaxAge == 0 {
 		v = shared.Value{Purged: e.Fetched}
 	}
+	if n.keeps(n.Values[d], e) {
+		return
+	}
 	n.Values[d] = v
 	n.Notify(shared.Change{Domain: d, Value: v})
+}
+
+// keeps reports whether the store keeps the old value in place of a policy, because it knows of a
+// later purge or was fetched later.
+func (h *Store) keeps(old shared.Value, e shared.Entry) bool {
+	number, at := old.Number, old.Purged
+	if old.Entry != nil {
+		number, at = old.Entry.Purges, old.Entry.Fetched
+	}
+	return !h.ahead(old) && (number > e.Purges || number == e.Purges && old.Number == 0 && at.After(e.Fetched))
 }
 
 // Lease implements resolver.SharedStore.
