@@ -135,6 +135,9 @@ func (n *node) blockedBy(t trouble) instant {
 // policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
 func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 	live := n.current(k, l.start)
+	if n.crammed { // an eviction loses when the record is due
+		return
+	}
 	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l)+stored || n.troubled(l.start) {
 		return
 	}
@@ -260,14 +263,14 @@ func (n *node) judgeRefreshes(now instant) {
 		if followUps == 0 && !f.refreshed() {
 			continue
 		}
-		if n.full && n.stepped > n.fullSince {
-			continue // the file has the time by the clock of before
-		}
 		if k.lastLookup < n.w.booted || f.boot != n.w.boots && k.askedAt < n.started {
 			continue // its use, and when it is due, are by the wall clock of then until it is looked up
 		}
 		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
 			continue
+		}
+		if p.unanswered() && n.r.DNSFails() {
+			continue // three such names make an outage, which this one's answer cannot end
 		}
 		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
 			continue // failing domains may wait for one another
