@@ -165,14 +165,17 @@ func (d *discovery) askRecord() *outcome {
 	}
 }
 
-// askRecordOnce asks for the record. again is true if the answer failed to come because of
-// an outage.
+// askRecordOnce asks for the record. again is true if an outage began before it was asked for,
+// or the answer failed to come because of one.
 func (d *discovery) askRecordOnce() (o *outcome, again bool) {
 	leave, o := d.enter(d.limits.records)
 	if o != nil {
 		return o, false
 	}
 	defer leave()
+	if d.dns.outage() != nil {
+		return nil, true
+	}
 	began := d.clock.Now()
 	txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
 	switch {

@@ -295,3 +295,28 @@ func lookUpQuietly(r *Resolver, h NextHop) {
 		r.Resolve(context.Background(), h)
 	}
 }
+
+// A discovery that waits for its turn when an outage begins asks nothing in it.
+func TestQueuedDiscoveriesInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.resolver()
+		s := *r.settings.Load()
+		s.NegativeEntries = 2 * maxRecords
+		r.Configure(s)
+		w.away(true)
+		var lookups sync.WaitGroup
+		for i := range maxRecords + 100 {
+			d := fmt.Sprintf("silent-%d.example", i)
+			w.setTXT(d, txtAnswer{err: errServfail, delay: 5 * time.Second})
+			lookups.Go(func() { lookUp(t, r, d) })
+		}
+		time.Sleep(4 * time.Second)
+		before := w.questions()
+		time.Sleep(3 * time.Second)
+		if n := w.questions() - before; n > 4 {
+			t.Errorf("%d questions as the outage begins, want a probe a second", n)
+		}
+		lookups.Wait()
+	})
+}
