@@ -415,6 +415,28 @@ func TestSharedPolicyDuringASlowFetch(t *testing.T) {
 	}
 }
 
+// A policy that two nodes fetch at the same time is each one's own: a step of the clock does not
+// end it.
+func TestSharedPolicyFetchedByBoth(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, _, _ *Resolver) {
+		w.machine = clocktest.NewMachine(time.Now, "boot of both", time.Hour)
+		h.Wall = w.machine.Wall
+		a, b := w.join(h), w.join(h)
+		w.publish("a.example", "1", "")
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 100 * time.Millisecond})
+		go b.Resolve(t.Context(), hop(t, "a.example"))
+		time.Sleep(50 * time.Millisecond)
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
+		expect(t, a, "a.example", "enforce/1")
+		time.Sleep(time.Minute)
+		w.setTXT("a.example", txtAnswer{err: errServfail})
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		w.machine.SetWall(12 * day)
+		time.Sleep(10 * time.Second)
+		expect(t, b, "a.example", "enforce/1")
+	})
+}
+
 // evicting is a shared store whose Get lets memory evict the domain's policy.
 type evicting struct {
 	SharedStore

@@ -30,7 +30,7 @@ type Fetch struct {
 // Put makes a policy just fetched the domain's, in the place of the one before, of
 // whatever mode and max_age, and returns it. One with max_age 0 leaves nothing in
 // its place. One whose fetch began before a purge is not kept, nor one whose fetch took so long
-// that another node has fetched a policy meanwhile: then Put returns that.
+// that another node has fetched another policy meanwhile: then Put returns that.
 func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	t.Observe()
 	defer t.unlock(t.lock(d))
@@ -45,7 +45,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	switch {
 	case t.Void(d, f.Asked):
 		return e // the lookups that wait for it get it
-	case before.LiveAt(now) != nil && before.at == clock.Never && !before.Same(f.Known) && before.wall >= e.first:
+	case before.LiveAt(now) != nil && before.at == clock.Never && !before.Same(f.Known) && before.wall >= e.first && before.policy.Text != e.policy.Text:
 		return before
 	case e.policy.MaxAge > 0:
 		t.replace(d, e, now)
