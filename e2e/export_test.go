@@ -7,12 +7,13 @@ import "testing"
 func TestExport(t *testing.T) {
 	w := newWorld(t)
 	p := startPostfix(t, w, bookworm)
-	d := startDaemon(t, w, `overrides: {.below.test: may, not.test: notfound, "[hop.test]": encrypt, "hop.test:submission": may}`)
+	d := startDaemon(t, w, `overrides: {.below.test: may, not.test: notfound, "[hop.test]": encrypt, "hop.test:submission": may, bücher.test: may, straße.test: encrypt}`)
 	d.stopLater(t)
 	w.publish("enforce.test", enforce("enforce.test"))
 	w.publish("testing.test", onlyTesting("testing.test"))
 	keys := []string{"enforce.test", "testing.test", "unknown.test", "x.below.test", "not.test",
-		"[hop.test]", "[hop.test]:25", "[hop.test]:587", "hop.test", "hop.test:587", "hop.test:submission"}
+		"[hop.test]", "[hop.test]:25", "[hop.test]:587", "hop.test", "hop.test:587", "hop.test:submission",
+		"bücher.test", "xn--bcher-kva.test", "xn--strae-oqa.test", "strasse.test"} // Postfix folds ß of a table's keys to ss
 	for _, key := range keys {
 		p.postmap(t, mapServer, key)
 	}

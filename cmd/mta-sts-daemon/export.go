@@ -154,17 +154,27 @@ func (t *policyTable) addOverrides(cfg config.Config, now time.Time) {
 var aLabel = regexp.MustCompile(`(^|[.[])xn--[a-z0-9-]+`)
 
 // addUnicode adds each line with such labels once more, with the labels that they stand
-// for: Postfix asks for a domain as a message with SMTPUTF8 has it.
+// for: Postfix asks for a domain as a message with SMTPUTF8 has it. In the keys of a table it
+// takes ß for ss and ς for σ, which are the names of other domains.
 func (t *policyTable) addUnicode() {
+	omitted := 0
 	for key, policy := range maps.Clone(t.lines) {
-		t.lines[aLabel.ReplaceAllStringFunc(key, func(label string) string {
+		key = aLabel.ReplaceAllStringFunc(key, func(label string) string {
 			start := strings.Index(label, "xn--")
 			unicode, err := idna.Display.ToUnicode(label[start:])
 			if err != nil {
 				return label
 			}
 			return label[:start] + unicode
-		})] = policy
+		})
+		if strings.ContainsAny(key, "ßς") {
+			omitted++
+			continue
+		}
+		t.lines[key] = policy
+	}
+	if omitted > 0 {
+		t.warn("%s with ß or ς in the name: the table has only the xn-- form, because Postfix would find the other one for another domain, with ss or σ", counted(omitted, "line"))
 	}
 }
 

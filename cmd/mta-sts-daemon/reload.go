@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -52,15 +53,13 @@ changed, use "systemctl reload mta-sts-daemon", or send the daemon SIGHUP.`,
 // another program there, which SIGHUP may end.
 func hangUp() bool {
 	pid, err := strconv.Atoi(os.Getenv("MAINPID"))
-	return err == nil && pid > 0 && nameOf(pid) == nameOf(os.Getpid()) && syscall.Kill(pid, syscall.SIGHUP) == nil
-}
-
-// nameOf returns the name of a process as ps shows it. Unlike the path of its program, an
-// upgrade does not change it.
-func nameOf(pid int) string {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return fmt.Sprint("unknown: ", pid)
+	if err != nil || pid <= 0 {
+		return false
 	}
-	return string(name)
+	// The name as ps shows it: unlike the path of the program, an upgrade does not change it.
+	// The sandbox of the shipped unit hides the process; there kill reaches only those of the
+	// same user.
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	own, _ := os.ReadFile("/proc/self/comm")
+	return (err != nil || bytes.Equal(name, own)) && syscall.Kill(pid, syscall.SIGHUP) == nil
 }

@@ -83,6 +83,20 @@ func reload(t *testing.T, v *server) {
 	}
 }
 
+// moveControl has systemd's command find nobody at the new control socket.
+func moveControl(t *testing.T, v *server) {
+	reload := func(more, path string) {
+		v.root.write(t, configFile, config(more))
+		v.run(t, "systemctl", "reload", serviceUnit)
+		isolated.Eventually(t, "the control socket "+path, func() bool {
+			return v.command("test", "-S", path).Run() == nil
+		})
+	}
+	t.Cleanup(func() { reload("", "/run/mta-sts-daemon/admin.sock") })
+	const moved = "/run/mta-sts-daemon/moved.sock"
+	reload("admin: {socket: "+moved+"}", moved)
+}
+
 // restartUnderLoad restarts the service while clients ask.
 func restartUnderLoad(t *testing.T, v *server) {
 	var restart time.Duration // the longest

@@ -29,6 +29,7 @@ func TestSystem(t *testing.T) {
 				{"other sockets", moveSocket},
 				{"delivery", deliver},
 				{"reload", reload},
+				{"move of the control socket", moveControl},
 				{"DANE", decideDANE},
 				{"reload under load", reloadUnderLoad},
 				{"restart under load", restartUnderLoad},

@@ -99,10 +99,8 @@ func Run(ctx context.Context, version string, load func() (config.Config, error)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	// If whoever reads the log ends, a write to it fails. By default it would end the daemon.
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, syscall.SIGPIPE)
-	defer signal.Stop(pipe)
+	// A write to a log whose reader has ended fails. By default it would end the daemon.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	sockets, err := takePassed()
 	if err != nil {

@@ -15,11 +15,11 @@ const (
 
 var errClosed = errors.New("the log is closed")
 
-// queue hands on items in its own goroutine, because that blocks while the reader is
-// stopped or slow.
+// queue passes items to take in its own goroutine, because take blocks while the reader
+// of the log is stopped or slow.
 type queue[T any] struct {
 	take func(T)
-	// lost is told how many items there was no room for, after the others are taken.
+	// lost is called after take, with the number of items for which there was no room.
 	lost  func(n int)
 	items chan T
 	done  chan struct{}

@@ -16,8 +16,8 @@ type Unblocked struct {
 	queue *queue[[]byte]
 }
 
-// NewUnblocked returns an Unblocked that writes to w as the handlers do that format makes.
-// These write each record at once. Close it after use.
+// NewUnblocked returns an Unblocked that writes to w. format makes its handlers, which call
+// Write once for each record, as those of log/slog do. Close it after use.
 func NewUnblocked(w io.Writer, format func(io.Writer) slog.Handler) *Unblocked {
 	write := func(line []byte) { _, _ = w.Write(line) } // if this fails, there is no other place to report it
 	direct := format(w)

@@ -35,13 +35,13 @@ func parseRelayHost(value string) (rs relayHosts) {
 
 // taking returns the destination to which a delivery went; ok is false if it went to none
 // of them. One without a connection went to the first, as far as can be seen, and all others
-// to one whose MX hosts are not known.
+// to the first whose MX hosts are not known.
 func (rs relayHosts) taking(host, port string, connected bool) (nextHop string, ok bool) {
 	if !connected && len(rs) > 0 {
 		return rs[0].nextHop, true
 	}
 	for _, r := range rs {
-		if r.host == "" {
+		if r.host == "" && !ok {
 			nextHop, ok = r.nextHop, true
 		} else if strings.EqualFold(r.host, host) && r.port == port {
 			return r.nextHop, true

@@ -241,6 +241,9 @@ func TestTally(t *testing.T) {
 				smtp1 + "Q3: to=<x@a.test>, relay=mx.third.test[192.0.2.9]:25" + delays + ", tls=may" + sentOK +
 				smtp1 + "Q4: to=<x@a.test>, relay=none" + delays + ", tls=unknown?, dsn=4.7.5, status=deferred (client TLS configuration problem)\n",
 			map[string]uint64{"sts verified sent": 1, "dane verified sent": 1, "none untrusted sent": 1, "sts none deferred": 1, "policy-lookup": 1, "messages sent": 3, "messages deferred": 1}},
+		{"the first of relayhosts with MX hosts", outcomes.Options{RelayHost: "relay.test, second.test", Policies: policies{"relay.test": outcomes.PolicySTS, "second.test": outcomes.PolicyDANE}},
+			smtp1 + "Q1: to=<x@a.test>, relay=mx7.relay.test[192.0.2.9]:25" + delays + ", tls=secure" + sentOK,
+			map[string]uint64{"sts verified sent": 1, "messages sent": 1}},
 	} {
 		if diff := cmp.Diff(c.want, counts(tallyOf(c.options, c.log).Summary())); diff != "" {
 			t.Errorf("%s: -want +got\n%s", c.name, diff)

@@ -194,6 +194,18 @@ func TestGenerateUnverified(t *testing.T) {
 	}
 }
 
+// The error of a directory that cannot be made is one line.
+func TestWriteNowhere(t *testing.T) {
+	t.Parallel()
+	dangling := filepath.Join(t.TempDir(), "dangling")
+	if err := os.Symlink("missing", dangling); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Publication{}).Write(dangling); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A stage replaces the files of the one before, and web servers may read them.
 func TestWrite(t *testing.T) {
 	t.Parallel()

@@ -129,7 +129,10 @@ func makeDir(dir string) error {
 	if err := makeDir(filepath.Dir(dir)); err != nil {
 		return err
 	}
-	return errors.Join(os.Mkdir(dir, 0o755), os.Chmod(dir, 0o755))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 // replace writes a file that anyone may read, in one piece.
