@@ -517,3 +517,25 @@ func TestVoidPolicyLeavesAbsence(t *testing.T) {
 		w.expectAsked("a.example", 2, 2)
 	})
 }
+
+// The last purge of everything comes again with each start of a node, perhaps late. It leaves what
+// was learned since.
+func TestOldPurgeLeavesAbsence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, h := newWorld(t), sharedtest.NewStore()
+		st, n := w.memory(), h.Join()
+		n.Purges = st
+		r := w.resolverIn(n, st)
+		if _, err := r.PurgeAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // its message has come back
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		expect(t, r, "a.example", "-")
+		h.Set(func(h *sharedtest.Store) { h.Repeat(n) })
+		time.Sleep(time.Second)
+		expect(t, r, "a.example", "-")
+		w.expectAsked("a.example", 1, 1)
+	})
+}

@@ -45,7 +45,7 @@ func (t *Table) Put(d mtasts.Domain, f Fetch) *Entry {
 	switch {
 	case t.Void(d, f.Asked):
 		return e // the lookups that wait for it get it
-	case before.LiveAt(now) != nil && before.at == clock.Never && !before.Same(f.Known) && before.wall >= e.first && before.policy.Text != e.policy.Text:
+	case before.LiveAt(now) != nil && before.at == clock.Never && !before.Same(f.Known) && before.wall > e.first && before.policy.Text != e.policy.Text:
 		return before
 	case e.policy.MaxAge > 0:
 		t.replace(d, e, now)

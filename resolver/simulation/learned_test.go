@@ -206,7 +206,8 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	}
 	// A policy whose fetch began before a purge answers the waiting lookups and is not
 	// kept. Its discovery may have begun a while before the fetch.
-	unsure := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged
+	unsure := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged ||
+		n.link != nil && before.from == now // the other node's comes before or after it
 	if n.crammed { // the one before is removed for certain
 		k.versions, unsure = append(k.versions, version{from: now}), true
 	}
