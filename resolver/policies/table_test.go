@@ -542,3 +542,15 @@ func TestFailuresAfterAWrongClock(t *testing.T) {
 		}
 	})
 }
+
+// A policy ends the absence before it, which would answer when memory has evicted the policy.
+func TestPolicyEndsAbsence(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		b.PutAbsence(a, Absence{Until: b.clock.Now().Add(time.Hour), Reason: errTest})
+		b.Put(a, fetch(t, "1", "enforce", 86400))
+		if _, _, ok := b.Negative(a, b.clock.Now()); ok {
+			t.Error("the absence still holds")
+		}
+	})
+}

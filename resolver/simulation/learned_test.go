@@ -170,12 +170,12 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	}
 	switch {
 	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid:
-		n.failing, n.noRoute = 0, false
+		n.failing, n.noRoute = 0, n.noRoute && n.localAt == now // of two at the same moment either may be the last
 	case n.failing == 0 && fault != policyhost.FaultDNS && fault != policyhost.FaultLoad:
 		n.failing = now
 	}
 	if fault == policyhost.FaultLocal {
-		n.noRoute = true
+		n.noRoute, n.localAt = true, now
 	}
 	if err != nil {
 		n.failedFetch(k, f, now, fault)

@@ -57,6 +57,7 @@ type node struct {
 	answered   instant // when a question was last answered, and soon
 	contact    instant // when a policy host last answered
 	failing    instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
+	localAt    instant // when a fetch last failed for this host's own reasons
 	noRoute    bool    // a fetch since then failed for this host's own reasons
 	purgedAll  instant // -1: never
 	full       bool    // the disk
