@@ -193,7 +193,7 @@ func (n *node) noteRemovable(now instant) {
 	n.eachFact(func(f *fact) {
 		age := now - f.at
 		if f.boot != n.w.boots {
-			age = now + n.w.wall - f.at - f.low
+			age = max(now+n.w.wall-f.at-f.low, now-max(n.started, n.stepped)) // one of the future counts from the start
 		}
 		f.removable = f.removable || age > f.policy.MaxAge+kept-slack
 	})

@@ -257,7 +257,7 @@ func (n *node) judgeRefreshes(now instant) {
 			continue
 		}
 		followUps := f.followUps
-		if f.boot != n.w.boots || k.inUseSince > f.at { // it may follow up with the next refresh
+		if f.boot != n.w.boots || k.inUseSince > f.at || n.link != nil { // it may follow up with the next refresh, or another node does
 			followUps = 0
 		}
 		if followUps == 0 && !f.refreshed() {
