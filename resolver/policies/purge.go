@@ -26,7 +26,7 @@ func (t *Table) Asked() Asked { return Asked{t.store.Purges(), t.purges.Load(), 
 // Void reports whether the answer to a question about the domain is void.
 func (t *Table) Void(d mtasts.Domain, a Asked) bool {
 	last, _ := t.purged.Peek(d)
-	return a.Purges < t.voidBelow.Load() || a.Noted < last
+	return a.Purges < t.store.PurgedBelow() || a.Noted < last
 }
 
 // Forget removes the domain's policy if it is void, and reports whether it was.
@@ -51,7 +51,6 @@ func (t *Table) ForgetAbsence(d mtasts.Domain) { t.negatives.Remove(d) }
 // every absence. It returns how many policies there were.
 func (t *Table) ForgetAll(number uint64) (forgotten int) {
 	before := t.store.Len()
-	t.voidBelow.Store(number)
 	t.store.PurgeAll(number)
 	for _, d := range t.policies.domains() {
 		t.forgetVoid(d, number)
