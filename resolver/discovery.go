@@ -404,7 +404,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		Known:      d.known,
 		ToMX:       d.toMX(),
 	})
-	if !e.Same(before) {
+	if e != before { // Put returns another node's policy if that is newer
 		d.share(e)
 	}
 	if before != nil || o.policy.MaxAge > 0 { // or it would be done for every lookup

@@ -495,3 +495,17 @@ func TestVoidPolicyLeavesAbsence(t *testing.T) {
 		w.expectAsked("a.example", 2, 2)
 	})
 }
+
+// A policy that is fetched twice in a second is shared twice: its text may have changed.
+func TestSecondFetchInASecondIsShared(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		w.publish("a.example", "1", policyText("testing", "864000"))
+		if err := a.Refresh(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Fatal(err)
+		}
+		expectKnown(t, a, "a.example", "testing/1")
+		expect(t, b, "a.example", "testing/1")
+	})
+}
