@@ -117,7 +117,7 @@ func (r *Resolver) adoptChange(change shared.Change) {
 		r.policies.ForgetAbsence(d)
 	}
 	asked := r.policies.Asked()
-	if absence || r.policies.Get(d) != nil {
+	if _, known := r.policies.Known(d); absence || known { // Get would note a lookup of the domain
 		r.adopt(d, change.Value, asked)
 	}
 }
