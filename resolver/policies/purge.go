@@ -41,7 +41,8 @@ func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
 	return true
 }
 
-// HasAbsence reports whether memory has an absence of the domain, also one that does not hold any more.
+// HasAbsence reports whether memory has an absence of the domain, also one that does not hold any
+// more or whose discovery is under way.
 func (t *Table) HasAbsence(d mtasts.Domain) bool { return t.negatives.Contains(d) }
 
 // ForgetAbsence removes the knowledge that the domain has no policy.
