@@ -123,7 +123,7 @@ func (r *Resolver) adoptChange(change shared.Change) {
 		r.policies.ForgetAbsence(d)
 	}
 	asked := r.policies.Asked()
-	if _, known := r.policies.Known(d); absence || known { // Get would note a lookup of the domain
+	if absence || r.policies.Get(d) != nil {
 		r.adopt(d, change.Value, asked)
 	}
 }

@@ -510,22 +510,6 @@ func TestSecondFetchInASecondIsShared(t *testing.T) {
 	})
 }
 
-// However often another node announces a policy, a node at which nobody looks the domain up does
-// not take it over.
-func TestAnnouncedPolicyIsNotTakenOver(t *testing.T) {
-	withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
-		for _, id := range []string{"1", "2", "3"} {
-			w.publish("a.example", id, policyText("enforce", "864000"))
-			if err := a.Refresh(t.Context(), hop(t, "a.example").Domain); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait()
-			expectKnown(t, b, "a.example", "")
-			time.Sleep(time.Hour)
-		}
-	})
-}
-
 // A policy that was fetched while the domain published one with max_age 0 does not outlive that
 // at one node.
 func TestWithdrawnDuringASlowFetch(t *testing.T) {
