@@ -129,7 +129,7 @@ func (d *discovery) recall() *outcome {
 	case d.known == nil:
 		return d.nothingToRefresh()
 	case d.why == scheduledRefresh && !d.known.RefreshDue(d.began),
-		d.why == recheck && !d.known.RecheckDue(d.began.Add(claimLapse)):
+		d.why == recheck && !d.known.RecheckDue(d.began.Add(claimLapse+time.Second)): // the file rounds up
 		return &outcome{kind: settled}
 	}
 	return nil
@@ -407,7 +407,7 @@ func (d *discovery) filePolicy(o *outcome) (Answer, error) {
 		Known:      d.known,
 		ToMX:       d.toMX(),
 	})
-	if !e.Same(before) {
+	if e != before { // Put returns another node's policy if that is newer
 		d.share(e)
 	}
 	if before != nil || o.policy.MaxAge > 0 { // or it would be done for every lookup

@@ -74,12 +74,18 @@ func (r *Resolver) adopt(d mtasts.Domain, v shared.Value, asked policies.Asked) 
 	}, v.Entry.Fetched)
 }
 
-// share gives the shared store a policy that this node has fetched.
+// share gives the shared store a policy that this node has fetched. One with max_age 0 voids
+// policies until the end of its fetch: to fetch once more is cheap.
 func (d *discovery) share(e *policies.Entry) {
-	if d.shared != nil {
-		d.shared.Put(d.domain(), shared.Entry{ID: e.ID(), Policy: *e.Policy(), Fetched: e.Began(),
-			Recheck: d.clock.Origin().Wall(d.recheckAt), Purges: e.Purges()})
+	if d.shared == nil {
+		return
 	}
+	at := e.Began()
+	if e.Policy().MaxAge == 0 {
+		at = e.Fetched()
+	}
+	d.shared.Put(d.domain(), shared.Entry{ID: e.ID(), Policy: *e.Policy(), Fetched: at,
+		Recheck: d.clock.Origin().Wall(d.recheckAt), Purges: e.Purges()})
 }
 
 // mayRefresh reports whether this node is the one to refresh the policy.

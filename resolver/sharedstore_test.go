@@ -539,3 +539,33 @@ func TestOldPurgeLeavesAbsence(t *testing.T) {
 		w.expectAsked("a.example", 1, 1)
 	})
 }
+
+// A policy that is fetched twice in a second is shared twice: its text may have changed.
+func TestSecondFetchInASecondIsShared(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		w.publish("a.example", "1", policyText("testing", "864000"))
+		if err := a.Refresh(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Fatal(err)
+		}
+		expectKnown(t, a, "a.example", "testing/1")
+		expect(t, b, "a.example", "testing/1")
+	})
+}
+
+// A policy that was fetched while the domain published one with max_age 0 does not outlive that
+// at one node.
+func TestWithdrawnDuringASlowFetch(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, _ *hub, a, b *Resolver) {
+		w.publish("a.example", "1", "")
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: 20 * time.Second})
+		go b.Resolve(t.Context(), hop(t, "a.example"))
+		time.Sleep(5 * time.Second)
+		w.setHost("a.example", hostAnswer{text: policyText("none", "0"), delay: 30 * time.Second})
+		go a.Resolve(t.Context(), hop(t, "a.example"))
+		time.Sleep(40 * time.Second)
+		synctest.Wait()
+		expectKnown(t, b, "a.example", "")
+	})
+}

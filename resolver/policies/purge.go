@@ -26,7 +26,7 @@ func (t *Table) Asked() Asked { return Asked{t.store.Purges(), t.purges.Load(), 
 // Void reports whether the answer to a question about the domain is void.
 func (t *Table) Void(d mtasts.Domain, a Asked) bool {
 	last, _ := t.purged.Peek(d)
-	return a.Purges < t.voidBelow.Load() || a.Noted < last
+	return a.Purges < t.store.PurgedBelow() || a.Noted < last
 }
 
 // Forget removes the domain's policy if it is void, and reports whether it was.
@@ -41,7 +41,8 @@ func (t *Table) Forget(d mtasts.Domain, void func(*Entry) bool) bool {
 	return true
 }
 
-// HasAbsence reports whether memory has an absence of the domain, also one that does not hold any more.
+// HasAbsence reports whether memory has an absence of the domain, also one that does not hold any
+// more or whose discovery is under way.
 func (t *Table) HasAbsence(d mtasts.Domain) bool { return t.negatives.Contains(d) }
 
 // ForgetAbsence removes the knowledge that the domain has no policy.
@@ -51,7 +52,6 @@ func (t *Table) ForgetAbsence(d mtasts.Domain) { t.negatives.Remove(d) }
 // every absence. It returns how many policies there were.
 func (t *Table) ForgetAll(number uint64) (forgotten int) {
 	before := t.store.Len()
-	t.voidBelow.Store(number)
 	t.store.PurgeAll(number)
 	for _, d := range t.policies.domains() {
 		t.forgetVoid(d, number)

@@ -71,9 +71,8 @@ type Table struct {
 
 	census census
 
-	judging   sync.Mutex   // held while policies are judged again
-	judged    atomic.Int64 // steps of the wall clock by which all policies are judged
-	voidBelow atomic.Uint64
+	judging sync.Mutex   // held while policies are judged again
+	judged  atomic.Int64 // steps of the wall clock by which all policies are judged
 }
 
 const lockCount = 64
@@ -86,7 +85,6 @@ func New(o Options) *Table {
 		census: census{wanted: make(chan struct{}, 1)}}
 	t.limits.Store(&o.Limits)
 	t.judged.Store(int64(o.Clock.Steps()))
-	t.voidBelow.Store(o.Store.PurgedBelow())
 	t.added.Store(1) // so that it is not the zero value of vacant
 	var err error
 	if t.negatives, err = lru.New[mtasts.Domain, *negative](o.Limits.NegativeEntries); err != nil {

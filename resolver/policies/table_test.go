@@ -554,3 +554,16 @@ func TestPolicyEndsAbsence(t *testing.T) {
 		}
 	})
 }
+
+// A purge of everything that is carried out after a later one takes nothing of that back.
+func TestPurgesOutOfOrder(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		f := fetch(t, "1", "enforce", 864000)
+		f.Purges = 1
+		b.ForgetAll(2)
+		b.ForgetAll(1)
+		b.Put(d, f)
+		b.wantID(t, d, "")
+	})
+}

@@ -200,7 +200,7 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
 		return
 	}
 	e.judgedMX = asked
-	e.unjudged.Store(false)
+	defer e.unjudged.Store(false) // after mismatch, which lookups would take for judged
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
 	if mismatch == e.mismatched() {
 		return

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -318,4 +319,24 @@ func TestMovedFile(t *testing.T) {
 	if wanted := (Fetched{Wall: begin}); !ok || got.Fetched != wanted {
 		t.Errorf("fetched %+v, want %+v", got.Fetched, wanted)
 	}
+}
+
+// A file that takes the place of another before that was stamped again has new stamps alone.
+func TestNewFileAfterAStepBack(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.open()
+	s.Put(numbered(t, 1))
+	flush(t, s)
+	h.step(-90 * day)
+	if err := os.Remove(h.path); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, s)
+	s.view(s.current(), func(tables tables) {
+		if tables.ahead != 0 {
+			t.Errorf("stamps may be ahead by %d s", tables.ahead)
+		}
+	})
+	want(t, s, numbered(t, 1))
 }

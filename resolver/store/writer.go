@@ -226,6 +226,7 @@ func (w *writer) adopt(f *file, displaced bool) error {
 	}
 	// The file may remember more of this boot than this process does.
 	sameBoot, stepped := f.saved.origin != 0, w.stepped(f)
+	n.origin = uint64(w.clk.Origin().Boot().Unix())
 	if sameBoot {
 		n.origin = f.saved.origin // until a walk has stamped everything again
 	}
