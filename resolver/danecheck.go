@@ -180,8 +180,8 @@ func (r *Resolver) checkDANE(hop NextHop, refreshing bool) (dane.Kind, error) {
 	return dane.None, err
 }
 
-// forgetVoid removes what a check has just filed if the domain was purged since it was asked
-// for, and reports whether that is so.
+// forgetVoid removes the result that a check has just filed if the domain was purged since the
+// check began, and reports whether it was.
 func (r *Resolver) forgetVoid(d mtasts.Domain, asked policies.Asked) bool {
 	void := r.policies.Void(d, asked)
 	if void {

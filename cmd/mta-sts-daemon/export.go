@@ -150,7 +150,7 @@ func (t *policyTable) addOverrides(cfg config.Config, now time.Time) {
 	}
 }
 
-// aLabel is a label that stands for one of another script in the DNS, and what is before it.
+// aLabel is an A-label (RFC 5890) with the character before it.
 var aLabel = regexp.MustCompile(`(^|[.[])xn--[a-z0-9-]+`)
 
 // addUnicode adds each line with such labels once more, with the labels that they stand

@@ -134,7 +134,7 @@ func (f *outcomesFlags) check() error {
 	return nil
 }
 
-// read counts what there is, and notes what it leaves out.
+// read counts the lines of all files, and notes the files that it leaves out.
 func (f *outcomesFlags) read(ctx context.Context, tally *outcomes.Tally, note func(format string, args ...any)) error {
 	if f.journal {
 		return (&outcomes.Journal{Tally: tally, Since: f.since}).Read(ctx)

@@ -49,8 +49,8 @@ changed, use "systemctl reload mta-sts-daemon", or send the daemon SIGHUP.`,
 }
 
 // hangUp sends SIGHUP to the daemon if systemd runs this command (ExecReload=), which names
-// its process. It returns false if there is none: another unit that runs this command has
-// another program there, which SIGHUP may end.
+// its process. It returns false without one. The process of another unit that runs this command
+// is another program, which SIGHUP may end.
 func hangUp() bool {
 	pid, err := strconv.Atoi(os.Getenv("MAINPID"))
 	if err != nil || pid <= 0 {

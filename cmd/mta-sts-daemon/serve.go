@@ -17,7 +17,7 @@ have been answered; SIGHUP makes it load the configuration again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			stdout := cmd.OutOrStdout()
 			if out, ok := stdout.(*output); ok {
-				stdout = out.Writer // a line of the log that was lost is no failure of the daemon
+				stdout = out.Writer // a lost line of the log is not a failure of the daemon
 			}
 			return daemon.Run(cmd.Context(), version, load, stdout, cmd.ErrOrStderr())
 		},

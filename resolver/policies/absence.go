@@ -83,7 +83,7 @@ func (t *Table) PutAbsence(d mtasts.Domain, a Absence) (live *Entry) {
 }
 
 // fileNegative keeps n, unless it is void. A purge first makes answers void and then removes
-// what they left, so n is kept before it is judged.
+// absences, so n is added before it is judged.
 func (t *Table) fileNegative(d mtasts.Domain, n *negative, a Asked) {
 	t.negatives.Add(d, n)
 	if t.Void(d, a) {

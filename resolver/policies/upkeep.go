@@ -63,7 +63,7 @@ func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
 // Fail returns the domain's failure after one more attempt, or one more look at its
 // record, that failed now. It files nothing.
 func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
-	t.Observe() // a suspend that has just ended is no time since the failure
+	t.Observe() // or a suspend that has just ended would count as time since the failure
 	return t.lastFailure(d).again(word, reason, id, t.clock.Now())
 }
 

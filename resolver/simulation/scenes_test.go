@@ -392,8 +392,8 @@ func deadNamesScene(random *rand.Rand) []happening {
 	}
 }
 
-// deadDomainsScene: three domains whose name servers do not answer are looked up on a quiet host,
-// where a policy is due that could not be refreshed.
+// deadDomainsScene: three domains whose name servers do not answer are looked up on a quiet host
+// with a policy that is due and could not be refreshed.
 func deadDomainsScene(random *rand.Rand) []happening {
 	d := random.Int64N(someDomains)
 	history := []happening{

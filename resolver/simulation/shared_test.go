@@ -82,8 +82,8 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 
 // learnShared learns the shared store's value of a domain. An unknown domain's
 // policy is taken over for certain, and another text that was fetched later if the
-// clock was not set since. What was fetched before a purge is not newer. Otherwise
-// clocks decide.
+// clock was not set since. A policy that was fetched before a purge is not newer.
+// Otherwise clocks decide.
 func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now instant, notified bool) {
 	k := n.about(d)
 	n.learnPurge(k, v, purges, now)

@@ -167,7 +167,7 @@ func (h *Handler) Wait(ctx context.Context, dst []byte, req *socketmap.Request) 
 	return p.monitored(reply)
 }
 
-// note notes what an operator, or the domain, should know of a lookup.
+// note notes a lookup for the operator, or for a report to the domain.
 func (h *Handler) note(p *Profile, hop resolver.NextHop, a resolver.Answer, r reply) {
 	switch {
 	case r.daneUnknown:

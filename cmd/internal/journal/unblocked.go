@@ -34,7 +34,7 @@ func NewUnblocked(w io.Writer, format func(io.Writer) slog.Handler) *Unblocked {
 // are lost.
 func (u *Unblocked) Close() { u.queue.close() }
 
-// lines puts what is written into a queue.
+// lines puts each write into a queue.
 type lines struct{ queue *queue[[]byte] }
 
 func (l lines) Write(line []byte) (int, error) {

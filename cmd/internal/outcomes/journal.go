@@ -105,8 +105,9 @@ func (j *Journal) Follow(ctx context.Context) error {
 	}
 }
 
-// unseen returns why journalctl shows nothing of Postfix, as far as it says: there is no
-// journal, or this user sees only the own messages. With JSON, journalctl does not say it.
+// unseen returns why journalctl shows no messages of Postfix, as far as journalctl prints it:
+// the journal is missing, or this user may see only messages of the own processes. With JSON,
+// journalctl does not print it.
 func unseen(ctx context.Context) string {
 	cmd := exec.CommandContext(ctx, journalProgram, "--no-pager", "--lines=0")
 	var stderr bytes.Buffer

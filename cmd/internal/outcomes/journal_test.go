@@ -89,8 +89,8 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// A user who sees only the own messages is told so, and so is one without any journal:
-// journalctl succeeds then, and with JSON it is silent.
+// A user who may see only messages of the own processes, or has no journal, gets an error:
+// journalctl succeeds then, and with JSON it prints nothing.
 func TestJournalUnseen(t *testing.T) {
 	for said, want := range map[string]string{
 		"Hint: You are currently not seeing messages from other users and the system.\n      Users in groups 'adm', 'systemd-journal' can see all messages.\n      Pass -q to turn off this notice.": "journalctl: You are currently not seeing messages from other users and the system. Users in groups 'adm', 'systemd-journal' can see all messages.",

@@ -66,12 +66,12 @@ type keeper struct {
 	file    string // "" for none
 	logger  *slog.Logger
 	tried   time.Time
-	saved   []byte // what is in the file; nil if that is not known
+	saved   []byte // the file's contents; nil if they are not known
 	failing bool   // as was logged
 }
 
 // save saves s, with what the Tally adds, now and then, or because it is the last time. It
-// writes only what has changed, and logs when that begins to fail, and when it works again.
+// writes only changes, and logs when that begins to fail, and when it works again.
 func (k *keeper) save(t *Tally, s savedState, last bool) {
 	if k.file == "" || !last && time.Since(k.tried) < saveInterval {
 		return
