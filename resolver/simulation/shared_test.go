@@ -96,7 +96,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 		return
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
-	if known && f.purges == last.fact.purges && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+	if known && f.purges == last.fact.purges && !n.crammed && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
 		return
 	}
 	certain := !notified && last.fact == nil && !last.maybe ||
