@@ -362,6 +362,9 @@ func configure(w *world, args []int64) {
 				k.inUseSince = now
 			}
 		}
+		w.node.eachFact(func(f *fact) { // one that came from the file since was planned by this interval
+			f.interval = max(f.interval, w.node.settings.RefreshInterval)
+		})
 	})
 	w.node.configure(settings{
 		Limits:      policies.Limits{Entries: entries[args[0]], NegativeEntries: room[args[1]], RefreshInterval: every[args[2]], Idle: idles[args[3]]},
