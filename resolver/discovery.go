@@ -247,6 +247,7 @@ func (d *discovery) judgeRecord() *outcome {
 // fetch fetches the policy. A first discovery that is refused because too much is under way
 // at its policy host stays queued for a while; its lookups do not wait meanwhile.
 func (d *discovery) fetch() *outcome {
+	d.policies.Observe() // a suspend that has just ended was before the fetch
 	d.since = d.policies.Asked()
 	until := d.clock.Now().Add(refusedFor)
 	queued := false
