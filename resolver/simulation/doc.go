@@ -9,7 +9,7 @@
 // runs in the fake time of testing/synctest on a real Resolver and a real policy
 // file, so days take a fraction of a second.
 //
-// The model has some 1,300 lines: what it knows (model_test.go), how it learns that from
+// The model has some 1,400 lines: its knowledge (model_test.go), how it learns that from
 // the replies that the fakes gave the Resolver (learned_test.go, shared_test.go), and
 // the rules by which it judges every answer, question and fetch (rules_test.go,
 // reports_test.go, audit_test.go). Each rule names its RFC section or the line of the

@@ -89,7 +89,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// A user who may see only messages of the own processes, or has no journal, gets an error:
+// A user with access to messages of the own processes alone, or without a journal, gets an error:
 // journalctl succeeds then, and with JSON it prints nothing.
 func TestJournalUnseen(t *testing.T) {
 	for said, want := range map[string]string{

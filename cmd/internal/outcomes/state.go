@@ -70,7 +70,7 @@ type keeper struct {
 	failing bool   // as was logged
 }
 
-// save saves s, with what the Tally adds, now and then, or because it is the last time. It
+// save saves s and the state of the Tally, at most once in saveInterval unless last is set. It
 // writes only changes, and logs when that begins to fail, and when it works again.
 func (k *keeper) save(t *Tally, s savedState, last bool) {
 	if k.file == "" || !last && time.Since(k.tried) < saveInterval {
