@@ -212,6 +212,7 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	if k.forced > 0 || f.id == "" {
 		return
 	}
+	n.noteRoom(f.began) // a failure since the last lookup may be gone from memory
 	for failed := &k.failed; failed != nil; failed = failed.before {
 		if f.id == failed.id && failed.at != 0 && !k.failed.volatile && f.began-failed.at < failedPause-stored && failed.at > n.cramped {
 			n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-failed.at, f.id)

@@ -22,11 +22,11 @@ func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
 	v := l.Node.Get(ctx, d)
 	pass(ctx, delay)
 	l.n.w.locked(func(now instant) {
-		learned := v
-		if l.n.about(d).purged >= asked { // a purge holds against an answer under way
+		learned, purged := v, l.n.about(d).purged
+		if purged > asked { // a purge holds against an answer under way
 			learned.Entry = nil
 		}
-		l.n.learnShared(d, learned, before, now, false)
+		l.n.learnShared(d, learned, before, now, purged == asked) // if both were at once, either may have been first
 	})
 	return v
 }
@@ -80,11 +80,10 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 	k.purges = max(k.purges, v.Number)
 }
 
-// learnShared learns the shared store's value of a domain. An unknown domain's
-// policy is taken over for certain, and another text that was fetched later if the
-// clock was not set since. A policy that was fetched before a purge is not newer.
-// Otherwise clocks decide.
-func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now instant, notified bool) {
+// learnShared learns the shared store's value of a domain, which may be void if unsure. An unknown
+// domain's policy is taken over for certain, and another text that was fetched later if the clock
+// was not set since. A policy that was fetched before a purge is not newer. Otherwise clocks decide.
+func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now instant, unsure bool) {
 	k := n.about(d)
 	n.learnPurge(k, v, purges, now)
 	if v.Entry == nil {
@@ -99,7 +98,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	if known && f.purges == last.fact.purges && !n.crammed && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
 		return
 	}
-	certain := !notified && last.fact == nil && !last.maybe ||
+	certain := !unsure && last.fact == nil && !last.maybe ||
 		known && last.fact.policy.Text != f.policy.Text && f.at > last.fact.at+stored && last.fact.at > n.stepped && f.policy.MaxAge > time.Minute
 	certain = certain && f.purges >= purges && !n.crammed
 	copied := *f
