@@ -92,8 +92,8 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 		return
 	}
 	n.auditRefused(k, live, known, now)
-	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
-		mismatch != (p.mx == mxMoved) { // a null MX is not a mismatch
+	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, n.emptied, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
+		mismatch != (p.mx == mxMoved) && !n.crammed { // a null MX is not a mismatch; without room an eviction loses one
 		n.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
 	}
 	switch {
