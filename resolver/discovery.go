@@ -85,7 +85,7 @@ type discovery struct {
 	record    mtasts.Record
 	recordErr error          // why the record cannot be used; nil if it is valid
 	recheckAt clock.Moment   // when it is due to be asked for again
-	since     policies.Asked // when the discovery began, or the fetch
+	since     policies.Asked // when the discovery began, the record was asked for, or the fetch began
 }
 
 func (d *discovery) domain() mtasts.Domain { return d.hop.Domain }
@@ -176,14 +176,14 @@ func (d *discovery) askRecordOnce() (o *outcome, again bool) {
 	if d.dns.outage() != nil {
 		return nil, true
 	}
-	began := d.clock.Now()
+	d.since = d.policies.Asked()
 	txt, err := d.settings.TXT.TXT(d.ctx, d.domain().RecordName())
 	switch {
 	case d.ctx.Err() != nil:
 		return &outcome{kind: settled, err: errClosed}, false // what failed says nothing of the domain
 	case err != nil:
 		d.noAnswer(err)
-		outage := d.dns.failed(d.domain(), d.known != nil, began)
+		outage := d.dns.failed(d.domain(), d.known != nil, d.since.At)
 		if d.known != nil {
 			return nil, false
 		}
@@ -247,8 +247,6 @@ func (d *discovery) judgeRecord() *outcome {
 // fetch fetches the policy. A first discovery that is refused because too much is under way
 // at its policy host stays queued for a while; its lookups do not wait meanwhile.
 func (d *discovery) fetch() *outcome {
-	d.policies.Observe() // a suspend that has just ended was before the fetch
-	d.since = d.policies.Asked()
 	until := d.clock.Now().Add(refusedFor)
 	queued := false
 	for {
@@ -282,7 +280,8 @@ func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *ou
 		return policy, 0, o, nil
 	}
 	defer leave()
-	start := d.clock.Now()
+	d.policies.Observe() // a suspend that has just ended was before the fetch
+	d.since = d.policies.Asked()
 	text, err := d.settings.Policies.Fetch(d.ctx, d.domain())
 	if d.ctx.Err() != nil {
 		return policy, 0, &outcome{kind: settled, err: errClosed}, nil // what failed says nothing of the domain
@@ -290,7 +289,7 @@ func (d *discovery) fetchOnce() (policy mtasts.Policy, took time.Duration, o *ou
 	if err == nil {
 		policy, err = mtasts.ParsePolicy(text)
 	}
-	return policy, d.clock.Now().Sub(start), nil, err
+	return policy, d.clock.Now().Sub(d.since.At), nil, err
 }
 
 // judgeFetch distinguishes the publisher's faults from those of this host. again is true if an

@@ -17,6 +17,7 @@ import (
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/policies"
+	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/store"
 )
 
@@ -55,6 +56,7 @@ type hostAnswer struct {
 var (
 	errServfail = errors.New("SERVFAIL")
 	errRefused  = errors.New("connection refused")
+	errHostBusy = &policyhost.FetchError{Host: "mta-sts.a.example", Fault: policyhost.FaultLoad, Result: policyhost.ResultFetchError, Err: policyhost.ErrBusy}
 )
 
 func newWorld(t *testing.T) *world {

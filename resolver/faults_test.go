@@ -63,18 +63,13 @@ func TestLookupsAtOnceWithASmallLRU(t *testing.T) {
 	})
 }
 
-// busy is how policyhost refuses for load.
-func busyFault() error {
-	return &policyhost.FetchError{Host: "mta-sts.a.example", Fault: policyhost.FaultLoad, Result: policyhost.ResultFetchError, Err: policyhost.ErrBusy}
-}
-
 // A refresh that is refused for load until the policy ends.
 func TestRefusedRefreshIsReported(t *testing.T) {
 	onMachine(t, func(t *testing.T, m *machineRun) {
 		m.start()
 		m.publish("a.example", "1", policyText("enforce", "172800")) // two days
 		expect(t, m.r, "a.example", "enforce/1")
-		m.setHost("a.example", hostAnswer{err: busyFault()})
+		m.setHost("a.example", hostAnswer{err: errHostBusy})
 		keepInUse(t, m.r, "a.example", "enforce/1", 40*time.Hour) // due after a day, failing half a day later
 		m.expectLogged("cannot be refreshed", 1)
 		m.expectMetric(refreshFailing, count(1))
@@ -98,7 +93,7 @@ func TestRefusedForAWhileIsNoFailure(t *testing.T) {
 		w.publish("a.example", "1", policyText("enforce", "864000"))
 		r := w.resolver()
 		expect(t, r, "a.example", "enforce/1")
-		w.setHost("a.example", hostAnswer{err: busyFault()})
+		w.setHost("a.example", hostAnswer{err: errHostBusy})
 		keepInUse(t, r, "a.example", "enforce/1", 27*time.Hour)
 		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000")})
 		keepInUse(t, r, "a.example", "enforce/1", 12*day)

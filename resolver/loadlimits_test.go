@@ -14,7 +14,6 @@ import (
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/dnsclient"
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/policyhost"
 )
 
 func TestLimit(t *testing.T) {
@@ -211,7 +210,7 @@ func TestFloodOfChecks(t *testing.T) {
 // A policy host that could not be asked because others ask it is not to blame.
 func TestPolicyHostBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		busy := hostAnswer{err: &policyhost.FetchError{Result: policyhost.ResultFetchError, Err: policyhost.ErrBusy}}
+		busy := hostAnswer{err: errHostBusy}
 		good := hostAnswer{text: policyText("enforce", "864000")}
 		w := newWorld(t)
 		w.publish("a.example", "1", good.text)

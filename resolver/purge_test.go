@@ -134,3 +134,29 @@ func TestPurgeDuringACheck(t *testing.T) {
 		}
 	}
 }
+
+// A fetch that begins after a purge counts, although its discovery was queued before it: after a
+// failure the id is not fetched again for a while.
+func TestPurgeOfAQueuedDiscovery(t *testing.T) {
+	for of, purge := range purges {
+		t.Run(of, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", "")
+				w.setHost("a.example", hostAnswer{err: errHostBusy})
+				r := w.resolver()
+				expect(t, r, "a.example", "-")
+				if err := purge(t, r); err != nil {
+					t.Error(err)
+				}
+				w.setHost("a.example", hostAnswer{err: errRefused})
+				time.Sleep(2 * time.Second)
+				_, before := w.asked("a.example")
+				expect(t, r, "a.example", "-")
+				if _, fetches := w.asked("a.example"); fetches != before {
+					t.Errorf("%d more fetches", fetches-before)
+				}
+			})
+		})
+	}
+}

@@ -8,7 +8,6 @@ import (
 
 	"mta-sts-daemon/resolver/clock/clocktest"
 	"mta-sts-daemon/resolver/mtasts"
-	"mta-sts-daemon/resolver/policyhost"
 	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/shared/sharedtest"
 )
@@ -167,7 +166,7 @@ func TestSharedPolicyWhileThePolicyHostIsBusy(t *testing.T) {
 		expect(t, a, "a.example", "enforce/1")
 		time.Sleep(time.Hour)
 		w.publish("a.example", "2", policyText("enforce", "864000"))
-		w.setHost("a.example", hostAnswer{err: &policyhost.FetchError{Result: policyhost.ResultFetchError, Err: policyhost.ErrBusy}})
+		w.setHost("a.example", hostAnswer{err: errHostBusy})
 		if got, took := lookUp(t, b, "a.example"); got != "enforce/1" || took > time.Second {
 			t.Errorf("%s after %v", got, took)
 		}

@@ -89,6 +89,7 @@ func (n *node) fillDisk() error {
 	if n.full || n.inMemory {
 		return nil
 	}
+	synctest.Wait() // a write at this moment would make the directory again
 	n.w.locked(func(now instant) { n.full, n.fullSince = true, now })
 	dir := filepath.Dir(n.path)
 	return errors.Join(os.Rename(dir, filepath.Dir(n.aside())), os.WriteFile(dir, nil, 0o600))

@@ -75,7 +75,7 @@ func (n *node) askedTXT(d mtasts.Domain) {
 	n.countStranger(d, &n.strangersAsked, 1, mostQuestions)
 	k := n.about(d)
 	k.asking++
-	k.askedAt, k.purgesAsked = n.w.now(), n.st.Purges()
+	k.askedAt = n.w.now()
 }
 
 func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[string], err error, cancelled bool) {
@@ -121,14 +121,15 @@ type fetch struct {
 	began  instant
 	id     string // of the record that led to it
 	life   int
-	failed bool // a refresh of a policy whose last one failed
+	purges uint64 // number of the last purge that was known
+	failed bool   // a refresh of a policy whose last one failed
 }
 
 func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
 	k := n.about(d)
 	k.fetching++
 	n.countStranger(d, &n.strangersFetched, 1, mostFetches)
-	f := fetch{began: now, id: k.seenID, life: n.life}
+	f := fetch{began: now, id: k.seenID, life: n.life, purges: n.st.Purges()}
 	outage := n.w.dns != dnsWorks && k.askedAt < n.w.dnsSince // the record was not asked for
 	if last := k.versions[len(k.versions)-1]; last.fact != nil && (f.id == "" || outage) {
 		f.id = last.fact.id // RFC 8461 section 10.2
@@ -187,7 +188,7 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if before.fact != nil {
 		wasLive, _ = n.lives(before.fact, now)
 	}
-	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: k.purgesAsked}
+	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: f.purges}
 	if before.fact != nil && !before.maybe && !before.fact.removable && before.fact.policy.Text == policy.Text {
 		fetched.followUps = max(0, before.fact.followUps-1)
 		if before.fact.id != f.id {
@@ -204,9 +205,8 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if !void && !meanwhile && before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
-	// A policy whose fetch began before a purge answers the waiting lookups and is not
-	// kept. Its discovery may have begun a while before the fetch.
-	unsure := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged ||
+	// A policy whose fetch began before a purge answers the waiting lookups and is not kept.
+	unsure := meanwhile || f.began == max(n.purgedAll, k.purged) ||
 		n.link != nil && before.from == now // the other node's comes before or after it
 	if n.crammed { // the one before is removed for certain
 		k.versions, unsure = append(k.versions, version{from: now}), true

@@ -28,8 +28,7 @@ type knowledge struct {
 	purged           instant // when the domain was last purged
 	purges           uint64  // number of the last purge that the shared store had
 
-	purgesAsked uint64  // number of the last purge that was known when the record was last asked for
-	voided      instant // end of the last fetch that a purge had voided
+	voided instant // end of the last fetch that a purge had voided
 
 	// Why a lookup may go without a policy.
 	blocked   instant // until then because of an absence or a failed fetch
