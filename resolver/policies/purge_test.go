@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,4 +89,34 @@ func TestPurgesOutOfOrder(t *testing.T) {
 		b.Put(d, f)
 		b.wantID(t, d, "")
 	})
+}
+
+// A purge of everything and a policy that it voids may come at the same time: one just fetched, or
+// one that memory takes from the file.
+func TestPurgeComesWithPolicy(t *testing.T) {
+	for name, at := range map[string]func(b *bench, d mtasts.Domain, f Fetch) (during func()){
+		"fetched": func(b *bench, d mtasts.Domain, f Fetch) func() { return func() { b.Put(d, f) } },
+		"loaded": func(b *bench, d mtasts.Domain, f Fetch) func() {
+			b.Put(d, f)
+			b.policies.remove(d)
+			return func() { b.Get(d) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, limits())
+			d := domain(t, "a.example")
+			for i := range 2_000 {
+				f := fetch(t, "1", "enforce", 864000)
+				f.Purges = uint64(i)
+				during := at(b, d, f)
+				var both sync.WaitGroup
+				both.Go(during)
+				both.Go(func() { b.ForgetAll(f.Purges + 1) })
+				both.Wait()
+				if e := b.Live(d, b.clock.Now()); e != nil {
+					t.Fatalf("purge %d left the policy in memory", i+1)
+				}
+			}
+		})
+	}
 }
