@@ -354,6 +354,9 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 			until = min(until, o.fault.Due(false))
 		}
 		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: until, Failure: o.fault, Reason: o.err, Asked: d.since})
+		if live != nil && o.fault.ID != "" && live.Fetched().Before(d.clock.Origin().Wall(d.began)) { // the clock was set
+			d.policies.RefreshFailed(d.domain(), live, o.fault, d.recheckAt)
+		}
 	case ignorant:
 		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: o.pause, While: o.while, Reason: o.err, Asked: d.since})
 	case refused:
