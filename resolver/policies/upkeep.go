@@ -200,18 +200,21 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
 		return
 	}
 	e.judgedMX = asked
-	defer e.unjudged.Store(false) // after mismatch, which lookups would take for judged
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
-	if mismatch == e.mismatched() {
-		return
+	changed := mismatch != e.mismatched()
+	if changed {
+		since := clock.Moment(0)
+		if mismatch {
+			since = now
+		}
+		e.mismatch.Set(since)
 	}
-	since := clock.Moment(0)
-	if mismatch {
-		since = now
+	if e.unjudged.Swap(false) || changed { // after mismatch, which lookups would take for judged
+		t.save(d, e, now)
 	}
-	e.mismatch.Set(since)
-	t.save(d, e, now)
-	t.reportMismatch(d, e, mismatch, hosts)
+	if changed {
+		t.reportMismatch(d, e, mismatch, hosts)
+	}
 }
 
 // UsedForMX notes that mail to the domain's MX hosts is looked up, and reports
