@@ -64,18 +64,18 @@ func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
 // record, that failed now. It files nothing.
 func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
 	t.Observe() // or a suspend that has just ended would count as time since the failure
-	return t.lastFailure(d).again(word, reason, id, t.clock.Now())
+	return t.lastFailure(d, t.current).again(word, reason, id, t.clock.Now())
 }
 
 // lastFailure returns why the domain's policy could last not be fetched, nil if nothing
-// is known of a failure.
-func (t *Table) lastFailure(d mtasts.Domain) *Failure {
+// is known of a failure. get returns the policy; it is called with the domain's lock held.
+func (t *Table) lastFailure(d mtasts.Domain, get func(mtasts.Domain) *Entry) *Failure {
 	defer t.unlock(t.lock(d))
 	var last *Failure
 	if n, ok := t.negatives.Peek(d); ok {
 		last = n.failure
 	}
-	if e := t.policies.peek(d); e != nil {
+	if e := get(d); e != nil {
 		last = last.later(e.failure)
 	}
 	return last
@@ -89,7 +89,7 @@ func (t *Table) FailureOf(d mtasts.Domain, id string) *Failure {
 	if n, ok := t.negatives.Peek(d); ok {
 		known[0], known[1] = n.failure, n.tried
 	}
-	if e := t.policies.peek(d); e != nil {
+	if e := t.current(d); e != nil {
 		known[2], known[3] = e.failure, e.tried
 	}
 	var last *Failure
