@@ -88,6 +88,15 @@ func (t *Table) Get(d mtasts.Domain) *Entry {
 	return t.current(d)
 }
 
+// Has reports whether the domain has a policy, live or expired, and leaves no trace of the question.
+func (t *Table) Has(d mtasts.Domain) bool {
+	if t.policies.peek(d) != nil {
+		return true
+	}
+	_, ok := t.store.Get(d)
+	return ok
+}
+
 // current is Get for those who hold the domain's lock.
 func (t *Table) current(d mtasts.Domain) *Entry {
 	if e := t.policies.use(d); e != nil {
