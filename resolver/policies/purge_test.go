@@ -129,3 +129,26 @@ func TestPurgeWhileAPolicyIsLoaded(t *testing.T) {
 		t.Errorf("%d policies purged, want 1", purged)
 	}
 }
+
+// Policies found during a purge of everything do not count as purged, nor against those that are.
+func TestPurgeCountsWhatItRemoves(t *testing.T) {
+	var during func() // the next time that the clock is read
+	b := newBenchAt(t, limits(), func() time.Time {
+		if found := during; found != nil {
+			during = nil
+			found()
+		}
+		return time.Now()
+	})
+	b.Put(domain(t, "a.example"), fetch(t, "1", "enforce", 864000))
+	during = func() {
+		for i := range 3 {
+			f := fetch(t, "1", "enforce", 864000)
+			f.Purges = 1
+			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), f)
+		}
+	}
+	if n := b.ForgetAll(1); n != 1 {
+		t.Errorf("%d policies purged, want 1", n)
+	}
+}
