@@ -353,6 +353,31 @@ func TestFailureWhileTheClockIsAhead(t *testing.T) {
 	})
 }
 
+// A fetch for a new id that fails when the clock has just been set right, so that the policy before is
+// live again, is followed by a pause like any other (RFC 8461 section 3.3).
+func TestFetchFailsAfterAStep(t *testing.T) {
+	onMachine(t, func(t *testing.T, m *machineRun) {
+		m.start()
+		m.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, m.r, "a.example", "enforce/1")
+		time.Sleep(time.Hour)
+		m.reboot("boot 2", 100*day)
+		m.publish("a.example", "2", "")
+		m.setHost("a.example", hostAnswer{err: errRefused, delay: 5 * time.Second})
+		go expect(t, m.r, "a.example", "enforce/1")
+		time.Sleep(time.Second)
+		m.machine.SetWall(-100 * day)
+		for range 4 {
+			time.Sleep(time.Minute)
+			expect(t, m.r, "a.example", "enforce/1")
+		}
+		m.expectAsked("a.example", 2, 2)
+		time.Sleep(2 * time.Minute)
+		expect(t, m.r, "a.example", "enforce/1")
+		m.expectAsked("a.example", 3, 3)
+	})
+}
+
 // A policy ends during a suspend.
 func TestSuspendEndsAPolicy(t *testing.T) {
 	for name, again := range variants {

@@ -157,6 +157,9 @@ func (r *Resolver) checkDANE(hop NextHop, refreshing bool) (dane.Kind, error) {
 	defer limit.leave()
 	asked := r.policies.Asked()
 	verdict, while, err := r.askChecker(s, hop, refreshing)
+	if !r.verdicts.Has(hop) {
+		r.policies.RestoreVerdicts(hop.Domain) // the last one may have been evicted during the check
+	}
 	now := r.clock.Now()
 	if err == nil {
 		if save, ok := r.verdicts.Put(hop, verdict, now); ok {

@@ -44,6 +44,10 @@ var (
 	// errDNS marks a question that the DNS could not answer.
 	errDNS = errors.New("the DNS could not answer")
 
+	// errGone means that the policy is gone, and that nothing was learned of another: a lookup
+	// that waits needs another discovery.
+	errGone = errors.New("the policy is gone")
+
 	// errTriedLately is the outcome for a policy id that must not be fetched yet.
 	errTriedLately = errors.New("the policy host failed for this id a short while ago")
 )
@@ -138,7 +142,7 @@ func (d *discovery) recall() *outcome {
 // nothingToRefresh ends a refresh whose policy was purged, or has expired, since it was due.
 func (d *discovery) nothingToRefresh() *outcome {
 	if d.why == scheduledRefresh && d.known == nil {
-		return &outcome{kind: settled}
+		return &outcome{kind: settled, err: errGone}
 	}
 	return nil
 }
@@ -349,6 +353,9 @@ func (d *discovery) file(o *outcome) (Answer, error) {
 			until = min(until, o.fault.Due(false))
 		}
 		live = d.policies.PutAbsence(d.domain(), policies.Absence{Until: until, Failure: o.fault, Reason: o.err, Asked: d.since})
+		if live != nil && o.fault.ID != "" && live.Fetched().Before(d.clock.Origin().Wall(d.began)) { // the clock was set
+			d.policies.RefreshFailed(d.domain(), live, o.fault, d.recheckAt)
+		}
 	case ignorant:
 		live = d.policies.PutIgnorance(d.domain(), policies.Ignorance{Pause: o.pause, While: o.while, Reason: o.err, Asked: d.since})
 	case refused:
@@ -388,8 +395,8 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	}
 	// Not d.known: lookups that began after a purge may wait for this answer.
 	live := d.policies.Get(d.domain()).LiveAt(d.clock.Now())
-	if live == nil && o.kind == unchanged && (d.why == firstDiscovery || d.why == recheck) {
-		return d.discover(d.hop, firstDiscovery) // it was purged, or evicted without room in the file
+	if live == nil && o.kind == unchanged {
+		return Answer{}, errGone // it was purged, or evicted without room in the file
 	}
 	return answer(live), o.err
 }

@@ -23,6 +23,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -342,23 +343,27 @@ const claimLapse = 30 * time.Second
 func (r *Resolver) await(ctx context.Context, hop NextHop, why reason, began clock.Moment, limit time.Duration, meanwhile Answer) (Answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	done := r.startDiscovery(hop, why, meanwhile)
-	select {
-	case res := <-done:
-		return res.Val.(Answer), nil
-	case <-timer.C:
-		if why == recheck {
-			r.dns.unanswered(began)
+	for {
+		done := r.startDiscovery(hop, why, meanwhile)
+		select {
+		case res := <-done:
+			if !errors.Is(res.Err, errGone) {
+				return res.Val.(Answer), nil
+			}
+		case <-timer.C:
+			if why == recheck {
+				r.dns.unanswered(began)
+			}
+			if e := r.policies.Live(hop.Domain, r.clock.Now()); e != nil {
+				return answer(e), nil // the shared store had it
+			}
+			if why == firstDiscovery {
+				meanwhile.Later = func() *policies.Failure { return (<-done).Val.(Answer).Failure }
+			}
+			return meanwhile, nil
+		case <-ctx.Done():
+			return Answer{}, context.Cause(ctx)
 		}
-		if e := r.policies.Live(hop.Domain, r.clock.Now()); e != nil {
-			return answer(e), nil // the shared store had it
-		}
-		if why == firstDiscovery {
-			meanwhile.Later = func() *policies.Failure { return (<-done).Val.(Answer).Failure }
-		}
-		return meanwhile, nil
-	case <-ctx.Done():
-		return Answer{}, context.Cause(ctx)
 	}
 }
 

@@ -1,10 +1,12 @@
 package resolver
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/shared"
 	"mta-sts-daemon/resolver/shared/sharedtest"
 )
@@ -147,4 +149,49 @@ func TestOldPurgeLeavesAbsence(t *testing.T) {
 		expect(t, r, "a.example", "-")
 		w.expectAsked("a.example", 1, 1)
 	})
+}
+
+// slowNode takes three seconds for each question, and says when one begins.
+type slowNode struct {
+	*sharedtest.Node
+	asked chan string
+}
+
+func (n slowNode) Get(ctx context.Context, d mtasts.Domain) shared.Value {
+	n.asked <- "value"
+	pass(ctx, 3*time.Second)
+	return n.Node.Get(ctx, d)
+}
+
+func (n slowNode) Lease(ctx context.Context, d mtasts.Domain) bool {
+	n.asked <- "lease"
+	pass(ctx, 3*time.Second)
+	return n.Node.Lease(ctx, d)
+}
+
+// A lookup after a purge by another node does not go without a policy because a refresh that was
+// under way has nothing to do any more.
+func TestLookupDuringARefreshOfAPurgedPolicy(t *testing.T) {
+	for _, question := range []string{"value", "lease"} {
+		t.Run(question, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, h := newWorld(t), sharedtest.NewStore()
+				n, d := slowNode{h.Join(), make(chan string, 10)}, hop(t, "a.example").Domain
+				r, other := w.resolverIn(n, w.memory()), w.join(h)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				expect(t, r, "a.example", "enforce/1")
+				<-n.asked
+				for asked := ""; asked != question; {
+					asked = <-n.asked
+				}
+				h.Set(func(h *hub) { h.Leases[d] = time.Now().Add(time.Hour) })
+				if err := other.Purge(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				expectKnown(t, r, "a.example", "")
+				expect(t, r, "a.example", "enforce/1")
+			})
+		})
+	}
 }

@@ -123,7 +123,7 @@ func (r *Resolver) adoptChange(change shared.Change) {
 		r.policies.ForgetAbsence(d)
 	}
 	asked := r.policies.Asked()
-	if absence || r.policies.Get(d) != nil {
+	if absence || r.policies.Has(d) {
 		r.adopt(d, change.Value, asked)
 	}
 }

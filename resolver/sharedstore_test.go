@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,28 @@ func TestSharedPolicyReplacesAnAbsence(t *testing.T) {
 		synctest.Wait()
 		expectKnown(t, b, "a.example", "enforce/1")
 		expectKnown(t, b, "b.example", "")
+	})
+}
+
+// The policies that other nodes fetch for domains of theirs leave no trace on this node.
+func TestSharedPoliciesOfOtherNodes(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		w.setTXT("absent.example", txtAnswer{ttl: day})
+		expect(t, b, "absent.example", "-")
+		fetched := func(d, id string) {
+			w.publish(d, id, policyText("enforce", "864000"))
+			expect(t, a, d, "enforce/"+id)
+			synctest.Wait()
+			expectKnown(t, b, d, "")
+		}
+		fetched("a.example", "1")
+		time.Sleep(10 * time.Minute)
+		fetched("a.example", "2")
+		for i := range 5 { // more than memory has room for
+			fetched(fmt.Sprintf("d%d.example", i), "1")
+		}
+		expect(t, b, "absent.example", "-")
+		w.expectAsked("absent.example", 1, 0)
 	})
 }
 

@@ -274,6 +274,34 @@ func TestEvictedVerdictHolds(t *testing.T) {
 	})
 }
 
+// The same if it is evicted during a check that finds nothing.
+func TestVerdictEvictedDuringACheckHolds(t *testing.T) {
+	for name, failed := range map[string]*checker{
+		"no answer":  {err: errServfail},
+		"some hosts": {verdict: dane.Verdict{Kind: dane.Unknown, TTL: time.Minute}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "8640000"))
+				c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+				r := w.resolverWithDANE(w.memory(), c)
+				expectDANE(t, r, "a.example", dane.Full, 0)
+				time.Sleep(90 * time.Minute)
+				c.delay = 20 * time.Second
+				expectDANE(t, r, "a.example", dane.Full, 500*time.Millisecond)
+				c.delay = 0
+				for i := range r.settings.Load().verdictRoom() {
+					lookUpDANE(t, r, hop(t, fmt.Sprintf("none%d.example", i)))
+				}
+				c.verdict, c.err = failed.verdict, failed.err
+				time.Sleep(40 * time.Second)
+				expectDANE(t, r, "a.example", dane.Full, 0)
+			})
+		})
+	}
+}
+
 // A purge of everything that was carried out long ago comes again with each start of a node. It
 // takes no verdict away.
 func TestOldPurgeLeavesVerdicts(t *testing.T) {

@@ -284,6 +284,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment, verdicts []
 		Refused:    e.refused,
 		Leased:     e.leased,
 		Mismatch:   e.mismatch.Get(),
+		Unjudged:   e.unjudged.Load(),
 		ToMX:       e.ToMX(),
 		Ended:      e.ended,
 		FollowUps:  int(e.followUps),
@@ -306,6 +307,7 @@ func (t *Table) toStore(d mtasts.Domain, e *Entry, now clock.Moment, verdicts []
 func (t *Table) fromStore(s store.Entry, now clock.Moment) *Entry {
 	e := newEntry(s.Policy, s.ID, s.Fetched, s.Purges)
 	e.followUps, e.ended = uint8(s.FollowUps), s.Ended
+	e.unjudged.Store(s.Unjudged)
 	e.toMX.Store(s.ToMX)
 	o := t.clock.Origin()
 	e.judge(o, now, t.clock.LastStep())

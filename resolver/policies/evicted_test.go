@@ -31,6 +31,27 @@ func TestFailuresReachTheEntryThatWasLoadedAgain(t *testing.T) {
 	})
 }
 
+// The failure of a policy that memory evicts during the next attempt counts like any other.
+func TestFailuresOfAnEvictedPolicyCount(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		a := domain(t, "a.example")
+		b.RefreshFailed(a, b.Put(a, fetch(t, "1", "enforce", 864000)), b.Fail(a, "w", "r", "2"), b.clock.Now())
+		evict := func() {
+			for i := range 5 {
+				b.Put(domain(t, fmt.Sprintf("d%d.example", i)), fetch(t, "1", "enforce", 864000))
+			}
+		}
+		evict()
+		if f := b.FailureOf(a, "2"); f == nil {
+			t.Error("the failure is not known, so the id is fetched again at once")
+		}
+		evict()
+		if f := b.Fail(a, "w", "r", "2"); f.Count != 2 {
+			t.Errorf("%d attempts have failed, want 2", f.Count)
+		}
+	})
+}
+
 // A verdict and the policy next to which it is stored may come at the same time.
 func TestVerdictComesWithPolicy(t *testing.T) {
 	b := newBench(t, limits())

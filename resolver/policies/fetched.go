@@ -101,12 +101,14 @@ func (e *Entry) inherit(before *Entry, now clock.Moment, recordLost bool) {
 	}
 }
 
-// replace makes e the domain's policy. The domain's lock is held.
+// replace makes e the domain's policy, unless a purge voids it. The domain's lock is held.
 func (t *Table) replace(d mtasts.Domain, e *Entry, now clock.Moment) {
 	t.added.Add(1)
-	t.policies.put(d, e, t.limits.Load().Entries)
+	kept := t.keep(d, e)
 	t.negatives.Remove(d)
-	t.save(d, e, now)
+	if kept {
+		t.save(d, e, now)
+	}
 }
 
 // drop leaves nothing of the domain. The domain's lock is held.

@@ -90,7 +90,7 @@ func (t *Table) Len() int { return t.store.Len() }
 func (t *Table) Known(d mtasts.Domain) (Known, bool) {
 	absence, absent := t.absence(d)
 	if k, ok := t.policy(d, func() (store.Entry, bool) { return t.store.Get(d) }); ok {
-		if f := t.lastFailure(d); f != nil {
+		if f := t.lastFailure(d, t.policies.peek); f != nil {
 			k.Failure = view(f, t.clock.Origin()) // perhaps of the time when the policy had ended
 		}
 		return k, true

@@ -88,6 +88,15 @@ func (t *Table) Get(d mtasts.Domain) *Entry {
 	return t.current(d)
 }
 
+// Has reports whether the domain has a policy, live or expired, and leaves no trace of the question.
+func (t *Table) Has(d mtasts.Domain) bool {
+	if t.policies.peek(d) != nil {
+		return true
+	}
+	_, ok := t.store.Get(d)
+	return ok
+}
+
 // current is Get for those who hold the domain's lock.
 func (t *Table) current(d mtasts.Domain) *Entry {
 	if e := t.policies.use(d); e != nil {
@@ -120,10 +129,24 @@ func (t *Table) load(d mtasts.Domain) *Entry {
 	if e == nil || s.ID != e.id || !s.Fetched.Equal(e.fetched()) {
 		e = t.fromStore(s, now)
 	}
-	t.policies.put(d, e, t.limits.Load().Entries)
+	if !t.keep(d, e) {
+		return nil
+	}
 	t.watch(d, e, now)
 	t.verdicts.Restore(d, s.Verdicts)
 	return e
+}
+
+// keep makes e the domain's policy in memory, and reports whether it did: a purge of everything may
+// have voided e meanwhile. A purge first makes policies void and then removes those in memory, so e
+// is added before it is judged. The domain's lock is held.
+func (t *Table) keep(d mtasts.Domain, e *Entry) bool {
+	t.policies.put(d, e, t.limits.Load().Entries)
+	void := e.purges < t.store.PurgedBelow()
+	if void {
+		t.policies.remove(d)
+	}
+	return !void
 }
 
 // RestoreVerdicts gives memory the stored verdicts on the domain's next hops again.

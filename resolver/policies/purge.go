@@ -57,9 +57,9 @@ func (t *Table) ForgetAll(number uint64) (forgotten int) {
 		t.forgetVoid(d, number)
 	}
 	t.negatives.Purge()
+	forgotten = max(0, before-t.store.Len()) // before Recall, which takes long: more are found meanwhile
 	t.unwatchAll()
 	t.Recall(nil)
-	forgotten = before - t.store.Len()
 	if forgotten > 0 { // the shared store repeats its last purge at each start
 		t.reportPurgedAll(forgotten)
 	}

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,4 +89,66 @@ func TestPurgesOutOfOrder(t *testing.T) {
 		b.Put(d, f)
 		b.wantID(t, d, "")
 	})
+}
+
+// A purge of everything and the fetch of a policy that it voids may end at the same time.
+func TestPurgeComesWithPolicy(t *testing.T) {
+	b := newBench(t, limits())
+	d := domain(t, "a.example")
+	for i := range 2_000 {
+		f := fetch(t, "1", "enforce", 864000)
+		f.Purges = uint64(i)
+		var both sync.WaitGroup
+		both.Go(func() { b.Put(d, f) })
+		both.Go(func() { b.ForgetAll(f.Purges + 1) })
+		both.Wait()
+		if e := b.Live(d, b.clock.Now()); e != nil {
+			t.Fatalf("purge %d left the policy in memory", i+1)
+		}
+	}
+}
+
+// A purge of everything may come while memory takes a policy from the file.
+func TestPurgeWhileAPolicyIsLoaded(t *testing.T) {
+	var during func() // the next time that the clock is read, which is between the file and memory
+	b := newBenchAt(t, limits(), func() time.Time {
+		if purge := during; purge != nil {
+			during = nil
+			purge()
+		}
+		return time.Now()
+	})
+	d := domain(t, "a.example")
+	b.Put(d, fetch(t, "1", "enforce", 864000))
+	b.policies.remove(d)
+	purged := -1
+	during = func() { purged = b.ForgetAll(1) }
+	b.wantID(t, d, "")
+	b.wantID(t, d, "")
+	if purged != 1 {
+		t.Errorf("%d policies purged, want 1", purged)
+	}
+}
+
+// Policies found during a purge of everything do not count as purged, nor against those that are.
+func TestPurgeCountsWhatItRemoves(t *testing.T) {
+	var during func() // the next time that the clock is read
+	b := newBenchAt(t, limits(), func() time.Time {
+		if found := during; found != nil {
+			during = nil
+			found()
+		}
+		return time.Now()
+	})
+	b.Put(domain(t, "a.example"), fetch(t, "1", "enforce", 864000))
+	during = func() {
+		for i := range 3 {
+			f := fetch(t, "1", "enforce", 864000)
+			f.Purges = 1
+			b.Put(domain(t, fmt.Sprintf("d%d.example", i)), f)
+		}
+	}
+	if n := b.ForgetAll(1); n != 1 {
+		t.Errorf("%d policies purged, want 1", n)
+	}
 }

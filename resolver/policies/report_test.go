@@ -152,3 +152,28 @@ func TestFailuresInARow(t *testing.T) {
 		}
 	})
 }
+
+// The MX hosts of a domain are not compared yet with a policy that has other patterns than the one
+// before. That survives eviction and a restart, as the comparison does.
+func TestUnjudgedPolicyIsSaved(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		d := domain(t, "a.example")
+		b.Put(d, fetch(t, "1", "enforce", 864000))
+		b.JudgeMX(d, []string{"new.example"}, b.clock.Now())
+		other := fetch(t, "2", "enforce", 864000)
+		other.Policy.MX = []string{"new.example"}
+		b.Put(d, other)
+		wantMismatch := func(want bool) {
+			t.Helper()
+			restarted := New(Options{Clock: b.clock, Store: b.st, Verdicts: b.verdicts, Limits: limits(), Logger: b.logger})
+			for name, table := range map[string]*Table{"in memory": b.Table, "restarted": restarted} {
+				if got := table.Get(d).MatchesNoMX(); got != want {
+					t.Errorf("%s: mismatch %v, want %v", name, got, want)
+				}
+			}
+		}
+		wantMismatch(false)
+		b.JudgeMX(d, []string{"third.example"}, b.clock.Now())
+		wantMismatch(true)
+	})
+}

@@ -55,8 +55,11 @@ func limits() Limits {
 	return Limits{Entries: 4, NegativeEntries: 4, RefreshInterval: day, Idle: 14 * day}
 }
 
-func newBench(t *testing.T, l Limits) *bench {
-	b := &bench{machine: clocktest.NewMachine(time.Now, "boot 1", time.Hour), verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}}
+func newBench(t *testing.T, l Limits) *bench { return newBenchAt(t, l, time.Now) }
+
+// newBenchAt is for a test that reads the monotonic clock itself.
+func newBenchAt(t *testing.T, l Limits, now func() time.Time) *bench {
+	b := &bench{machine: clocktest.NewMachine(now, "boot 1", time.Hour), verdicts: &stored{by: map[mtasts.Domain][]store.Verdict{}}}
 	clk := b.machine.Clock()
 	b.st = store.OpenMemory(clk)
 	t.Cleanup(func() { b.st.Close() })

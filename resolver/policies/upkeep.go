@@ -64,18 +64,18 @@ func (t *Table) RecordFound(d mtasts.Domain, e *Entry) {
 // record, that failed now. It files nothing.
 func (t *Table) Fail(d mtasts.Domain, word, reason, id string) *Failure {
 	t.Observe() // or a suspend that has just ended would count as time since the failure
-	return t.lastFailure(d).again(word, reason, id, t.clock.Now())
+	return t.lastFailure(d, t.current).again(word, reason, id, t.clock.Now())
 }
 
 // lastFailure returns why the domain's policy could last not be fetched, nil if nothing
-// is known of a failure.
-func (t *Table) lastFailure(d mtasts.Domain) *Failure {
+// is known of a failure. get returns the policy; it is called with the domain's lock held.
+func (t *Table) lastFailure(d mtasts.Domain, get func(mtasts.Domain) *Entry) *Failure {
 	defer t.unlock(t.lock(d))
 	var last *Failure
 	if n, ok := t.negatives.Peek(d); ok {
 		last = n.failure
 	}
-	if e := t.policies.peek(d); e != nil {
+	if e := get(d); e != nil {
 		last = last.later(e.failure)
 	}
 	return last
@@ -89,7 +89,7 @@ func (t *Table) FailureOf(d mtasts.Domain, id string) *Failure {
 	if n, ok := t.negatives.Peek(d); ok {
 		known[0], known[1] = n.failure, n.tried
 	}
-	if e := t.policies.peek(d); e != nil {
+	if e := t.current(d); e != nil {
 		known[2], known[3] = e.failure, e.tried
 	}
 	var last *Failure
@@ -200,18 +200,21 @@ func (t *Table) JudgeMX(d mtasts.Domain, hosts []string, asked clock.Moment) {
 		return
 	}
 	e.judgedMX = asked
-	defer e.unjudged.Store(false) // after mismatch, which lookups would take for judged
 	mismatch := e.policy.Mode == mtasts.ModeEnforce && len(hosts) > 0 && !e.policy.MatchesAny(hosts)
-	if mismatch == e.mismatched() {
-		return
+	changed := mismatch != e.mismatched()
+	if changed {
+		since := clock.Moment(0)
+		if mismatch {
+			since = now
+		}
+		e.mismatch.Set(since)
 	}
-	since := clock.Moment(0)
-	if mismatch {
-		since = now
+	if e.unjudged.Swap(false) || changed { // after mismatch, which lookups would take for judged
+		t.save(d, e, now)
 	}
-	e.mismatch.Set(since)
-	t.save(d, e, now)
-	t.reportMismatch(d, e, mismatch, hosts)
+	if changed {
+		t.reportMismatch(d, e, mismatch, hosts)
+	}
 }
 
 // UsedForMX notes that mail to the domain's MX hosts is looked up, and reports

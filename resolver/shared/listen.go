@@ -103,7 +103,7 @@ func (c *Client) parse(payload string) (Change, bool) {
 	name, text, _ := strings.Cut(payload, "\n")
 	var change Change
 	if name != everything {
-		d, err := mtasts.ParseDomain(name)
+		d, err := mtasts.ParseDomain(strings.Clone(name)) // it may be kept, and the payload is long
 		if err != nil || d.String() != name {
 			return Change{}, false
 		}

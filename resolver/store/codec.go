@@ -41,6 +41,7 @@ const (
 	tagRefused      = 22 << 1
 	tagLeased       = 23 << 1
 	tagOriginal     = 24 << 1 // if it is not the same as Fetched
+	tagUnjudged     = 25 << 1
 
 	withBytes = 1
 	malformed = 0 // no tag: see fields
@@ -82,6 +83,9 @@ func encode(e Entry, s stamp) []byte {
 	}
 	if e.ToMX {
 		b = appendNumber(b, tagToMX, 1)
+	}
+	if e.Unjudged {
+		b = appendNumber(b, tagUnjudged, 1)
 	}
 	b = appendString(b, tagText, e.Policy.Text)
 	for _, v := range e.Verdicts {
@@ -132,6 +136,8 @@ func (h header) decode(d mtasts.Domain, value []byte, now stamp) (Entry, error) 
 			e.Ended = f.n != 0
 		case tagToMX:
 			e.ToMX = f.n != 0
+		case tagUnjudged:
+			e.Unjudged = f.n != 0
 		case tagText:
 			text = string(f.bytes)
 		case tagVerdict:

@@ -22,7 +22,7 @@ func entries(tb testing.TB) map[string]Entry {
 	full.RetryAt, full.FailingSince = at(20*time.Minute), at(-time.Minute)
 	full.RecordGone, full.Mismatch = at(-time.Hour), at(-2*time.Hour)
 	full.Refused, full.Leased = at(-3*time.Hour), at(-4*time.Hour)
-	full.ToMX = true
+	full.ToMX, full.Unjudged = true, true
 	full.Ended, full.FollowUps, full.Purges = true, 2, 1<<40
 	full.Verdicts = []Verdict{{MX: true, Port: 25, Kind: 3, Until: at(time.Hour)}, {Port: 65535, Kind: 255, Until: at(-time.Hour)}}
 	bare := Entry{Domain: plain.Domain, Policy: policy(tb, "version: STSv1\nmode: none\nmax_age: 1")}

@@ -44,6 +44,8 @@ type Entry struct {
 	Refused, Leased clock.Moment
 	// Mismatch is since when no MX host matches the enforced policy.
 	Mismatch clock.Moment
+	// Unjudged says that Mismatch is of the policy before, which had other patterns.
+	Unjudged bool
 	// ToMX says that the domain was looked up for mail to its MX hosts.
 	ToMX bool
 	// Ended says that the policy's end without a successor has been reported.
