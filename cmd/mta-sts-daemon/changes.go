@@ -71,7 +71,7 @@ func printChanges(cmd *cobra.Command, h admin.History, start time.Time) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("%s since %s", counted(len(h.Changes), "change"), date(start))
+	text := fmt.Sprintf("%s since %s", layout.Count(len(h.Changes), "change"), date(start))
 	if h.Complete.After(start) {
 		text += fmt.Sprintf("; complete only since %s", date(h.Complete))
 	}

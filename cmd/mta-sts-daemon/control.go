@@ -59,14 +59,6 @@ func when(t, now time.Time) string {
 // date writes a time for a person.
 func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// counted writes a number of things.
-func counted(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
-
 // span writes a duration to its two largest units.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour

@@ -221,7 +221,7 @@ func problems(c admin.Condition) (all []string) {
 	if !c.Mismatch.IsZero() {
 		text := "no MX host matches since " + date(c.Mismatch)
 		if c.MismatchLookups > 0 {
-			text += ", " + counted(int(c.MismatchLookups), "lookup")
+			text += ", " + layout.Count(c.MismatchLookups, "lookup")
 		}
 		all = append(all, text)
 	}
@@ -231,7 +231,7 @@ func problems(c admin.Condition) (all []string) {
 			text += " since " + date(f.Since)
 		}
 		if f.Lookups > 0 {
-			text += ", " + counted(int(f.Lookups), "lookup")
+			text += ", " + layout.Count(f.Lookups, "lookup")
 		}
 		if f.Reason != "" {
 			text += ": " + f.Reason
@@ -261,7 +261,7 @@ func totals(all []admin.Listed) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, word))
 		}
 	}
-	return fmt.Sprintf("%s: %s", counted(len(all), "domain"), strings.Join(parts, ", "))
+	return fmt.Sprintf("%s: %s", layout.Count(len(all), "domain"), strings.Join(parts, ", "))
 }
 
 func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {

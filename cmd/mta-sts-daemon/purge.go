@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/config"
 )
 
@@ -48,7 +48,7 @@ purge --all removes every policy. On a terminal it asks first; elsewhere it need
 			if err != nil {
 				return failure(cmd, err)
 			}
-			cmd.Printf("Purged %s.\n", policyCount(purged.Policies))
+			cmd.Printf("Purged %s.\n", layout.Count(purged.Policies, "policy"))
 			return nil
 		},
 		ValidArgsFunction: completeDomains(load),
@@ -70,7 +70,7 @@ func confirmPurge(cmd *cobra.Command, client *admin.Client) (bool, error) {
 		return false, failure(cmd, err)
 	}
 	cmd.PrintErrf("Remove %s? Until each domain is discovered again, mail to it may be sent without protection. [y/N] ",
-		policyCount(status.Policies))
+		layout.Count(status.Policies, "policy"))
 	answer, _ := bufio.NewReader(stdin).ReadString('\n')
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
@@ -78,11 +78,4 @@ func confirmPurge(cmd *cobra.Command, client *admin.Client) (bool, error) {
 	}
 	cmd.PrintErrln("Nothing was purged.")
 	return false, exitFailed
-}
-
-func policyCount(n int) string {
-	if n == 1 {
-		return "1 policy"
-	}
-	return fmt.Sprintf("%d policies", n)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/warm"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/socketmap"
@@ -98,8 +99,8 @@ func compare(ctx context.Context, cmd *cobra.Command, c *warm.Comparison, list i
 		for _, d := range found.Differences {
 			cmd.Printf("%s\n  here:  %s\n  there: %s\n", d.Domain, d.Ours, d.Other)
 		}
-		cmd.Printf("%d domains compared: %d equal, %d differ, %d could not be asked at both.\n",
-			sum.Looked, found.Equal, len(found.Differences), sum.Failed)
+		cmd.Printf("%s compared: %d equal, %d different, %d could not be asked at both.\n",
+			layout.Count(sum.Looked, "domain"), found.Equal, len(found.Differences), sum.Failed)
 		if sum.Failed > 0 {
 			cmd.Println("The first that could not be asked is at", sum.FirstFailure)
 		}
@@ -162,8 +163,8 @@ func printSummary(cmd *cobra.Command, sum warm.Summary, err error, asJSON bool) 
 			return err
 		}
 	} else {
-		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d could not be judged.\n",
-			sum.Looked, sum.Answered, sum.Not, sum.Undecided)
+		cmd.Printf("%s looked up: %d with an answer for Postfix, %d without, %d could not be judged.\n",
+			layout.Count(sum.Looked, "domain"), sum.Answered, sum.Not, sum.Undecided)
 		for _, undecided := range sum.UndecidedKeys {
 			cmd.Println("Could not be judged:", undecided)
 		}

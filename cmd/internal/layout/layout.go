@@ -3,6 +3,7 @@
 package layout
 
 import (
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -74,4 +75,16 @@ func (p Page) paint(c Colour, text string) string {
 		return text
 	}
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// Count writes a number and a noun, in the plural unless the number is one.
+func Count[N int | int64 | uint64](n N, noun string) string {
+	switch {
+	case n == 1:
+	case noun == "policy":
+		noun = "policies"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
