@@ -148,7 +148,7 @@ func tabulate(selected []admin.Listed, contacts map[string]string, now time.Time
 	for _, l := range selected {
 		row := []layout.Cell{
 			layout.Text(l.Domain), {Text: strings.Join(l.State, ","), Colour: stateColour(l)}, layout.Text(expiry(l, now)),
-			layout.Text(cmp.Or(strings.Join(l.MX, " "), "-")), layout.Text(cmp.Or(strings.Join(problems(l.Condition), "; "), "-")),
+			layout.Text(cmp.Or(strings.Join(l.MX, " "), "-")), layout.Text(cmp.Or(strings.Join(problems(l.Condition, &l.Policy), "; "), "-")),
 		}
 		if len(contacts) > 0 {
 			row = append(row, layout.Text(contacts[l.Domain]))
@@ -213,8 +213,8 @@ func expiry(l admin.Listed, now time.Time) string {
 	return span(now.Sub(l.Expires)) + " ago"
 }
 
-// problems lists the problems of a domain.
-func problems(c admin.Condition) (all []string) {
+// problems lists the problems of a domain. p is nil if it has no policy.
+func problems(c admin.Condition, p *admin.Policy) (all []string) {
 	for _, d := range c.Deferred {
 		all = append(all, fmt.Sprintf("TEMP for %s since %s: %s", d.NextHop, date(d.Since), d.Reason))
 	}
@@ -237,6 +237,9 @@ func problems(c admin.Condition) (all []string) {
 			text += ": " + f.Reason
 		}
 		all = append(all, text)
+	}
+	if p != nil && p.TCPTable != "" {
+		all = append(all, "answer over tcp_table: "+p.TCPTable)
 	}
 	if !c.RecordGone.IsZero() {
 		all = append(all, "no valid record since "+date(c.RecordGone))
@@ -297,7 +300,7 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 	default:
 		say("Policy", "none is kept; the next lookup looks for one")
 	}
-	for _, problem := range problems(d.Condition) {
+	for _, problem := range problems(d.Condition, d.Policy) {
 		rows = append(rows, [2]layout.Cell{layout.Text("Problem"), {Text: problem, Colour: layout.Yellow}})
 	}
 	if f := d.Failure; f != nil && !f.Retry.IsZero() {

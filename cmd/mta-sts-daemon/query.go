@@ -68,9 +68,11 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 			}
 			daemon := admin.NewClient(admin.Find(cfg.Admin), nil)
 			postfix, err := postconf.Command{}.Instances(cmd.Context())
-			if err == nil {
-				status, _ := daemon.Status(cmd.Context()) // zero without a daemon
-				cfg.Listen = clients.Listening(cfg.Listen, status)
+			status, _ := daemon.Status(cmd.Context()) // zero without a daemon
+			cfg.Listen = clients.Listening(cfg.Listen, status)
+			maps := clients.MapNames(cfg, postfix)
+			if err != nil {
+				maps = clients.MapNamesElsewhere(cfg.Listen)
 			}
 			noDANE := c.DoesDANE(cfg, postfix)
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
@@ -80,7 +82,7 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 				Profile: clients.Profile(cfg),
 				NoDANE:  noDANE,
 				Daemon:  daemon,
-				Maps:    clients.MapNames(cfg, postfix),
+				Maps:    maps,
 			}
 			if slices.ContainsFunc(clients.Asking(cfg, postfix), postconf.Settings.LooksUpNative) {
 				options.Native = func(ctx context.Context, host string) ([]netip.Addr, error) {
