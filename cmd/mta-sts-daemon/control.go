@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/layout"
@@ -38,6 +41,12 @@ func failure(cmd *cobra.Command, err error) error {
 // jsonFlag gives a command the flag that all have that print something to read.
 func jsonFlag(cmd *cobra.Command, place *bool) {
 	cmd.Flags().BoolVar(place, "json", false, "print JSON")
+}
+
+// showsProgress reports whether stderr is a terminal on which a line can be replaced.
+func showsProgress(stderr io.Writer) bool {
+	file, ok := stderr.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) && !layout.IsDumb()
 }
 
 func printJSON(cmd *cobra.Command, value any) error {

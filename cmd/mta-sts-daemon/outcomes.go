@@ -25,6 +25,7 @@ import (
 	"mta-sts-daemon/cmd/internal/outcomes"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // outcomesFlags are those of the command.
@@ -126,12 +127,19 @@ func (f *outcomesFlags) check() error {
 		return usageError("--json and --follow exclude each other")
 	case f.follow != (f.metrics != ""):
 		return usageError("--follow and --metrics need each other")
+	case f.metrics != "" && !isHostPort(f.metrics):
+		return usageError("--metrics: %s is not host:port", printable.Quote(f.metrics))
 	case f.state != "" && !f.follow:
 		return usageError("--state needs --follow")
 	case f.follow && (len(f.files) > 1 || len(f.files) == 1 && f.files[0] == outcomes.Stdin):
 		return usageError("--follow takes one FILE")
 	}
 	return nil
+}
+
+func isHostPort(address string) bool {
+	_, _, err := net.SplitHostPort(address)
+	return err == nil
 }
 
 // read counts the lines of all files, and notes the files that it leaves out.
@@ -189,7 +197,7 @@ func findLog(ctx context.Context) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("no log of Postfix is at %v: name a FILE, or use --journal", logFiles)
+	return "", fmt.Errorf("no log of Postfix is at %s: name a FILE, or use --journal", strings.Join(logFiles, " or "))
 }
 
 // parameter returns a parameter of this host's Postfix; "" if it has no value.

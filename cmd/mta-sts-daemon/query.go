@@ -6,11 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
@@ -93,7 +91,7 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 			report, ok := explain.Look(cmd.Context(), c, args[0], options)
 			done()
 			if !ok {
-				return usageError("%s is not a domain that can have a policy", printable.Quote(args[0]))
+				return notDomain(args[0])
 			}
 			if asJSON {
 				err = printJSON(cmd, report)
@@ -115,8 +113,8 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 
 // showProgress says on a terminal that a look is under way, until done is called.
 func showProgress(cmd *cobra.Command, key string) (done func()) {
-	stderr, ok := cmd.ErrOrStderr().(*os.File)
-	if !ok || !term.IsTerminal(int(stderr.Fd())) {
+	stderr := cmd.ErrOrStderr()
+	if !showsProgress(stderr) {
 		return func() {}
 	}
 	const toLineStart, clearLine = "\r", "\x1b[K"

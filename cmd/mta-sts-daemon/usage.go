@@ -89,6 +89,17 @@ func knownCommand(help *cobra.Command, args []string) error {
 	return nil
 }
 
+// notDomain is the error for an argument that is to be a domain.
+func notDomain(arg string) error {
+	text := printable.Quote(arg) + " is not a domain that can have a policy"
+	if _, domain, ok := strings.Cut(arg, "@"); ok {
+		if _, ok := tlspolicy.ParseKey(domain); ok {
+			text += "; of an address, give the domain alone: " + domain
+		}
+	}
+	return errUsage{text}
+}
+
 // flagError explains in plain words the error of a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {

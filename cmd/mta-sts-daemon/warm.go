@@ -11,7 +11,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/warm"
@@ -40,6 +39,9 @@ be looked up, some differ or it was interrupted, and 2 if no daemon could be ask
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if min(o.Rate, o.Concurrency) < 1 || max(o.Rate, o.Concurrency) > warm.MaxRate {
 				return usageError("--rate and --concurrency must be 1 to %d", warm.MaxRate)
+			}
+			if o.From < 1 {
+				return usageError("--from must be 1, the first line, or more")
 			}
 			address, err := config.ParseAddress(other)
 			if other != "" && err != nil {
@@ -139,8 +141,8 @@ func openList(name string, stdin io.Reader, from int) (list io.ReadCloser, looku
 
 // newBar returns a progress bar over so many domains if a person sees it, else nil.
 func newBar(cmd *cobra.Command, doing string, domains int) *progressbar.ProgressBar {
-	stderr, ok := cmd.ErrOrStderr().(*os.File)
-	if !ok || !term.IsTerminal(int(stderr.Fd())) {
+	stderr := cmd.ErrOrStderr()
+	if !showsProgress(stderr) {
 		return nil
 	}
 	bar := progressbar.NewOptions(domains,
@@ -164,7 +166,7 @@ func printSummary(cmd *cobra.Command, sum warm.Summary, err error, asJSON bool) 
 		}
 	} else {
 		cmd.Printf("%s looked up: %d with an answer for Postfix, %d without, %d could not be judged.\n",
-			layout.Count(sum.Looked, "domain"), sum.Answered, sum.Not, sum.Undecided)
+			layout.Count(sum.Looked-sum.Failed, "domain"), sum.Answered, sum.Not, sum.Undecided)
 		for _, undecided := range sum.UndecidedKeys {
 			cmd.Println("Could not be judged:", undecided)
 		}

@@ -33,9 +33,12 @@ func On(w io.Writer) Page {
 	if width, _, err := term.GetSize(fd); err == nil && width > 0 {
 		p.Width = width
 	}
-	p.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	p.Colour = os.Getenv("NO_COLOR") == "" && !IsDumb()
 	return p
 }
+
+// IsDumb reports whether the terminal interprets no control sequences.
+func IsDumb() bool { return os.Getenv("TERM") == "dumb" }
 
 // OnLines is On, except that lines are not wrapped if w is not a terminal: each row of
 // a table is one line, for grep.
