@@ -132,7 +132,7 @@ func (c *Collector) stream(name string, r io.Reader) {
 	}
 }
 
-// archive returns the kind of archive that in is; "" if it is none.
+// archive returns the kind of archive that in has; "" for another file.
 func archive(in *bufio.Reader) string {
 	const ustarAt = 257 // tar(5)
 	start, _ := in.Peek(ustarAt + len("ustar"))
