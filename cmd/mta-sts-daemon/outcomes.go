@@ -137,9 +137,9 @@ func (f *outcomesFlags) check() error {
 	return nil
 }
 
-func isHostPort(address string) bool {
-	_, _, err := net.SplitHostPort(address)
-	return err == nil
+func isHostPort(text string) bool {
+	address, err := config.ParseAddress(text)
+	return err == nil && address.Network == config.TCP
 }
 
 // read counts the lines of all files, and notes the files that it leaves out.
