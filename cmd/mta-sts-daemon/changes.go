@@ -23,8 +23,9 @@ func newChanges(load func() (config.Config, error)) *cobra.Command {
 	var kind string
 	since := age(defaultSince)
 	cmd := &cobra.Command{
-		Use:   "changes",
-		Short: "Show what changed at the domains that the running daemon knows",
+		Use:        "changes",
+		Short:      "Show what changed at the domains that the running daemon knows",
+		SuggestFor: []string{"history"},
 		Long: `changes lists what changed at the domains that the running daemon knows, the newest
 change first. The kinds of changes:
 

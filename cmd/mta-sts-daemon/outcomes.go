@@ -51,8 +51,9 @@ const stateName = "outcomes.json"
 func newOutcomes(load func() (config.Config, error)) *cobra.Command {
 	var flags outcomesFlags
 	cmd := &cobra.Command{
-		Use:   "outcomes [FILE...]",
-		Short: "Show from Postfix's log what became of mail: encrypted, verified, failed because of TLS",
+		Use:        "outcomes [FILE...]",
+		Short:      "Show from Postfix's log what became of mail: encrypted, verified, failed because of TLS",
+		SuggestFor: []string{"deliveries", "stats"},
 		Long: `outcomes reads Postfix's log and counts each attempt to deliver mail over SMTP, for
 each recipient: the policy (sts, dane, none), the TLS of the connection (verified,
 trusted, untrusted, anonymous, none), and the result (sent, deferred or bounced). If TLS

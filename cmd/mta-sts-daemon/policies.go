@@ -23,8 +23,9 @@ func newPolicies(load func() (config.Config, error)) *cobra.Command {
 	var asJSON bool
 	var state string
 	cmd := &cobra.Command{
-		Use:   "policies [DOMAIN]",
-		Short: "Show the policies of the running daemon, and domains with problems",
+		Use:        "policies [DOMAIN]",
+		Short:      "Show the policies of the running daemon, and domains with problems",
+		SuggestFor: []string{"list", "show", "cache"},
 		Long: `policies lists the domains whose policy the running daemon keeps, and the domains that
 announce a policy that cannot be used. Domains with a problem come first, totals last. If
 the output is not a terminal, each domain is one line. With DOMAIN it prints all that the

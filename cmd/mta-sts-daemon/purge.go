@@ -16,8 +16,9 @@ import (
 func newPurge(load func() (config.Config, error)) *cobra.Command {
 	var all, yes bool
 	cmd := &cobra.Command{
-		Use:   "purge DOMAIN | --all",
-		Short: "Remove what the running daemon knows about a domain, or about all",
+		Use:        "purge DOMAIN | --all",
+		Short:      "Remove what the running daemon knows about a domain, or about all",
+		SuggestFor: []string{"flush", "clear", "delete", "remove"},
 		Long: `purge removes all that the running daemon knows about a domain, also from its policy
 file. The next lookup discovers the domain again. If that fails, mail is sent without
 protection: to get the newest policy, use refresh.

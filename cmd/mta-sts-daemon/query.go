@@ -22,8 +22,9 @@ import (
 func newQuery(load func() (config.Config, error)) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "query DOMAIN",
-		Short: "Show why mail to a domain is sent or deferred, step by step",
+		Use:        "query DOMAIN",
+		Short:      "Show why mail to a domain is sent or deferred, step by step",
+		SuggestFor: []string{"lookup", "get", "test"},
 		Long: `query prints in its first line what happens to mail to a domain, and why. Then it looks
 up everything again and shows each step: the record, the policy host with addresses and
 certificate, the policy and probable mistakes in it, the MX hosts against the policy,
