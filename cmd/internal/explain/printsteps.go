@@ -92,7 +92,7 @@ func (p *Policy) print(out *rows) {
 			out.add("", "%s", printed(strings.TrimRight(line, "\r")))
 		}
 		if more := len(lines) - maxLines; more > 0 {
-			out.add("", "and %d more lines", more)
+			out.add("", "and %s", layout.Count(more, "more line"))
 		}
 	}
 	out.findings(p.Findings)

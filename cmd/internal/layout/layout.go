@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -86,6 +87,8 @@ func Count[N int | int64 | uint64](n N, noun string) string {
 	case n == 1:
 	case noun == "policy":
 		noun = "policies"
+	case strings.HasSuffix(noun, "s"):
+		noun += "es"
 	default:
 		noun += "s"
 	}

@@ -180,7 +180,7 @@ func TestCount(t *testing.T) {
 		want string
 	}{
 		{0, "domain", "0 domains"}, {1, "domain", "1 domain"}, {2, "MX host", "2 MX hosts"},
-		{0, "policy", "0 policies"}, {1, "policy", "1 policy"}, {2, "day", "2 days"},
+		{0, "policy", "0 policies"}, {1, "policy", "1 policy"}, {2, "day", "2 days"}, {1, "more address", "1 more address"}, {3, "more address", "3 more addresses"},
 	} {
 		if got := Count(check.n, check.noun); got != check.want {
 			t.Errorf("%d %s: %s, want %s", check.n, check.noun, got, check.want)

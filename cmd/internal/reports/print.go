@@ -96,7 +96,7 @@ func table(page layout.Page, title string, header []string, rows [][]layout.Cell
 	if err := page.Table(header, rows); err != nil || left == 0 {
 		return err
 	}
-	return page.Paragraph(fmt.Sprintf("and %d more rows", left))
+	return page.Paragraph("and " + layout.Count(left, "more row"))
 }
 
 // printRemedies says what to do about each result type that occurs.
