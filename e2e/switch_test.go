@@ -74,7 +74,7 @@ func TestSwitch(t *testing.T) {
 	d.stopLater(t)
 	d.root.write(t, "domains", strings.Join(append(domains, "testing.test", "none.test"), "\n")+"\n")
 	compared := run(t, d.root.command(daemonPath, "warm", "--config", daemonConfig, "--compare", daemonAddr, "/domains"))
-	if compared != "5 domains compared: 5 equal, 0 differ, 0 could not be asked at both.\n" {
+	if compared != "5 domains compared: 5 equal, 0 different, 0 could not be asked at both.\n" {
 		t.Errorf("warm --compare:\n%s", compared)
 	}
 	run(t, p.root.command("/usr/sbin/postconf", "-e", "smtp_tls_policy_maps = socketmap:inet:"+newAddr+":postfix"))

@@ -23,8 +23,9 @@ func newChanges(load func() (config.Config, error)) *cobra.Command {
 	var kind string
 	since := age(defaultSince)
 	cmd := &cobra.Command{
-		Use:   "changes",
-		Short: "Show what changed at the domains that the running daemon knows",
+		Use:        "changes",
+		Short:      "Show what changed at the domains that the running daemon knows",
+		SuggestFor: []string{"history"},
 		Long: `changes lists what changed at the domains that the running daemon knows, the newest
 change first. The kinds of changes:
 
@@ -71,7 +72,7 @@ func printChanges(cmd *cobra.Command, h admin.History, start time.Time) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("%s since %s", counted(len(h.Changes), "change"), date(start))
+	text := fmt.Sprintf("%s since %s", layout.Count(len(h.Changes), "change"), date(start))
 	if h.Complete.After(start) {
 		text += fmt.Sprintf("; complete only since %s", date(h.Complete))
 	}

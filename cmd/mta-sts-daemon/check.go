@@ -112,7 +112,7 @@ func parseDomains(args []string) (domains []mtasts.Domain, err error) {
 	for _, arg := range args {
 		hop, ok := tlspolicy.ParseKey(arg)
 		if !ok || !hop.MX || hop.Port != dane.SMTPPort {
-			return nil, usageError("%s is not a domain that can have a policy", printable.Quote(arg))
+			return nil, notDomain(arg)
 		}
 		if !seen[hop.Domain] {
 			domains = append(domains, hop.Domain)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,8 +35,8 @@ key, or the key whose file cannot be used.
 A warning is about something with which the daemon can start, but which is probably a
 mistake: no certificate authorities, a CA file with a certificate that cannot be read, no
 address for lookups, metrics that every network can read, a status page without an
-address, authorities for a shared store without TLS, a variable MTA_STS_... that sets no
-key.
+address, authorities for a shared store without TLS, an override that has ended, a
+variable MTA_STS_... that sets no key.
 
 The daemon runs as another user, who must be able to read the files too. Files that
 systemd makes only while the daemon runs (LoadCredential=) may be missing.
@@ -55,6 +57,7 @@ counterpart.`,
 			faults, more := daemon.CheckListeners(cfg)
 			set, unknown := config.Variables(os.Environ())
 			warnings = append(warnings, more...)
+			warnings = append(warnings, endedOverrides(cfg)...)
 			for _, variable := range unknown {
 				cmd.Println("Warning:", variable)
 			}
@@ -86,11 +89,25 @@ counterpart.`,
 	return cmd
 }
 
+// endedOverrides returns a warning for each override whose until has passed.
+func endedOverrides(cfg config.Config) (warnings []error) {
+	for key, o := range cfg.Overrides {
+		if !o.Until.IsZero() && !time.Now().Before(o.Until) {
+			warnings = append(warnings, fmt.Errorf("overrides.%v: it ended at %s and has no effect any more: remove it", key, date(o.Until)))
+		}
+	}
+	slices.SortFunc(warnings, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return warnings
+}
+
 // printTranslation prints our configuration for the one of another program.
 func printTranslation(cmd *cobra.Command, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
+	}
+	if own, err := config.Parse(file, text, nil); err == nil && own.Text() != "" {
+		return fmt.Errorf("%s: this is a configuration of mta-sts-daemon itself: check it with -c %s check-config", file, file)
 	}
 	t, err := moveover.Translate(text)
 	if err != nil {

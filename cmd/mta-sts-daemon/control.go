@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/layout"
@@ -40,6 +43,12 @@ func jsonFlag(cmd *cobra.Command, place *bool) {
 	cmd.Flags().BoolVar(place, "json", false, "print JSON")
 }
 
+// showsProgress reports whether stderr is a terminal on which a line can be replaced.
+func showsProgress(stderr io.Writer) bool {
+	file, ok := stderr.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) && !layout.IsDumb()
+}
+
 func printJSON(cmd *cobra.Command, value any) error {
 	return layout.WriteJSON(cmd.OutOrStdout(), value)
 }
@@ -58,14 +67,6 @@ func when(t, now time.Time) string {
 
 // date writes a time for a person.
 func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-
-// counted writes a number of things.
-func counted(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
 
 // span writes a duration to its two largest units.
 func span(d time.Duration) string {

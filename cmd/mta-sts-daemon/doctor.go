@@ -11,8 +11,9 @@ import (
 func newDoctor(load func() (config.Config, error), file func() string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "doctor",
-		Short: "Check this host: Postfix, resolver and daemon",
+		Use:        "doctor",
+		Short:      "Check this host: Postfix, resolver and daemon",
+		SuggestFor: []string{"status", "diagnose"},
 		Long: `doctor checks this host: the settings of all instances of Postfix (by postconf), every
 server in smtp_tls_policy_maps, which it asks as Postfix does, the running daemon, the
 resolver, the configuration and the clock. It changes nothing. Each problem has a remedy,

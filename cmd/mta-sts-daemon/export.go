@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/dane"
 	"mta-sts-daemon/resolver/mtasts"
@@ -105,7 +106,7 @@ func (t *policyTable) addPolicies(cfg config.Config, all []admin.Listed, asEnfor
 	}
 	if unsure > 0 {
 		t.warn("%s, for which the daemon answers TEMP while DANE is unknown, got the line of the policy; \"mta-sts-daemon policies --state temp\" lists them",
-			counted(unsure, "domain"))
+			layout.Count(unsure, "domain"))
 	}
 }
 
@@ -174,7 +175,7 @@ func (t *policyTable) addUnicode() {
 		t.lines[key] = policy
 	}
 	if omitted > 0 {
-		t.warn("%s with ß or ς in the name: the table has only the xn-- form, because Postfix would find the other one for another domain, with ss or σ", counted(omitted, "line"))
+		t.warn("%s with ß or ς in the name: the table has only the xn-- form, because Postfix would find the other one for another domain, with ss or σ", layout.Count(omitted, "line"))
 	}
 }
 

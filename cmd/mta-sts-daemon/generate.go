@@ -28,7 +28,8 @@ func newGenerate(load func() (config.Config, error)) *cobra.Command {
 		Long: `generate looks up and checks the MX hosts of a domain as check does. It prints a policy
 that names them, the TXT record with a new id, the TLSRPT record, configuration for nginx
 and Caddy, and the steps to take. It changes nothing; with --output it writes files that
-nginx and Caddy can use without changes.
+nginx and Caddy can use without changes. It replaces those of an earlier stage, except a
+changed nginx.conf or Caddyfile.
 
 Begin with --stage testing: senders report failures and deliver mail as before. If the
 reports show no failures, use --stage enforce. --stage remove withdraws the policy in the
@@ -93,9 +94,12 @@ verified.`,
 				return err
 			}
 			if output != "" && len(p.Refused) == 0 {
-				files, err := p.Write(r.Directory)
+				files, kept, err := p.Write(r.Directory)
 				if err != nil {
 					return err
+				}
+				if len(kept) > 0 {
+					cmd.PrintErrln("Not replaced, because it was changed:", strings.Join(kept, " "))
 				}
 				cmd.PrintErrln("Written:", strings.Join(files, " "))
 			}

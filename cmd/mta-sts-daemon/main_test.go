@@ -133,15 +133,24 @@ func leaveStale(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // seed FILE DOMAIN… makes a policy file in which each domain has a policy of mode
-// enforce.
+// enforce. DOMAIN*N has N patterns of MX hosts.
 func seed(ts *testscript.TestScript, neg bool, args []string) {
 	clk := clock.System()
 	st, err := store.Open(ts.MkAbs(args[0]), clk, slog.New(slog.DiscardHandler))
 	ts.Check(err)
-	for _, name := range args[1:] {
+	for _, arg := range args[1:] {
+		name, number, _ := strings.Cut(arg, "*")
 		d, err := mtasts.ParseDomain(name)
 		ts.Check(err)
-		p, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\nmx: mx." + name + "\nmax_age: 864000\n")
+		patterns := "mx: mx." + name + "\n"
+		if number != "" {
+			n, err := strconv.Atoi(number)
+			ts.Check(err)
+			for i := range n - 1 {
+				patterns += fmt.Sprintf("mx: mx%d.%s\n", i, name)
+			}
+		}
+		p, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\n" + patterns + "max_age: 864000\n")
 		ts.Check(err)
 		now := clk.Now()
 		st.Put(store.Entry{Domain: d, ID: "1", Policy: p, Fetched: store.Fetched{Wall: time.Now(), At: now, ThisBoot: true}, Recheck: now.Add(time.Hour), Used: now, Next: now.Add(time.Hour)})

@@ -25,6 +25,7 @@ import (
 	"mta-sts-daemon/cmd/internal/outcomes"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
+	"mta-sts-daemon/resolver/printable"
 )
 
 // outcomesFlags are those of the command.
@@ -50,8 +51,9 @@ const stateName = "outcomes.json"
 func newOutcomes(load func() (config.Config, error)) *cobra.Command {
 	var flags outcomesFlags
 	cmd := &cobra.Command{
-		Use:   "outcomes [FILE...]",
-		Short: "Show from Postfix's log what became of mail: encrypted, verified, failed because of TLS",
+		Use:        "outcomes [FILE...]",
+		Short:      "Show from Postfix's log what became of mail: encrypted, verified, failed because of TLS",
+		SuggestFor: []string{"deliveries", "stats"},
 		Long: `outcomes reads Postfix's log and counts each attempt to deliver mail over SMTP, for
 each recipient: the policy (sts, dane, none), the TLS of the connection (verified,
 trusted, untrusted, anonymous, none), and the result (sent, deferred or bounced). If TLS
@@ -126,12 +128,19 @@ func (f *outcomesFlags) check() error {
 		return usageError("--json and --follow exclude each other")
 	case f.follow != (f.metrics != ""):
 		return usageError("--follow and --metrics need each other")
+	case f.metrics != "" && !isHostPort(f.metrics):
+		return usageError("--metrics: %s is not host:port", printable.Quote(f.metrics))
 	case f.state != "" && !f.follow:
 		return usageError("--state needs --follow")
 	case f.follow && (len(f.files) > 1 || len(f.files) == 1 && f.files[0] == outcomes.Stdin):
 		return usageError("--follow takes one FILE")
 	}
 	return nil
+}
+
+func isHostPort(text string) bool {
+	address, err := config.ParseAddress(text)
+	return err == nil && address.Network == config.TCP
 }
 
 // read counts the lines of all files, and notes the files that it leaves out.
@@ -189,7 +198,7 @@ func findLog(ctx context.Context) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("no log of Postfix is at %v: name a FILE, or use --journal", logFiles)
+	return "", fmt.Errorf("no log of Postfix is at %s: name a FILE, or use --journal", strings.Join(logFiles, " or "))
 }
 
 // parameter returns a parameter of this host's Postfix; "" if it has no value.

@@ -23,8 +23,9 @@ func newPolicies(load func() (config.Config, error)) *cobra.Command {
 	var asJSON bool
 	var state string
 	cmd := &cobra.Command{
-		Use:   "policies [DOMAIN]",
-		Short: "Show the policies of the running daemon, and domains with problems",
+		Use:        "policies [DOMAIN]",
+		Short:      "Show the policies of the running daemon, and domains with problems",
+		SuggestFor: []string{"list", "show", "cache"},
 		Long: `policies lists the domains whose policy the running daemon keeps, and the domains that
 announce a policy that cannot be used. Domains with a problem come first, totals last. If
 the output is not a terminal, each domain is one line. With DOMAIN it prints all that the
@@ -148,7 +149,7 @@ func tabulate(selected []admin.Listed, contacts map[string]string, now time.Time
 	for _, l := range selected {
 		row := []layout.Cell{
 			layout.Text(l.Domain), {Text: strings.Join(l.State, ","), Colour: stateColour(l)}, layout.Text(expiry(l, now)),
-			layout.Text(cmp.Or(strings.Join(l.MX, " "), "-")), layout.Text(cmp.Or(strings.Join(problems(l.Condition), "; "), "-")),
+			layout.Text(cmp.Or(strings.Join(l.MX, " "), "-")), layout.Text(cmp.Or(strings.Join(problems(l.Condition, &l.Policy), "; "), "-")),
 		}
 		if len(contacts) > 0 {
 			row = append(row, layout.Text(contacts[l.Domain]))
@@ -213,15 +214,15 @@ func expiry(l admin.Listed, now time.Time) string {
 	return span(now.Sub(l.Expires)) + " ago"
 }
 
-// problems lists the problems of a domain.
-func problems(c admin.Condition) (all []string) {
+// problems lists the problems of a domain. p is nil if it has no policy.
+func problems(c admin.Condition, p *admin.Policy) (all []string) {
 	for _, d := range c.Deferred {
 		all = append(all, fmt.Sprintf("TEMP for %s since %s: %s", d.NextHop, date(d.Since), d.Reason))
 	}
 	if !c.Mismatch.IsZero() {
 		text := "no MX host matches since " + date(c.Mismatch)
 		if c.MismatchLookups > 0 {
-			text += ", " + counted(int(c.MismatchLookups), "lookup")
+			text += ", " + layout.Count(c.MismatchLookups, "lookup")
 		}
 		all = append(all, text)
 	}
@@ -231,12 +232,15 @@ func problems(c admin.Condition) (all []string) {
 			text += " since " + date(f.Since)
 		}
 		if f.Lookups > 0 {
-			text += ", " + counted(int(f.Lookups), "lookup")
+			text += ", " + layout.Count(f.Lookups, "lookup")
 		}
 		if f.Reason != "" {
 			text += ": " + f.Reason
 		}
 		all = append(all, text)
+	}
+	if p != nil && p.TCPTable != "" {
+		all = append(all, "answer over tcp_table: "+p.TCPTable)
 	}
 	if !c.RecordGone.IsZero() {
 		all = append(all, "no valid record since "+date(c.RecordGone))
@@ -261,7 +265,7 @@ func totals(all []admin.Listed) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, word))
 		}
 	}
-	return fmt.Sprintf("%s: %s", counted(len(all), "domain"), strings.Join(parts, ", "))
+	return fmt.Sprintf("%s: %s", layout.Count(len(all), "domain"), strings.Join(parts, ", "))
 }
 
 func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
@@ -297,7 +301,7 @@ func printDomain(cmd *cobra.Command, d admin.Domain, asJSON bool) error {
 	default:
 		say("Policy", "none is kept; the next lookup looks for one")
 	}
-	for _, problem := range problems(d.Condition) {
+	for _, problem := range problems(d.Condition, d.Policy) {
 		rows = append(rows, [2]layout.Cell{layout.Text("Problem"), {Text: problem, Colour: layout.Yellow}})
 	}
 	if f := d.Failure; f != nil && !f.Retry.IsZero() {

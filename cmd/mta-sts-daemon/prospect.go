@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/layout"
 )
 
 // prospect counts the domains that the daemon lists by the effect that mode
@@ -34,5 +35,5 @@ func (p *prospect) add(l admin.Listed) {
 
 func (p prospect) String() string {
 	return fmt.Sprintf("%s protected, %d deferred because no MX host matches the policy, %d deferred by TEMP, %d sent without protection",
-		counted(p.protected, "domain"), p.mismatched, p.deferred, p.rest)
+		layout.Count(p.protected, "domain"), p.mismatched, p.deferred, p.rest)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"strings"
 
@@ -10,14 +9,16 @@ import (
 	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/config"
 )
 
 func newPurge(load func() (config.Config, error)) *cobra.Command {
 	var all, yes bool
 	cmd := &cobra.Command{
-		Use:   "purge DOMAIN | --all",
-		Short: "Remove what the running daemon knows about a domain, or about all",
+		Use:        "purge DOMAIN | --all",
+		Short:      "Remove what the running daemon knows about a domain, or about all",
+		SuggestFor: []string{"flush", "clear", "delete", "remove"},
 		Long: `purge removes all that the running daemon knows about a domain, also from its policy
 file. The next lookup discovers the domain again. If that fails, mail is sent without
 protection: to get the newest policy, use refresh.
@@ -48,7 +49,7 @@ purge --all removes every policy. On a terminal it asks first; elsewhere it need
 			if err != nil {
 				return failure(cmd, err)
 			}
-			cmd.Printf("Purged %s.\n", policyCount(purged.Policies))
+			cmd.Printf("Purged %s.\n", layout.Count(purged.Policies, "policy"))
 			return nil
 		},
 		ValidArgsFunction: completeDomains(load),
@@ -70,7 +71,7 @@ func confirmPurge(cmd *cobra.Command, client *admin.Client) (bool, error) {
 		return false, failure(cmd, err)
 	}
 	cmd.PrintErrf("Remove %s? Until each domain is discovered again, mail to it may be sent without protection. [y/N] ",
-		policyCount(status.Policies))
+		layout.Count(status.Policies, "policy"))
 	answer, _ := bufio.NewReader(stdin).ReadString('\n')
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
@@ -78,11 +79,4 @@ func confirmPurge(cmd *cobra.Command, client *admin.Client) (bool, error) {
 	}
 	cmd.PrintErrln("Nothing was purged.")
 	return false, exitFailed
-}
-
-func policyCount(n int) string {
-	if n == 1 {
-		return "1 policy"
-	}
-	return fmt.Sprintf("%d policies", n)
 }

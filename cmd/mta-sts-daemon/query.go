@@ -6,11 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
@@ -24,8 +22,9 @@ import (
 func newQuery(load func() (config.Config, error)) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "query DOMAIN",
-		Short: "Show why mail to a domain is sent or deferred, step by step",
+		Use:        "query DOMAIN",
+		Short:      "Show why mail to a domain is sent or deferred, step by step",
+		SuggestFor: []string{"lookup", "get", "test"},
 		Long: `query prints in its first line what happens to mail to a domain, and why. Then it looks
 up everything again and shows each step: the record, the policy host with addresses and
 certificate, the policy and probable mistakes in it, the MX hosts against the policy,
@@ -68,9 +67,11 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 			}
 			daemon := admin.NewClient(admin.Find(cfg.Admin), nil)
 			postfix, err := postconf.Command{}.Instances(cmd.Context())
-			if err == nil {
-				status, _ := daemon.Status(cmd.Context()) // zero without a daemon
-				cfg.Listen = clients.Listening(cfg.Listen, status)
+			status, _ := daemon.Status(cmd.Context()) // zero without a daemon
+			cfg.Listen = clients.Listening(cfg.Listen, status)
+			maps := clients.MapNames(cfg, postfix)
+			if err != nil {
+				maps = clients.MapNamesElsewhere(cfg.Listen)
 			}
 			noDANE := c.DoesDANE(cfg, postfix)
 			if cfg.DNS.DANE == config.DANEAuto && err != nil {
@@ -80,7 +81,7 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 				Profile: clients.Profile(cfg),
 				NoDANE:  noDANE,
 				Daemon:  daemon,
-				Maps:    clients.MapNames(cfg, postfix),
+				Maps:    maps,
 			}
 			if slices.ContainsFunc(clients.Asking(cfg, postfix), postconf.Settings.LooksUpNative) {
 				options.Native = func(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -91,7 +92,7 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 			report, ok := explain.Look(cmd.Context(), c, args[0], options)
 			done()
 			if !ok {
-				return usageError("%s is not a domain that can have a policy", printable.Quote(args[0]))
+				return notDomain(args[0])
 			}
 			if asJSON {
 				err = printJSON(cmd, report)
@@ -113,8 +114,8 @@ type of RFC 8460; times are in UTC, durations in seconds.`,
 
 // showProgress says on a terminal that a look is under way, until done is called.
 func showProgress(cmd *cobra.Command, key string) (done func()) {
-	stderr, ok := cmd.ErrOrStderr().(*os.File)
-	if !ok || !term.IsTerminal(int(stderr.Fd())) {
+	stderr := cmd.ErrOrStderr()
+	if !showsProgress(stderr) {
 		return func() {}
 	}
 	const toLineStart, clearLine = "\r", "\x1b[K"

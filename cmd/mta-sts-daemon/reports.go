@@ -64,7 +64,7 @@ a session under an MTA-STS policy. It is 64 for a mistake in the command line.`,
 				cmd.PrintErrln("mta-sts-daemon:", p)
 			}
 			if more := summary.NumProblems - len(summary.Problems); more > 0 {
-				cmd.PrintErrln("mta-sts-daemon:", fmt.Sprintf("and %s more", counted(more, "problem")))
+				cmd.PrintErrln("mta-sts-daemon:", fmt.Sprintf("and %s more", layout.Count(more, "problem")))
 			}
 			if status := reportsExit[summary.Verdict()]; status != 0 {
 				return status

@@ -9,8 +9,9 @@ import (
 
 func newServe(load func() (config.Config, error)) *cobra.Command {
 	return &cobra.Command{
-		Use:   "serve",
-		Short: "Answer lookups until stopped (the default)",
+		Use:        "serve",
+		Short:      "Answer lookups until stopped (the default)",
+		SuggestFor: []string{"start", "run", "daemon"},
 		Long: `serve answers Postfix's lookups. SIGTERM and SIGINT end it after the lookups under way
 have been answered; SIGHUP makes it load the configuration again.`,
 		Args: noArgs,

@@ -79,10 +79,25 @@ func noCommand(root *cobra.Command, args []string) error {
 
 // knownCommand is for help: its arguments are a command.
 func knownCommand(help *cobra.Command, args []string) error {
-	if found, _, err := help.Root().Find(args); err == nil && found != help.Root() {
-		return nil
+	found, rest, err := help.Root().Find(args)
+	if err != nil || found == help.Root() {
+		return noCommand(help.Root(), args)
 	}
-	return noCommand(help.Root(), args)
+	if len(rest) > 0 {
+		return usageError("help takes one command, got %s after %s", printable.Quote(rest[0]), found.Name())
+	}
+	return nil
+}
+
+// notDomain is the error for an argument that is to be a domain.
+func notDomain(arg string) error {
+	text := printable.Quote(arg) + " is not a domain that can have a policy"
+	if _, domain, ok := strings.Cut(arg, "@"); ok {
+		if _, ok := tlspolicy.ParseKey(domain); ok {
+			text += "; of an address, give the domain alone: " + domain
+		}
+	}
+	return errUsage{text}
 }
 
 // flagError explains in plain words the error of a flag.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/warm"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/socketmap"
@@ -39,6 +39,9 @@ be looked up, some differ or it was interrupted, and 2 if no daemon could be ask
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if min(o.Rate, o.Concurrency) < 1 || max(o.Rate, o.Concurrency) > warm.MaxRate {
 				return usageError("--rate and --concurrency must be 1 to %d", warm.MaxRate)
+			}
+			if o.From < 1 {
+				return usageError("--from must be 1, the first line, or more")
 			}
 			address, err := config.ParseAddress(other)
 			if other != "" && err != nil {
@@ -98,8 +101,8 @@ func compare(ctx context.Context, cmd *cobra.Command, c *warm.Comparison, list i
 		for _, d := range found.Differences {
 			cmd.Printf("%s\n  here:  %s\n  there: %s\n", d.Domain, d.Ours, d.Other)
 		}
-		cmd.Printf("%d domains compared: %d equal, %d differ, %d could not be asked at both.\n",
-			sum.Looked, found.Equal, len(found.Differences), sum.Failed)
+		cmd.Printf("%s compared: %d equal, %d different, %d could not be asked at both.\n",
+			layout.Count(sum.Looked, "domain"), found.Equal, len(found.Differences), sum.Failed)
 		if sum.Failed > 0 {
 			cmd.Println("The first that could not be asked is at", sum.FirstFailure)
 		}
@@ -138,8 +141,8 @@ func openList(name string, stdin io.Reader, from int) (list io.ReadCloser, looku
 
 // newBar returns a progress bar over so many domains if a person sees it, else nil.
 func newBar(cmd *cobra.Command, doing string, domains int) *progressbar.ProgressBar {
-	stderr, ok := cmd.ErrOrStderr().(*os.File)
-	if !ok || !term.IsTerminal(int(stderr.Fd())) {
+	stderr := cmd.ErrOrStderr()
+	if !showsProgress(stderr) {
 		return nil
 	}
 	bar := progressbar.NewOptions(domains,
@@ -162,8 +165,8 @@ func printSummary(cmd *cobra.Command, sum warm.Summary, err error, asJSON bool) 
 			return err
 		}
 	} else {
-		cmd.Printf("%d domains looked up: %d have an answer for Postfix, %d have none, %d could not be judged.\n",
-			sum.Looked, sum.Answered, sum.Not, sum.Undecided)
+		cmd.Printf("%s looked up: %d with an answer for Postfix, %d without, %d could not be judged.\n",
+			layout.Count(sum.Looked-sum.Failed, "domain"), sum.Answered, sum.Not, sum.Undecided)
 		for _, undecided := range sum.UndecidedKeys {
 			cmd.Println("Could not be judged:", undecided)
 		}

@@ -74,23 +74,30 @@ const otherFamily = 500 * time.Millisecond
 // first. If only one of the two questions is answered, or is answered long before
 // the other, and there are addresses, these are the answer. Errors are *Error.
 func (c *Client) Addresses(ctx context.Context, name string) (Answer[netip.Addr], error) {
+	return either(c.families(ctx, name))
+}
+
+// family is the result of the question for addresses of one family.
+type family struct {
+	answer Answer[netip.Addr]
+	err    error
+}
+
+// families asks both questions of Addresses.
+func (c *Client) families(ctx context.Context, name string) (four, six family) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	type result struct {
-		answer Answer[netip.Addr]
-		err    error
-	}
-	v4, v6 := make(chan result, 1), make(chan result, 1)
+	v4, v6 := make(chan family, 1), make(chan family, 1)
 	go func() {
 		a, err := lookup(ctx, c, name, dns.TypeAAAA, ipv6)
-		v6 <- result{a, err}
+		v6 <- family{a, err}
 	}()
 	go func() {
 		a, err := lookup(ctx, c, name, dns.TypeA, ipv4)
-		v4 <- result{a, err}
+		v4 <- family{a, err}
 	}()
-	unanswered := result{err: errOtherFamily}
-	four, six := unanswered, unanswered
+	unanswered := family{err: errOtherFamily}
+	four, six = unanswered, unanswered
 	var late <-chan time.Time
 	for range 2 {
 		select {
@@ -102,6 +109,11 @@ func (c *Client) Addresses(ctx context.Context, name string) (Answer[netip.Addr]
 			late = time.After(otherFamily)
 		}
 	}
+	return four, six
+}
+
+// either makes the answer of Addresses.
+func either(four, six family) (Answer[netip.Addr], error) {
 	switch {
 	case four.err == nil && six.err == nil:
 		return both(four.answer, six.answer), nil

@@ -81,20 +81,19 @@ func (n *named) retry() {
 }
 
 func (n *named) lookUp() {
-	found := make([][]netip.AddrPort, len(n.servers))
+	found := make([][2]family, len(n.servers)) // IPv4, IPv6
 	var errs []error
 	for i, s := range n.servers {
 		// The client's own limit applies to each name.
-		answer, err := n.dns.Addresses(context.Background(), s.Host)
+		four, six := n.dns.families(context.Background(), s.Host)
+		answer, err := either(four, six)
 		if err == nil && len(answer.Records) == 0 {
 			err = fmt.Errorf("%s has no address", printable(s.Host))
 		}
 		if err != nil {
 			errs = append(errs, err)
 		}
-		for _, addr := range answer.Records {
-			found[i] = append(found[i], netip.AddrPortFrom(addr, s.Port))
-		}
+		found[i] = [...]family{four, six}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -107,11 +106,30 @@ func (n *named) lookUp() {
 	if n.known == nil {
 		n.known = make([][]netip.AddrPort, len(n.servers))
 	}
-	for i, addrs := range found {
-		if len(addrs) > 0 && !slices.Equal(addrs, n.known[i]) {
+	for i, s := range n.servers {
+		if addrs := s.addrs(found[i], n.known[i]); !slices.Equal(addrs, n.known[i]) {
 			n.known[i], n.fresh = addrs, true
 		}
 	}
+}
+
+// addrs returns the addresses found. If the question for one family failed, those known of
+// that family stay; if none was found, all of them.
+func (s Named) addrs(found [2]family, known []netip.AddrPort) (addrs []netip.AddrPort) {
+	if len(found[0].answer.Records)+len(found[1].answer.Records) == 0 {
+		return known
+	}
+	for i, f := range found {
+		for _, addr := range f.answer.Records {
+			addrs = append(addrs, netip.AddrPortFrom(addr, s.Port))
+		}
+		for _, at := range known {
+			if f.err != nil && at.Addr().Is4() == (i == 0) {
+				addrs = append(addrs, at)
+			}
+		}
+	}
+	return addrs
 }
 
 // changed reports whether there are addresses that addrs has not returned yet.

@@ -121,3 +121,57 @@ func TestNamedLost(t *testing.T) {
 		}
 	}
 }
+
+// If the question for the addresses of one family fails, those known of it stay in use until
+// an answer has others or none.
+func TestNamedFamily(t *testing.T) {
+	t.Parallel()
+	fails := resolvertest.DNSRcode(dns.RcodeServerFailure)
+	for _, check := range []struct {
+		name  string
+		lost  uint16 // the type of the question that fails
+		how   resolvertest.DNSFault
+		moved string // the record of the other family meanwhile
+		kept  []string
+		after []string // once the question is answered: no such record
+	}{
+		{"AAAA fails", dns.TypeAAAA, fails, "resolver.test. 300 IN A 192.0.2.2", []string{"192.0.2.2", "2001:db8::1"}, []string{"192.0.2.2"}},
+		{"AAAA is silent", dns.TypeAAAA, resolvertest.DNSSilent, "resolver.test. 300 IN A 192.0.2.2", []string{"192.0.2.2", "2001:db8::1"}, []string{"192.0.2.2"}},
+		{"A fails", dns.TypeA, fails, "resolver.test. 300 IN AAAA 2001:db8::2", []string{"192.0.2.1", "2001:db8::2"}, []string{"2001:db8::2"}},
+	} {
+		t.Run(check.name, func(t *testing.T) {
+			t.Parallel()
+			directory := resolvertest.StartDNS(t)
+			directory.Add("resolver.test. 300 IN A 192.0.2.1", "resolver.test. 300 IN AAAA 2001:db8::1")
+			n := &named{servers: []Named{{"resolver.test", 53}}, logger: slog.New(slog.DiscardHandler),
+				dns: New(Options{Servers: []netip.AddrPort{directory.Addr()}})}
+			expect := func(when string, want ...string) {
+				t.Helper()
+				n.looking = make(chan struct{})
+				n.lookUp()
+				var got []string
+				for _, at := range n.addrs() {
+					got = append(got, at.Addr().String())
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: %v, want %v", when, got, want)
+				}
+			}
+			expect("at first", "192.0.2.1", "2001:db8::1")
+			other := dns.TypeA + dns.TypeAAAA - check.lost
+			directory.Remove("resolver.test", other)
+			directory.Add(check.moved)
+			directory.Misbehave("resolver.test", func(x *resolvertest.DNSExchange) {
+				if x.Query.Question[0].Qtype == check.lost {
+					check.how(x)
+					return
+				}
+				x.Send()
+			})
+			expect("failing", check.kept...)
+			directory.Misbehave("resolver.test", nil)
+			directory.Remove("resolver.test", check.lost)
+			expect("answered", check.after...)
+		})
+	}
+}

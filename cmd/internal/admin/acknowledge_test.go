@@ -60,7 +60,7 @@ func TestSlowDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		defer server.Close()
-		c := &Client{http.Client{Transport: &http.Transport{
+		c := &Client{http: http.Client{Transport: &http.Transport{
 			DialContext: func(context.Context, string, string) (net.Conn, error) { return client, nil },
 		}}}
 		handler := NewHandler(Controls{Reload: func(context.Context) (Reloaded, error) {

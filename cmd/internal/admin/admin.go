@@ -98,7 +98,10 @@ type Policy struct {
 	// decides, the reply that DANE leads to as far as its verdict is known.
 	Answer string `json:"answer"`
 	// Withheld is the answer that monitor mode replaced; absent if it replaced none.
-	Withheld string    `json:"withheld,omitempty"`
+	Withheld string `json:"withheld,omitempty"`
+	// TCPTable is the answer over tcp_table(5), in mode enforce if the mode is monitor. It is
+	// absent if it is the same or the daemon has no such listener.
+	TCPTable string    `json:"tcp_table,omitempty"`
 	Fetched  time.Time `json:"fetched,omitzero"`
 	Expires  time.Time `json:"expires,omitzero"`
 	Recheck  time.Time `json:"recheck,omitzero"` // the record is asked for again from then on

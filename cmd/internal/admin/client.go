@@ -43,7 +43,10 @@ const (
 
 // Client asks a running daemon. Its errors are ErrNotRunning, ErrSilent,
 // ErrNotPermitted, ErrNotDomain or ErrUnknown, wrapped, or the daemon's own.
-type Client struct{ http http.Client }
+type Client struct {
+	path string
+	http http.Client
+}
 
 // NewClient returns a Client of the control socket at path. configError is why the
 // configuration, which may name another path, could not be read; nil if it was read.
@@ -56,7 +59,7 @@ func NewClient(path string, configError error) *Client {
 		}
 		return c, nil
 	}
-	return &Client{http.Client{
+	return &Client{path, http.Client{
 		Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: maxConns, MaxConnsPerHost: maxConns},
 		// A path that would have to be cleaned names no domain.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -198,6 +201,9 @@ func (c *Client) do(ctx context.Context, cancel context.CancelCauseFunc, method,
 	if err != nil {
 		if inner, ok := errors.AsType[*url.Error](err); ok {
 			err = inner.Err // its address says nothing to an operator
+		}
+		if !Unreachable(err) {
+			err = fmt.Errorf("%s gives no answer (%w): is it another program's socket, or has the daemon ended?", c.path, err)
 		}
 		return nil, err
 	}

@@ -137,6 +137,12 @@ func (c Controls) policy(k resolver.Known, deferred []resolver.Deferral) Policy 
 	}
 	p := Policy{Domain: k.Domain.String()}
 	p.Answer, p.Withheld = c.ReplyText(socketmap.MapName{}, hop, answer, err)
+	if c.TCPTable {
+		reply, withheld := c.ReplyText(socketmap.MapName{TCP: true}, hop, answer, err)
+		if tcp := cmp.Or(withheld, reply); tcp != cmp.Or(p.Withheld, p.Answer) {
+			p.TCPTable = tcp
+		}
+	}
 	if k.Policy == nil {
 		return p
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/resolver"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/store"
@@ -132,7 +133,7 @@ func (c Change) About() string {
 		add("id %s", c.ID)
 	}
 	if c.Domain == "" {
-		add("%d policies", c.Count)
+		add("%s", layout.Count(c.Count, "policy"))
 	}
 	if c.Reason != "" {
 		add("%s", c.Reason)

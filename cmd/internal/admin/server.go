@@ -25,6 +25,8 @@ type Controls struct {
 	// ReplyText returns the reply to Postfix for a lookup by a map name with this
 	// answer, and the reply that monitor mode withholds.
 	ReplyText func(name socketmap.MapName, hop resolver.NextHop, a resolver.Answer, err error) (reply, withheld string)
+	// TCPTable is whether the daemon has a listener for tcp_table(5).
+	TCPTable bool
 }
 
 // NewHandler returns the handler for the control socket.

@@ -68,6 +68,18 @@ func MapNames(cfg config.Config, instances postconf.Instances) (names []socketma
 	return names
 }
 
+// MapNamesElsewhere returns how a Postfix on another host may ask: for the plain answer, over
+// each protocol that the daemon has a listener for.
+func MapNamesElsewhere(listen config.Listen) (names []socketmap.MapName) {
+	if len(listen.Socketmap) > 0 {
+		names = append(names, socketmap.MapName{})
+	}
+	if len(listen.TCPTable) > 0 {
+		names = append(names, socketmap.MapName{TCP: true})
+	}
+	return names
+}
+
 // Listening returns listen with the addresses where the daemon with this status answers
 // lookups: the socket unit may have others than the configuration. If the daemon reports
 // none, because it does not run for example, the addresses are those of listen and of the

@@ -23,6 +23,7 @@ func (d *daemon) controls() admin.Controls {
 		Reload:    d.askReload,
 		Resolver:  d.resolver,
 		ReplyText: d.handler.ReplyText,
+		TCPTable:  len(d.listens.TCPTable) > 0,
 	}
 }
 

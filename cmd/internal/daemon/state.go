@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/admin"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/config"
 )
 
@@ -123,11 +124,7 @@ func troubles(s admin.Status) []trouble {
 // statusLine is that in a line, for systemctl status.
 func (d *daemon) statusLine() string {
 	s := d.status()
-	policies := "1 policy"
-	if s.Policies != 1 {
-		policies = fmt.Sprintf("%d policies", s.Policies)
-	}
-	parts := []string{"Answering lookups; " + policies}
+	parts := []string{"Answering lookups; " + layout.Count(s.Policies, "policy")}
 	if s.RefreshFailing > 0 {
 		parts = append(parts, fmt.Sprintf("%d cannot be refreshed", s.RefreshFailing))
 	}

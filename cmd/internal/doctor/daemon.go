@@ -14,6 +14,7 @@ import (
 
 	"mta-sts-daemon/cmd/internal/admin"
 	"mta-sts-daemon/cmd/internal/clients"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/resolver/authorities"
 )
@@ -104,7 +105,7 @@ func (h Host) daemon(ctx context.Context, s admin.Status, err error) []Finding {
 	case err != nil:
 		return []Finding{problem(checkDaemon, "look at its log, or restart it: systemctl restart mta-sts-daemon", "The daemon does not report its status: %v", err)}
 	}
-	findings := []Finding{well(checkDaemon, "The daemon, version %s, runs and keeps policies of %d domains", s.Version, s.Policies)}
+	findings := []Finding{well(checkDaemon, "The daemon, version %s, runs and keeps %s", s.Version, layout.Count(s.Policies, "policy"))}
 	if s.ConfigError != "" {
 		findings = append(findings, hint(checkConfiguration, "correct the file, then `mta-sts-daemon reload`",
 			"The last reload was refused, and the configuration before it stays in force: %s", s.ConfigError))

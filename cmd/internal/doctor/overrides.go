@@ -14,6 +14,7 @@ import (
 
 	"mta-sts-daemon/cmd/internal/clients"
 	"mta-sts-daemon/cmd/internal/explain"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/postconf"
 	"mta-sts-daemon/config"
 	"mta-sts-daemon/socketmap/tlspolicy"
@@ -62,7 +63,7 @@ func (h Host) age(now time.Time) string {
 	}
 	const day = 24 * time.Hour
 	if days := int(now.Sub(info.ModTime()) / day); days > 0 {
-		return line("; in the file for at least %d days", []any{days})
+		return line("; in the file for at least %s", []any{layout.Count(days, "day")})
 	}
 	return "; the file was changed within the last day"
 }

@@ -115,6 +115,6 @@ func (l *look) sayMemory() {
 		l.say("The policy changed and its id did not: the daemon sees that when it next fetches the policy.")
 	}
 	if old.Failures > 0 && p != nil {
-		l.say("The daemon's own last %d fetches failed, although this one did not.", old.Failures)
+		l.say("This fetch succeeded, but those of the daemon before it failed: %d in a row.", old.Failures)
 	}
 }

@@ -174,7 +174,7 @@ func (l *look) judgeSecure() (Outcome, string) {
 		reason = fmt.Sprintf("MTA-STS is enforced by the cached policy, until %s; a fresh look finds none: %s", date(old.Expires), r.Problem)
 	}
 	if n := len(r.MX.Hosts) - len(matched); n > 0 {
-		reason += fmt.Sprintf("; %s not in the policy", counted(n, "MX host"))
+		reason += fmt.Sprintf("; %s not in the policy", layout.Count(n, "MX host"))
 	}
 	return ProtectedSTS, reason
 }

@@ -69,7 +69,7 @@ func (m MX) print(out *rows) {
 	case m.Null:
 		out.add("MX", "null: the domain accepts no mail")
 	case m.Left > 0:
-		out.add("MX", "%d more hosts, not looked at", m.Left)
+		out.add("MX", "%s, not looked at", layout.Count(m.Left, "more host"))
 	}
 	for _, h := range m.Hosts {
 		for _, record := range h.TLSA[:min(len(h.TLSA), maxTLSA)] {

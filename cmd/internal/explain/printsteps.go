@@ -68,7 +68,7 @@ func (c *Certificate) print(out *rows) {
 	if c.DaysLeft < 0 {
 		out.paint(layout.Red, "", "to %s, ended", date(c.NotAfter))
 	} else {
-		out.add("", "to %s, %s left", date(c.NotAfter), counted(c.DaysLeft, "day"))
+		out.add("", "to %s, %s left", date(c.NotAfter), layout.Count(c.DaysLeft, "day"))
 	}
 	if c.Problem != "" {
 		out.paint(layout.Red, "", "not valid: %s", c.Problem)
@@ -79,7 +79,7 @@ func (p *Policy) print(out *rows) {
 	if p == nil {
 		return
 	}
-	out.add("Policy", "%d bytes", len(p.Text))
+	out.add("Policy", "%s", layout.Count(len(p.Text), "byte"))
 	if p.Valid {
 		out.add("Mode", "%s", p.Mode)
 		out.add("Max age", "%s", lasts(p.MaxAge))
@@ -92,7 +92,7 @@ func (p *Policy) print(out *rows) {
 			out.add("", "%s", printed(strings.TrimRight(line, "\r")))
 		}
 		if more := len(lines) - maxLines; more > 0 {
-			out.add("", "and %d more lines", more)
+			out.add("", "and %s", layout.Count(more, "more line"))
 		}
 	}
 	out.findings(p.Findings)

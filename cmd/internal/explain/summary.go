@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/socketmap"
 )
@@ -150,6 +151,6 @@ func (l *look) sayCertificate() {
 		return
 	}
 	if left := host.Certificate.DaysLeft; left < endsSoon {
-		l.say("The policy host's certificate ends in %s; after that the policy cannot be fetched.", counted(left, "day"))
+		l.say("The policy host's certificate ends in %s; after that the policy cannot be fetched.", layout.Count(left, "day"))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/resolver/printable"
 )
 
@@ -59,19 +60,11 @@ func lasts(seconds int64) string {
 	text := fmt.Sprintf("%d s", seconds)
 	switch {
 	case seconds >= 2*day:
-		return text + " (" + counted(int(seconds/day), "day") + ")"
+		return text + " (" + layout.Count(seconds/day, "day") + ")"
 	case seconds >= hour:
-		return text + " (" + counted(int(seconds/hour), "hour") + ")"
+		return text + " (" + layout.Count(seconds/hour, "hour") + ")"
 	case seconds >= 2*minute:
-		return text + " (" + counted(int(seconds/minute), "minute") + ")"
+		return text + " (" + layout.Count(seconds/minute, "minute") + ")"
 	}
 	return text
-}
-
-// counted writes a number and a noun, in the singular if the number is one.
-func counted(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }

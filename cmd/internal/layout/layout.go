@@ -3,9 +3,11 @@
 package layout
 
 import (
+	"fmt"
 	"io"
 	"math"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -32,9 +34,12 @@ func On(w io.Writer) Page {
 	if width, _, err := term.GetSize(fd); err == nil && width > 0 {
 		p.Width = width
 	}
-	p.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	p.Colour = os.Getenv("NO_COLOR") == "" && !IsDumb()
 	return p
 }
+
+// IsDumb reports whether the terminal interprets no control sequences.
+func IsDumb() bool { return os.Getenv("TERM") == "dumb" }
 
 // OnLines is On, except that lines are not wrapped if w is not a terminal: each row of
 // a table is one line, for grep.
@@ -74,4 +79,18 @@ func (p Page) paint(c Colour, text string) string {
 		return text
 	}
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// Count writes a number and a noun, in the plural unless the number is one.
+func Count[N int | int64 | uint64](n N, noun string) string {
+	switch {
+	case n == 1:
+	case noun == "policy":
+		noun = "policies"
+	case strings.HasSuffix(noun, "s"):
+		noun += "es"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

@@ -171,3 +171,19 @@ func check(t *testing.T, title, want, got string) {
 		t.Errorf("%s (-want +got)\n%s", title, diff)
 	}
 }
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for _, check := range []struct {
+		n    int
+		noun string
+		want string
+	}{
+		{0, "domain", "0 domains"}, {1, "domain", "1 domain"}, {2, "MX host", "2 MX hosts"},
+		{0, "policy", "0 policies"}, {1, "policy", "1 policy"}, {2, "day", "2 days"}, {1, "more address", "1 more address"}, {3, "more address", "3 more addresses"},
+	} {
+		if got := Count(check.n, check.noun); got != check.want {
+			t.Errorf("%d %s: %s, want %s", check.n, check.noun, got, check.want)
+		}
+	}
+}

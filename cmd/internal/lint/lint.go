@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/resolver/printable"
 )
 
@@ -58,7 +59,7 @@ func (f *findings) all() []Finding {
 	if f.more == 0 {
 		return f.list
 	}
-	return append(f.list, Finding{Severity: Note, Text: fmt.Sprintf("%d more findings are not shown", f.more)})
+	return append(f.list, Finding{Severity: Note, Text: layout.Count(f.more, "more finding") + " not shown"})
 }
 
 // maxNamed limits how many names one finding repeats.

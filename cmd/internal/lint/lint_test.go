@@ -75,7 +75,7 @@ func TestPolicy(t *testing.T) {
 func TestPolicyIsBounded(t *testing.T) {
 	t.Parallel()
 	found := Policy(strings.Repeat("x: y\n", 1000))
-	if n := len(found); n != maxFindings+1 || found[n-1].Text != "981 more findings are not shown" {
+	if n := len(found); n != maxFindings+1 || found[n-1].Text != "981 more findings not shown" {
 		t.Errorf("%d findings, the last %v, want %d and how many more", n, found[n-1], maxFindings)
 	}
 }

@@ -211,10 +211,17 @@ type kind struct {
 func (v *view) look(o admin.Overview) {
 	v.NeedsCount = o.Mismatch.Total + o.Temp.Total + o.Expiring.Total
 	listed := func(s admin.Some[admin.Listed], state string, rows func(admin.Listed) []row, to *[]row, left *[]more) {
+		shown, domains := []row(nil), 0
 		for _, l := range s.First {
-			*to = append(*to, rows(l)...)
+			of := rows(l) // a domain may have many next hops
+			if domains > 0 && len(shown)+len(of) > pageRows {
+				break
+			}
+			shown = append(shown, of[:min(len(of), pageRows)]...)
+			domains++
 		}
-		if n := s.More(); n > 0 {
+		*to = append(*to, shown...)
+		if n := s.Total - domains; n > 0 {
 			*left = append(*left, more{n, "more in state " + state, "mta-sts-daemon policies --state " + state})
 		}
 	}

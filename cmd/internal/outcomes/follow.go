@@ -232,6 +232,10 @@ func open(name string) (*followed, error) {
 		file.Close()
 		return nil, err
 	}
+	if info.IsDir() {
+		file.Close()
+		return nil, fmt.Errorf("%s is a directory: name the log", name)
+	}
 	return &followed{file: file, id: idOf(info), lastRead: time.Now()}, nil
 }
 

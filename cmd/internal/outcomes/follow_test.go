@@ -303,6 +303,31 @@ func TestFollowCorruptState(t *testing.T) {
 	}
 }
 
+// A file that has something else stays as it is, and a directory is no log.
+func TestFollowWrongName(t *testing.T) {
+	t.Parallel()
+	w := newLogWriter(t)
+	w.messages(1)
+	state := filepath.Join(t.TempDir(), "main.cf")
+	const text = "relayhost =\n"
+	if err := os.WriteFile(state, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it must not wait for lines
+	if err := w.follower(state).Run(ctx); err == nil || !strings.Contains(err.Error(), "main.cf has no position that was saved here") {
+		t.Errorf("another file as state: error %v", err)
+	}
+	if kept, err := os.ReadFile(state); err != nil || string(kept) != text {
+		t.Errorf("%q, %v", kept, err)
+	}
+	f := w.follower("")
+	f.Path = t.TempDir()
+	if err := f.Run(ctx); err == nil || !strings.HasSuffix(err.Error(), "is a directory: name the log") {
+		t.Errorf("a directory as log: error %v", err)
+	}
+}
+
 // The position is written when it has changed. That it cannot be is logged once, and its end
 // too.
 func TestSave(t *testing.T) {

@@ -48,7 +48,7 @@ func (s Summary) printFigures(page layout.Page) error {
 		label("Policy retrieval", "is in the daemon's metrics: mta_sts_policy_fetches_total"),
 	}
 	if s.Incomplete > 0 {
-		rows = append(rows, label("Not counted", fmt.Sprintf("%d delivery lines that are cut off", s.Incomplete)))
+		rows = append(rows, label("Not counted", layout.Count(s.Incomplete, "delivery line")+" cut off"))
 	}
 	return page.List(rows)
 }

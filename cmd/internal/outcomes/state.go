@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -36,7 +37,8 @@ type savedSession struct {
 }
 
 // loadState reads a savedState; of a file that is missing or corrupt, the zero
-// savedState. A corrupt file is set aside.
+// savedState. A corrupt file is set aside. One that cannot have been a savedState is an error:
+// the name is wrong.
 func loadState(logger *slog.Logger, name string) (s savedState, err error) {
 	text, err := os.ReadFile(name)
 	switch {
@@ -44,6 +46,9 @@ func loadState(logger *slog.Logger, name string) (s savedState, err error) {
 		return savedState{}, nil
 	case err != nil:
 		return savedState{}, err
+	}
+	if rest := bytes.Trim(text, "\x00"); len(rest) > 0 && rest[0] != '{' {
+		return savedState{}, fmt.Errorf("%s has no position that was saved here: name another file", name)
 	}
 	err = json.Unmarshal(text, &s)
 	if err == nil && s.File != nil && s.File.Offset < 0 {

@@ -289,7 +289,7 @@ func TestLeftOut(t *testing.T) {
 		w.dns.Add(fmt.Sprintf("mx00.many.example. 300 IN A 10.0.1.%d", i))
 	}
 	got := show(w.check(t, "many.example")...)
-	for _, want := range []string{"left-out: note: 2 more MX hosts were not looked at", "left-out: note: mx00.many.example: 1 more addresses were not looked at"} {
+	for _, want := range []string{"left-out: note: 2 more MX hosts not looked at", "left-out: note: mx00.many.example: 1 more address not looked at"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("found:\n%s\nwant %s", got, want)
 		}

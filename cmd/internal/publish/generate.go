@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/clients"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/lint"
 	"mta-sts-daemon/resolver/mtasts"
 )
@@ -142,7 +143,7 @@ func (l *look) wouldFail(policy *mtasts.Policy, invalid error, port port25) (ref
 		l.judgeHosts(port)
 	}
 	if left := l.seen.MX.Left; left > 0 {
-		r.add(Finding{Severity: Unjudged, Check: "left-out", Text: fmt.Sprintf("%d more MX hosts were not looked at", left), Remedy: "Look at their certificates yourself", RFC: "RFC 8461 section 4.2"})
+		r.add(Finding{Severity: Unjudged, Check: "left-out", Text: layout.Count(left, "more MX host") + " not looked at", Remedy: "Look at their certificates yourself", RFC: "RFC 8461 section 4.2"})
 	}
 	r.finish()
 	for _, f := range r.Findings {
@@ -280,9 +281,5 @@ func span(d time.Duration) string {
 	if d < 2*day {
 		unit, name = time.Hour, "hour"
 	}
-	n := int((d + unit - 1) / unit)
-	if n != 1 {
-		name += "s"
-	}
-	return fmt.Sprintf("%d %s", n, name)
+	return layout.Count(int((d+unit-1)/unit), name)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,7 +202,7 @@ func TestWriteNowhere(t *testing.T) {
 	if err := os.Symlink("missing", dangling); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Publication{}).Write(dangling); err == nil || strings.Contains(err.Error(), "\n") {
+	if _, _, err := (&Publication{}).Write(dangling); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -212,7 +213,7 @@ func TestWrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	for _, policy := range []string{"one\r\n", "two\r\n"} {
 		p := &Publication{Domain: "a.example", Policy: policy, Records: []string{"r"}, Nginx: "n", Caddy: "c", Plan: []string{"first", "second"}}
-		files, err := p.Write(dir)
+		files, _, err := p.Write(dir)
 		if err != nil || len(files) != 5 {
 			t.Fatal(files, err)
 		}
@@ -227,6 +228,42 @@ func TestWrite(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*", ".new*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A configuration that the operator changed stays, and nothing is written next to one of another
+// domain or of the web server itself.
+func TestWriteKeeps(t *testing.T) {
+	t.Parallel()
+	const other = "http { include sites/*; }\n"
+	changed := "# my certificate\nserver_name mta-sts.a.example;\n"
+	for _, check := range []struct {
+		file, there string
+		refused     bool
+	}{
+		{nginxFile, changed, false},
+		{caddyFile, changed, false},
+		{nginxFile, other, true},
+		{caddyFile, other, true},
+		{nginxFile, nginxServer(domain(t, "a.example.org"), "/srv"), true},
+	} {
+		path := filepath.Join(t.TempDir(), check.file)
+		if err := os.WriteFile(path, []byte(check.there), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Dir(path)
+		p := &Publication{Domain: "a.example", Policy: "p", Nginx: "server_name mta-sts.a.example;", Caddy: "mta-sts.a.example {"}
+		files, kept, err := p.Write(dir)
+		if text, _ := os.ReadFile(path); string(text) != check.there {
+			t.Errorf("%s was replaced by %q", check.file, text)
+		}
+		if check.refused {
+			if all, _ := os.ReadDir(dir); err == nil || len(files) != 0 || len(all) != 1 {
+				t.Errorf("%s, %q: wrote %v, error %v", check.file, check.there, all, err)
+			}
+		} else if err != nil || len(files) != 4 || !slices.Equal(kept, []string{path}) {
+			t.Errorf("%s, %q: wrote %v, kept %v, error %v", check.file, check.there, files, kept, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mta-sts-daemon/cmd/internal/explain"
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/lint"
 	"mta-sts-daemon/resolver/mtasts"
 	"mta-sts-daemon/resolver/printable"
@@ -90,16 +91,16 @@ func (l *look) temper() {
 
 // judgeLimits reports hosts and addresses over the limits.
 func (l *look) judgeLimits() {
-	note := func(host string, left int, things string) {
+	note := func(host string, left int, thing string) {
 		if left > 0 {
-			l.report.add(Finding{Severity: Note, Check: "left-out", Host: host, Text: fmt.Sprintf("%d more %s were not looked at", left, things), Remedy: "Mail servers try only a few", RFC: "RFC 5321 section 5.1"})
+			l.report.add(Finding{Severity: Note, Check: "left-out", Host: host, Text: layout.Count(left, "more "+thing) + " not looked at", Remedy: "Mail servers try only a few", RFC: "RFC 5321 section 5.1"})
 		}
 	}
-	note("", l.seen.MX.Left, "MX hosts")
+	note("", l.seen.MX.Left, "MX host")
 	for _, h := range l.hosts {
-		note(line(h.Name), len(h.Addresses)-maxAddresses, "addresses")
+		note(line(h.Name), len(h.Addresses)-maxAddresses, "address")
 	}
-	note(l.domain.PolicyHost(), l.policyHost.left, "addresses")
+	note(l.domain.PolicyHost(), l.policyHost.left, "address")
 }
 
 // judgeDNS reports questions that were not answered, which are one finding: most often
@@ -144,7 +145,7 @@ func (l *look) judgeDNS() bool {
 	}
 	f.Text = "the DNS does not answer: " + line(failed[0])
 	if more := len(failed) - 1; more > 0 {
-		f.Text += fmt.Sprintf(" (and %d more questions)", more)
+		f.Text += " (and " + layout.Count(more, "more question") + ")"
 	}
 	l.report.add(f)
 	return l.seen.MX.Problem == ""

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/cmd/internal/lint"
 	"mta-sts-daemon/resolver/authorities"
 	"mta-sts-daemon/resolver/mtasts"
@@ -204,14 +205,10 @@ func noRoute(host string, addr netip.Addr, others bool) Finding {
 
 // days writes a time span for a person.
 func days(d time.Duration) string {
-	switch n := int(d / day); {
-	case d < 0:
+	if d < 0 {
 		return "the past"
-	case n == 1:
-		return "1 day"
-	default:
-		return fmt.Sprintf("%d days", n)
 	}
+	return layout.Count(int(d/day), "day")
 }
 
 // ruaFault is a destination of reports to which none can be sent.

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode"
 
 	"mta-sts-daemon/cmd/internal/layout"
 	"mta-sts-daemon/resolver/mtasts"
@@ -100,7 +102,22 @@ func (p *Publication) planText() string {
 
 // Write writes the publication into directory, which is made if it is missing. Files of
 // an earlier stage are replaced, each in one piece: a web server may be serving them.
-func (p *Publication) Write(directory string) (files []string, err error) {
+// kept are configurations of the web server that were changed; they stay as they are. Write
+// fails if one does not name the policy host: the directory is another domain's, or that of
+// the web server itself.
+func (p *Publication) Write(directory string) (files, kept []string, err error) {
+	for name, text := range map[string]string{nginxFile: p.Nginx, caddyFile: p.Caddy} {
+		path := filepath.Join(directory, name)
+		there, err := os.ReadFile(path)
+		switch {
+		case err != nil || string(there) == text:
+		case !names(string(there), "mta-sts."+p.Domain):
+			return nil, nil, fmt.Errorf("%s is there and does not name mta-sts.%s: nothing was written; name another directory", path, p.Domain)
+		default:
+			kept = append(kept, path)
+		}
+	}
+	slices.Sort(kept)
 	for _, f := range []struct{ name, text string }{
 		{filepath.Join(webRoot, filepath.FromSlash(policyPath)), p.Policy},
 		{recordFile, strings.Join(p.Records, "\n") + "\n"},
@@ -109,15 +126,25 @@ func (p *Publication) Write(directory string) (files []string, err error) {
 		{planFile, p.planText()},
 	} {
 		path := filepath.Join(directory, f.name)
+		if slices.Contains(kept, path) {
+			continue
+		}
 		if err := makeDir(filepath.Dir(path)); err != nil {
-			return files, err
+			return files, kept, err
 		}
 		if err := replace(path, f.text); err != nil {
-			return files, err
+			return files, kept, err
 		}
 		files = append(files, path)
 	}
-	return files, nil
+	return files, kept, nil
+}
+
+// names reports whether the host is a word of text.
+func names(text, host string) bool {
+	return slices.Contains(strings.FieldsFunc(text, func(r rune) bool {
+		return r != '.' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}), host)
 }
 
 // makeDir makes a directory that anyone may enter, whatever the umask is, and those above it

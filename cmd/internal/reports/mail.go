@@ -36,7 +36,7 @@ func (c *Collector) message(name string, data []byte) {
 	w := walk{Collector: c, name: name, inflate: maxInflated}
 	w.part(textproto.MIMEHeader(msg.Header), msg.Body, 0)
 	if w.err != nil {
-		c.problem(name, w.err.Error())
+		c.problem(name, reasonOf(w.err))
 	} else if c.found() == before && announcesReport(msg.Header) {
 		c.problem(name, "the report in this mail cannot be found")
 	}
@@ -107,7 +107,7 @@ func (w *walk) leaf(data []byte, prose bool) {
 	if isGzip(data) {
 		inflated, err := w.gunzip(data)
 		if err != nil && !isJSON(inflated) {
-			w.problem(w.name, err.Error())
+			w.problem(w.name, reasonOf(err))
 			return
 		}
 		data, prose = inflated, false

@@ -30,7 +30,7 @@ func (s Summary) Print(page layout.Page) error {
 		}
 	}
 	if left := len(s.domains) - len(domains); left > 0 {
-		fmt.Fprintf(page, "and %s more\n", counted(left, "domain"))
+		fmt.Fprintf(page, "and %s more\n", layout.Count(left, "domain"))
 	}
 	for _, d := range domains {
 		fmt.Fprintf(page, "\n%s\n", d.title())
@@ -96,7 +96,7 @@ func table(page layout.Page, title string, header []string, rows [][]layout.Cell
 	if err := page.Table(header, rows); err != nil || left == 0 {
 		return err
 	}
-	return page.Paragraph(fmt.Sprintf("and %d more rows", left))
+	return page.Paragraph("and " + layout.Count(left, "more row"))
 }
 
 // printRemedies says what to do about each result type that occurs.
@@ -120,28 +120,20 @@ func (s Summary) printRemedies(page layout.Page) error {
 }
 
 func (s Summary) footer() string {
-	text := fmt.Sprintf("%s of %s, %s.", counted(s.reports, "report"), counted(s.senders, "sender"), s.span)
+	text := fmt.Sprintf("%s of %s, %s.", layout.Count(s.reports, "report"), layout.Count(s.senders, "sender"), s.span)
 	if s.duplicates > 0 {
-		text += fmt.Sprintf(" %s left out as duplicates.", counted(s.duplicates, "report"))
+		text += fmt.Sprintf(" %s left out as duplicates.", layout.Count(s.duplicates, "report"))
 	}
 	if s.differing > 0 {
 		text += fmt.Sprintf(" %d of them had other content than the first with that report-id.", s.differing)
 	}
 	if s.older > 0 {
-		text += fmt.Sprintf(" %s left out as older.", counted(s.older, "report"))
+		text += fmt.Sprintf(" %s left out as older.", layout.Count(s.older, "report"))
 	}
 	if s.leftOut {
 		text += " There are too many policies, senders and kinds of failures to count; some are missing."
 	}
 	return text
-}
-
-// counted writes a number of things.
-func counted[N int | uint64](n N, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }

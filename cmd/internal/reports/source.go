@@ -51,6 +51,9 @@ func (c *Collector) found() int { return c.counted + c.duplicates + c.older + c.
 
 // reasonOf leaves the file's name out of an error.
 func reasonOf(err error) string {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return "it is truncated"
+	}
 	if inner, ok := errors.AsType[*fs.PathError](err); ok {
 		err = inner.Err
 	}
@@ -93,7 +96,7 @@ func (c *Collector) stream(name string, r io.Reader) {
 	if start, _ := in.Peek(len(gzipMagic)); bytes.Equal(start, gzipMagic) {
 		unzipped, err := gzip.NewReader(in)
 		if err != nil {
-			c.problem(name, err.Error())
+			c.problem(name, reasonOf(err))
 			return
 		}
 		limited := &io.LimitedReader{R: unzipped, N: maxMailbox}
@@ -103,6 +106,10 @@ func (c *Collector) stream(name string, r io.Reader) {
 				c.problem(name, fmt.Sprintf("more than %d MiB come out of gzip, the rest is left out", maxMailbox>>20))
 			}
 		}()
+	}
+	if kind := archive(in); kind != "" {
+		c.problem(name, "it is a "+kind+" archive: unpack it first")
+		return
 	}
 	if start, _ := in.Peek(len(mboxFrom)); bytes.Equal(start, mboxFrom) {
 		c.mailbox(name, in)
@@ -125,6 +132,19 @@ func (c *Collector) stream(name string, r io.Reader) {
 	}
 }
 
+// archive returns the kind of archive that in has; "" for another file.
+func archive(in *bufio.Reader) string {
+	const ustarAt = 257 // tar(5)
+	start, _ := in.Peek(ustarAt + len("ustar"))
+	switch {
+	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
+		return "zip"
+	case len(start) > ustarAt && string(start[ustarAt:]) == "ustar":
+		return "tar"
+	}
+	return ""
+}
+
 // isJSON reports whether data begins like a JSON object or list, and so is no message.
 func isJSON(data []byte) bool {
 	data = trim(data)
@@ -140,7 +160,7 @@ func trim(data []byte) []byte {
 func (c *Collector) json(name string, data []byte) {
 	err := decode(trim(data), func(r report) { c.add(name, r) })
 	if err != nil && !errors.Is(err, errNoReport) {
-		c.problem(name, err.Error())
+		c.problem(name, reasonOf(err))
 	}
 }
 

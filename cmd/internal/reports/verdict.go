@@ -3,6 +3,8 @@ package reports
 import (
 	"cmp"
 	"slices"
+
+	"mta-sts-daemon/cmd/internal/layout"
 )
 
 // Verdict says if a domain can enforce its policy, by the reports.
@@ -108,7 +110,7 @@ func (d *domain) judge() {
 		}
 	}
 	d.sts = sts.Success > 0
-	sessions := func(e effect) string { return counted(failed[e], "session") }
+	sessions := func(e effect) string { return layout.Count(failed[e], "session") }
 	switch {
 	case failed[defers] > 0 && sts.mode == "enforce":
 		d.verdict, d.reason = Fault, "mail is deferred: "+sessions(defers)+" failed that may not fail under the policy"
@@ -119,11 +121,11 @@ func (d *domain) judge() {
 	case failed[unprotected] > 0 && !d.sts:
 		d.verdict, d.reason = Fault, "no sender could fetch or use the policy: mail is sent without protection"
 	case failed[unprotected] > 0:
-		d.verdict, d.reason = Advice, "enforcing defers no mail, but "+counted(failed[unprotected], "attempt")+" to fetch or use the policy failed: that mail is sent without protection"
+		d.verdict, d.reason = Advice, "enforcing defers no mail, but "+layout.Count(failed[unprotected], "attempt")+" to fetch or use the policy failed: that mail is sent without protection"
 	case d.sts:
-		d.verdict, d.reason = Safe, "safe to enforce: "+counted(sts.Success, "session")+" under the policy, none failed"
+		d.verdict, d.reason = Safe, "safe to enforce: "+layout.Count(sts.Success, "session")+" under the policy, none failed"
 	case len(d.policies) == 1 && dane.Success > 0:
-		d.verdict, d.reason = Safe, "DANE alone: "+counted(dane.Success, "session")+", none failed"
+		d.verdict, d.reason = Safe, "DANE alone: "+layout.Count(dane.Success, "session")+", none failed"
 	default:
 		d.verdict, d.reason = Unknown, "not known: no report is about a session under an MTA-STS policy"
 	}
