@@ -99,11 +99,11 @@ func (n *node) emptyDisk() error {
 		return nil
 	}
 	for i := range manyChanges {
-		if n.crammed && n.r != nil {
+		if n.queueFull && n.r != nil {
 			n.st.Delete(domain("other-%d", i))
 		}
 	}
-	n.w.locked(func(now instant) { n.full, n.crammed, n.emptied = false, false, now })
+	n.w.locked(func(now instant) { n.full, n.queueFull, n.emptied = false, false, now })
 	dir := filepath.Dir(n.path)
 	return errors.Join(os.Remove(dir), os.Rename(filepath.Dir(n.aside()), dir))
 }
@@ -114,7 +114,7 @@ const manyChanges = 1300
 // cram lets changes of other domains take all the room for what waits to be written
 // (BEHAVIOUR, life: what waits is limited, removals are not).
 func (n *node) cram() {
-	if !n.full || n.crammed {
+	if !n.full || n.queueFull {
 		return
 	}
 	text := strings.Repeat("x", 64<<10)
@@ -131,7 +131,7 @@ func (n *node) cram() {
 		size += len(e.Policy.Text)
 	}
 	n.w.locked(func(instant) {
-		n.crammed = true
+		n.queueFull = true
 		if size > 64<<20 {
 			n.violation("changes of %d bytes wait to be written", size)
 		}

@@ -54,7 +54,7 @@ func (n *node) noteLoad() {
 	const probed = 16 // silent domains that are remembered as probes
 	if n.strangersAsked >= mostQuestions-others || n.strangersFetched >= mostFetches-others ||
 		n.strangersWaiting >= mostFetches-others || n.silentWaiting >= probed {
-		n.loaded = n.w.now()
+		n.overloaded = n.w.now()
 	}
 }
 
@@ -208,7 +208,7 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	// kept. Its discovery may have begun a while before the fetch.
 	unsure := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged ||
 		n.link != nil && before.from == now // the other node's comes before or after it
-	if n.crammed { // the one before is removed for certain
+	if n.queueFull { // the one before is removed for certain
 		k.versions, unsure = append(k.versions, version{from: now}), true
 	}
 	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: unsure})
@@ -231,7 +231,7 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 		}
 		k.failed.at = now
 		k.failed.count++
-		k.failed.volatile = n.crammed || f.began <= k.purged || f.began < n.stepped // a policy may be live since
+		k.failed.volatile = n.queueFull || f.began <= k.purged || f.began < n.stepped // a policy may be live since
 		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
 		k.blocked = now + failedPause
 		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
@@ -270,12 +270,12 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 	}
 	k.dane = trouble{}
 	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
-	next.maybe = n.crammed                                                                  // without room an eviction loses it, and the one before is in the file
-	next.saved = n.current(k, now) != nil && n.looking == 1 && k.looking == 1 && !n.crammed // no other policy evicts this one
+	next.maybe = n.queueFull                                                                  // without room an eviction loses it, and the one before is in the file
+	next.saved = n.current(k, now) != nil && n.looking == 1 && k.looking == 1 && !n.queueFull // no other policy evicts this one
 	for i := len(k.verdicts) - 1; i >= 0 && v.Kind == dane.Unknown; i-- {
 		before := k.verdicts[i]
 		if before.kind != dane.Unknown {
-			next.maybe = n.crammed || before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
+			next.maybe = n.queueFull || before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
 			break // a verdict that holds takes precedence
 		}
 	}

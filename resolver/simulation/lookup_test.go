@@ -25,15 +25,15 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 	n.w.locked(func(now instant) {
 		k := n.about(d)
 		l.start = now
-		n.noteRoom(now)
+		n.noteEvictions(now)
 		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
 		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
 		first = alone && k.lastLookup < n.w.dnsSince && k.dns.at == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
 		if now-k.lastLookup > n.settings.Idle/2 {
 			k.inUseSince = now
 		}
-		if k.loadedBy != n.life {
-			k.loadedBy, k.loaded = n.life, now
+		if k.readBy != n.life {
+			k.readBy, k.read = n.life, now
 			if last := k.versions[len(k.versions)-1]; last.fact != nil && last.fact.boot != n.w.boots {
 				k.recheckDue = max(k.recheckDue, now+maxRecordLife) // by a clock that may have been wrong
 			}

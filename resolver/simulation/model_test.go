@@ -40,8 +40,8 @@ type knowledge struct {
 	begun      int // lookups so far
 	lastLookup instant
 	inUseSince instant
-	loaded     instant // first lookup of the process loadedBy
-	loadedBy   int
+	read       instant // from the file, with the first lookup of the process readBy
+	readBy     int
 }
 
 // version is the knowledge of a policy from an instant on.

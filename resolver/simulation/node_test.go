@@ -52,7 +52,7 @@ type node struct {
 	configured instant
 	disturbed  instant // last suspend or step of a clock
 	stepped    instant // last step of the wall clock in this boot, or the boot
-	cramped    instant // when memory last had too little room for all domains
+	evicting   instant // when memory last had too little room for all domains: what only memory had may be lost
 	trouble    instant // when a question last failed or was slow
 	answered   instant // when a question was last answered, and soon
 	contact    instant // when a policy host last answered
@@ -63,14 +63,14 @@ type node struct {
 	full       bool    // the disk
 	fullSince  instant
 	emptied    instant // when the disk last had room again
-	crammed    bool    // and no change fits in memory any more
+	queueFull  bool    // and the changes that wait for it are at their limit (BEHAVIOUR, life)
 	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
 	pastOutage instant // outageFrom of the outage before the last change of the DNS
 
 	strangersAsked, strangersFetched int     // under way
 	strangersWaiting, silentWaiting  int     // lookups under way
-	loaded                           instant // when limits of load were last reached
+	overloaded                       instant // when limits of load were last reached
 	looking                          int     // lookups under way
 	refreshingFailed                 int     // refreshes under way of policies whose last one failed
 
@@ -133,7 +133,7 @@ func (n *node) start() error {
 	n.w.locked(func(now instant) {
 		n.life++
 		n.started, n.configured, n.trouble, n.contact, n.purgedAll, n.outageFrom = now, now, now, now, -1, 0
-		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.loaded = 0, 0, 0, 0, false, -day
+		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.overloaded = 0, 0, 0, 0, false, -day
 		n.events, n.changes = map[event.Event]int{}, n.history()
 	})
 	if n.reports, err = newReports(n); err != nil {
@@ -162,7 +162,7 @@ func (n *node) resolverSettings() resolver.Settings {
 }
 
 func (n *node) configure(s settings) {
-	n.w.locked(func(now instant) { n.settings, n.configured = s, now; n.noteRoom(now) })
+	n.w.locked(func(now instant) { n.settings, n.configured = s, now; n.noteEvictions(now) })
 	n.r.Configure(n.resolverSettings())
 }
 

@@ -345,7 +345,7 @@ func boot(w *world, args []int64) {
 		w.boots++ // policies fetched before keep their clock
 		w.booted = now
 		for _, n := range w.nodes {
-			n.cramped = now // when a failure was, the wall clock says, which may be wrong
+			n.evicting = now // when a failure was, the wall clock says, which may be wrong
 		}
 	})
 	off := jump(args[1])

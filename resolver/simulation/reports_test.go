@@ -134,7 +134,7 @@ func (rs *reports) audit(dropped int) {
 // the record that announced the policy is gone.
 func (n *node) judgeReport(k *knowledge, l lookup) {
 	const doubt = 10 * time.Minute
-	certain := k.failed.at > max(n.started, n.cramped, n.disturbed) && k.failed.at == k.lastFetch && k.failed.id == k.seenID && k.dns.at == 0 && !k.failed.volatile && !k.failed.excused &&
+	certain := k.failed.at > max(n.started, n.evicting, n.disturbed) && k.failed.at == k.lastFetch && k.failed.id == k.seenID && k.dns.at == 0 && !k.failed.volatile && !k.failed.excused &&
 		!n.noRoute && (n.failing == 0 || l.end-n.failing < doubt-time.Minute)
 	switch f := l.failure; {
 	case f == nil && l.policy == nil && !l.later && certain && k.failed.at < l.start && l.end < k.blocked-stored:

@@ -71,8 +71,8 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 	switch {
 	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
 	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
-	case n.crammed: // a policy evicted while its discovery is under way may be lost
-	case l.start < k.blocked, l.start < n.blockedBy(k.dns), l.start < n.loaded+stored, l.end <= n.loaded+stored:
+	case n.queueFull: // a policy evicted while its discovery is under way may be lost
+	case l.start < k.blocked, l.start < n.blockedBy(k.dns), l.start < n.overloaded+stored, l.end <= n.overloaded+stored:
 	default:
 		n.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
 			k.domain, l.start, k.blocked, n.blockedBy(k.dns))
@@ -106,7 +106,7 @@ func (n *node) judgeWait(k *knowledge, p *publisher, l lookup, first bool) {
 	case n.w.dns != dnsWorks, p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
 	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, func(p *publisher) bool { return p.unanswered() }):
 	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged):
-	case n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery, n.crammed, l.end <= n.loaded+stored:
+	case n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery, n.queueFull, l.end <= n.overloaded+stored:
 	default:
 		n.violation("%v: no policy although an outage ended at %v (lookup from %v)", k.domain, n.w.dnsSince, l.start)
 	}
@@ -135,7 +135,7 @@ func (n *node) blockedBy(t trouble) instant {
 // policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
 func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 	live := n.current(k, l.start)
-	if n.crammed { // an eviction loses when the record is due
+	if n.queueFull { // an eviction loses when the record is due
 		return
 	}
 	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l)+stored || n.troubled(l.start) {
@@ -174,10 +174,10 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 	}
 	last := k.verdicts[len(k.verdicts)-1]
 	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
-	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.blockedBy(k.dane) && l.start > n.loaded+stored && l.end > n.loaded+stored
+	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.blockedBy(k.dane) && l.start > n.overloaded+stored && l.end > n.overloaded+stored
 	if l.unknown != nil {
 		switch {
-		case holds && (last.from > n.cramped || last.saved && n.current(k, l.start) != nil):
+		case holds && (last.from > n.evicting || last.saved && n.current(k, l.start) != nil):
 			n.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
 		case can:
 			n.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
@@ -195,7 +195,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 			}
 			return
 		}
-		if v.from < l.start && !v.maybe && (v.saved || v.from > n.cramped) { // else memory may have evicted it
+		if v.from < l.start && !v.maybe && (v.saved || v.from > n.evicting) { // else memory may have evicted it
 			break
 		}
 	}
@@ -212,9 +212,9 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	if k.forced > 0 || f.id == "" {
 		return
 	}
-	n.noteRoom(f.began) // a failure since the last lookup may be gone from memory
+	n.noteEvictions(f.began) // a failure since the last lookup may be gone from memory
 	for failed := &k.failed; failed != nil; failed = failed.before {
-		if f.id == failed.id && failed.at != 0 && !k.failed.volatile && f.began-failed.at < failedPause-stored && failed.at > n.cramped {
+		if f.id == failed.id && failed.at != 0 && !k.failed.volatile && f.began-failed.at < failedPause-stored && failed.at > n.evicting {
 			n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-failed.at, f.id)
 		}
 	}
@@ -232,10 +232,10 @@ func (n *node) judgeFairness() {
 	}
 }
 
-// noteRoom notes when the policies of all domains last did not fit in memory.
-func (n *node) noteRoom(now instant) {
+// noteEvictions notes that memory has too little room for all domains.
+func (n *node) noteEvictions(now instant) {
 	if all := len(n.w.publishers) + n.flooded; n.settings.NegativeEntries <= all || n.settings.Entries < len(n.w.publishers) {
-		n.cramped = now
+		n.evicting = now
 	}
 }
 
@@ -250,7 +250,7 @@ func (n *node) judgeRefreshes(now instant) {
 	}
 	for _, p := range n.w.publishers {
 		k := n.about(p.domain)
-		if n.crammed { // an eviction loses when the domain was last looked up
+		if n.queueFull { // an eviction loses when the domain was last looked up
 			k.inUseSince = now
 		}
 		f := n.current(k, now)
@@ -285,7 +285,7 @@ func (n *node) judgeRefreshes(now instant) {
 		}
 		due := max(f.at+after, n.started, n.configured, n.w.dnsSince, n.disturbed, k.inUseSince)
 		if f.boot != n.w.boots || n.disturbed > f.at {
-			due = max(due, max(n.started, n.disturbed, k.loaded)+after)
+			due = max(due, max(n.started, n.disturbed, k.read)+after)
 		}
 		if k.lastFetch > f.at { // a failure that is not the publisher's puts it off by a minute
 			due = max(due, k.lastFetch+2*time.Minute)

@@ -95,14 +95,14 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 		return
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
-	if known && f.purges == last.fact.purges && !n.crammed && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+	if known && f.purges == last.fact.purges && !n.queueFull && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
 		return
 	}
 	certain := !unsure && last.fact == nil && !last.maybe ||
 		known && last.fact.policy.Text != f.policy.Text && f.at > last.fact.at+stored && last.fact.at > n.stepped && f.policy.MaxAge > time.Minute
-	certain = certain && f.purges >= purges && !n.crammed
+	certain = certain && f.purges >= purges && !n.queueFull
 	copied := *f
-	if n.crammed { // without room the one before is removed
+	if n.queueFull { // without room the one before is removed
 		k.versions = append(k.versions, version{from: now, maybe: true})
 	}
 	k.versions = append(k.versions, version{from: now, fact: &copied, maybe: !certain})
