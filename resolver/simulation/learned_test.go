@@ -116,6 +116,16 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 	n.w.note("  node %d: TXT of %v: %q %v", n.number, d, k.seenID, a.TTL)
 }
 
+// fail counts a question that was not answered; out: in an outage for everybody.
+func (n *node) fail(t *trouble, out bool) {
+	noticed := n.pastOutage != 0 && n.pastOutage < n.w.dnsSince && t.at >= n.pastOutage-outageNoticed
+	if t.out && !out && noticed {
+		t.count = 0
+	}
+	t.at, t.out = n.w.now(), out && (t.at == 0 || t.out)
+	t.count++
+}
+
 // fetch is a fetch under way.
 type fetch struct {
 	began  instant
@@ -130,7 +140,7 @@ func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
 	n.countStranger(d, &n.strangersFetched, 1, mostFetches)
 	f := fetch{began: now, id: k.seenID, life: n.life}
 	outage := n.w.dns != dnsWorks && k.askedAt < n.w.dnsSince // the record was not asked for
-	if last := k.versions[len(k.versions)-1]; last.fact != nil && (f.id == "" || outage) {
+	if last := k.last(); last.fact != nil && (f.id == "" || outage) {
 		f.id = last.fact.id // RFC 8461 section 10.2
 	}
 	n.judgeFetch(k, f)
@@ -182,7 +192,7 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 		return
 	}
 	k.failed, k.blocked, k.refused = failure{}, 0, 0
-	before := k.versions[len(k.versions)-1]
+	before := k.last()
 	wasLive := false
 	if before.fact != nil {
 		wasLive, _ = n.lives(before.fact, now)
@@ -211,13 +221,13 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if n.queueFull { // the one before is removed for certain
 		k.versions, unsure = append(k.versions, version{from: now}), true
 	}
-	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: unsure})
+	k.add(version{from: now, fact: fetched, maybe: unsure})
 	switch {
 	case void:
 		k.voided = now
-		k.versions = append(k.versions, version{from: now, fact: before.fact, maybe: before.maybe})
+		k.add(version{from: now, fact: before.fact, maybe: before.maybe})
 	case policy.MaxAge == 0:
-		k.versions = append(k.versions, version{from: now})
+		k.add(version{from: now})
 	}
 }
 
@@ -260,7 +270,7 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 	if err != nil {
 		n.fail(&k.dane, n.w.dns != dnsWorks)
 		if n.looking > 1 { // another next hop may have evicted the verdict just before
-			k.verdicts[len(k.verdicts)-1].saved = false
+			k.lastVerdict().saved = false
 		}
 		if n.w.dns != dnsWorks && n.outageFrom == 0 {
 			n.outageFrom, n.questions = now+outageNoticed, 0

@@ -34,7 +34,7 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		}
 		if k.readBy != n.life {
 			k.readBy, k.read = n.life, now
-			if last := k.versions[len(k.versions)-1]; last.fact != nil && last.fact.boot != n.w.boots {
+			if last := k.last(); last.fact != nil && last.fact.boot != n.w.boots {
 				k.recheckDue = max(k.recheckDue, now+maxRecordLife) // by a clock that may have been wrong
 			}
 		}

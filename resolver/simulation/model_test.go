@@ -81,16 +81,6 @@ type trouble struct {
 	count int     // in a row; those of an outage that has ended do not count
 }
 
-// fail counts a question that was not answered; out: in an outage for everybody.
-func (n *node) fail(t *trouble, out bool) {
-	noticed := n.pastOutage != 0 && n.pastOutage < n.w.dnsSince && t.at >= n.pastOutage-outageNoticed
-	if t.out && !out && noticed {
-		t.count = 0
-	}
-	t.at, t.out = n.w.now(), out && (t.at == 0 || t.out)
-	t.count++
-}
-
 // refreshed: the policy is fetched ahead of its end (BEHAVIOUR, a refresh; RFC 8461 section 3.3).
 func (f *fact) refreshed() bool {
 	return f.policy.Mode != mtasts.ModeNone && f.policy.MaxAge >= 10*time.Minute
@@ -211,6 +201,13 @@ func (w *world) wallRange(now instant) (low, high time.Duration) {
 	return low, high
 }
 
+// add adds the newest version.
+func (k *knowledge) add(v version) { k.versions = append(k.versions, v) }
+
+func (k *knowledge) last() version { return k.versions[len(k.versions)-1] }
+
+func (k *knowledge) lastVerdict() *verdict { return &k.verdicts[len(k.verdicts)-1] }
+
 // possible returns the versions of which one is in force.
 func (k *knowledge) possible() []version {
 	i := len(k.versions) - 1
@@ -222,7 +219,7 @@ func (k *knowledge) possible() []version {
 
 // current returns the policy that the daemon must have for certain at now.
 func (n *node) current(k *knowledge, now instant) *fact {
-	v := k.versions[len(k.versions)-1]
+	v := k.last()
 	if v.maybe || v.fact == nil {
 		return nil
 	}
@@ -230,6 +227,53 @@ func (n *node) current(k *knowledge, now instant) *fact {
 		return nil
 	}
 	return v.fact
+}
+
+// purge: nothing that was known of the domain answers from now on.
+func (k *knowledge) purge(now instant) {
+	k.purged = now
+	k.add(version{from: now})
+	k.verdicts = append(k.verdicts, verdict{from: now, maybe: k.lastVerdict().from == now, saved: true}) // one of this moment may be stored after the purge
+	k.failed, k.blocked, k.dns, k.dane = failure{}, 0, trouble{}, trouble{}
+}
+
+// forget removes the knowledge that only memory had from the model: absences and
+// failures, and for certain everything learned since unsure.
+func (n *node) forget(unsure, now instant) {
+	n.life++ // lookups under way are not judged
+	for _, k := range n.known {
+		k.blocked, k.dns, k.dane, k.failed.before = 0, trouble{}, trouble{}, nil
+		for i := range k.versions {
+			if k.versions[i].from >= unsure {
+				k.versions[i].maybe = true
+			}
+		}
+		for i := range k.verdicts {
+			k.verdicts[i].maybe = true // they are in the file only next to a policy
+		}
+		if n.current(k, now) == nil || k.failed.at >= unsure { // failures are in the file next to a policy alone
+			k.failed = failure{}
+		}
+	}
+}
+
+// eachFact calls fn with every policy that the node may have.
+func (n *node) eachFact(fn func(*fact)) {
+	for _, k := range n.known {
+		for _, v := range k.versions {
+			if v.fact != nil {
+				fn(v.fact)
+			}
+		}
+	}
+}
+
+// forgetAll lets the model forget everything: the store was in memory.
+func (n *node) forgetAll(now instant) {
+	for _, k := range n.known {
+		k.add(version{from: now})
+		k.failed, k.purges = failure{}, 0
+	}
 }
 
 // describe is for violations.

@@ -379,14 +379,6 @@ func purge(w *world, args []int64) {
 	w.locked(func(now instant) { w.node.about(d).purge(now) })
 }
 
-func (k *knowledge) purge(now instant) {
-	k.purged = now
-	k.versions = append(k.versions, version{from: now})
-	last := k.verdicts[len(k.verdicts)-1]
-	k.verdicts = append(k.verdicts, verdict{from: now, maybe: last.from == now, saved: true}) // it may be stored after the purge
-	k.failed, k.blocked, k.dns, k.dane = failure{}, 0, trouble{}, trouble{}
-}
-
 // checkPurge: that the shared store fails is expected.
 func (w *world) checkPurge(err error) {
 	if !errors.Is(err, sharedtest.ErrDown) {

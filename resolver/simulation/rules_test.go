@@ -172,7 +172,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 	if !n.settings.dane || n.configured >= l.start {
 		return
 	}
-	last := k.verdicts[len(k.verdicts)-1]
+	last := *k.lastVerdict()
 	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
 	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.blockedBy(k.dane) && l.start > n.overloaded+stored && l.end > n.overloaded+stored
 	if l.unknown != nil {

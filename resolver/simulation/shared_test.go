@@ -71,10 +71,10 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 	switch {
 	case purges < v.Number:
 		k.purge(now)
-		k.verdicts[len(k.verdicts)-1].maybe = true // they go with a policy alone
+		k.lastVerdict().maybe = true // they go with a policy alone
 	case v.Number > 0 && v.Number > k.purges, v.Number == 0 && !v.Purged.IsZero():
-		k.versions = append(k.versions, version{from: now, maybe: true})
-		k.verdicts[len(k.verdicts)-1].maybe = true
+		k.add(version{from: now, maybe: true})
+		k.lastVerdict().maybe = true
 		k.failed.volatile = true
 	}
 	k.purges = max(k.purges, v.Number)
@@ -89,7 +89,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	if v.Entry == nil {
 		return
 	}
-	f, last := n.w.put[written{d, v.Entry.Fetched}], k.versions[len(k.versions)-1]
+	f, last := n.w.put[written{d, v.Entry.Fetched}], k.last()
 	known := last.fact != nil && !last.maybe && !last.fact.removable
 	if f == nil || f.purges < n.st.PurgedBelow() || known && f.purges < last.fact.purges {
 		return
@@ -103,9 +103,9 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	certain = certain && f.purges >= purges && !n.queueFull
 	copied := *f
 	if n.queueFull { // without room the one before is removed
-		k.versions = append(k.versions, version{from: now, maybe: true})
+		k.add(version{from: now, maybe: true})
 	}
-	k.versions = append(k.versions, version{from: now, fact: &copied, maybe: !certain})
+	k.add(version{from: now, fact: &copied, maybe: !certain})
 	if k.failed.at >= f.at { // whether an older policy is taken over depends on clocks too
 		k.failed.volatile = true
 	} else {
