@@ -171,6 +171,16 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 		err = invalid
 	}
 	n.w.note("  node %d: fetch for %v: %v %v", n.number, d, err, policy.Mode)
+	n.noteReach(now, err)
+	if err != nil {
+		n.failedFetch(k, f, now, err)
+	} else {
+		n.fetched(k, f, now, policy)
+	}
+}
+
+// noteReach notes whether policy hosts can be reached from this host.
+func (n *node) noteReach(now instant, err error) {
 	result, fault := policyhost.Classify(err)
 	if fault != policyhost.FaultLoad {
 		n.fetches++
@@ -187,41 +197,38 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if fault == policyhost.FaultLocal {
 		n.noRoute, n.localAt = true, now
 	}
-	if err != nil {
-		n.failedFetch(k, f, now, fault)
-		return
-	}
+}
+
+// fetched learns a policy.
+func (n *node) fetched(k *knowledge, f fetch, now instant, policy mtasts.Policy) {
 	k.failed, k.blocked, k.refused = failure{}, 0, 0
 	before := k.last()
-	wasLive := false
-	if before.fact != nil {
-		wasLive, _ = n.lives(before.fact, now)
-	}
-	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: k.purgesAsked}
-	if before.fact != nil && !before.maybe && !before.fact.removable && before.fact.policy.Text == policy.Text {
-		fetched.followUps = max(0, before.fact.followUps-1)
+	next := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: k.purgesAsked}
+	if before.certain() && before.fact.policy.Text == policy.Text {
+		next.followUps = max(0, before.fact.followUps-1)
 		if before.fact.id != f.id {
-			fetched.followUps = 2
+			next.followUps = 2
 		}
 	}
 	for _, v := range k.possible() {
 		if v.fact != nil && v.fact.policy.Text == policy.Text {
-			fetched.sameTextNew = fetched.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
+			next.sameTextNew = next.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
 		}
 	}
 	void := f.began < max(n.purgedAll, k.purged)
-	meanwhile := before.fact != nil && before.fact.boot == -1 && before.from >= f.began // from another node, whose policy holds
-	if !void && !meanwhile && before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
+	meanwhile := before.fact != nil && before.fact.boot == otherNode && before.from >= f.began // from another node, whose policy holds
+	if live := n.current(k, now); live != nil && !void && !meanwhile && live.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
 	// A policy whose fetch began before a purge answers the waiting lookups and is not
 	// kept. Its discovery may have begun a while before the fetch.
-	unsure := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged ||
+	maybe := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged ||
 		n.link != nil && before.from == now // the other node's comes before or after it
 	if n.queueFull { // the one before is removed for certain
-		k.versions, unsure = append(k.versions, version{from: now}), true
+		k.add(version{from: now})
+		maybe = true
 	}
-	k.add(version{from: now, fact: fetched, maybe: unsure})
+	k.add(version{from: now, fact: next, maybe: maybe})
 	switch {
 	case void:
 		k.voided = now
@@ -231,8 +238,8 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	}
 }
 
-func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.Fault) {
-	switch fault {
+func (n *node) failedFetch(k *knowledge, f fetch, now instant, err error) {
+	switch _, fault := policyhost.Classify(err); fault {
 	case policyhost.FaultPublisher:
 		if k.failed.id != f.id {
 			before := k.failed

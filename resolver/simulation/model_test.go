@@ -24,7 +24,7 @@ type knowledge struct {
 	forced           int     // an operator's refreshes under way
 	lastFetch        instant // end of the last fetch, whatever its result
 	failed           failure // the publisher's last failed fetch; zero after a success
-	refused          instant // since when fetches are refused for load; 0 after another result
+	refused          instant // since when fetches are refused for load; 0 after a success
 	purged           instant // when the domain was last purged
 	purges           uint64  // number of the last purge that the shared store had
 
@@ -51,12 +51,15 @@ type version struct {
 	maybe bool  // it may not have come into force; then the version before holds
 }
 
+// certain: the policy was in force for certain, and is unless it has ended.
+func (v version) certain() bool { return v.fact != nil && !v.maybe && !v.fact.removable }
+
 // fact is a policy that was fetched.
 type fact struct {
 	policy      mtasts.Policy
 	id          string
 	at          instant
-	boot        int
+	boot        int           // in which it was fetched
 	low, high   time.Duration // range of the wall clock's lead, from the fetch to the end of its boot
 	interval    time.Duration // refresh.interval at the fetch
 	sameTextNew bool          // the id changed and the text did not
@@ -80,6 +83,9 @@ type trouble struct {
 	out   bool    // in an outage for everybody
 	count int     // in a row; those of an outage that has ended do not count
 }
+
+// otherNode is the boot of a policy that another node has fetched, which the wall clock judges.
+const otherNode = -1
 
 // refreshed: the policy is fetched ahead of its end (BEHAVIOUR, a refresh; RFC 8461 section 3.3).
 func (f *fact) refreshed() bool {
@@ -219,14 +225,12 @@ func (k *knowledge) possible() []version {
 
 // current returns the policy that the daemon must have for certain at now.
 func (n *node) current(k *knowledge, now instant) *fact {
-	v := k.last()
-	if v.maybe || v.fact == nil {
-		return nil
+	if v := k.last(); v.certain() {
+		if must, _ := n.lives(v.fact, now); must {
+			return v.fact
+		}
 	}
-	if must, _ := n.lives(v.fact, now); !must {
-		return nil
-	}
-	return v.fact
+	return nil
 }
 
 // purge: nothing that was known of the domain answers from now on.

@@ -34,7 +34,7 @@ func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
 func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
 	w := l.n.w
 	w.locked(func(instant) {
-		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval, purges: e.Purges}
+		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: otherNode, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval, purges: e.Purges}
 		w.put[written{d, e.Fetched}] = f
 	})
 	l.Node.Put(d, e)
@@ -90,7 +90,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 		return
 	}
 	f, last := n.w.put[written{d, v.Entry.Fetched}], k.last()
-	known := last.fact != nil && !last.maybe && !last.fact.removable
+	known := last.certain()
 	if f == nil || f.purges < n.st.PurgedBelow() || known && f.purges < last.fact.purges {
 		return
 	}
