@@ -99,7 +99,7 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 	switch {
 	case listed.Policy == nil || listed.Policy.Text != live.policy.Text:
 		n.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
-	case k.failed.at > live.at && k.failed.id == live.id && !k.failed.volatile && !k.failed.excused && k.failed.at > n.started && known.Failure == nil && !unreachable && k.failed.at-n.contact < hostTimeout:
+	case k.failed.at > live.at && k.failed.id == live.id && !k.failed.volatile && !k.failed.excused && k.failed.at > n.started && known.Failure == nil && !unreachable:
 		n.violation("%v: the last refresh failed, and no failure is known", k.domain)
 	case k.failed.at == 0 && k.seenID != "" && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "" && known.RecordGone.IsZero():
 		n.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)

@@ -185,9 +185,6 @@ func (n *node) noteReach(now instant, err error) {
 	if fault != policyhost.FaultLoad {
 		n.fetches++
 	}
-	if result != policyhost.ResultFetchError {
-		n.contact = now
-	}
 	switch {
 	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid:
 		n.failing, n.noRoute = 0, n.noRoute && n.localAt == now // of two at the same moment either may be the last
@@ -251,10 +248,8 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, err error) {
 		k.failed.volatile = n.queueFull || f.began <= k.purged || f.began < n.stepped // a policy may be live since
 		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
 		k.blocked = now + failedPause
-		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
+		if k.failed.excused { // asked for less and less, and a new id is fetched as late
 			k.blocked = now + longestDNSRetry
-		}
-		if k.failed.excused || now-n.contact > 9*time.Minute { // a new id would be fetched at once
 			k.recheckDue = max(k.recheckDue, now+failedPause)
 		}
 	case policyhost.FaultLoad:

@@ -55,7 +55,6 @@ type node struct {
 	evicting   instant // when memory last had too little room for all domains: what only memory had may be lost
 	trouble    instant // when a question last failed or was slow
 	answered   instant // when a question was last answered, and soon
-	contact    instant // when a policy host last answered
 	failing    instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
 	localAt    instant // when a fetch last failed for this host's own reasons
 	noRoute    bool    // a fetch since then failed for this host's own reasons
@@ -132,7 +131,7 @@ func (n *node) start() error {
 	n.reg = prometheus.NewRegistry()
 	n.w.locked(func(now instant) {
 		n.life++
-		n.started, n.configured, n.trouble, n.contact, n.purgedAll, n.outageFrom = now, now, now, now, -1, 0
+		n.started, n.configured, n.trouble, n.purgedAll, n.outageFrom = now, now, now, -1, 0
 		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.overloaded = 0, 0, 0, 0, false, -day
 		n.events, n.changes = map[event.Event]int{}, n.history()
 	})
