@@ -198,16 +198,16 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	if k.fetching > 1 {
 		n.violation("%v: %d fetches at the same time", k.domain, k.fetching)
 	}
-	if k.forced > 0 || f.id == "" { // an operator's refresh keeps no pause
+	if k.forced > 0 { // an operator's refresh keeps no pause
 		return
 	}
 	n.noteEvictions(f.began) // a failure since the last lookup may be gone from memory
 	for failed := &k.failed; failed != nil; failed = failed.before {
-		if f.id == failed.id && failed.at > n.evicting && !k.failed.volatile && f.began-failed.at < failedPause-stored {
+		if f.id == failed.id && failed.at > n.evicting && !failed.volatile && f.began-failed.at < failedPause-stored {
 			n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-failed.at, f.id)
 		}
 	}
-	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && k.looking == 0 && f.id == live.id && !live.sameTextNew {
+	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && f.id == live.id && !live.sameTextNew {
 		n.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
 	}
 }
