@@ -37,17 +37,17 @@ func (n *node) judgePolicy(k *knowledge, l lookup) {
 		if v.from > l.end {
 			continue
 		}
-		mustStart, mayStart := false, false
-		mustEnd, mayEnd := false, false
+		var must, may bool
 		if v.fact != nil {
-			mustStart, mayStart = n.lives(v.fact, l.start)
-			mustEnd, mayEnd = n.lives(v.fact, l.end)
+			must, may = n.lives(v.fact, l.start)
+			mustAtEnd, _ := n.lives(v.fact, l.end)
+			must = must && mustAtEnd
 		}
 		switch {
-		case l.policy == nil && !(mustStart && mustEnd):
+		case l.policy == nil && !must:
 			return
 		case l.policy != nil && v.fact != nil && l.policy.Text == v.fact.policy.Text:
-			if mayStart || mayEnd {
+			if may {
 				return
 			}
 			why = "past its end"
