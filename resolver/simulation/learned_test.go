@@ -20,7 +20,7 @@ func (n *node) countQuestion() {
 		return
 	}
 	n.questions++
-	if allowed := int(since/time.Second) + 3; n.questions > allowed {
+	if allowed := int(since/time.Second) + 2; n.questions > allowed {
 		n.violation("%d questions in %v of an outage", n.questions, since)
 		n.outageFrom = 0
 	}
@@ -36,7 +36,7 @@ const (
 // countStranger counts the questions under way for unknown domains. Probes of an
 // outage may come on top.
 func (n *node) countStranger(d mtasts.Domain, underWay *int, by, most int) {
-	const probes = 10
+	const probes = int(dnsTimeout / time.Second)
 	n.noteLoad()
 	if stranger(d) == "" {
 		return
