@@ -92,16 +92,16 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 		return
 	}
 	n.auditRefused(k, live, known, now)
-	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
+	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
 		mismatch != (p.mx == mxMoved) { // a null MX is not a mismatch
 		n.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
 	}
 	switch {
 	case listed.Policy == nil || listed.Policy.Text != live.policy.Text:
 		n.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
-	case k.failed.at > live.at && k.failed.id == live.id && !k.failed.volatile && !k.failed.excused && k.failed.at > n.started && known.Failure == nil && !unreachable:
+	case k.failed.at > live.at && !k.failed.volatile && !k.failed.excused && k.failed.at > n.started && known.Failure == nil && !unreachable:
 		n.violation("%v: the last refresh failed, and no failure is known", k.domain)
-	case k.failed.at == 0 && k.seenID != "" && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "" && known.RecordGone.IsZero():
+	case k.failed.at == 0 && k.seenID != "" && known.Failure != nil && known.Failure.Word != "":
 		n.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)
 	}
 }
