@@ -230,7 +230,7 @@ func (n *node) noteEvictions(now instant) {
 
 // judgeRefreshes: refreshes of domains in use are not late (BEHAVIOUR, same id; a refresh).
 func (n *node) judgeRefreshes(now instant) {
-	slack := 3 * time.Minute
+	slack := time.Minute
 	if n.link != nil {
 		slack += leaseSlack
 	}
