@@ -69,8 +69,8 @@ func (n *node) judgePolicy(k *knowledge, l lookup) {
 func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool) {
 	switch {
 	case l.policy != nil:
-	case !p.publishes(), !n.undisturbed(p, l):
-	case n.settings.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second: // it may not be discovered in time
+	case p == nil, !p.healthy(), !n.undisturbed(p, l):
+	case p.recordDelay+p.hostDelay > n.settings.AnswerTimeout/4: // it may not be discovered in time
 	case joined: // a discovery that began before, perhaps in vain
 	case l.start < k.blocked, l.start < n.blockedBy(k.dns), l.start <= n.overloaded+stored:
 	case n.queueFull: // a policy evicted while its discovery is under way may be lost
@@ -103,7 +103,7 @@ func (n *node) judgeWait(k *knowledge, p *publisher, l lookup, first bool) {
 	const ended, discovery = 2 * time.Second, time.Second
 	switch {
 	case l.policy != nil, !first:
-	case !p.publishes(), p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
+	case p == nil, !p.healthy(), p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
 	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged): // it did not begin in a known outage
 	case n.w.dns != dnsWorks, n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery: // the outage did not end in time
 	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, (*publisher).unanswered): // probes for names that fail by themselves may come first
@@ -145,8 +145,8 @@ func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
 		n.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
 	case !asked, !p.healthy(), p.recordID() == live.id:
 	case p.hostDelay > n.settings.RecheckWait/4: // it may not wait so long
-	case k.failed.at != 0: // RFC 8461 section 3.3
-	case l.policy == nil && p.maxAge > 0, l.policy != nil && l.policy.Text != p.text:
+	case k.failed.id == p.recordID() && k.failed.at != 0: // RFC 8461 section 3.3
+	case l.policy == nil, l.policy != nil && l.policy.Text != p.text:
 		n.violation("%v: a new policy is not in force (lookup from %v)", k.domain, l.start)
 	}
 }

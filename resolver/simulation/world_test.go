@@ -210,9 +210,6 @@ func (p *publisher) write(mode mtasts.Mode, maxAge time.Duration, padding int) {
 	}
 }
 
-// publishes: its policy can be discovered.
-func (p *publisher) publishes() bool { return p != nil && p.healthy() && p.maxAge > 0 }
-
 // healthy: the record can be asked for and the policy fetched.
 func (p *publisher) healthy() bool { return p.record == recordOK && p.host == hostOK }
 
