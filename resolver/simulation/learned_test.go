@@ -144,7 +144,7 @@ func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
 		f.id = last.fact.id // RFC 8461 section 10.2
 	}
 	n.judgeFetch(k, f)
-	if live := n.current(k, now); live != nil && k.failed.at > live.at && !k.failed.excused && !k.failed.volatile && k.looking == 0 && k.forced == 0 {
+	if live := n.current(k, now); live != nil && k.failed.counts() && k.failed.at > live.at && k.looking == 0 && k.forced == 0 {
 		f.failed = true
 		n.refreshingFailed++
 		n.judgeFairness()
@@ -245,7 +245,7 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, err error) {
 		}
 		k.failed.at = now
 		k.failed.count++
-		k.failed.volatile = n.queueFull || f.began <= k.purged || f.began < n.stepped // a policy may be live since
+		k.failed.volatile = n.queueFull || f.began <= k.purged || f.began < n.stepped
 		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
 		k.blocked = now + failedPause
 		if k.failed.excused { // asked for less and less, and a new id is fetched as late

@@ -92,16 +92,18 @@ func (f *fact) refreshed() bool {
 	return f.policy.Mode != mtasts.ModeNone && f.policy.MaxAge >= 10*time.Minute
 }
 
+// failure is a failed fetch.
 type failure struct {
-	id     string
-	at     instant
-	count  int
-	before *failure // the last one of another id
-	// volatile: it could not be stored, or its policy was purged meanwhile
-	volatile bool
-	// excused: no policy host may have been in reach, which counts against none
-	excused bool
+	id       string
+	at       instant
+	count    int
+	before   *failure // the last one of another id
+	volatile bool     // it may be lost: it could not be stored, or its policy was purged or had ended by another clock
+	excused  bool     // no policy host may have been in reach, which counts against none
 }
+
+// counts: the daemon must know of it and hold it against the publisher.
+func (f failure) counts() bool { return f.at != 0 && !f.volatile && !f.excused }
 
 func newKnowledge(d mtasts.Domain) *knowledge {
 	return &knowledge{domain: d, versions: []version{{from: -1}}, verdicts: []verdict{{from: -1}}, inUseSince: -1}
