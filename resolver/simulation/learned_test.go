@@ -246,6 +246,7 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, err error) {
 		k.failed.at = now
 		k.failed.count++
 		k.failed.volatile = n.queueFull || f.began <= k.purged || f.began < n.stepped
+		k.failed.saved = n.current(k, now) != nil
 		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
 		k.blocked = now + failedPause
 		if k.failed.excused { // asked for less and less, and a new id is fetched as late

@@ -99,6 +99,7 @@ type failure struct {
 	count    int
 	before   *failure // the last one of another id
 	volatile bool     // it may be lost: it could not be stored, or its policy was purged or had ended by another clock
+	saved    bool     // in the file too, next to a policy that was live
 	excused  bool     // no policy host may have been in reach, which counts against none
 }
 
@@ -257,7 +258,7 @@ func (n *node) forget(unsure, now instant) {
 		for i := range k.verdicts {
 			k.verdicts[i].maybe = true // they are in the file only next to a policy
 		}
-		if n.current(k, now) == nil || k.failed.at >= unsure { // failures are in the file next to a policy alone
+		if !k.failed.saved || n.current(k, now) == nil || k.failed.at >= unsure {
 			k.failed = failure{}
 		}
 	}
