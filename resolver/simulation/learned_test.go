@@ -212,14 +212,14 @@ func (n *node) fetched(k *knowledge, f fetch, now instant, policy mtasts.Policy)
 			next.sameTextNew = next.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
 		}
 	}
-	void := f.began < max(n.purgedAll, k.purged)
+	void := f.began < k.purged
 	meanwhile := before.fact != nil && before.fact.boot == otherNode && before.from >= f.began // from another node, whose policy holds
 	if live := n.current(k, now); live != nil && !void && !meanwhile && live.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
 	// A policy whose fetch began before a purge answers the waiting lookups and is not
 	// kept. Its discovery may have begun a while before the fetch.
-	maybe := meanwhile || n.purgedAll >= 0 && k.askedAt-n.purgedAll < hostTimeout || k.askedAt <= k.purged ||
+	maybe := meanwhile || k.askedAt <= k.purged ||
 		n.link != nil && before.from == now // the other node's comes before or after it
 	if n.queueFull { // the one before is removed for certain
 		k.add(version{from: now})

@@ -58,7 +58,6 @@ type node struct {
 	failing    instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
 	localAt    instant // when a fetch last failed for this host's own reasons
 	noRoute    bool    // a fetch since then failed for this host's own reasons
-	purgedAll  instant // -1: never
 	full       bool    // the disk
 	fullSince  instant
 	emptied    instant // when the disk last had room again
@@ -131,7 +130,7 @@ func (n *node) start() error {
 	n.reg = prometheus.NewRegistry()
 	n.w.locked(func(now instant) {
 		n.life++
-		n.started, n.configured, n.trouble, n.purgedAll, n.outageFrom = now, now, now, -1, 0
+		n.started, n.configured, n.trouble, n.outageFrom = now, now, now, 0
 		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.overloaded = 0, 0, 0, 0, false, -day
 		n.events, n.changes = map[event.Event]int{}, n.history()
 	})

@@ -390,7 +390,6 @@ func purgeAll(w *world, _ []int64) {
 	_, err := w.node.r.PurgeAll(context.Background())
 	w.checkPurge(err)
 	w.locked(func(now instant) {
-		w.node.purgedAll = now
 		for _, k := range w.node.known {
 			k.purge(now)
 		}

@@ -56,9 +56,6 @@ func (n *node) notified(c shared.Change) {
 		if c.Value.Number > 0 && c.Value.Number <= n.st.PurgedBelow() {
 			return // it was carried out
 		}
-		if n.st.Purges() < c.Value.Number {
-			n.purgedAll = now
-		}
 		for _, k := range n.known {
 			n.learnPurge(k, c.Value, n.st.Purges(), now)
 		}
