@@ -16,6 +16,9 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
+// unwritten is how long a change waits until it is in the file, at most.
+const unwritten = time.Second
+
 // kill ends the process as kill -9 or a power failure in the middle of a write does: what
 // was not written within the last second may be lost, and of the last transaction some
 // pages are on disk and others are not.
@@ -24,12 +27,12 @@ func (n *node) kill(seed uint64) error {
 		return n.stop()
 	}
 	synctest.Wait() // nothing is being written
-	unsure, name := n.w.nowLocked()-4*time.Second, n.path
+	unsure, name := n.w.nowLocked()-unwritten, n.path
 	if n.full {
 		name = n.aside()
 	}
 	if n.full || n.w.nowLocked()-n.emptied < longestWriteRetry {
-		unsure = n.fullSince - 4*time.Second
+		unsure = n.fullSince - unwritten
 	}
 	before, err := os.ReadFile(name)
 	if err != nil {
