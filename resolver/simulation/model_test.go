@@ -256,7 +256,8 @@ func (n *node) forget(unsure, now instant) {
 			}
 		}
 		for i := range k.verdicts {
-			k.verdicts[i].maybe = true // they are in the file only next to a policy
+			v := &k.verdicts[i]
+			v.maybe = v.maybe || !v.saved || v.from >= unsure || n.current(k, now) == nil // in the file only next to a policy
 		}
 		if !k.failed.saved || n.current(k, now) == nil || k.failed.at >= unsure {
 			k.failed = failure{}
