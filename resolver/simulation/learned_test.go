@@ -272,9 +272,6 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 	}
 	if err != nil {
 		n.fail(&k.dane, n.w.dns != dnsWorks)
-		if n.looking > 1 { // another next hop may have evicted the verdict just before
-			k.lastVerdict().saved = false
-		}
 		if n.w.dns != dnsWorks && n.outageFrom == 0 {
 			n.outageFrom, n.questions = now+outageNoticed, 0
 		}
