@@ -97,7 +97,7 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	}
 	certain := !unsure && last.fact == nil && !last.maybe ||
 		known && last.fact.policy.Text != f.policy.Text && f.at > last.fact.at+stored && last.fact.at > n.stepped
-	certain = certain && f.purges >= purges && !n.queueFull
+	certain = certain && !n.queueFull
 	copied := *f
 	if n.queueFull { // without room the one before is removed
 		k.add(version{from: now, maybe: true})
