@@ -168,6 +168,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 		case can:
 			n.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
 		case last.kind == 0, last.maybe, last.from >= l.start, l.end >= last.until+verdictHold-time.Minute:
+		case last.boot != n.w.boots: // the wall clock judges
 		case last.from > n.evicting, last.saved && n.current(k, l.start) != nil: // in memory, or in the file next to the policy
 			n.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
 		}
