@@ -195,7 +195,7 @@ func (j journal) Handle(_ context.Context, r slog.Record) error {
 	})
 	j.n.w.locked(func(now instant) {
 		j.n.events[e]++
-		if e == event.PolicyFound && now > 0 && j.n.link == nil && j.n.about(d).voided == now {
+		if e == event.PolicyFound && j.n.link == nil && j.n.about(d).voided == now {
 			j.n.violation("%v: a policy is reported as found that a purge has voided", d)
 		}
 		j.n.w.note("  node %d: log: %s", j.n.number, text)

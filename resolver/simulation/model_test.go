@@ -107,7 +107,7 @@ type failure struct {
 func (f failure) counts() bool { return f.at != 0 && !f.volatile && !f.excused }
 
 func newKnowledge(d mtasts.Domain) *knowledge {
-	return &knowledge{domain: d, versions: []version{{from: -1}}, verdicts: []verdict{{from: -1}}, inUseSince: -1, purged: -1}
+	return &knowledge{domain: d, versions: []version{{from: -1}}, verdicts: []verdict{{from: -1}}, inUseSince: -1, purged: -1, voided: -1}
 }
 
 // The contract's figures (BEHAVIOUR: Discovery and cache, Clock, DANE).

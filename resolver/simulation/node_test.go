@@ -44,36 +44,45 @@ type node struct {
 
 	reports *reports // of this process
 
-	known   map[mtasts.Domain]*knowledge
-	flooded int // domains of floods looked up by this process
+	known map[mtasts.Domain]*knowledge
 
+	// The process, and what changed its clocks and settings.
 	life       int     // processes so far
 	started    instant // of this process
 	configured instant
 	disturbed  instant // last suspend or step of a clock
 	stepped    instant // last step of the wall clock in this boot, or the boot
-	evicting   instant // when memory last had too little room for all domains: what only memory had may be lost
+
+	// Room: in memory for what is known, on the disk, and for changes that wait for it.
+	evicting  instant // when memory last had too little for all domains: what only memory had may be lost
+	full      bool    // the disk
+	fullSince instant
+	emptied   instant // when the disk last had room again
+	queueFull bool    // the disk is, and the changes that wait are at their limit (BEHAVIOUR, life)
+
+	// The DNS.
 	trouble    instant // when a question last failed or was slow
 	answered   instant // when a question was last answered, and soon
-	failing    instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
-	localAt    instant // when a fetch last failed for this host's own reasons
-	noRoute    bool    // a fetch since then failed for this host's own reasons
-	full       bool    // the disk
-	fullSince  instant
-	emptied    instant // when the disk last had room again
-	queueFull  bool    // and the changes that wait for it are at their limit (BEHAVIOUR, life)
 	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
 	pastOutage instant // outageFrom of the outage before the last change of the DNS
 
-	strangersAsked, strangersFetched int     // under way
-	strangersWaiting, silentWaiting  int     // lookups under way
-	overloaded                       instant // when limits of load were last reached
+	// Policy hosts.
+	failing instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
+	localAt instant // when a fetch last failed for this host's own reasons
+	noRoute bool    // a fetch since then failed for this host's own reasons
+
+	// Load.
 	looking                          int     // lookups under way
 	refreshingFailed                 int     // refreshes under way of policies whose last one failed
+	flooded                          int     // domains of floods looked up by this process
+	strangersWaiting, silentWaiting  int     // lookups of them under way
+	strangersAsked, strangersFetched int     // questions and fetches for them under way
+	overloaded                       instant // when limits of load were last reached
 
-	fetches    int // ended, by this process
-	downgrades int // that the model saw, by this process
+	// What operators see of this process.
+	fetches    int // that have ended
+	downgrades int // at least
 	events     map[event.Event]int
 	changes    map[store.ChangeKind]int // in the history at the start
 

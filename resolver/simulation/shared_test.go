@@ -88,21 +88,23 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	}
 	f, last := n.w.put[written{d, v.Entry.Fetched}], k.last()
 	known := last.certain()
-	if f == nil || f.purges < n.st.PurgedBelow() || known && f.purges < last.fact.purges {
+	if f.purges < n.st.PurgedBelow() || known && f.purges < last.fact.purges {
 		return
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
-	if known && f.purges == last.fact.purges && !n.queueFull && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+	copied := *f
+	next := version{from: now, fact: &copied, maybe: true}
+	switch {
+	case n.queueFull: // the one before is removed
+		k.add(version{from: now, maybe: true})
+	case !known:
+		next.maybe = unsure || last.fact != nil || last.maybe
+	case last.fact.policy.Text != f.policy.Text:
+		next.maybe = f.at <= last.fact.at+stored || last.fact.at <= n.stepped
+	case f.purges == last.fact.purges && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored: // its own copy
 		return
 	}
-	certain := !unsure && last.fact == nil && !last.maybe ||
-		known && last.fact.policy.Text != f.policy.Text && f.at > last.fact.at+stored && last.fact.at > n.stepped
-	certain = certain && !n.queueFull
-	copied := *f
-	if n.queueFull { // without room the one before is removed
-		k.add(version{from: now, maybe: true})
-	}
-	k.add(version{from: now, fact: &copied, maybe: !certain})
+	k.add(next)
 	if k.failed.at >= f.at { // whether an older policy is taken over depends on clocks too
 		k.failed.volatile = true
 	} else {
