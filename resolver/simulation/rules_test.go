@@ -9,8 +9,8 @@ import (
 	"mta-sts-daemon/resolver/policies"
 )
 
-// The rules for answers, fetches and refreshes. Those for questions are in learned_test.go, where
-// the model learns the replies; those for what operators see in audit_test.go.
+// The rules for answers, fetches and refreshes. Those for load are in load_test.go, those for what
+// operators see in audit_test.go, those for TLSRPT in reports_test.go.
 
 // lookup is one lookup and its answer.
 type lookup struct {
@@ -21,6 +21,10 @@ type lookup struct {
 	unknown    error             // DANE cannot be known now
 	failure    *policies.Failure // to be reported to the domain
 	later      bool              // it may be reported when the discovery has ended
+
+	joined bool // a discovery of the domain, which may have failed, was under way
+	alone  bool // no other lookup of the domain was under way, nor did one claim the record just before
+	first  bool // alone, in this state of the DNS, and nothing was known of a failure or an absence
 }
 
 // judgePolicy checks an answer against the versions in force between the lookup's start
@@ -66,12 +70,12 @@ func (n *node) judgePolicy(k *knowledge, l lookup) {
 // judgeDiscovery: when DNS and policy host can be asked and no failure is held against the
 // domain any more, a lookup waits for the policy and gets it (BEHAVIOUR, DNS failure; no
 // policy; RFC 8461 section 5.1).
-func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool) {
+func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup) {
 	switch {
 	case l.policy != nil:
 	case p == nil, !p.healthy(), !n.undisturbed(p, l):
 	case p.recordDelay+p.hostDelay > n.settings.AnswerTimeout/4: // it may not be discovered in time
-	case joined: // a discovery that began before, perhaps in vain
+	case l.joined:
 	case l.start < k.blocked, l.start < n.blockedBy(k.dns), l.start <= n.overloaded+stored:
 	case n.queueFull: // a policy evicted while its discovery is under way may be lost
 	default:
@@ -80,29 +84,21 @@ func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool)
 	}
 }
 
-// judgeStranger: a flood of unknown domains is answered within the limits of a first lookup
-// (BEHAVIOUR, Time).
-func (n *node) judgeStranger(l lookup) {
-	if took := l.end - l.start; l.policy != nil || took > n.settings.AnswerTimeout+stored && n.configured < l.start {
-		n.violation("%v: policy %v after %v", l.domain, l.policy, took)
-	}
-}
-
 // judgePatience: in an outage the first lookup of an unknown domain waits for its end, as a
 // first lookup does (BEHAVIOUR, DNS failure).
-func (n *node) judgePatience(k *knowledge, l lookup, first bool) {
+func (n *node) judgePatience(k *knowledge, l lookup) {
 	out := n.w.dns != dnsWorks && max(n.w.dnsSince, n.started, n.configured) < l.start
-	if out && first && l.policy == nil && l.end-l.start < n.settings.AnswerTimeout {
+	if out && l.first && l.policy == nil && l.end-l.start < n.settings.AnswerTimeout {
 		n.violation("%v: a lookup in an outage waited %v only", k.domain, l.end-l.start)
 	}
 }
 
 // judgeWait: a first lookup that waits in an outage gets the policy if the outage ends in time
 // (BEHAVIOUR, DNS failure: one probe a second).
-func (n *node) judgeWait(k *knowledge, p *publisher, l lookup, first bool) {
+func (n *node) judgeWait(k *knowledge, p *publisher, l lookup) {
 	const ended, discovery = 2 * time.Second, time.Second
 	switch {
-	case l.policy != nil, !first:
+	case l.policy != nil, !l.first:
 	case p == nil, !p.healthy(), p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
 	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged): // it did not begin in a known outage
 	case n.w.dns != dnsWorks, n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery: // the outage did not end in time
@@ -133,12 +129,12 @@ func (n *node) blockedBy(t trouble) instant {
 
 // judgeNews: the first lookup after the record's TTL waits for the record, and for a new
 // policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
-func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
+func (n *node) judgeNews(k *knowledge, p *publisher, l lookup) {
 	live := n.current(k, l.start)
 	asked := k.askedAt >= l.start
 	switch {
 	case live == nil, p == nil, !n.undisturbed(p, l):
-	case !alone: // it may not wait for what another lookup has asked
+	case !l.alone: // it may not wait for what another lookup has asked
 	case n.troubled(l.start), p.recordDelay > n.settings.RecheckWait/4: // it may not wait so long
 	case n.queueFull: // an eviction loses when the record is due
 	case !asked && l.start >= k.recheckDue+stored:
@@ -157,7 +153,7 @@ func (n *node) troubled(at instant) bool { return n.answered <= n.trouble || at 
 
 // judgeDANE: DANE takes precedence over policies (RFC 8461 section 2): the answer has the
 // last verdict, TEMP only without a usable one, and a new verdict in time (BEHAVIOUR, DANE).
-func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
+func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup) {
 	if !n.settings.dane || n.configured >= l.start {
 		return
 	}
@@ -180,7 +176,7 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 			continue
 		}
 		if v.kind == l.kind && (l.start < v.until+verdictHold+time.Minute || v.boot != n.w.boots) { // after a boot the wall clock judges
-			if can && alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
+			if can && l.alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
 				n.violation("%v: DANE %v although it ended at %v and can be looked up", k.domain, l.kind, v.until)
 			}
 			return
@@ -210,15 +206,6 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	}
 	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && f.id == live.id && !live.sameTextNew {
 		n.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
-	}
-}
-
-// judgeFairness: refreshes of failing domains get a quarter of the workers at most (BEHAVIOUR,
-// a refresh). Those under way may be more after the number of workers was made smaller.
-func (n *node) judgeFairness() {
-	most := max(1, n.settings.Concurrency/4)
-	if n.refreshingFailed > most && n.w.now()-n.configured > 2*hostTimeout {
-		n.violation("%d refreshes of failing domains at the same time with %d workers", n.refreshingFailed, n.settings.Concurrency)
 	}
 }
 
