@@ -38,7 +38,7 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 		n.w.note("  node %d: TXT of %v: %v", n.number, d, err)
 		return
 	}
-	if n.trouble < now {
+	if n.trouble < now && n.answered <= n.trouble {
 		n.answered = now
 	}
 	if k.looking > 0 {

@@ -62,7 +62,7 @@ type node struct {
 
 	// The DNS.
 	trouble    instant // when a question last failed or was slow
-	answered   instant // when a question was last answered, and soon
+	answered   instant // when a question was first answered since, and soon
 	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
 	pastOutage instant // outageFrom of the outage before the last change of the DNS

@@ -149,7 +149,9 @@ func (n *node) judgeNews(k *knowledge, p *publisher, l lookup) {
 
 // troubled: after a question that failed or was slow, lookups do not wait for others until
 // one was answered (BEHAVIOUR, new id).
-func (n *node) troubled(at instant) bool { return n.answered <= n.trouble || at < n.trouble+claim }
+func (n *node) troubled(at instant) bool {
+	return n.answered <= n.trouble || at <= n.answered || at < n.trouble+claim
+}
 
 // judgeDANE: DANE takes precedence over policies (RFC 8461 section 2): the answer has the
 // last verdict, TEMP only without a usable one, and a new verdict in time (BEHAVIOUR, DANE).
