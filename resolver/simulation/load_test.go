@@ -11,17 +11,13 @@ import (
 // countQuestion counts a question to the DNS. During an outage that is known there is one
 // a second for all domains (BEHAVIOUR, DNS failure).
 func (n *node) countQuestion() {
-	if n.outageFrom == 0 || n.w.dns == dnsWorks {
-		return
-	}
 	since := n.w.now() - n.outageFrom
-	if since < 0 {
+	if n.outageFrom == 0 || since < 0 {
 		return
 	}
 	n.questions++
 	if allowed := int(since/time.Second) + 2; n.questions > allowed {
 		n.violation("%d questions in %v of an outage", n.questions, since)
-		n.outageFrom = 0
 	}
 }
 

@@ -238,7 +238,6 @@ func (n *node) judgeRefreshes(now instant) {
 		}
 		if due := n.refreshDue(k, f); now > due+slack && due < f.at+f.policy.MaxAge {
 			n.violation("%v: refresh late: due at %v, fetched at %v, failed at %v", k.domain, due, f.at, k.failed.at)
-			n.disturbed = now // once
 		}
 	}
 }
