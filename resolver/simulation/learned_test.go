@@ -140,15 +140,19 @@ func (n *node) fetched(k *knowledge, f fetch, now instant, policy mtasts.Policy)
 	k.failed, k.blocked, k.refused = failure{}, 0, 0
 	before := k.last()
 	next := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: k.purgesAsked}
-	if before.certain() && before.fact.policy.Text == policy.Text {
-		next.followUps = max(0, before.fact.followUps-1)
-		if before.fact.id != f.id {
-			next.followUps = 2
-		}
-	}
 	for _, v := range k.possible() {
-		if v.fact != nil && v.fact.policy.Text == policy.Text {
-			next.sameTextNew = next.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
+		if v.fact == nil || v.fact.policy.Text != policy.Text {
+			continue
+		}
+		followUps := func(before int) int {
+			if v.fact.id != f.id {
+				return 2
+			}
+			return max(0, before-1)
+		}
+		next.mostFollowUps = max(next.mostFollowUps, followUps(v.fact.mostFollowUps))
+		if before.certain() { // and so the only possible one
+			next.followUps = followUps(v.fact.followUps)
 		}
 	}
 	void := f.began < k.purged

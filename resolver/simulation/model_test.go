@@ -56,16 +56,16 @@ func (v version) certain() bool { return v.fact != nil && !v.maybe && !v.fact.re
 
 // fact is a policy that was fetched.
 type fact struct {
-	policy      mtasts.Policy
-	id          string
-	at          instant
-	boot        int           // in which it was fetched
-	low, high   time.Duration // range of the wall clock's lead, from the fetch to the end of its boot
-	interval    time.Duration // refresh.interval at the fetch
-	sameTextNew bool          // the id changed and the text did not
-	removable   bool          // it was expired for 30 days, so it may be gone
-	followUps   int           // fetches still to come because the id changed and the text did not
-	purges      uint64        // number of the last purge that was known before the fetch, or a lower one
+	policy        mtasts.Policy
+	id            string
+	at            instant
+	boot          int           // in which it was fetched
+	low, high     time.Duration // range of the wall clock's lead, from the fetch to the end of its boot
+	interval      time.Duration // refresh.interval at the fetch
+	removable     bool          // it was expired for 30 days, so it may be gone
+	followUps     int           // fetches still to come because the id changed and the text did not
+	mostFollowUps int           // as many if a version that was not certain was in force
+	purges        uint64        // number of the last purge that was known before the fetch, or a lower one
 }
 
 // verdict is what DANE says from an instant on.

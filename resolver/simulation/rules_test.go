@@ -206,7 +206,7 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 			n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-failed.at, f.id)
 		}
 	}
-	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && f.id == live.id && !live.sameTextNew {
+	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && f.id == live.id && live.mostFollowUps == 0 {
 		n.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
 	}
 }
