@@ -101,7 +101,7 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 		n.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
 	case k.failed.counts() && k.failed.at > max(live.at, n.started) && known.Failure == nil:
 		n.violation("%v: the last refresh failed, and no failure is known", k.domain)
-	case k.failed.at == 0 && k.seenID != "" && known.Failure != nil && known.Failure.Word != "":
+	case k.failed.at == 0 && k.seenID != "" && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "":
 		n.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)
 	}
 }
