@@ -9,7 +9,7 @@
 // runs in the fake time of testing/synctest on a real Resolver and a real policy
 // file, so days take a fraction of a second.
 //
-// The model has some 1,500 lines. Read it in this order: what it knows (model_test.go,
+// The model has some 1,500 lines. Read it in this order: its knowledge (model_test.go,
 // and node in node_test.go); how it learns that from the replies that the fakes gave the
 // Resolver (learned_test.go, shared_test.go, lookup_test.go); and the rules by which it judges
 // every answer, question and fetch (rules_test.go, load_test.go, reports_test.go,

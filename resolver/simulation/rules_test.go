@@ -248,7 +248,7 @@ func (n *node) refreshExcused(k *knowledge, p *publisher, f *fact, now instant) 
 	case k.fetching > 0:
 	case n.followUps(k, f) == 0 && !f.refreshed():
 	case now-k.lastLookup > n.settings.Idle/2, k.askedAt < k.inUseSince: // it may be out of use
-	case k.lastLookup < n.w.booted, f.boot != n.w.boots && k.askedAt < n.started: // its use, and when it is due, are by the wall clock of then until it is looked up
+	case k.lastLookup < n.w.booted, f.boot != n.w.boots && k.askedAt < n.started: // until it is looked up, its times are by the wall clock of then
 	case n.w.dns != dnsWorks:
 	case p.unanswered() && n.r.DNSFails(): // three such names make an outage (auditOutage), which this one's answer cannot end
 	case n.fewWorkers() && k.failed.at != 0: // failing domains may wait for one another
