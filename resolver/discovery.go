@@ -336,7 +336,8 @@ func (d *discovery) failure(err error, id string) *policies.Failure {
 // file stores an outcome and returns the answer for the lookups that wait.
 func (d *discovery) file(o *outcome) (Answer, error) {
 	d.metrics.discoveries.ended(o)
-	if d.known != nil {
+	ended := d.known.LiveAt(d.clock.Now()) == nil // perhaps meanwhile
+	if d.known != nil && (!ended || o.kind == unchanged || o.kind == settled) {
 		return d.fileKnown(o)
 	}
 	var live *policies.Entry // by another node, or a discovery that this one knew nothing of

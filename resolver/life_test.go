@@ -297,3 +297,23 @@ func TestPolicyComesBack(t *testing.T) {
 		w.expectLogged("Policy can be refreshed again", 1)
 	})
 }
+
+// A policy that ends while a fetch hangs that this host's own network makes fail: lookups do not
+// fetch at once again.
+func TestPolicyEndsDuringARefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("a.example", "1", policyText("enforce", "3600"))
+		r := w.resolver()
+		expect(t, r, "a.example", "enforce/1")
+		w.setHost("a.example", hostAnswer{err: errNoRoute, delay: 10 * time.Second})
+		time.Sleep(time.Hour - 5*time.Second)
+		go r.Refresh(t.Context(), hop(t, "a.example").Domain)
+		time.Sleep(15 * time.Second)
+		_, before := w.asked("a.example")
+		expect(t, r, "a.example", "-")
+		if _, fetches := w.asked("a.example"); fetches != before {
+			t.Errorf("%d fetches at once", fetches-before)
+		}
+	})
+}

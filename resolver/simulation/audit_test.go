@@ -25,10 +25,10 @@ func (n *node) audit() {
 		listed[k.Domain] = k
 		return true
 	})
-	now, unreachable := w.nowLocked(), n.r.Unreachable() != nil
+	now := w.nowLocked()
 	for _, p := range w.publishers {
 		known, _ := n.r.Known(p.domain)
-		w.locked(func(instant) { n.auditDomain(p, n.about(p.domain), known, listed[p.domain], now, unreachable) })
+		w.locked(func(instant) { n.auditDomain(p, n.about(p.domain), known, listed[p.domain], now) })
 	}
 	metrics := n.gather()
 	history := n.history()
@@ -78,7 +78,7 @@ func (n *node) expect(name string, got, want int) {
 
 // auditDomain compares the daemon's state of a domain with the model: known
 // alone, listed by "policies".
-func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Known, now instant, unreachable bool) {
+func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Known, now instant) {
 	l := lookup{domain: k.domain, start: now, end: now}
 	if known.Policy != nil && known.State != policies.StateExpired {
 		l.policy = known.Policy
@@ -92,16 +92,16 @@ func (n *node) auditDomain(p *publisher, k *knowledge, known, listed resolver.Kn
 		return
 	}
 	n.auditRefused(k, live, known, now)
-	if mismatch := !known.Mismatch.IsZero(); k.judgedMX > max(p.changed, n.started, n.w.dnsSince, n.emptied, live.at) && live.policy.Mode == mtasts.ModeEnforce &&
-		mismatch != (p.mx == mxMoved) && !n.crammed { // a null MX is not a mismatch; without room an eviction loses one
+	judged := live.policy.Mode == mtasts.ModeEnforce && k.judgedMX > max(p.changed, n.started, n.emptied, live.at) && !n.queueFull // then an eviction loses one
+	if mismatch := !known.Mismatch.IsZero(); judged && mismatch != (p.mx == mxMoved) {                                             // a null MX is not a mismatch
 		n.violation("%v: mismatch %v, but its MX hosts are in state %v", k.domain, mismatch, p.mx)
 	}
 	switch {
 	case listed.Policy == nil || listed.Policy.Text != live.policy.Text:
 		n.violation("%v: not among the policies listed, or another one: %+v", k.domain, listed)
-	case k.failed.at > live.at && k.failed.id == live.id && !k.failed.volatile && !k.failed.excused && k.failed.at > n.started && known.Failure == nil && !unreachable && k.failed.at-n.contact < hostTimeout:
+	case k.failed.counts() && k.failed.at > max(live.at, n.started) && known.Failure == nil:
 		n.violation("%v: the last refresh failed, and no failure is known", k.domain)
-	case k.failed.at == 0 && k.seenID != "" && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "" && known.RecordGone.IsZero():
+	case k.failed.at == 0 && k.seenID != "" && k.lastFetch <= live.at && known.Failure != nil && known.Failure.Word != "":
 		n.violation("%v: a failure is known, but the last fetch succeeded: %+v", k.domain, known.Failure)
 	}
 }
@@ -195,7 +195,7 @@ func (j journal) Handle(_ context.Context, r slog.Record) error {
 	})
 	j.n.w.locked(func(now instant) {
 		j.n.events[e]++
-		if e == event.PolicyFound && now > 0 && j.n.link == nil && j.n.about(d).voided == now {
+		if e == event.PolicyFound && j.n.link == nil && j.n.about(d).voided == now {
 			j.n.violation("%v: a policy is reported as found that a purge has voided", d)
 		}
 		j.n.w.note("  node %d: log: %s", j.n.number, text)

@@ -16,6 +16,9 @@ import (
 	"mta-sts-daemon/resolver/store"
 )
 
+// unwritten is how long a change waits until it is in the file, at most.
+const unwritten = time.Second
+
 // kill ends the process as kill -9 or a power failure in the middle of a write does: what
 // was not written within the last second may be lost, and of the last transaction some
 // pages are on disk and others are not.
@@ -24,12 +27,12 @@ func (n *node) kill(seed uint64) error {
 		return n.stop()
 	}
 	synctest.Wait() // nothing is being written
-	unsure, name := n.w.nowLocked()-4*time.Second, n.path
+	unsure, name := n.w.nowLocked()-unwritten, n.path
 	if n.full {
 		name = n.aside()
 	}
 	if n.full || n.w.nowLocked()-n.emptied < longestWriteRetry {
-		unsure = n.fullSince - 4*time.Second
+		unsure = n.fullSince - unwritten
 	}
 	before, err := os.ReadFile(name)
 	if err != nil {
@@ -100,11 +103,11 @@ func (n *node) emptyDisk() error {
 		return nil
 	}
 	for i := range manyChanges {
-		if n.crammed && n.r != nil {
+		if n.queueFull && n.r != nil {
 			n.st.Delete(domain("other-%d", i))
 		}
 	}
-	n.w.locked(func(now instant) { n.full, n.crammed, n.emptied = false, false, now })
+	n.w.locked(func(now instant) { n.full, n.queueFull, n.emptied = false, false, now })
 	dir := filepath.Dir(n.path)
 	return errors.Join(os.Remove(dir), os.Rename(filepath.Dir(n.aside()), dir))
 }
@@ -115,7 +118,7 @@ const manyChanges = 1300
 // cram lets changes of other domains take all the room for what waits to be written
 // (BEHAVIOUR, life: what waits is limited, removals are not).
 func (n *node) cram() {
-	if !n.full || n.crammed {
+	if !n.full || n.queueFull {
 		return
 	}
 	text := strings.Repeat("x", 64<<10)
@@ -132,7 +135,7 @@ func (n *node) cram() {
 		size += len(e.Policy.Text)
 	}
 	n.w.locked(func(instant) {
-		n.crammed = true
+		n.queueFull = true
 		if size > 64<<20 {
 			n.violation("changes of %d bytes wait to be written", size)
 		}

@@ -9,13 +9,15 @@
 // runs in the fake time of testing/synctest on a real Resolver and a real policy
 // file, so days take a fraction of a second.
 //
-// The model has some 1,400 lines: its knowledge (model_test.go), how it learns that from
-// the replies that the fakes gave the Resolver (learned_test.go, shared_test.go), and
-// the rules by which it judges every answer, question and fetch (rules_test.go,
-// reports_test.go, audit_test.go). Each rule names its RFC section or the line of the
-// contract. A history that breaks a rule is
-// made shorter and printed, with the command that replays it. Its shortened form
-// stays in testdata as a regression test.
+// The model has some 1,500 lines. Read it in this order: its knowledge (model_test.go,
+// and node in node_test.go); how it learns that from the replies that the fakes gave the
+// Resolver (learned_test.go, shared_test.go, lookup_test.go); and the rules by which it judges
+// every answer, question and fetch (rules_test.go, load_test.go, reports_test.go,
+// audit_test.go). Each rule names its RFC section or the line of the contract, and has one
+// line for each excuse.
+//
+// A history that breaks a rule is made shorter and printed, with the command that
+// replays it. Its shortened form stays in testdata as a regression test.
 //
 //	make simulate                     # the seeds of CI
 //	make simulate SEEDS=5000 LENGTH=240h

@@ -9,67 +9,6 @@ import (
 	"mta-sts-daemon/resolver/policyhost"
 )
 
-// countQuestion counts a question to the DNS. During an outage that is known there is one
-// a second for all domains (BEHAVIOUR, DNS failure).
-func (n *node) countQuestion() {
-	if n.outageFrom == 0 || n.w.dns == dnsWorks {
-		return
-	}
-	since := n.w.now() - n.outageFrom
-	if since < 0 {
-		return
-	}
-	n.questions++
-	if allowed := int(since/time.Second) + 3; n.questions > allowed {
-		n.violation("%d questions in %v of an outage", n.questions, since)
-		n.outageFrom = 0
-	}
-}
-
-// Limits of load (resolver/loadlimits.go): questions and fetches for unknown domains at the
-// same time.
-const (
-	mostQuestions = 1000
-	mostFetches   = 250
-)
-
-// countStranger counts the questions under way for unknown domains. Probes of an
-// outage may come on top.
-func (n *node) countStranger(d mtasts.Domain, underWay *int, by, most int) {
-	const probes = 10
-	n.noteLoad()
-	if stranger(d) == "" {
-		return
-	}
-	if *underWay += by; *underWay > most+probes {
-		n.violation("%d questions or fetches for unknown domains at the same time", *underWay)
-	}
-}
-
-// noteLoad notes that limits of load are reached: those of questions and fetches, and that of
-// DANE by many lookups. Silent domains are probed for one a second, the latest one first, so
-// that many of them delay the others as well.
-func (n *node) noteLoad() {
-	const others = 60 // domains outside floods
-	const probed = 16 // silent domains that are remembered as probes
-	if n.strangersAsked >= mostQuestions-others || n.strangersFetched >= mostFetches-others ||
-		n.strangersWaiting >= mostFetches-others || n.silentWaiting >= probed {
-		n.loaded = n.w.now()
-	}
-}
-
-// countWaiting counts lookups of unknown domains under way.
-func (n *node) countWaiting(d mtasts.Domain, by int) {
-	switch stranger(d) {
-	case "":
-		return
-	case silentStrangers:
-		n.silentWaiting += by
-	}
-	n.strangersWaiting += by
-	n.noteLoad()
-}
-
 func (n *node) askedTXT(d mtasts.Domain) {
 	n.countQuestion()
 	n.countStranger(d, &n.strangersAsked, 1, mostQuestions)
@@ -99,7 +38,7 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 		n.w.note("  node %d: TXT of %v: %v", n.number, d, err)
 		return
 	}
-	if n.trouble < now {
+	if n.trouble < now && n.answered <= n.trouble {
 		n.answered = now
 	}
 	if k.looking > 0 {
@@ -114,6 +53,16 @@ func (n *node) answeredTXT(d mtasts.Domain, began instant, a dnsclient.Answer[st
 		k.blocked = max(k.blocked, now+recordLife(a.TTL))
 	}
 	n.w.note("  node %d: TXT of %v: %q %v", n.number, d, k.seenID, a.TTL)
+}
+
+// fail counts a question that was not answered; out: in an outage for everybody.
+func (n *node) fail(t *trouble, out bool) {
+	noticed := n.pastOutage != 0 && n.pastOutage < n.w.dnsSince && t.at >= n.pastOutage-outageNoticed
+	if t.out && !out && noticed {
+		t.count = 0
+	}
+	t.at, t.out = n.w.now(), out && (t.at == 0 || t.out)
+	t.count++
 }
 
 // fetch is a fetch under way.
@@ -131,11 +80,11 @@ func (n *node) beginFetch(d mtasts.Domain, now instant) fetch {
 	n.countStranger(d, &n.strangersFetched, 1, mostFetches)
 	f := fetch{began: now, id: k.seenID, life: n.life, purges: n.st.Purges()}
 	outage := n.w.dns != dnsWorks && k.askedAt < n.w.dnsSince // the record was not asked for
-	if last := k.versions[len(k.versions)-1]; last.fact != nil && (f.id == "" || outage) {
+	if last := k.last(); last.fact != nil && (f.id == "" || outage) {
 		f.id = last.fact.id // RFC 8461 section 10.2
 	}
 	n.judgeFetch(k, f)
-	if live := n.current(k, now); live != nil && k.failed.at > live.at && !k.failed.excused && !k.failed.volatile && k.looking == 0 && k.forced == 0 {
+	if live := n.current(k, now); live != nil && k.failed.counts() && k.failed.saved && k.failed.at > live.at && k.looking == 0 && k.forced == 0 {
 		f.failed = true
 		n.refreshingFailed++
 		n.judgeFairness()
@@ -162,12 +111,19 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 		err = invalid
 	}
 	n.w.note("  node %d: fetch for %v: %v %v", n.number, d, err, policy.Mode)
+	n.noteReach(now, err)
+	if err != nil {
+		n.failedFetch(k, f, now, err)
+	} else {
+		n.fetched(k, f, now, policy)
+	}
+}
+
+// noteReach notes whether policy hosts can be reached from this host.
+func (n *node) noteReach(now instant, err error) {
 	result, fault := policyhost.Classify(err)
 	if fault != policyhost.FaultLoad {
 		n.fetches++
-	}
-	if result != policyhost.ResultFetchError {
-		n.contact = now
 	}
 	switch {
 	case result == policyhost.ResultOK, result == policyhost.ResultPolicyInvalid:
@@ -178,51 +134,52 @@ func (n *node) endFetch(d mtasts.Domain, f fetch, now instant, text string, err 
 	if fault == policyhost.FaultLocal {
 		n.noRoute, n.localAt = true, now
 	}
-	if err != nil {
-		n.failedFetch(k, f, now, fault)
-		return
-	}
+}
+
+// fetched learns a policy.
+func (n *node) fetched(k *knowledge, f fetch, now instant, policy mtasts.Policy) {
 	k.failed, k.blocked, k.refused = failure{}, 0, 0
-	before := k.versions[len(k.versions)-1]
-	wasLive := false
-	if before.fact != nil {
-		wasLive, _ = n.lives(before.fact, now)
-	}
-	fetched := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: f.purges}
-	if before.fact != nil && !before.maybe && !before.fact.removable && before.fact.policy.Text == policy.Text {
-		fetched.followUps = max(0, before.fact.followUps-1)
-		if before.fact.id != f.id {
-			fetched.followUps = 2
-		}
-	}
+	before := k.last()
+	next := &fact{policy: policy, id: f.id, at: now, boot: n.w.boots, low: n.w.wall, high: n.w.wall, interval: n.settings.RefreshInterval, purges: f.purges}
 	for _, v := range k.possible() {
-		if v.fact != nil && v.fact.policy.Text == policy.Text {
-			fetched.sameTextNew = fetched.sameTextNew || v.fact.id != f.id || v.fact.sameTextNew
+		if v.fact == nil || v.fact.policy.Text != policy.Text {
+			continue
+		}
+		followUps := func(before int) int {
+			if v.fact.id != f.id {
+				return 2
+			}
+			return max(0, before-1)
+		}
+		next.mostFollowUps = max(next.mostFollowUps, followUps(v.fact.mostFollowUps))
+		if before.certain() { // and so the only possible one
+			next.followUps = followUps(v.fact.followUps)
 		}
 	}
-	void := f.began < max(n.purgedAll, k.purged)
-	meanwhile := before.fact != nil && before.fact.boot == -1 && before.from >= f.began // from another node, whose policy holds
-	if !void && !meanwhile && before.fact != nil && !before.maybe && wasLive && before.fact.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
+	void := f.began < k.purged
+	meanwhile := before.fact != nil && before.fact.boot == otherNode && before.from >= f.began // from another node, whose policy holds
+	if live := n.current(k, now); live != nil && !void && !meanwhile && live.policy.Mode == mtasts.ModeEnforce && policy.Mode != mtasts.ModeEnforce {
 		n.downgrades++
 	}
 	// A policy whose fetch began before a purge answers the waiting lookups and is not kept.
-	unsure := meanwhile || f.began == max(n.purgedAll, k.purged) ||
+	maybe := meanwhile || f.began == k.purged ||
 		n.link != nil && before.from == now // the other node's comes before or after it
-	if n.crammed { // the one before is removed for certain
-		k.versions, unsure = append(k.versions, version{from: now}), true
+	if n.queueFull { // the one before is removed for certain
+		k.add(version{from: now})
+		maybe = true
 	}
-	k.versions = append(k.versions, version{from: now, fact: fetched, maybe: unsure})
+	k.add(version{from: now, fact: next, maybe: maybe})
 	switch {
 	case void:
 		k.voided = now
-		k.versions = append(k.versions, version{from: now, fact: before.fact, maybe: before.maybe})
+		k.add(version{from: now, fact: before.fact, maybe: before.maybe})
 	case policy.MaxAge == 0:
-		k.versions = append(k.versions, version{from: now})
+		k.add(version{from: now})
 	}
 }
 
-func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.Fault) {
-	switch fault {
+func (n *node) failedFetch(k *knowledge, f fetch, now instant, err error) {
+	switch _, fault := policyhost.Classify(err); fault {
 	case policyhost.FaultPublisher:
 		if k.failed.id != f.id {
 			before := k.failed
@@ -231,13 +188,12 @@ func (n *node) failedFetch(k *knowledge, f fetch, now instant, fault policyhost.
 		}
 		k.failed.at = now
 		k.failed.count++
-		k.failed.volatile = n.crammed || f.began <= k.purged || f.began < n.stepped // a policy may be live since
+		k.failed.volatile = n.queueFull || f.began <= k.purged || f.began < n.stepped
+		k.failed.saved = n.current(k, now) != nil
 		k.failed.excused = n.noRoute || n.failing != 0 && now-n.failing > 9*time.Minute
 		k.blocked = now + failedPause
-		if now-n.contact > 9*time.Minute { // no policy host is reachable: not held against it, but asked less and less
+		if k.failed.excused { // asked for less and less, and a new id is fetched as late
 			k.blocked = now + longestDNSRetry
-		}
-		if k.failed.excused || now-n.contact > 9*time.Minute { // a new id would be fetched at once
 			k.recheckDue = max(k.recheckDue, now+failedPause)
 		}
 	case policyhost.FaultLoad:
@@ -259,9 +215,6 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 	}
 	if err != nil {
 		n.fail(&k.dane, n.w.dns != dnsWorks)
-		if n.looking > 1 { // another next hop may have evicted the verdict just before
-			k.verdicts[len(k.verdicts)-1].saved = false
-		}
 		if n.w.dns != dnsWorks && n.outageFrom == 0 {
 			n.outageFrom, n.questions = now+outageNoticed, 0
 		}
@@ -270,13 +223,18 @@ func (n *node) checked(d mtasts.Domain, now instant, v dane.Verdict, err error, 
 	}
 	k.dane = trouble{}
 	next := verdict{from: now, until: now + v.TTL, kind: v.Kind, boot: n.w.boots}
-	next.maybe = n.crammed                                                                  // without room an eviction loses it, and the one before is in the file
-	next.saved = n.current(k, now) != nil && n.looking == 1 && k.looking == 1 && !n.crammed // no other policy evicts this one
+	next.maybe = n.queueFull                                                                  // without room an eviction loses it, and the one before is in the file
+	next.saved = n.current(k, now) != nil && n.looking == 1 && k.looking == 1 && !n.queueFull // no other policy evicts this one
 	for i := len(k.verdicts) - 1; i >= 0 && v.Kind == dane.Unknown; i-- {
 		before := k.verdicts[i]
-		if before.kind != dane.Unknown {
-			next.maybe = n.crammed || before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots)
-			break // a verdict that holds takes precedence
+		if before.kind == dane.Unknown {
+			continue
+		}
+		if before.kind != 0 && (now < before.until+verdictHold+time.Minute || before.boot != n.w.boots) {
+			next.maybe = true // a verdict that holds takes precedence
+		}
+		if !before.maybe {
+			break
 		}
 	}
 	k.verdicts = append(k.verdicts, next)

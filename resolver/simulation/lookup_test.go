@@ -19,22 +19,21 @@ func (n *node) lookUp(d mtasts.Domain) {
 
 func (n *node) lookUpIn(life int, d mtasts.Domain) {
 	l := lookup{domain: d}
-	var joined, alone, first bool
 	var begun int
 	var rs *reports
 	n.w.locked(func(now instant) {
 		k := n.about(d)
 		l.start = now
-		n.noteRoom(now)
-		joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
-		alone = !joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
-		first = alone && k.lastLookup < n.w.dnsSince && k.dns.at == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
+		n.noteEvictions(now)
+		l.joined = k.asking > 0 || k.fetching > 0 || k.forced > 0
+		l.alone = !l.joined && k.looking == 0 && (now-k.lastLookup > claim || k.lastLookup == 0)
+		l.first = k.lastLookup < n.w.dnsSince && k.dns.at == 0 && k.blocked < now && n.disturbed < n.w.dnsSince
 		if now-k.lastLookup > n.settings.Idle/2 {
 			k.inUseSince = now
 		}
-		if k.loadedBy != n.life {
-			k.loadedBy, k.loaded = n.life, now
-			if last := k.versions[len(k.versions)-1]; last.fact != nil && last.fact.boot != n.w.boots {
+		if k.readBy != n.life {
+			k.readBy, k.read = n.life, now
+			if last := k.last(); last.fact != nil && last.fact.boot != n.w.boots {
 				k.recheckDue = max(k.recheckDue, now+maxRecordLife) // by a clock that may have been wrong
 			}
 		}
@@ -57,7 +56,8 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 		n.looking--
 		l.policy, l.kind, l.failure = a.Policy, a.DANE, a.Failure
 		l.later = a.Later != nil
-		alone = alone && begun == k.begun
+		l.alone = l.alone && begun == k.begun
+		l.first = l.first && l.alone
 		rs.receive()
 		if l.failure != nil && l.policy == nil && l.unknown == nil && l.kind <= dane.None {
 			rs.owe(d)
@@ -71,13 +71,13 @@ func (n *node) lookUpIn(life int, d mtasts.Domain) {
 			return
 		}
 		n.noteLoad()
-		n.judgeDANE(k, p, l, alone)
+		n.judgeDANE(k, p, l)
 		if l.unknown == nil {
 			n.judgePolicy(k, l)
-			n.judgeDiscovery(k, p, l, joined)
-			n.judgePatience(k, l, first && alone)
-			n.judgeWait(k, p, l, first && alone)
-			n.judgeNews(k, p, l, alone)
+			n.judgeDiscovery(k, p, l)
+			n.judgePatience(k, l)
+			n.judgeWait(k, p, l)
+			n.judgeNews(k, p, l)
 			n.judgeReport(k, l)
 		} else if !errors.Is(l.unknown, resolver.ErrDANEUnknown) {
 			n.violation("%v: lookup failed: %v", d, l.unknown)

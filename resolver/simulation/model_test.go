@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"time"
 
 	"mta-sts-daemon/resolver/dane"
@@ -24,7 +25,7 @@ type knowledge struct {
 	forced           int     // an operator's refreshes under way
 	lastFetch        instant // end of the last fetch, whatever its result
 	failed           failure // the publisher's last failed fetch; zero after a success
-	refused          instant // since when fetches are refused for load; 0 after another result
+	refused          instant // since when fetches are refused for load; 0 after a success
 	purged           instant // when the domain was last purged
 	purges           uint64  // number of the last purge that the shared store had
 
@@ -39,8 +40,8 @@ type knowledge struct {
 	begun      int // lookups so far
 	lastLookup instant
 	inUseSince instant
-	loaded     instant // first lookup of the process loadedBy
-	loadedBy   int
+	read       instant // from the file, with the first lookup of the process readBy
+	readBy     int
 }
 
 // version is the knowledge of a policy from an instant on.
@@ -50,18 +51,21 @@ type version struct {
 	maybe bool  // it may not have come into force; then the version before holds
 }
 
+// certain: the policy was in force for certain, and is unless it has ended.
+func (v version) certain() bool { return v.fact != nil && !v.maybe && !v.fact.removable }
+
 // fact is a policy that was fetched.
 type fact struct {
-	policy      mtasts.Policy
-	id          string
-	at          instant
-	boot        int
-	low, high   time.Duration // range of the wall clock's lead, from the fetch to the end of its boot
-	interval    time.Duration // refresh.interval at the fetch
-	sameTextNew bool          // the id changed and the text did not
-	removable   bool          // it was expired for 30 days, so it may be gone
-	followUps   int           // fetches still to come because the id changed and the text did not
-	purges      uint64        // number of the last purge that was known before the fetch, or a lower one
+	policy        mtasts.Policy
+	id            string
+	at            instant
+	boot          int           // in which it was fetched
+	low, high     time.Duration // range of the wall clock's lead, from the fetch to the end of its boot
+	interval      time.Duration // refresh.interval at the fetch
+	removable     bool          // it was expired for 30 days, so it may be gone
+	followUps     int           // fetches still to come because the id changed and the text did not
+	mostFollowUps int           // as many if a version that was not certain was in force
+	purges        uint64        // number of the last purge that was known before the fetch, or a lower one
 }
 
 // verdict is what DANE says from an instant on.
@@ -80,34 +84,30 @@ type trouble struct {
 	count int     // in a row; those of an outage that has ended do not count
 }
 
-// fail counts a question that was not answered; out: in an outage for everybody.
-func (n *node) fail(t *trouble, out bool) {
-	noticed := n.pastOutage != 0 && n.pastOutage < n.w.dnsSince && t.at >= n.pastOutage-outageNoticed
-	if t.out && !out && noticed {
-		t.count = 0
-	}
-	t.at, t.out = n.w.now(), out && (t.at == 0 || t.out)
-	t.count++
-}
+// otherNode is the boot of a policy that another node has fetched, which the wall clock judges.
+const otherNode = -1
 
 // refreshed: the policy is fetched ahead of its end (BEHAVIOUR, a refresh; RFC 8461 section 3.3).
 func (f *fact) refreshed() bool {
 	return f.policy.Mode != mtasts.ModeNone && f.policy.MaxAge >= 10*time.Minute
 }
 
+// failure is a failed fetch.
 type failure struct {
-	id     string
-	at     instant
-	count  int
-	before *failure // the last one of another id
-	// volatile: it could not be stored, or its policy was purged meanwhile
-	volatile bool
-	// excused: no policy host may have been in reach, which counts against none
-	excused bool
+	id       string
+	at       instant
+	count    int
+	before   *failure // the last one of another id
+	volatile bool     // it may be lost: it could not be stored, or its policy was purged or had ended by another clock
+	saved    bool     // in the file too, next to a policy that was live
+	excused  bool     // no policy host may have been in reach, which counts against none
 }
 
+// counts: the daemon must know of it and hold it against the publisher.
+func (f failure) counts() bool { return f.at != 0 && !f.volatile && !f.excused }
+
 func newKnowledge(d mtasts.Domain) *knowledge {
-	return &knowledge{domain: d, versions: []version{{from: -1}}, verdicts: []verdict{{from: -1}}, inUseSince: -1}
+	return &knowledge{domain: d, versions: []version{{from: -1}}, verdicts: []verdict{{from: -1}}, inUseSince: -1, purged: -1, voided: -1}
 }
 
 // The contract's figures (BEHAVIOUR: Discovery and cache, Clock, DANE).
@@ -210,6 +210,13 @@ func (w *world) wallRange(now instant) (low, high time.Duration) {
 	return low, high
 }
 
+// add adds the newest version.
+func (k *knowledge) add(v version) { k.versions = append(k.versions, v) }
+
+func (k *knowledge) last() version { return k.versions[len(k.versions)-1] }
+
+func (k *knowledge) lastVerdict() *verdict { return &k.verdicts[len(k.verdicts)-1] }
+
 // possible returns the versions of which one is in force.
 func (k *knowledge) possible() []version {
 	i := len(k.versions) - 1
@@ -221,14 +228,71 @@ func (k *knowledge) possible() []version {
 
 // current returns the policy that the daemon must have for certain at now.
 func (n *node) current(k *knowledge, now instant) *fact {
-	v := k.versions[len(k.versions)-1]
-	if v.maybe || v.fact == nil {
-		return nil
+	if v := k.last(); v.certain() {
+		if must, _ := n.lives(v.fact, now); must {
+			return v.fact
+		}
 	}
-	if must, _ := n.lives(v.fact, now); !must {
-		return nil
+	return nil
+}
+
+// mayLive returns whether one of the possible policies can be live at an instant.
+func (n *node) mayLive(k *knowledge, at instant) bool {
+	return slices.ContainsFunc(k.possible(), func(v version) bool {
+		if v.fact == nil {
+			return false
+		}
+		_, may := n.lives(v.fact, at)
+		return may
+	})
+}
+
+// purge: nothing that was known of the domain answers from now on.
+func (k *knowledge) purge(now instant) {
+	k.purged = now
+	k.add(version{from: now})
+	k.verdicts = append(k.verdicts, verdict{from: now, maybe: k.lastVerdict().from == now, saved: true}) // one of this moment may be stored after the purge
+	k.failed, k.blocked, k.dns, k.dane = failure{}, 0, trouble{}, trouble{}
+}
+
+// forget removes the knowledge that only memory had from the model: absences and
+// failures, and for certain everything learned since unsure.
+func (n *node) forget(unsure, now instant) {
+	n.life++ // lookups under way are not judged
+	for _, k := range n.known {
+		k.blocked, k.dns, k.dane, k.failed.before = 0, trouble{}, trouble{}, nil
+		for i := range k.versions {
+			if k.versions[i].from >= unsure {
+				k.versions[i].maybe = true
+			}
+		}
+		for i := range k.verdicts {
+			v := &k.verdicts[i]
+			v.maybe = v.maybe || !v.saved || v.from >= unsure || n.current(k, now) == nil // in the file only next to a policy
+		}
+		if !k.failed.saved || n.current(k, now) == nil || k.failed.at >= unsure {
+			k.failed = failure{}
+		}
 	}
-	return v.fact
+}
+
+// eachFact calls fn with every policy that the node may have.
+func (n *node) eachFact(fn func(*fact)) {
+	for _, k := range n.known {
+		for _, v := range k.versions {
+			if v.fact != nil {
+				fn(v.fact)
+			}
+		}
+	}
+}
+
+// forgetAll lets the model forget everything: the store was in memory.
+func (n *node) forgetAll(now instant) {
+	for _, k := range n.known {
+		k.add(version{from: now})
+		k.failed, k.purges = failure{}, 0
+	}
 }
 
 // describe is for violations.

@@ -44,38 +44,45 @@ type node struct {
 
 	reports *reports // of this process
 
-	known   map[mtasts.Domain]*knowledge
-	flooded int // domains of floods looked up by this process
+	known map[mtasts.Domain]*knowledge
 
+	// The process, and what changed its clocks and settings.
 	life       int     // processes so far
 	started    instant // of this process
 	configured instant
 	disturbed  instant // last suspend or step of a clock
 	stepped    instant // last step of the wall clock in this boot, or the boot
-	cramped    instant // when memory last had too little room for all domains
+
+	// Room: in memory for what is known, on the disk, and for changes that wait for it.
+	evicting  instant // when memory last had too little for all domains: what only memory had may be lost
+	full      bool    // the disk
+	fullSince instant
+	emptied   instant // when the disk last had room again
+	queueFull bool    // the disk is, and the changes that wait are at their limit (BEHAVIOUR, life)
+
+	// The DNS.
 	trouble    instant // when a question last failed or was slow
-	answered   instant // when a question was last answered, and soon
-	contact    instant // when a policy host last answered
-	failing    instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
-	localAt    instant // when a fetch last failed for this host's own reasons
-	noRoute    bool    // a fetch since then failed for this host's own reasons
-	purgedAll  instant // -1: never
-	full       bool    // the disk
-	fullSince  instant
-	emptied    instant // when the disk last had room again
-	crammed    bool    // and no change fits in memory any more
+	answered   instant // when a question was first answered since, and soon
 	outageFrom instant // from then on the daemon must know of the outage; 0 without an outage
 	questions  int     // since then
 	pastOutage instant // outageFrom of the outage before the last change of the DNS
 
-	strangersAsked, strangersFetched int     // under way
-	strangersWaiting, silentWaiting  int     // lookups under way
-	loaded                           instant // when limits of load were last reached
+	// Policy hosts.
+	failing instant // first fetch that failed, the DNS and load apart, since a certificate was accepted; 0: none
+	localAt instant // when a fetch last failed for this host's own reasons
+	noRoute bool    // a fetch since then failed for this host's own reasons
+
+	// Load.
 	looking                          int     // lookups under way
 	refreshingFailed                 int     // refreshes under way of policies whose last one failed
+	flooded                          int     // domains of floods looked up by this process
+	strangersWaiting, silentWaiting  int     // lookups of them under way
+	strangersAsked, strangersFetched int     // questions and fetches for them under way
+	overloaded                       instant // when limits of load were last reached
 
-	fetches    int // ended, by this process
-	downgrades int // that the model saw, by this process
+	// What operators see of this process.
+	fetches    int // that have ended
+	downgrades int // at least
 	events     map[event.Event]int
 	changes    map[store.ChangeKind]int // in the history at the start
 
@@ -132,8 +139,8 @@ func (n *node) start() error {
 	n.reg = prometheus.NewRegistry()
 	n.w.locked(func(now instant) {
 		n.life++
-		n.started, n.configured, n.trouble, n.contact, n.purgedAll, n.outageFrom = now, now, now, now, -1, 0
-		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.loaded = 0, 0, 0, 0, false, -day
+		n.started, n.configured, n.trouble, n.outageFrom = now, now, now, 0
+		n.fetches, n.downgrades, n.flooded, n.failing, n.noRoute, n.overloaded = 0, 0, 0, 0, false, -day
 		n.events, n.changes = map[event.Event]int{}, n.history()
 	})
 	if n.reports, err = newReports(n); err != nil {
@@ -162,7 +169,7 @@ func (n *node) resolverSettings() resolver.Settings {
 }
 
 func (n *node) configure(s settings) {
-	n.w.locked(func(now instant) { n.settings, n.configured = s, now; n.noteRoom(now) })
+	n.w.locked(func(now instant) { n.settings, n.configured = s, now; n.noteEvictions(now) })
 	n.r.Configure(n.resolverSettings())
 }
 
@@ -189,51 +196,4 @@ func (n *node) stop() error {
 		return err
 	}
 	return n.emptyDisk()
-}
-
-// forget removes the knowledge that only memory had from the model: absences and
-// failures, and for certain everything learned since unsure.
-func (n *node) forget(unsure, now instant) {
-	n.life++ // lookups under way are not judged
-	for _, k := range n.known {
-		k.blocked, k.dns, k.dane, k.failed.before = 0, trouble{}, trouble{}, nil
-		for i := range k.versions {
-			if k.versions[i].from >= unsure {
-				k.versions[i].maybe = true
-			}
-		}
-		for i := range k.verdicts {
-			k.verdicts[i].maybe = true // they are in the file only next to a policy
-		}
-		if n.current(k, now) == nil {
-			k.failed = failure{}
-		}
-		if k.failed.at >= unsure {
-			k.failed = failure{}
-		}
-	}
-}
-
-// eachFact calls fn with every policy that the node may have.
-func (n *node) eachFact(fn func(*fact)) {
-	for _, k := range n.known {
-		for _, v := range k.versions {
-			if v.fact != nil {
-				fn(v.fact)
-			}
-		}
-	}
-}
-
-// forgetAll lets the model forget everything: the store was in memory.
-func (n *node) forgetAll(now instant) {
-	for _, k := range n.known {
-		k.versions = append(k.versions, version{from: now})
-		k.failed, k.purges = failure{}, 0
-	}
-}
-
-func (w *world) nowLocked() (at instant) {
-	w.locked(func(now instant) { at = now })
-	return at
 }

@@ -345,7 +345,7 @@ func boot(w *world, args []int64) {
 		w.boots++ // policies fetched before keep their clock
 		w.booted = now
 		for _, n := range w.nodes {
-			n.cramped = now // when a failure was, the wall clock says, which may be wrong
+			n.evicting = now // when a failure was, the wall clock says, which may be wrong
 		}
 	})
 	off := jump(args[1])
@@ -379,14 +379,6 @@ func purge(w *world, args []int64) {
 	w.locked(func(now instant) { w.node.about(d).purge(now) })
 }
 
-func (k *knowledge) purge(now instant) {
-	k.purged = now
-	k.versions = append(k.versions, version{from: now})
-	last := k.verdicts[len(k.verdicts)-1]
-	k.verdicts = append(k.verdicts, verdict{from: now, maybe: last.from == now, saved: true}) // it may be stored after the purge
-	k.failed, k.blocked, k.dns, k.dane = failure{}, 0, trouble{}, trouble{}
-}
-
 // checkPurge: that the shared store fails is expected.
 func (w *world) checkPurge(err error) {
 	if !errors.Is(err, sharedtest.ErrDown) {
@@ -398,7 +390,6 @@ func purgeAll(w *world, _ []int64) {
 	_, err := w.node.r.PurgeAll(context.Background())
 	w.checkPurge(err)
 	w.locked(func(now instant) {
-		w.node.purgedAll = now
 		for _, k := range w.node.known {
 			k.purge(now)
 		}

@@ -134,10 +134,11 @@ func (rs *reports) audit(dropped int) {
 // the record that announced the policy is gone.
 func (n *node) judgeReport(k *knowledge, l lookup) {
 	const doubt = 10 * time.Minute
-	certain := k.failed.at > max(n.started, n.cramped, n.disturbed) && k.failed.at == k.lastFetch && k.failed.id == k.seenID && k.dns.at == 0 && !k.failed.volatile && !k.failed.excused &&
-		!n.noRoute && (n.failing == 0 || l.end-n.failing < doubt-time.Minute)
+	last := k.failed.counts() && k.failed.at > max(n.started, n.evicting, n.disturbed) && // the daemon knows of it
+		k.failed.at == k.lastFetch && k.failed.id == k.seenID && k.dns.at == 0 // and of nothing later
+	here := n.noRoute || n.failing != 0 && l.end-n.failing > doubt-time.Minute // the fault may be
 	switch f := l.failure; {
-	case f == nil && l.policy == nil && !l.later && certain && k.failed.at < l.start && l.end < k.blocked-stored:
+	case f == nil && l.policy == nil && !l.later && last && !here && k.failed.at < l.start && l.end < k.blocked-stored:
 		n.violation("%v: the last fetch failed by the publisher's fault, and that is not reported (lookup from %v)", k.domain, l.start)
 	case f == nil:
 	case l.policy != nil, f.Word == "":

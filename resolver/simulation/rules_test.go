@@ -9,8 +9,8 @@ import (
 	"mta-sts-daemon/resolver/policies"
 )
 
-// The rules for answers, fetches and refreshes. Those for questions are in learned_test.go, where
-// the model learns the replies; those for what operators see in audit_test.go.
+// The rules for answers, fetches and refreshes. Those for load are in load_test.go, those for what
+// operators see in audit_test.go, those for TLSRPT in reports_test.go.
 
 // lookup is one lookup and its answer.
 type lookup struct {
@@ -21,6 +21,10 @@ type lookup struct {
 	unknown    error             // DANE cannot be known now
 	failure    *policies.Failure // to be reported to the domain
 	later      bool              // it may be reported when the discovery has ended
+
+	joined bool // a discovery of the domain, which may have failed, was under way
+	alone  bool // no other lookup of the domain was under way, nor did one claim the record just before
+	first  bool // alone, in this state of the DNS, and nothing was known of a failure or an absence
 }
 
 // judgePolicy checks an answer against the versions in force between the lookup's start
@@ -37,17 +41,17 @@ func (n *node) judgePolicy(k *knowledge, l lookup) {
 		if v.from > l.end {
 			continue
 		}
-		mustStart, mayStart := false, false
-		mustEnd, mayEnd := false, false
+		var must, may bool
 		if v.fact != nil {
-			mustStart, mayStart = n.lives(v.fact, l.start)
-			mustEnd, mayEnd = n.lives(v.fact, l.end)
+			must, may = n.lives(v.fact, l.start)
+			mustAtEnd, _ := n.lives(v.fact, l.end)
+			must = must && mustAtEnd
 		}
 		switch {
-		case l.policy == nil && !(mustStart && mustEnd):
+		case l.policy == nil && !must:
 			return
 		case l.policy != nil && v.fact != nil && l.policy.Text == v.fact.policy.Text:
-			if mayStart || mayEnd {
+			if may {
 				return
 			}
 			why = "past its end"
@@ -66,47 +70,40 @@ func (n *node) judgePolicy(k *knowledge, l lookup) {
 // judgeDiscovery: when DNS and policy host can be asked and no failure is held against the
 // domain any more, a lookup waits for the policy and gets it (BEHAVIOUR, DNS failure; no
 // policy; RFC 8461 section 5.1).
-func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup, joined bool) {
-	s := n.settings
+func (n *node) judgeDiscovery(k *knowledge, p *publisher, l lookup) {
 	switch {
-	case l.policy != nil, p == nil, !p.healthy(), p.maxAge < 10*time.Second:
-	case !n.undisturbed(p, l), joined, s.AnswerTimeout < 8*time.Second, p.recordDelay+p.hostDelay > 2*time.Second:
-	case n.crammed: // a policy evicted while its discovery is under way may be lost
-	case l.start < k.blocked, l.start < n.blockedBy(k.dns), l.start < n.loaded+stored, l.end <= n.loaded+stored:
+	case l.policy != nil:
+	case p == nil, !p.healthy(), !n.undisturbed(p, l):
+	case p.recordDelay+p.hostDelay > n.settings.AnswerTimeout/4: // it may not be discovered in time
+	case l.joined:
+	case l.start < k.blocked, l.start < n.blockedBy(k.dns), l.start <= n.overloaded+stored:
+	case n.queueFull: // a policy evicted while its discovery is under way may be lost
 	default:
 		n.violation("%v: no policy although it can be discovered (lookup from %v; blocked until %v, DNS until %v)",
 			k.domain, l.start, k.blocked, n.blockedBy(k.dns))
 	}
 }
 
-// judgeStranger: a flood of unknown domains is answered within the limits of a first lookup
-// (BEHAVIOUR, Time).
-func (n *node) judgeStranger(l lookup) {
-	if took := l.end - l.start; l.policy != nil || took > n.settings.AnswerTimeout+stored && n.configured < l.start {
-		n.violation("%v: policy %v after %v", l.domain, l.policy, took)
-	}
-}
-
 // judgePatience: in an outage the first lookup of an unknown domain waits for its end, as a
 // first lookup does (BEHAVIOUR, DNS failure).
-func (n *node) judgePatience(k *knowledge, l lookup, first bool) {
+func (n *node) judgePatience(k *knowledge, l lookup) {
 	out := n.w.dns != dnsWorks && max(n.w.dnsSince, n.started, n.configured) < l.start
-	if out && first && l.policy == nil && l.end-l.start < n.settings.AnswerTimeout {
+	if out && l.first && l.policy == nil && l.end-l.start < n.settings.AnswerTimeout {
 		n.violation("%v: a lookup in an outage waited %v only", k.domain, l.end-l.start)
 	}
 }
 
 // judgeWait: a first lookup that waits in an outage gets the policy if the outage ends in time
-// (BEHAVIOUR, DNS failure: one probe a second). Probes for names that fail by themselves may come
-// first.
-func (n *node) judgeWait(k *knowledge, p *publisher, l lookup, first bool) {
+// (BEHAVIOUR, DNS failure: one probe a second).
+func (n *node) judgeWait(k *knowledge, p *publisher, l lookup) {
 	const ended, discovery = 2 * time.Second, time.Second
 	switch {
-	case !first || l.policy != nil || p == nil || !p.healthy() || p.maxAge < 10*time.Second:
-	case n.w.dns != dnsWorks, p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
-	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, func(p *publisher) bool { return p.unanswered() }):
-	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged):
-	case n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery, n.crammed, l.end <= n.loaded+stored:
+	case l.policy != nil, !l.first:
+	case p == nil, !p.healthy(), p.changed > l.start, p.recordDelay+p.hostDelay > discovery/2:
+	case n.pastOutage == 0, l.start < max(n.pastOutage, n.started, n.configured, k.purged): // it did not begin in a known outage
+	case n.w.dns != dnsWorks, n.w.dnsSince < l.start, n.w.dnsSince > l.end-ended-discovery: // the outage did not end in time
+	case n.flooded > 0, slices.ContainsFunc(n.w.publishers, (*publisher).unanswered): // probes for names that fail by themselves may come first
+	case n.queueFull, l.end <= n.overloaded+stored: // as in judgeDiscovery
 	default:
 		n.violation("%v: no policy although an outage ended at %v (lookup from %v)", k.domain, n.w.dnsSince, l.start)
 	}
@@ -119,68 +116,59 @@ func (n *node) undisturbed(p *publisher, l lookup) bool {
 
 // blockedBy is until when a failure of the DNS keeps lookups from asking again.
 func (n *node) blockedBy(t trouble) instant {
+	back := n.w.dnsSince + 2*time.Second // one probe a second
 	switch {
-	case t.at == 0:
-		return n.w.dnsSince + 2*time.Second
-	case t.out && n.w.dnsSince >= t.at+outageNoticed:
-		return n.w.dnsSince + 2*time.Second // one probe a second
+	case t.at == 0, t.out && n.w.dnsSince >= t.at+outageNoticed:
+		return back
 	case t.out && n.w.dnsSince >= t.at && n.flooded == 0: // the outage may be noticed when it is over
 		return n.w.dnsSince + 12*time.Second
 	}
 	retry := 30 * time.Second << min(t.count-1, 5)
-	return max(t.at+min(retry, longestDNSRetry), n.w.dnsSince+2*time.Second)
+	return max(t.at+min(retry, longestDNSRetry), back)
 }
 
 // judgeNews: the first lookup after the record's TTL waits for the record, and for a new
 // policy (BEHAVIOUR, new id; RFC 8461 section 3.1).
-func (n *node) judgeNews(k *knowledge, p *publisher, l lookup, alone bool) {
+func (n *node) judgeNews(k *knowledge, p *publisher, l lookup) {
 	live := n.current(k, l.start)
-	if n.crammed { // an eviction loses when the record is due
-		return
-	}
-	if live == nil || p == nil || !alone || !n.undisturbed(p, l) || l.start < k.recheckDueAtStart(l)+stored || n.troubled(l.start) {
-		return
-	}
-	if p.recordDelay > n.settings.RecheckWait/4 {
-		return
-	}
+	asked := k.askedAt >= l.start
 	switch {
-	case k.askedAt < l.start:
+	case live == nil, p == nil, !n.undisturbed(p, l):
+	case !l.alone: // it may not wait for what another lookup has asked
+	case n.troubled(l.start), p.recordDelay > n.settings.RecheckWait/4: // it may not wait so long
+	case n.queueFull: // an eviction loses when the record is due
+	case !asked && l.start >= k.recheckDue+stored:
 		n.violation("%v: the record was due, and not asked for (lookup from %v, due at %v)", k.domain, l.start, k.recheckDue)
-	case !p.healthy() || p.recordID() == live.id || p.hostDelay > n.settings.RecheckWait/4 || k.failed.at != 0:
-	case l.policy == nil && p.maxAge > 0, l.policy != nil && l.policy.Text != p.text:
+	case !asked, !p.healthy(), p.recordID() == live.id:
+	case p.hostDelay > n.settings.RecheckWait/4: // it may not wait so long
+	case k.failed.id == p.recordID() && k.failed.at != 0: // RFC 8461 section 3.3
+	case l.policy == nil, l.policy != nil && l.policy.Text != p.text:
 		n.violation("%v: a new policy is not in force (lookup from %v)", k.domain, l.start)
 	}
 }
 
 // troubled: after a question that failed or was slow, lookups do not wait for others until
 // one was answered (BEHAVIOUR, new id).
-func (n *node) troubled(at instant) bool { return n.answered <= n.trouble || at < n.trouble+claim }
-
-// recheckDueAtStart is when the record was due when the lookup started: its own
-// question does not count.
-func (k *knowledge) recheckDueAtStart(l lookup) instant {
-	if k.askedAt >= l.start {
-		return 0 // it was asked
-	}
-	return k.recheckDue
+func (n *node) troubled(at instant) bool {
+	return n.answered <= n.trouble || at <= n.answered || at < n.trouble+claim
 }
 
 // judgeDANE: DANE takes precedence over policies (RFC 8461 section 2): the answer has the
 // last verdict, TEMP only without a usable one, and a new verdict in time (BEHAVIOUR, DANE).
-func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
+func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup) {
 	if !n.settings.dane || n.configured >= l.start {
 		return
 	}
-	last := k.verdicts[len(k.verdicts)-1]
-	holds := last.kind != 0 && !last.maybe && last.from < l.start && l.end < last.until+verdictHold-time.Minute
-	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.blockedBy(k.dane) && l.start > n.loaded+stored && l.end > n.loaded+stored
+	can := p != nil && p.kind != 0 && n.undisturbed(p, l) && l.start > n.blockedBy(k.dane) && l.start > n.overloaded+stored
 	if l.unknown != nil {
+		last := *k.lastVerdict()
 		switch {
-		case holds && (last.from > n.cramped || last.saved && n.current(k, l.start) != nil):
-			n.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
 		case can:
 			n.violation("%v: TEMP although DANE can be looked up (lookup from %v)", k.domain, l.start)
+		case last.kind == 0, last.maybe, last.from >= l.start, l.end >= last.until+verdictHold-time.Minute:
+		case last.boot != n.w.boots: // the wall clock judges
+		case last.from > n.evicting, last.saved && n.current(k, l.start) != nil: // in memory, or in the file next to the policy
+			n.violation("%v: TEMP although there is a verdict: %v", k.domain, last)
 		}
 		return
 	}
@@ -190,12 +178,12 @@ func (n *node) judgeDANE(k *knowledge, p *publisher, l lookup, alone bool) {
 			continue
 		}
 		if v.kind == l.kind && (l.start < v.until+verdictHold+time.Minute || v.boot != n.w.boots) { // after a boot the wall clock judges
-			if can && alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
+			if can && l.alone && p.kind != dane.Unknown && v.boot == n.w.boots && v.until < l.start && !n.troubled(l.start) {
 				n.violation("%v: DANE %v although it ended at %v and can be looked up", k.domain, l.kind, v.until)
 			}
 			return
 		}
-		if v.from < l.start && !v.maybe && (v.saved || v.from > n.cramped) { // else memory may have evicted it
+		if v.from < l.start && !v.maybe && (v.saved || v.from > n.evicting) { // else memory may have evicted it
 			break
 		}
 	}
@@ -209,96 +197,103 @@ func (n *node) judgeFetch(k *knowledge, f fetch) {
 	if k.fetching > 1 {
 		n.violation("%v: %d fetches at the same time", k.domain, k.fetching)
 	}
-	if k.forced > 0 || f.id == "" {
+	if k.forced > 0 { // an operator's refresh keeps no pause
 		return
 	}
-	n.noteRoom(f.began) // a failure since the last lookup may be gone from memory
+	n.noteEvictions(f.began) // a failure since the last lookup may be gone from memory
+	live := n.current(k, f.began)
 	for failed := &k.failed; failed != nil; failed = failed.before {
-		if f.id == failed.id && failed.at != 0 && !k.failed.volatile && f.began-failed.at < failedPause-stored && failed.at > n.cramped {
+		if failed.excused && live == nil && n.mayLive(k, failed.at) {
+			continue // the policy has ended since, and a lookup tries at once
+		}
+		if f.id == failed.id && failed.at > n.evicting && !failed.volatile && f.began-failed.at < failedPause-stored {
 			n.violation("%v: fetched %v after a failure for the same id %s", k.domain, f.began-failed.at, f.id)
 		}
 	}
-	if live := n.current(k, f.began); live != nil && live.policy.MaxAge < 10*time.Minute && k.looking == 0 && f.id == live.id && !live.sameTextNew {
+	if live != nil && live.policy.MaxAge < 10*time.Minute && f.id == live.id && live.mostFollowUps == 0 {
 		n.violation("%v: a policy of %v was fetched without a lookup", k.domain, live.policy.MaxAge)
 	}
 }
 
-// judgeFairness: refreshes of failing domains get a quarter of the workers at most (BEHAVIOUR,
-// a refresh).
-func (n *node) judgeFairness() {
-	most := max(1, n.settings.Concurrency/4)
-	if n.refreshingFailed > most && n.w.now()-n.configured > 2*hostTimeout {
-		n.violation("%d refreshes of failing domains at the same time with %d workers", n.refreshingFailed, n.settings.Concurrency)
-	}
-}
-
-// noteRoom notes when the policies of all domains last did not fit in memory.
-func (n *node) noteRoom(now instant) {
+// noteEvictions notes that memory has too little room for all domains.
+func (n *node) noteEvictions(now instant) {
 	if all := len(n.w.publishers) + n.flooded; n.settings.NegativeEntries <= all || n.settings.Entries < len(n.w.publishers) {
-		n.cramped = now
+		n.evicting = now
 	}
 }
 
 // judgeRefreshes: refreshes of domains in use are not late (BEHAVIOUR, same id; a refresh).
 func (n *node) judgeRefreshes(now instant) {
-	slack := 3 * time.Minute
+	slack := time.Minute
 	if n.link != nil {
 		slack += leaseSlack
 	}
-	if n.settings.Concurrency < len(n.w.publishers) {
+	if n.fewWorkers() { // each fetch may take until it times out
 		slack += 2 * time.Duration(n.healthyPublishers()) * hostTimeout / time.Duration(n.settings.Concurrency)
 	}
 	for _, p := range n.w.publishers {
 		k := n.about(p.domain)
-		if n.crammed { // an eviction loses when the domain was last looked up
+		if n.queueFull { // an eviction loses when the domain was last looked up
 			k.inUseSince = now
 		}
 		f := n.current(k, now)
-		if f == nil || k.fetching > 0 {
+		if f == nil || n.refreshExcused(k, p, f, now) {
 			continue
 		}
-		followUps := f.followUps
-		if f.boot != n.w.boots || k.inUseSince > f.at || n.link != nil { // it may follow up with the next refresh, or another node does
-			followUps = 0
-		}
-		if followUps == 0 && !f.refreshed() {
-			continue
-		}
-		if k.lastLookup < n.w.booted || f.boot != n.w.boots && k.askedAt < n.started {
-			continue // its use, and when it is due, are by the wall clock of then until it is looked up
-		}
-		if now-k.lastLookup > n.settings.Idle/2 || k.askedAt < k.inUseSince || n.w.dns != dnsWorks {
-			continue
-		}
-		if p.unanswered() && n.r.DNSFails() {
-			continue // three such names make an outage, which this one's answer cannot end
-		}
-		if n.settings.Concurrency < len(n.w.publishers) && k.failed.at != 0 {
-			continue // failing domains may wait for one another
-		}
-		after := min(max(f.interval, n.settings.RefreshInterval), f.policy.MaxAge/2) * 11 / 10
-		switch followUps { // BEHAVIOUR, new id
-		case 2:
-			after = min(after, 5*time.Minute)
-		case 1:
-			after = min(after, time.Hour)
-		}
-		due := max(f.at+after, n.started, n.configured, n.w.dnsSince, n.disturbed, k.inUseSince)
-		if f.boot != n.w.boots || n.disturbed > f.at {
-			due = max(due, max(n.started, n.disturbed, k.loaded)+after)
-		}
-		if k.lastFetch > f.at { // a failure that is not the publisher's puts it off by a minute
-			due = max(due, k.lastFetch+2*time.Minute)
-		}
-		if k.failed.at != 0 {
-			due = max(due, k.failed.at+min(failedPause<<min(k.failed.count-1, 4), longestRetry))
-		}
-		if now > due+slack && due < f.at+f.policy.MaxAge {
+		if due := n.refreshDue(k, f); now > due+slack && due < f.at+f.policy.MaxAge {
 			n.violation("%v: refresh late: due at %v, fetched at %v, failed at %v", k.domain, due, f.at, k.failed.at)
-			n.disturbed = now // once
 		}
 	}
 }
+
+// refreshExcused returns whether the policy f may be left alone now.
+func (n *node) refreshExcused(k *knowledge, p *publisher, f *fact, now instant) bool {
+	switch {
+	case k.fetching > 0:
+	case n.followUps(k, f) == 0 && !f.refreshed():
+	case now-k.lastLookup > n.settings.Idle/2, k.askedAt < k.inUseSince: // it may be out of use
+	case k.lastLookup < n.w.booted, f.boot != n.w.boots && k.askedAt < n.started: // until it is looked up, its times are by the wall clock of then
+	case n.w.dns != dnsWorks:
+	case p.unanswered() && n.r.DNSFails(): // three such names make an outage (auditOutage), which this one's answer cannot end
+	case n.fewWorkers() && k.failed.at != 0: // failing domains may wait for one another
+	default:
+		return false
+	}
+	return true
+}
+
+// followUps returns how many fetches because of a new id with the old text are due for certain.
+func (n *node) followUps(k *knowledge, f *fact) int {
+	if f.boot != n.w.boots || k.inUseSince > f.at || n.link != nil { // it may follow up with the next refresh, or another node does
+		return 0
+	}
+	return f.followUps
+}
+
+// refreshDue returns when the policy f is due to be fetched again.
+func (n *node) refreshDue(k *knowledge, f *fact) (due instant) {
+	after := min(max(f.interval, n.settings.RefreshInterval), f.policy.MaxAge/2) * 11 / 10
+	switch n.followUps(k, f) { // BEHAVIOUR, new id
+	case 2:
+		after = min(after, 5*time.Minute)
+	case 1:
+		after = min(after, time.Hour)
+	}
+	due = max(f.at+after, n.started, n.configured, n.w.dnsSince, n.disturbed, k.inUseSince)
+	if f.boot != n.w.boots || n.disturbed > f.at { // it was planned by another clock
+		due = max(due, max(n.started, n.disturbed, k.read)+after)
+	}
+	if k.lastFetch > f.at { // a failure that is not the publisher's puts it off by a minute
+		due = max(due, k.lastFetch+2*time.Minute)
+	}
+	if k.failed.at != 0 {
+		due = max(due, k.failed.at+min(failedPause<<min(k.failed.count-1, 4), longestRetry))
+	}
+	return due
+}
+
+// fewWorkers: refreshes may have to wait for one another.
+func (n *node) fewWorkers() bool { return n.settings.Concurrency < len(n.w.publishers) }
 
 func (n *node) healthyPublishers() (count int) {
 	for _, p := range n.w.publishers {

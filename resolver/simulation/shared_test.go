@@ -34,7 +34,7 @@ func (l sharedLink) Get(ctx context.Context, d mtasts.Domain) shared.Value {
 func (l sharedLink) Put(d mtasts.Domain, e shared.Entry) {
 	w := l.n.w
 	w.locked(func(instant) {
-		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: -1, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval, purges: e.Purges}
+		f := &fact{policy: e.Policy, id: e.ID, at: e.Fetched.Sub(w.began) - w.wall, boot: otherNode, low: w.wall, high: w.wall, interval: l.n.settings.RefreshInterval, purges: e.Purges}
 		w.put[written{d, e.Fetched}] = f
 	})
 	l.Node.Put(d, e)
@@ -56,9 +56,6 @@ func (n *node) notified(c shared.Change) {
 		if c.Value.Number > 0 && c.Value.Number <= n.st.PurgedBelow() {
 			return // it was carried out
 		}
-		if n.st.Purges() < c.Value.Number {
-			n.purgedAll = now
-		}
 		for _, k := range n.known {
 			n.learnPurge(k, c.Value, n.st.Purges(), now)
 		}
@@ -71,10 +68,10 @@ func (n *node) learnPurge(k *knowledge, v shared.Value, purges uint64, now insta
 	switch {
 	case purges < v.Number:
 		k.purge(now)
-		k.verdicts[len(k.verdicts)-1].maybe = true // they go with a policy alone
+		k.lastVerdict().maybe = true // they go with a policy alone
 	case v.Number > 0 && v.Number > k.purges, v.Number == 0 && !v.Purged.IsZero():
-		k.versions = append(k.versions, version{from: now, maybe: true})
-		k.verdicts[len(k.verdicts)-1].maybe = true
+		k.add(version{from: now, maybe: true})
+		k.lastVerdict().maybe = true
 		k.failed.volatile = true
 	}
 	k.purges = max(k.purges, v.Number)
@@ -89,23 +86,25 @@ func (n *node) learnShared(d mtasts.Domain, v shared.Value, purges uint64, now i
 	if v.Entry == nil {
 		return
 	}
-	f, last := n.w.put[written{d, v.Entry.Fetched}], k.versions[len(k.versions)-1]
-	known := last.fact != nil && !last.maybe && !last.fact.removable
-	if f == nil || f.purges < n.st.PurgedBelow() || known && f.purges < last.fact.purges {
+	f, last := n.w.put[written{d, v.Entry.Fetched}], k.last()
+	known := last.certain()
+	if f.purges < n.st.PurgedBelow() || known && f.purges < last.fact.purges {
 		return
 	}
 	k.recheckDue = max(k.recheckDue, now+maxRecordLife) // when exactly depends on the clocks of then and now
-	if known && f.purges == last.fact.purges && !n.crammed && last.fact.policy.Text == f.policy.Text && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored {
+	copied := *f
+	next := version{from: now, fact: &copied, maybe: true}
+	switch {
+	case n.queueFull: // the one before is removed
+		k.add(version{from: now, maybe: true})
+	case !known:
+		next.maybe = unsure || last.fact != nil || last.maybe
+	case last.fact.policy.Text != f.policy.Text:
+		next.maybe = f.at <= last.fact.at+stored || last.fact.at <= n.stepped
+	case f.purges == last.fact.purges && last.fact.id == f.id && (last.fact.at-f.at).Abs() < stored: // its own copy
 		return
 	}
-	certain := !unsure && last.fact == nil && !last.maybe ||
-		known && last.fact.policy.Text != f.policy.Text && f.at > last.fact.at+stored && last.fact.at > n.stepped && f.policy.MaxAge > time.Minute
-	certain = certain && f.purges >= purges && !n.crammed
-	copied := *f
-	if n.crammed { // without room the one before is removed
-		k.versions = append(k.versions, version{from: now, maybe: true})
-	}
-	k.versions = append(k.versions, version{from: now, fact: &copied, maybe: !certain})
+	k.add(next)
 	if k.failed.at >= f.at { // whether an older policy is taken over depends on clocks too
 		k.failed.volatile = true
 	} else {

@@ -140,6 +140,11 @@ func (w *world) locked(fn func(now instant)) {
 	fn(w.now())
 }
 
+func (w *world) nowLocked() (at instant) {
+	w.locked(func(now instant) { at = now })
+	return at
+}
+
 func (w *world) publisher(n int64) *publisher { return w.publishers[int(n)%len(w.publishers)] }
 
 // The names of the domains of floods, which are looked up once. The name gives
