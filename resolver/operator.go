@@ -129,7 +129,7 @@ func (r *Resolver) Refresh(ctx context.Context, d mtasts.Domain) error {
 // next lookup discovers it again, without protection if that fails. The error says that the
 // shared store could not be purged yet.
 func (r *Resolver) Purge(ctx context.Context, d mtasts.Domain) error {
-	r.policies.NotePurge(d)
+	r.policies.NotePurge(d, 0)
 	r.policies.Forget(d, func(*policies.Entry) bool { return true })
 	r.policies.ForgetAbsence(d)
 	r.verdicts.Forget(d) // last: a policy that was in the file alone brought its verdicts with it

@@ -117,7 +117,7 @@ type Resolver struct {
 	load  loadLimits
 
 	deferrals deferrals
-	purging   sync.Mutex // held by forgetAll
+	purging   sync.Mutex // held while a purge in the shared store is carried out here
 
 	flights singleflight.Group // of discover, by domain
 	checks  singleflight.Group // of checkDANE, by next hop

@@ -111,6 +111,26 @@ func TestPurgeElsewhereDuringAFetch(t *testing.T) {
 	})
 }
 
+// The message of a node's own purge comes late: a policy that is fetched meanwhile is kept.
+func TestOwnPurgeComesLate(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		d := hop(t, "a.example").Domain
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		h.Set(func(h *hub) { h.Silent = true })
+		if err := a.Purge(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		w.setHost("a.example", hostAnswer{text: policyText("enforce", "864000"), delay: time.Second})
+		time.AfterFunc(time.Second/2, func() {
+			h.Set(func(h *hub) {
+				h.Silent = false
+				h.Notify(shared.Change{Domain: d, Value: h.Values[d]})
+			})
+		})
+		expect(t, a, "a.example", "enforce/1")
+	})
+}
+
 // A policy of another node that a purge has voided does not end the pause after a failed fetch.
 func TestVoidPolicyLeavesAbsence(t *testing.T) {
 	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {

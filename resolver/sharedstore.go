@@ -119,7 +119,11 @@ func (r *Resolver) adoptChange(change shared.Change) {
 	}
 	absence := r.policies.HasAbsence(d) // a policy that is taken over ends it
 	if change.Value.Entry == nil {
-		r.policies.NotePurge(d)
+		r.purging.Lock()
+		defer r.purging.Unlock()
+		if !r.policies.NotePurge(d, change.Value.Number) {
+			return // this node's own, and its message comes late
+		}
 		r.policies.ForgetAbsence(d)
 	}
 	asked := r.policies.Asked()

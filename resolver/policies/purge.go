@@ -9,14 +9,27 @@ import (
 // long as a fetch that was under way then may go on.
 const maxPurged = 10_000
 
-// NotePurge is called before a domain is purged, here or by another node.
-func (t *Table) NotePurge(d mtasts.Domain) { t.purged.Add(d, t.purges.Add(1)) }
+// purge is the last one of a domain.
+type purge struct {
+	noted  uint64 // how many NotePurge had noted with it
+	number uint64 // in the shared store; 0 if it is not known
+}
+
+// NotePurge is called before a domain is purged, here or by another node, with the purge's number
+// in the shared store; 0 if that is not known. It reports false if that purge was noted before.
+func (t *Table) NotePurge(d mtasts.Domain, number uint64) bool {
+	if last, ok := t.purged.Peek(d); ok && number > 0 && number == last.number {
+		return false
+	}
+	t.purged.Add(d, purge{t.purges.Add(1), number})
+	return true
+}
 
 // Asked says when a question about a domain was asked, and which purges were known then. A
 // later purge, of the domain or of everything, makes the answer void.
 type Asked struct {
 	Purges uint64       // number of the last purge
-	Noted  uint64       // calls of NotePurge
+	Noted  uint64       // how many purges NotePurge had noted
 	At     clock.Moment // when it was asked
 }
 
@@ -26,7 +39,7 @@ func (t *Table) Asked() Asked { return Asked{t.store.Purges(), t.purges.Load(), 
 // Void reports whether the answer to a question about the domain is void.
 func (t *Table) Void(d mtasts.Domain, a Asked) bool {
 	last, _ := t.purged.Peek(d)
-	return a.Purges < t.store.PurgedBelow() || a.Noted < last
+	return a.Purges < t.store.PurgedBelow() || a.Noted < last.noted
 }
 
 // Forget removes the domain's policy if it is void, and reports whether it was.

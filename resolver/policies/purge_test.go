@@ -16,13 +16,13 @@ func TestPutIfNewerAfterAPurge(t *testing.T) {
 		d := domain(t, "a.example")
 		f := fetch(t, "1", "enforce", 864000)
 		fetched := b.Put(d, f).Fetched()
-		b.NotePurge(d)
+		b.NotePurge(d, 0)
 		b.Forget(d, func(*Entry) bool { return true })
 		if e := b.PutIfNewer(d, f, fetched); e != nil {
 			t.Errorf("the purged policy is back: id %s", e.ID())
 		}
 		f.Noted = b.Asked().Noted
-		b.NotePurge(domain(t, "b.example"))
+		b.NotePurge(domain(t, "b.example"), 0)
 		if e := b.PutIfNewer(d, f, fetched); e == nil {
 			t.Error("a policy of after the purge is refused")
 		}
@@ -65,7 +65,7 @@ func TestForgetAll(t *testing.T) {
 func TestVoidFetchReportsNothing(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		d := domain(t, "a.example")
-		b.NotePurge(d)
+		b.NotePurge(d, 0)
 		f := fetch(t, "2", "enforce", 864000)
 		f.Noted = b.Asked().Noted
 		b.Put(d, f)

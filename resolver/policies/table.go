@@ -61,7 +61,7 @@ type Table struct {
 	added atomic.Uint64
 	// purges counts the purges of single domains, and purged has those of the latest ones.
 	purges atomic.Uint64
-	purged *lru.Cache[mtasts.Domain, uint64]
+	purged *lru.Cache[mtasts.Domain, purge]
 
 	locks [lockCount]sync.Mutex // a domain's lock is the one of its hash
 	seed  maphash.Seed
@@ -90,7 +90,7 @@ func New(o Options) *Table {
 	if t.negatives, err = lru.New[mtasts.Domain, *negative](o.Limits.NegativeEntries); err != nil {
 		panic(err)
 	}
-	if t.purged, err = lru.New[mtasts.Domain, uint64](maxPurged); err != nil {
+	if t.purged, err = lru.New[mtasts.Domain, purge](maxPurged); err != nil {
 		panic(err)
 	}
 	t.metrics = newMetrics(o.Metrics, t)
