@@ -176,5 +176,8 @@ func TestRefusalsOutliveEviction(t *testing.T) {
 		if k, _ := b.Known(d); k.Failure == nil {
 			t.Error("no failure is known after 7 hours")
 		}
+		if f := b.Fail(d, "sts-policy-invalid", "", "1"); f.Count != 1 {
+			t.Errorf("the first failure of the domain's own counts as %d", f.Count)
+		}
 	})
 }

@@ -19,7 +19,7 @@ type Failure struct {
 	Reason string
 	// ID is the policy id whose fetch failed; empty if the record is at fault.
 	ID string
-	// Count is how many attempts for ID failed in a row.
+	// Count is how many attempts for ID failed in a row; 1 also if Word is empty.
 	Count int
 	// ByClock is set if the policy host's certificate has expired or is not valid yet, so
 	// that this host's wall clock may be at fault instead. It is not saved: after a restart
@@ -42,7 +42,7 @@ func (f *Failure) again(word, reason, id string, now clock.Moment) *Failure {
 		if f.Since != 0 {
 			next.Since = f.Since
 		}
-		if f.ID == id {
+		if f.ID == id && f.Word != "" {
 			next.Count = f.Count + 1
 		}
 	}
