@@ -336,8 +336,8 @@ func (d *discovery) failure(err error, id string) *policies.Failure {
 // file stores an outcome and returns the answer for the lookups that wait.
 func (d *discovery) file(o *outcome) (Answer, error) {
 	d.metrics.discoveries.ended(o)
-	ended := d.known.LiveAt(d.clock.Now()) == nil // perhaps meanwhile
-	if d.known != nil && (!ended || o.kind == unchanged || o.kind == settled) {
+	gone := d.known.LiveAt(d.clock.Now()) == nil || d.policies.Get(d.domain()) == nil // perhaps meanwhile
+	if d.known != nil && (!gone || o.kind == unchanged || o.kind == settled) {
 		return d.fileKnown(o)
 	}
 	var live *policies.Entry // by another node, or a discovery that this one knew nothing of
@@ -396,7 +396,7 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	}
 	// Not d.known: lookups that began after a purge may wait for this answer.
 	live := d.policies.Get(d.domain()).LiveAt(d.clock.Now())
-	if live == nil && o.kind == unchanged {
+	if live == nil && (o.kind == unchanged || o.kind == settled && o.err == nil) {
 		return Answer{}, errGone // it was purged, or evicted without room in the file
 	}
 	return answer(live), o.err
