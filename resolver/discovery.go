@@ -381,7 +381,11 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	case unchanged:
 		d.policies.Recheck(d.domain(), d.known, d.recheckAt)
 	case failed:
-		d.policies.RefreshFailed(d.domain(), d.known, o.fault, d.recheckAt)
+		e := d.known
+		if now := d.policies.Get(d.domain()); now != nil && now.ID() != o.fault.ID && !d.policies.Void(d.domain(), d.since) {
+			e = now // perhaps another node's, which has not fetched the id that failed
+		}
+		d.policies.RefreshFailed(d.domain(), e, o.fault, d.recheckAt)
 	case refused:
 		d.metrics.discoveries.busy.Inc()
 		d.policies.Postpone(d.domain(), d.known, policies.ShortPause, o.err)
