@@ -336,8 +336,8 @@ func (d *discovery) failure(err error, id string) *policies.Failure {
 // file stores an outcome and returns the answer for the lookups that wait.
 func (d *discovery) file(o *outcome) (Answer, error) {
 	d.metrics.discoveries.ended(o)
-	ended := d.known.LiveAt(d.clock.Now()) == nil // perhaps meanwhile
-	if d.known != nil && (!ended || o.kind == unchanged || o.kind == settled) {
+	gone := d.known.LiveAt(d.clock.Now()) == nil || d.policies.Get(d.domain()) == nil // perhaps meanwhile
+	if d.known != nil && (!gone || o.kind == unchanged || o.kind == settled) {
 		return d.fileKnown(o)
 	}
 	var live *policies.Entry // by another node, or a discovery that this one knew nothing of
@@ -381,7 +381,11 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	case unchanged:
 		d.policies.Recheck(d.domain(), d.known, d.recheckAt)
 	case failed:
-		d.policies.RefreshFailed(d.domain(), d.known, o.fault, d.recheckAt)
+		e := d.known
+		if now := d.policies.Get(d.domain()); now != nil && now.ID() != o.fault.ID && !d.policies.Void(d.domain(), d.since) {
+			e = now // perhaps another node's, which has not fetched the id that failed
+		}
+		d.policies.RefreshFailed(d.domain(), e, o.fault, d.recheckAt)
 	case refused:
 		d.metrics.discoveries.busy.Inc()
 		d.policies.Postpone(d.domain(), d.known, policies.ShortPause, o.err)
@@ -396,7 +400,7 @@ func (d *discovery) fileKnown(o *outcome) (Answer, error) {
 	}
 	// Not d.known: lookups that began after a purge may wait for this answer.
 	live := d.policies.Get(d.domain()).LiveAt(d.clock.Now())
-	if live == nil && o.kind == unchanged {
+	if live == nil && (o.kind == unchanged || o.kind == settled && o.err == nil) {
 		return Answer{}, errGone // it was purged, or evicted without room in the file
 	}
 	return answer(live), o.err

@@ -160,3 +160,57 @@ func TestPurgeOfAQueuedDiscovery(t *testing.T) {
 		})
 	}
 }
+
+// The same for a discovery that began with the policy which was purged.
+func TestPurgeBeforeTheFetchOfARecheck(t *testing.T) {
+	for of, purge := range purges {
+		t.Run(of, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				r := w.resolver()
+				expect(t, r, "a.example", "enforce/1")
+				w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=2;"}, ttl: time.Hour, delay: 5 * time.Second})
+				w.setHost("a.example", hostAnswer{err: errRefused})
+				time.Sleep(time.Hour)
+				expect(t, r, "a.example", "enforce/1") // the question for the record goes on
+				if err := purge(t, r); err != nil {
+					t.Error(err)
+				}
+				expect(t, r, "a.example", "-")
+				_, before := w.asked("a.example")
+				expect(t, r, "a.example", "-")
+				if _, fetches := w.asked("a.example"); fetches != before {
+					t.Errorf("%d more fetches", fetches-before)
+				}
+			})
+		})
+	}
+}
+
+// A lookup gets no answer from a discovery that found nothing to do if the policy was purged at the
+// same instant: it asks again.
+func TestPurgeAtTheEndOfADiscovery(t *testing.T) {
+	for of, purge := range purges {
+		t.Run(of, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("a.example", "1", policyText("enforce", "864000"))
+				r := w.resolver()
+				expect(t, r, "a.example", "enforce/1")
+				a := hop(t, "a.example")
+				d := discovery{Resolver: r, hop: a, why: firstDiscovery, began: r.clock.Now()}
+				o := d.recall()
+				if o == nil || o.kind != settled {
+					t.Fatalf("%+v", o)
+				}
+				if err := purge(t, r); err != nil {
+					t.Error(err)
+				}
+				if a, err := d.file(o); !errors.Is(err, errGone) {
+					t.Errorf("%+v, %v", a, err)
+				}
+			})
+		})
+	}
+}

@@ -451,3 +451,33 @@ func TestWithdrawnDuringASlowFetch(t *testing.T) {
 		expectKnown(t, b, "a.example", "")
 	})
 }
+
+// A fetch for a new id that fails is not made again at once if another node's policy of the id
+// before arrives meanwhile.
+func TestSharedPolicyDuringAFetchThatFails(t *testing.T) {
+	withTwoNodes(t, func(t *testing.T, w *world, h *hub, a, b *Resolver) {
+		announce := func(id string) {
+			w.setTXT("a.example", txtAnswer{records: []string{"v=STSv1; id=" + id + ";"}, ttl: time.Minute})
+		}
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		expect(t, a, "a.example", "enforce/1")
+		expect(t, b, "a.example", "enforce/1")
+		time.Sleep(time.Hour)
+		announce("2")
+		w.setHost("a.example", hostAnswer{err: errRefused, delay: 10 * time.Second})
+		expect(t, b, "a.example", "enforce/1")
+		w.publish("a.example", "1", policyText("enforce", "864000"))
+		announce("1")
+		if err := a.Refresh(t.Context(), hop(t, "a.example").Domain); err != nil {
+			t.Error(err)
+		}
+		announce("2")
+		w.setHost("a.example", hostAnswer{err: errRefused})
+		time.Sleep(2 * time.Minute)
+		_, before := w.asked("a.example")
+		expect(t, b, "a.example", "enforce/1")
+		if _, fetches := w.asked("a.example"); fetches != before {
+			t.Errorf("%d more fetches", fetches-before)
+		}
+	})
+}

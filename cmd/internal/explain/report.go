@@ -53,7 +53,7 @@ type Report struct {
 	Postfix string `json:"postfix"`
 	// Withheld is the answer that mode monitor replaces; absent if it replaces none.
 	Withheld string `json:"withheld,omitempty"`
-	// OtherMaps are the answers for further map names in main.cf, by name. Those over
+	// OtherMaps are the answers for further map names, by name. Those over
 	// tcp_table(5) begin with tcp_table.
 	OtherMaps map[string]string `json:"other_maps,omitempty"`
 	// PostfixAfresh is the answer of a daemon without a cache; absent if it is

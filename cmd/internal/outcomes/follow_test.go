@@ -303,23 +303,24 @@ func TestFollowCorruptState(t *testing.T) {
 	}
 }
 
-// A file that has something else stays as it is, and a directory is no log.
+// A file that has something else stays as it is, and a directory is not taken for a log.
 func TestFollowWrongName(t *testing.T) {
 	t.Parallel()
 	w := newLogWriter(t)
 	w.messages(1)
-	state := filepath.Join(t.TempDir(), "main.cf")
-	const text = "relayhost =\n"
-	if err := os.WriteFile(state, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // it must not wait for lines
-	if err := w.follower(state).Run(ctx); err == nil || !strings.Contains(err.Error(), "main.cf has no position that was saved here") {
-		t.Errorf("another file as state: error %v", err)
-	}
-	if kept, err := os.ReadFile(state); err != nil || string(kept) != text {
-		t.Errorf("%q, %v", kept, err)
+	for _, text := range []string{"relayhost =\n", `{"log-driver": "journald"}`} {
+		state := filepath.Join(t.TempDir(), "other")
+		if err := os.WriteFile(state, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.follower(state).Run(ctx); err == nil || !strings.Contains(err.Error(), "other has no position that was saved here") {
+			t.Errorf("%q as state: error %v", text, err)
+		}
+		if kept, err := os.ReadFile(state); err != nil || string(kept) != text {
+			t.Errorf("%q, %v", kept, err)
+		}
 	}
 	f := w.follower("")
 	f.Path = t.TempDir()

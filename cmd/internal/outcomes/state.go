@@ -47,10 +47,11 @@ func loadState(logger *slog.Logger, name string) (s savedState, err error) {
 	case err != nil:
 		return savedState{}, err
 	}
-	if rest := bytes.Trim(text, "\x00"); len(rest) > 0 && rest[0] != '{' {
+	err = json.Unmarshal(text, &s)
+	rest := bytes.Trim(text, "\x00") // of a file that a crash of the machine has torn
+	if len(rest) > 0 && rest[0] != '{' || err == nil && s.File == nil && s.Cursor == "" {
 		return savedState{}, fmt.Errorf("%s has no position that was saved here: name another file", name)
 	}
-	err = json.Unmarshal(text, &s)
 	if err == nil && s.File != nil && s.File.Offset < 0 {
 		err = errors.New("the offset is below 0")
 	}

@@ -267,6 +267,19 @@ func TestWriteKeeps(t *testing.T) {
 	}
 }
 
+// Nothing is written next to a configuration that cannot be read: it may be another domain's.
+func TestWriteNextToWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, nginxFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := (&Publication{Domain: "a.example", Policy: "p"}).Write(dir)
+	if all, _ := os.ReadDir(dir); err == nil || len(all) != 1 {
+		t.Errorf("wrote %v, error %v", all, err)
+	}
+}
+
 func TestSpan(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{time.Second: "1 hour", day: "24 hours", 2 * day: "2 days", 14*day + time.Second: "15 days"} {

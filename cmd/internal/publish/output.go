@@ -110,7 +110,9 @@ func (p *Publication) Write(directory string) (files, kept []string, err error) 
 		path := filepath.Join(directory, name)
 		there, err := os.ReadFile(path)
 		switch {
-		case err != nil || string(there) == text:
+		case errors.Is(err, fs.ErrNotExist), err == nil && string(there) == text:
+		case err != nil:
+			return nil, nil, err // it may be another domain's
 		case !names(string(there), "mta-sts."+p.Domain):
 			return nil, nil, fmt.Errorf("%s is there and does not name mta-sts.%s: nothing was written; name another directory", path, p.Domain)
 		default:

@@ -50,6 +50,19 @@ func write(t testing.TB, name, text string) string {
 	return name
 }
 
+// Other files of a directory are ignored, also documents, which are zip archives.
+func TestOtherFilesOfADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "report.json"), reference)
+	write(t, filepath.Join(dir, "notes.odt"), "PK\x03\x04...")
+	c := reports.NewCollector(time.Time{})
+	c.Read(dir)
+	if s := c.Summary(); s.NumProblems != 0 || inJSON(t, s) != referenceSummary {
+		t.Errorf("%v, %s", s.Problems, inJSON(t, s))
+	}
+}
+
 func inJSON(t testing.TB, s reports.Summary) string {
 	t.Helper()
 	text, err := json.Marshal(s)

@@ -27,14 +27,14 @@ func (c *Collector) Read(name string) {
 		} else if info.IsDir() {
 			c.directory(name)
 		} else {
-			c.file(name)
+			c.file(name, true)
 		}
 	})
 }
 
 // ReadStream reads r like a file of that name.
 func (c *Collector) ReadStream(name string, r io.Reader) {
-	c.expect(name, func() { c.stream(name, r) })
+	c.expect(name, func() { c.stream(name, r, true) })
 }
 
 // expect notes a problem if read finds nothing.
@@ -69,20 +69,20 @@ func (c *Collector) directory(root string) {
 		case d.IsDir() && d.Name() == "tmp":
 			return fs.SkipDir // messages of a Maildir that are still being written
 		case d.Type().IsRegular():
-			c.file(name)
+			c.file(name, false)
 		}
 		return nil
 	})
 }
 
-func (c *Collector) file(name string) {
+func (c *Collector) file(name string, given bool) {
 	f, err := os.Open(name)
 	if err != nil {
 		c.problem(name, reasonOf(err))
 		return
 	}
 	defer f.Close()
-	c.stream(name, f)
+	c.stream(name, f, given)
 }
 
 var (
@@ -90,8 +90,8 @@ var (
 	mboxFrom  = []byte("From ") // begins each message of a mailbox, mbox(5)
 )
 
-// stream reads one file.
-func (c *Collector) stream(name string, r io.Reader) {
+// stream reads one file. If it is not given, but below a directory, it need not be a report.
+func (c *Collector) stream(name string, r io.Reader, given bool) {
 	in := bufio.NewReader(r)
 	if start, _ := in.Peek(len(gzipMagic)); bytes.Equal(start, gzipMagic) {
 		unzipped, err := gzip.NewReader(in)
@@ -107,7 +107,7 @@ func (c *Collector) stream(name string, r io.Reader) {
 			}
 		}()
 	}
-	if kind := archive(in); kind != "" {
+	if kind := archive(in); kind != "" && given {
 		c.problem(name, "it is a "+kind+" archive: unpack it first")
 		return
 	}
