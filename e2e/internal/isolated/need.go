@@ -35,6 +35,17 @@ func (p Package) missing() string {
 			return reason
 		}
 	}
+	return p.installMmdebstrap()
+}
+
+// installMmdebstrap returns why it cannot be installed, or "". Packages of tests run at the same
+// time: without the lock, the update of one would take away the lists that another installs from.
+func (p Package) installMmdebstrap() string {
+	lock, err := lockFile(filepath.Join(Repository(), buildDir, "install.lock"))
+	if err != nil {
+		return err.Error()
+	}
+	defer lock.Close()
 	if _, err := exec.LookPath("mmdebstrap"); err == nil {
 		return ""
 	}
@@ -46,7 +57,7 @@ func (p Package) missing() string {
 	// fails, the installation may work all the same.
 	exec.Command("apt-get", "update").Run()
 	install := exec.Command("apt-get", "install", "--yes", "--no-install-recommends",
-		"--option=DPkg::Lock::Timeout=120", "mmdebstrap") // others may be doing the same
+		"--option=DPkg::Lock::Timeout=120", "mmdebstrap") // an administrator may be doing the same
 	install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Sprintf("mmdebstrap cannot be installed (%v):\n%s", err, out)

@@ -45,17 +45,11 @@ func (tree Tree) Dir() string {
 // unpacks; the incomplete tree of a killed run is removed.
 func (tree Tree) unpack() error {
 	dir := tree.Dir()
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	lock, err := os.Create(dir + ".lock")
+	lock, err := lockFile(dir + ".lock")
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("locking %s: %w", lock.Name(), err)
-	}
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
@@ -77,6 +71,23 @@ func (tree Tree) unpack() error {
 		}
 	}
 	return os.Rename(half, dir)
+}
+
+// lockFile waits for the lock of a file, which is made if it is missing, and holds it until the
+// file is closed.
+func lockFile(name string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("locking %s: %w", name, err)
+	}
+	return lock, nil
 }
 
 // Layer makes a private copy of the tree: changes stay in memory, above the tree
