@@ -27,30 +27,30 @@ func newPublisherWorld(t *testing.T) *world {
 	return w
 }
 
-// published is where generate writes.
-const published = "/srv/published"
+// published is where generate writes what a domain publishes.
+func published(domain string) string { return "/srv/" + domain }
 
 // webServer is one that serves what generate has written, as it is.
 type webServer struct {
 	name  string
 	suite suite
-	start func(t *testing.T, r *root, host string, cert tls.Certificate)
+	start func(t *testing.T, r *root, domain string, cert tls.Certificate)
 }
 
 func webServers() []webServer {
 	return []webServer{
-		{"nginx", bookworm, func(t *testing.T, r *root, host string, cert tls.Certificate) {
+		{"nginx", bookworm, func(t *testing.T, r *root, domain string, cert tls.Certificate) {
 			// Where certbot puts them, and the generated configuration expects them.
-			r.write(t, "etc/letsencrypt/live/"+host+"/fullchain.pem", certificateFile(t, cert))
-			r.write(t, "etc/letsencrypt/live/"+host+"/privkey.pem", certificateFile(t, cert))
-			r.write(t, "etc/nginx/nginx.conf", "daemon off;\nuser root;\npid /tmp/nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\ninclude "+published+"/nginx.conf;\n}\n")
+			r.write(t, "etc/letsencrypt/live/mta-sts."+domain+"/fullchain.pem", certificateFile(t, cert))
+			r.write(t, "etc/letsencrypt/live/mta-sts."+domain+"/privkey.pem", certificateFile(t, cert))
+			r.write(t, "etc/nginx/nginx.conf", "daemon off;\nuser root;\npid /tmp/nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\ninclude "+published(domain)+"/nginx.conf;\n}\n")
 			startNginxIn(t, r, "127.0.0.1:443")
 		}},
-		{"caddy", forky, func(t *testing.T, r *root, host string, cert tls.Certificate) {
+		{"caddy", forky, func(t *testing.T, r *root, domain string, cert tls.Certificate) {
 			// Caddy would get the certificate by ACME. It uses one for the name that another
 			// site loads.
 			r.write(t, "etc/caddy/cert.pem", certificateFile(t, cert))
-			r.write(t, "etc/caddy/Caddyfile", "{\n\tadmin off\n}\nimport "+published+"/Caddyfile\nhttps://other."+host+" {\n\ttls /etc/caddy/cert.pem /etc/caddy/cert.pem\n}\n")
+			r.write(t, "etc/caddy/Caddyfile", "{\n\tadmin off\n}\nimport "+published(domain)+"/Caddyfile\nhttps://other.mta-sts."+domain+" {\n\ttls /etc/caddy/cert.pem /etc/caddy/cert.pem\n}\n")
 			cmd := r.command("/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile")
 			cmd.Env = append(cmd.Env, "HOME=/tmp")
 			caddy := startProcess(t, cmd)
@@ -94,15 +94,15 @@ func rollOut(t *testing.T, w *world, d *daemon, f fleet, server webServer, domai
 		{"remove", domain + ": note: mode none: senders apply no policy, except those that have an older one, such as the daemon here until ", trusted},
 	} {
 		t.Run(stage.name, func(t *testing.T) {
-			out, status := publisher(t, d, "generate", "--stage", stage.name, "--output", published, "--rua", "mailto:tlsrpt@"+domain, domain)
+			out, status := publisher(t, d, "generate", "--stage", stage.name, "--output", published(domain), "--rua", "mailto:tlsrpt@"+domain, domain)
 			if status != 0 {
 				t.Fatalf("generate: exit status %d:\n%s", status, out)
 			}
-			copyPublished(t, d.root, web)
-			publishRecords(t, w, domain, readFile(t, d.root, published+"/records.zone"))
+			copyPublished(t, domain, d.root, web)
+			publishRecords(t, w, domain, readFile(t, d.root, published(domain)+"/records.zone"))
 			if stage.name == "testing" {
 				w.addHost(host, "127.0.0.1")
-				server.start(outer, web, host, w.ca.Certificate(resolvertest.Leaf{Names: []string{host, "other." + host}}))
+				server.start(outer, web, domain, w.ca.Certificate(resolvertest.Leaf{Names: []string{host, "other." + host}}))
 			}
 			if out, status := publisher(t, d, "check", domain); status != 0 || !strings.HasPrefix(out, stage.check) || strings.Count(out, "\n") != 1 {
 				t.Errorf("check: exit status %d:\n%s", status, out)
@@ -114,10 +114,10 @@ func rollOut(t *testing.T, w *world, d *daemon, f fleet, server webServer, domai
 }
 
 // copyPublished copies the files into the web server's root.
-func copyPublished(t *testing.T, from, to *root) {
+func copyPublished(t *testing.T, domain string, from, to *root) {
 	t.Helper()
 	for _, name := range []string{"www/.well-known/mta-sts.txt", "nginx.conf", "Caddyfile"} {
-		to.write(t, published+"/"+name, readFile(t, from, published+"/"+name))
+		to.write(t, published(domain)+"/"+name, readFile(t, from, published(domain)+"/"+name))
 	}
 }
 

@@ -35,10 +35,15 @@ func (c *checker) Check(ctx context.Context, _ mtasts.Domain, _ bool, _ uint16) 
 // resolverWithDANE is resolverWith, and c speaks for DANE.
 func (w *world) resolverWithDANE(st *store.Store, c *checker) *Resolver {
 	r := w.resolverWith(st)
+	setDANE(r, c)
+	return r
+}
+
+// setDANE makes c speak for DANE; checks under way go on with the one before.
+func setDANE(r *Resolver, c *checker) {
 	s := *r.settings.Load()
 	s.DANE = c
 	r.Configure(s)
-	return r
 }
 
 // lookUpDANE performs a lookup as a handler does.
@@ -276,25 +281,27 @@ func TestEvictedVerdictHolds(t *testing.T) {
 
 // The same if it is evicted during a check that finds nothing.
 func TestVerdictEvictedDuringACheckHolds(t *testing.T) {
-	for name, failed := range map[string]*checker{
-		"no answer":  {err: errServfail},
-		"some hosts": {verdict: dane.Verdict{Kind: dane.Unknown, TTL: time.Minute}},
+	for name, failing := range map[string]func(delay time.Duration) *checker{
+		"no answer": func(delay time.Duration) *checker { return &checker{err: errServfail, delay: delay} },
+		"some hosts": func(delay time.Duration) *checker {
+			return &checker{verdict: dane.Verdict{Kind: dane.Unknown, TTL: time.Minute}, delay: delay}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.publish("a.example", "1", policyText("enforce", "8640000"))
-				c := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
-				r := w.resolverWithDANE(w.memory(), c)
+				full := &checker{verdict: dane.Verdict{Kind: dane.Full, TTL: time.Hour}}
+				r := w.resolverWithDANE(w.memory(), full)
 				expectDANE(t, r, "a.example", dane.Full, 0)
 				time.Sleep(90 * time.Minute)
-				c.delay = 20 * time.Second
+				setDANE(r, failing(20*time.Second))
 				expectDANE(t, r, "a.example", dane.Full, 500*time.Millisecond)
-				c.delay = 0
+				setDANE(r, full)
 				for i := range r.settings.Load().verdictRoom() {
 					lookUpDANE(t, r, hop(t, fmt.Sprintf("none%d.example", i)))
 				}
-				c.verdict, c.err = failed.verdict, failed.err
+				setDANE(r, failing(0))
 				time.Sleep(40 * time.Second)
 				expectDANE(t, r, "a.example", dane.Full, 0)
 			})
@@ -314,9 +321,7 @@ func TestOldPurgeLeavesVerdicts(t *testing.T) {
 			n := h.Join()
 			n.Purges = st
 			r := w.resolverIn(n, st)
-			s := *r.settings.Load()
-			s.DANE = c
-			r.Configure(s)
+			setDANE(r, c)
 			return r, n
 		}
 		r, n := start()
