@@ -27,7 +27,7 @@ func newPublisherWorld(t *testing.T) *world {
 	return w
 }
 
-// published is where generate writes what a domain publishes.
+// published is the directory of what generate writes for a domain.
 func published(domain string) string { return "/srv/" + domain }
 
 // webServer is one that serves what generate has written, as it is.
