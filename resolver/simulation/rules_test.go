@@ -286,6 +286,9 @@ func (n *node) refreshDue(k *knowledge, f *fact) (due instant) {
 	if k.lastFetch > f.at { // a failure that is not the publisher's puts it off by a minute
 		due = max(due, k.lastFetch+2*time.Minute)
 	}
+	if k.lastFetch > f.at && k.lastFetch < n.started { // of the process before: the file may have its failure
+		due = max(due, k.lastFetch+longestRetry)
+	}
 	if k.failed.at != 0 {
 		due = max(due, k.failed.at+min(failedPause<<min(k.failed.count-1, 4), longestRetry))
 	}
