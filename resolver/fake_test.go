@@ -255,6 +255,16 @@ func expect(t *testing.T, r *Resolver, domain, want string) {
 	}
 }
 
+// expectWithoutFetch is expect for a lookup that may not fetch.
+func (w *world) expectWithoutFetch(r *Resolver, domain, want string) {
+	w.t.Helper()
+	_, before := w.asked(domain)
+	expect(w.t, r, domain, want)
+	if _, fetches := w.asked(domain); fetches != before {
+		w.t.Errorf("%s: %d more fetches", domain, fetches-before)
+	}
+}
+
 func policyText(mode string, maxAge string) string {
 	return "version: STSv1\nmode: " + mode + "\nmx: mx.example\nmax_age: " + maxAge + "\n"
 }

@@ -53,7 +53,7 @@ type node struct {
 	disturbed  instant // last suspend or step of a clock
 	stepped    instant // last step of the wall clock in this boot, or the boot
 
-	// Room: in memory for what is known, on the disk, and for changes that wait for it.
+	// Room: in memory, on the disk, and for changes that wait for the disk.
 	evicting  instant // when memory last had too little for all domains: what only memory had may be lost
 	full      bool    // the disk
 	fullSince instant
